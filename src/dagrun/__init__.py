@@ -1,0 +1,1 @@
+"""dagrun: durable workflows of Lua, shell and Python nodes, in one small program."""

@@ -1,0 +1,82 @@
+"""The journal's events. All state of a run is a fold over them, in the order of ``seq``."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Final
+
+import attrs
+
+from dagrun.domain.ids import RunId
+
+SCHEMA_VERSION: Final = 1
+"""Version of the events written now. Every released one stays readable."""
+
+
+class Type(StrEnum):
+    """What happened. The second word is the state that the run or node is in from now on."""
+
+    RUN_QUEUED = "run.queued"
+    RUN_RUNNING = "run.running"
+    RUN_PAUSED = "run.paused"
+    RUN_CANCELLING = "run.cancelling"
+    RUN_SUCCEEDED = "run.succeeded"
+    RUN_FAILED = "run.failed"
+    RUN_CANCELLED = "run.cancelled"
+    NODE_READY = "node.ready"
+    NODE_RUNNING = "node.running"
+    NODE_RETRYING = "node.retrying"
+    NODE_SUCCEEDED = "node.succeeded"
+    NODE_FAILED = "node.failed"
+    NODE_SKIPPED = "node.skipped"
+    NODE_CANCELLED = "node.cancelled"
+
+
+@attrs.define(slots=True, eq=True)
+class Event:
+    """One thing that happened to a run. Treat it as frozen.
+
+    It is not an ``attrs.frozen`` class because setting a frozen field costs three times as much,
+    and two of these are made for every node.
+    """
+
+    run_id: RunId
+    seq: int
+    """Position in the run's journal, from 1, without gaps."""
+
+    epoch: int
+    """The hand-over under which it happened, from 1."""
+
+    type: Type
+    time: datetime
+    """When it happened; timezone-aware UTC."""
+
+    node_id: str | None = None
+    item: int | None = None
+    """Index of a ``for_each`` item, from 0; None for the node itself."""
+
+    attempt: int | None = None
+    """Number of the attempt, from 1."""
+
+    data: Mapping[str, Any] | None = None
+    """What belongs to the type, ready for JSON.
+
+    ========================  ==========================================================
+    ``run.running``           ``engine``: who executes the run from now on
+    ``run.paused``            ``reason``
+    ``run.cancelling``        ``reason``: ``requested`` or ``timeout``
+    ``run.succeeded``         ``outputs``: :data:`~dagrun.domain.jsonvalue.Raw`
+    ``run.failed``            ``error``: ``{type, message}``
+    ``node.ready``            ``when``: the condition's result; ``items``: what
+                              ``for_each`` gave, as Raw
+    ``node.retrying``         ``error``; ``delay``: seconds from ``time`` to the next attempt
+    ``node.succeeded``        ``outputs``: Raw; absent for a ``for_each`` node, whose outputs
+                              are those of its items
+    ``node.failed``           ``error``
+    ``node.skipped``          ``reason``
+    ========================  ==========================================================
+    """
+
+
+RAW_FIELDS: Final = frozenset({"outputs", "items"})
+"""Names in :attr:`Event.data` whose values stay JSON text."""

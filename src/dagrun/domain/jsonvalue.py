@@ -1,0 +1,102 @@
+"""JSON text that is carried about without being decoded, and the limits that it keeps."""
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+Raw = msgspec.Raw
+"""The UTF-8 text of one JSON value, already checked."""
+
+MAX_DEPTH: Final = 200
+"""Levels of nesting that a value may have."""
+
+MAX_OUTPUT: Final = 1024 * 1024
+"""Bytes of JSON that a node or item may return."""
+
+MAX_AGGREGATE: Final = 16 * 1024 * 1024
+"""Bytes of JSON that the outputs of all items of a node may have together."""
+
+MAX_RUN_OUTPUTS: Final = 256 * 1024 * 1024
+"""Bytes of JSON that all outputs of a run may have together."""
+
+NULL: Final = Raw(b"null")
+EMPTY: Final = Raw(b"{}")
+_NESTING: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+
+
+class NotJson(ValueError):
+    """The value cannot be written as JSON, or is beyond a limit. The message says why."""
+
+
+def encode(value: object, *, limit: int = MAX_OUTPUT) -> Raw:
+    """Write ``value`` as JSON.
+
+    Args:
+        value: what to write; tuples become arrays.
+        limit: most bytes.
+
+    Raises:
+        NotJson: NaN, infinity, a type that JSON lacks, a lone surrogate, too deep or too long.
+    """
+    if value == {} and isinstance(value, dict):
+        return EMPTY
+    try:
+        text = json.dumps(value, allow_nan=False, ensure_ascii=False, separators=(",", ":"))
+        encoded = text.encode()
+    except RecursionError:
+        raise NotJson(f"it is nested deeper than {MAX_DEPTH} levels") from None
+    except (TypeError, ValueError) as error:
+        raise NotJson(str(error)) from error
+    check(encoded, limit=limit)
+    return Raw(encoded)
+
+
+def check(encoded: bytes, *, limit: int = MAX_OUTPUT) -> None:
+    """Check the size and the depth of well-formed JSON text.
+
+    Raises:
+        NotJson: it is too long or too deep.
+    """
+    if len(encoded) > limit:
+        raise NotJson(f"it has {len(encoded)} bytes of JSON; at most {limit} are allowed")
+    if encoded.count(b"[") + encoded.count(b"{") > MAX_DEPTH and _depth(encoded) > MAX_DEPTH:
+        raise NotJson(f"it is nested deeper than {MAX_DEPTH} levels")
+
+
+def parse(encoded: bytes, *, limit: int = MAX_OUTPUT) -> Raw:
+    """Check JSON text that comes from outside, such as a worker's reply.
+
+    Raises:
+        NotJson: it is malformed, too long or too deep.
+    """
+    check(encoded, limit=limit)
+    try:
+        msgspec.json.decode(encoded, type=Any)
+    except (msgspec.DecodeError, RecursionError, UnicodeDecodeError) as error:
+        raise NotJson(str(error)) from error
+    return Raw(encoded)
+
+
+def decode(raw: Raw | bytes) -> Any:
+    """Read JSON text that was checked before. Integers keep all their digits."""
+    return msgspec.json.decode(raw)
+
+
+def _depth(encoded: bytes) -> int:
+    deepest = depth = 0
+    in_string = escaped = False
+    for character in encoded.decode(errors="replace"):
+        if in_string:
+            if escaped:
+                escaped = False
+            elif character == "\\":
+                escaped = True
+            elif character == '"':
+                in_string = False
+        elif character == '"':
+            in_string = True
+        else:
+            depth += _NESTING.get(character, 0)
+            deepest = max(deepest, depth)
+    return deepest

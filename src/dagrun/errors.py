@@ -1,0 +1,190 @@
+"""Every error that dagrun raises on purpose, named after the person who must act.
+
+::
+
+    DagrunError
+    ├── DefinitionError    the workflow is wrong; its author edits it
+    ├── InputError         the caller's inputs do not fit the workflow
+    ├── ConfigError        flags, settings or the installation are wrong; the operator edits
+    │   ├── UnknownPlugin      nothing of that name is installed
+    │   └── PluginConflict     two plugins want one name, or a hook is misspelt
+    ├── NotFound           there is no such run or workflow
+    ├── ConflictError      the state of a run forbids what was asked
+    │   └── RunOwned           another live process executes the run
+    ├── StoreError         the database cannot be used; the operator acts
+    │   ├── StoreFull          no room on the disk; may work again later
+    │   ├── StoreBusy          another process holds the database; may work again later
+    │   ├── StoreCorrupt       the file is damaged, or is no database of dagrun
+    │   └── StoreTooNew        a newer dagrun wrote the file
+    ├── RemoteError        another process is unwell; a retry may help
+    │   └── WorkerDied         a worker or the guard ended unexpectedly
+    └── NodeError          a node failed; its retry policy decides
+"""
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+import attrs
+
+
+class DagrunError(Exception):
+    """The root of all errors that dagrun raises on purpose."""
+
+    code: ClassVar[str] = "error"
+    """The word that stands for this error in JSON, as ``error.type``."""
+
+
+@attrs.frozen(kw_only=True)
+class Problem:
+    """One thing that is wrong in a document or in inputs."""
+
+    message: str
+    """One sentence for the author, without the place."""
+
+    path: str = ""
+    """The key path, such as ``spec.nodes[3].retry.backoff``; empty for the whole document."""
+
+    file: str | None = None
+    """The file's name as the caller gave it, or None for a document without one."""
+
+    line: int | None = None
+    """Line, counted from 1."""
+
+    column: int | None = None
+    """Column in characters, counted from 1."""
+
+    suggestion: str | None = None
+    """The nearest known word, or what to write instead."""
+
+    def __str__(self) -> str:
+        """Give ``file:line:column: path: message``, leaving out what is not known."""
+        place = [self.file] if self.file else []
+        if self.line is not None:
+            place += [str(self.line), str(self.column or 1)]
+        head = ":".join(place) + ": " if place else ""
+        path = f"{self.path}: " if self.path else ""
+        hint = f" (did you mean {self.suggestion!r}?)" if self.suggestion else ""
+        return f"{head}{path}{self.message}{hint}"
+
+
+class _ProblemsError(DagrunError):
+    """An error that lists everything that is wrong, not only the first thing."""
+
+    def __init__(self, problems: Sequence[Problem]) -> None:
+        self.problems = tuple(problems)
+        super().__init__("\n".join(map(str, self.problems)))
+
+
+class DefinitionError(_ProblemsError):
+    """The workflow is wrong; its author edits it. ``problems`` holds all that was found."""
+
+    code = "definition"
+
+
+class InputError(_ProblemsError):
+    """The caller's inputs do not fit the schema of the workflow."""
+
+    code = "inputs"
+
+
+class ConfigError(DagrunError):
+    """Flags, settings or the installation are wrong; the operator edits."""
+
+    code = "configuration"
+
+
+class UnknownPlugin(ConfigError):
+    """Nothing of that name is installed."""
+
+    code = "unknown_plugin"
+
+    def __init__(self, kind: str, name: str, known: Sequence[str]) -> None:
+        self.kind, self.name, self.known = kind, name, tuple(known)
+        super().__init__(
+            f"no {kind} is called {name!r}; installed: {', '.join(self.known) or 'none'}"
+        )
+
+
+class PluginConflict(ConfigError):
+    """Two plugins want one name, or an implementation matches no hook."""
+
+    code = "plugin_conflict"
+
+
+class NotFound(DagrunError):
+    """There is no such run or workflow."""
+
+    code = "not_found"
+
+
+class ConflictError(DagrunError):
+    """The state of a run forbids what was asked."""
+
+    code = "conflict"
+
+
+class RunOwned(ConflictError):
+    """Another live process executes the run."""
+
+    code = "run_owned"
+
+    def __init__(self, run_id: str, pid: int | None) -> None:
+        self.run_id, self.pid = run_id, pid
+        who = f"process {pid}" if pid else "another process"
+        super().__init__(f"run {run_id} is being executed by {who}")
+
+
+class StoreError(DagrunError):
+    """The database cannot be used; the operator acts."""
+
+    code = "store"
+
+
+class StoreFull(StoreError):
+    """There is no room for a commit. Nothing of it was written; it may work again later."""
+
+    code = "store_full"
+
+
+class StoreBusy(StoreError):
+    """Another process holds the database. Nothing was written; it may work again later."""
+
+    code = "store_busy"
+
+
+class StoreCorrupt(StoreError):
+    """The file is damaged, or is no database of dagrun."""
+
+    code = "store_corrupt"
+
+
+class StoreTooNew(StoreError):
+    """A newer dagrun wrote the file."""
+
+    code = "store_too_new"
+
+
+class RemoteError(DagrunError):
+    """Another process is unwell; a retry may help."""
+
+    code = "remote"
+
+
+class WorkerDied(RemoteError):
+    """A worker or the guard ended unexpectedly."""
+
+    code = "worker_died"
+
+
+class NodeError(DagrunError):
+    """A node failed. ``type`` and the message are journaled as the node's error.
+
+    An executor raises it to choose the type; any other exception out of an executor is
+    journaled with the exception's class name as its type.
+    """
+
+    code = "node"
+
+    def __init__(self, type: str, message: str) -> None:  # noqa: A002 — the journal's word
+        self.type, self.message = type, message
+        super().__init__(message)

@@ -1,0 +1,89 @@
+"""One typed shelf for each kind of plugin."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from typing import Any, Final, Generic, TypeVar
+
+import attrs
+
+from dagrun.errors import PluginConflict, UnknownPlugin
+from dagrun.ports.executor import Executor
+from dagrun.ports.store import Store
+from dagrun.ports.trigger import TriggerKind
+
+T = TypeVar("T")
+
+CORE: Final = "dagrun"
+"""What stands as the plugin of entries that no plugin's hook added."""
+
+
+@attrs.frozen
+class Entry(Generic[T]):
+    """One thing on a shelf."""
+
+    name: str
+    factory: Callable[..., T]
+    plugin: str
+    """Name of the entry point that put it there."""
+
+
+class Shelf(Generic[T]):
+    """The plugins of one kind, by name."""
+
+    def __init__(self, kind: str, registry: "Registry") -> None:
+        self.kind = kind
+        self._registry = registry
+        self._entries: dict[str, Entry[T]] = {}
+
+    def add(self, name: str, factory: Callable[..., T]) -> None:
+        """Put a factory on the shelf.
+
+        Raises:
+            PluginConflict: the name is taken; the message says by which plugin.
+        """
+        taken = self._entries.get(name)
+        if taken is not None:
+            raise PluginConflict(
+                f"{self._registry.plugin} and {taken.plugin} both add the {self.kind} {name!r}"
+            )
+        self._entries[name] = Entry(name, factory, self._registry.plugin)
+
+    def get(self, name: str) -> Callable[..., T]:
+        """Give a factory.
+
+        Raises:
+            UnknownPlugin: nothing of that name is installed; lists what is.
+        """
+        entry = self._entries.get(name)
+        if entry is None:
+            raise UnknownPlugin(self.kind, name, sorted(self._entries))
+        return entry.factory
+
+    def __contains__(self, name: str) -> bool:
+        return name in self._entries
+
+    def __iter__(self) -> Iterator[Entry[T]]:
+        return iter(self._entries.values())
+
+
+class Registry:
+    """What the installed plugins offer. Each start fills a fresh one."""
+
+    def __init__(self) -> None:
+        self.plugin = CORE
+        self.executors: Shelf[Executor] = Shelf("executor", self)
+        self.stores: Shelf[Store] = Shelf("store", self)
+        self.triggers: Shelf[TriggerKind] = Shelf("trigger", self)
+
+    def shelves(self) -> tuple[Shelf[Any], ...]:
+        """Give all shelves, in the order in which ``dagrun plugins`` lists them."""
+        return (self.executors, self.stores, self.triggers)
+
+    @contextmanager
+    def filled_by(self, plugin: str) -> Iterator[None]:
+        """Name the plugin whose hook runs inside the ``with`` block."""
+        before, self.plugin = self.plugin, plugin
+        try:
+            yield
+        finally:
+            self.plugin = before

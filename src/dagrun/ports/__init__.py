@@ -1,0 +1,1 @@
+"""What the core asks of the outside, one small Protocol a file, and what plugins implement."""

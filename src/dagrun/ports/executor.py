@@ -1,0 +1,178 @@
+"""What carries out a node."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+
+from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.workflow import JSON, Durability
+from dagrun.ports.processes import Processes
+
+
+class NodeLog(Protocol):
+    """The log of one attempt. Beyond its size cap the rest is dropped behind a marker."""
+
+    def write(self, data: bytes) -> None:
+        """Append bytes as they came. Does not fail and hardly blocks (a local file)."""
+        ...
+
+
+class Context(Protocol):
+    """What one attempt of a node or item is given."""
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        ...
+
+    @property
+    def workflow_id(self) -> str:
+        """Id of the workflow."""
+        ...
+
+    @property
+    def version(self) -> str:
+        """The workflow's version."""
+        ...
+
+    @property
+    def node_id(self) -> str:
+        """Id of the node."""
+        ...
+
+    @property
+    def item_index(self) -> int | None:
+        """Index of the ``for_each`` item, from 0; None when the node has no ``for_each``."""
+        ...
+
+    @property
+    def item(self) -> JSON:
+        """The ``for_each`` item, or None."""
+        ...
+
+    @property
+    def attempt(self) -> int:
+        """Number of the attempt, from 1."""
+        ...
+
+    @property
+    def epoch(self) -> int:
+        """Hand-over of the run under which the attempt runs, from 1."""
+        ...
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt of this node and item, whichever engine makes it."""
+        ...
+
+    @property
+    def options(self) -> Any:
+        """The executor's options with all ``${…}`` filled in.
+
+        An instance of the executor's attrs class, or a mapping when it gives a JSON Schema.
+        """
+        ...
+
+    @property
+    def inputs(self) -> Mapping[str, JSON]:
+        """The node's inputs, or the run's when the node names none."""
+        ...
+
+    @property
+    def nodes(self) -> Mapping[str, JSON]:
+        """Id → outputs of each direct dependency; None for one that did not succeed."""
+        ...
+
+    @property
+    def raw_nodes(self) -> Mapping[str, Raw]:
+        """The same as JSON text, for executors that pass it on."""
+        ...
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What the document says under ``env``, the node's own on top, and ``DAGRUN_…``."""
+        ...
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Name → value of the secrets that the document names."""
+        ...
+
+    @property
+    def run(self) -> Mapping[str, JSON]:
+        """What Lua sees as ``run``: ids, version, attempt, epoch, idempotency key."""
+        ...
+
+    @property
+    def log(self) -> NodeLog:
+        """The log of this attempt."""
+        ...
+
+    @property
+    def scratch(self) -> Path:
+        """The run's directory, made on first use and removed after the run."""
+        ...
+
+    @property
+    def base(self) -> Path | None:
+        """The folder of the workflow's document, if it came from a file."""
+        ...
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the attempt may take. The engine enforces it by cancelling."""
+        ...
+
+    @property
+    def kill_after(self) -> float:
+        """Seconds between SIGTERM and SIGKILL when the attempt is cancelled."""
+        ...
+
+    @property
+    def processes(self) -> Processes:
+        """Starts child processes that end with the engine at the latest."""
+        ...
+
+
+class Executor(Protocol):
+    """Carries out nodes. One object serves all nodes of an engine at once.
+
+    The class may say more about itself, see :class:`Traits`. If it has ``__aenter__`` and
+    ``__aexit__``, the engine enters it before the first node and leaves it after the last.
+    """
+
+    async def execute(self, context: Context) -> Mapping[str, JSON] | Raw:
+        """Do the work and give the outputs: an object of JSON values, or its checked text.
+
+        Cancelling the call must stop the work and leave no process behind.
+
+        Raises:
+            NodeError: the work failed; its type and message are journaled.
+            Exception: the same, journaled under the class name.
+        """
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Traits:
+    """What an executor's class says about itself, through class attributes of these names."""
+
+    options: type[Any] | Mapping[str, JSON] | None = None
+    """An attrs class or a JSON Schema of the options; None takes any."""
+
+    durability: Durability = Durability.STRICT
+    """Default of a node's ``durability``."""
+
+    uses_process: bool = False
+    """Whether a node occupies a process while it runs, so that ``DAGRUN_PARALLEL`` counts it."""
+
+    literal_options: frozenset[str] = frozenset({"code", "file"})
+    """Options in which ``${…}`` means nothing to dagrun."""
+
+    @classmethod
+    def of(cls, factory: Any) -> "Traits":
+        """Read the class attributes of an executor's factory."""
+        names = (field.name for field in attrs.fields(cls))
+        return cls(**{name: getattr(factory, name) for name in names if hasattr(factory, name)})

@@ -1,0 +1,190 @@
+"""Where journal and definitions live."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from enum import StrEnum
+from types import TracebackType
+from typing import Protocol, Self
+
+import attrs
+
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.status import NodeStatus, RunStatus
+
+
+@attrs.frozen(kw_only=True)
+class Definition:
+    """The stored content of one workflow version."""
+
+    hash: str
+    """Hexadecimal SHA-256 of ``body``."""
+
+    body: bytes
+    """The workflow as JSON, see :mod:`dagrun.domain.serialize`."""
+
+
+@attrs.frozen(kw_only=True)
+class NewRun:
+    """A run to be accepted."""
+
+    run_id: RunId
+    workflow_id: str
+    version: str
+    definition_hash: str
+    inputs: Raw
+    owner: str
+    """Who executes it: the name of a lock that the process holds."""
+
+    priority: int = 0
+    created_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class RunRecord:
+    """The projection of a run."""
+
+    run_id: RunId
+    workflow_id: str
+    version: str
+    definition_hash: str
+    status: RunStatus
+    inputs: Raw
+    outputs: Raw | None
+    error: Mapping[str, str] | None
+    """``{type, message}``."""
+
+    owner: str
+    epoch: int
+    last_seq: int
+    priority: int
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+
+@attrs.frozen(kw_only=True)
+class NodeRecord:
+    """The projection of a node, or of one item of it."""
+
+    run_id: RunId
+    node_id: str
+    item: int | None
+    status: NodeStatus
+    attempts: int
+    started_at: datetime | None
+    """Start of the first attempt."""
+
+    finished_at: datetime | None
+    outputs: Raw | None
+    """None unless it succeeded, and for a ``for_each`` node as a whole."""
+
+    error: Mapping[str, str] | None
+
+
+class Refusal(StrEnum):
+    """Why the events of a run were not taken."""
+
+    UNKNOWN_RUN = "unknown_run"
+    STALE_EPOCH = "stale_epoch"
+    GAP = "gap"
+
+
+@attrs.frozen(kw_only=True)
+class CommitResult:
+    """What became of a batch that is now durable."""
+
+    refused: Mapping[RunId, Refusal] = attrs.field(factory=dict)
+    """Runs none of whose events in this batch were taken."""
+
+
+class Store(Protocol):
+    """Keeps journals durably, with the projections of runs and nodes.
+
+    Open it with ``async with``; leaving closes it. All methods may wait for the disk but never
+    block the loop. One caller writes at a time; readers may run beside it, and so may other
+    processes.
+
+    All methods raise :class:`~dagrun.errors.StoreBusy` when another process held the database
+    for too long, and :class:`~dagrun.errors.StoreError` when it cannot be used.
+    """
+
+    async def __aenter__(self) -> Self:
+        """Open, create or migrate the database.
+
+        Raises:
+            StoreCorrupt: the file is damaged, or not dagrun's.
+            StoreTooNew: a newer dagrun wrote it.
+        """
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None: ...
+
+    async def commit(
+        self,
+        events: Sequence[Event],
+        *,
+        new_runs: Sequence[NewRun] = (),
+        definitions: Sequence[Definition] = (),
+    ) -> CommitResult:
+        """Write definitions, runs and events in one transaction, and return when it is durable.
+
+        For each run: events whose ``seq`` is already there under the same epoch are dropped;
+        those of another epoch than the run's, or that leave a gap, make the store refuse all of
+        the run's events in this batch. Other runs are not affected. A definition that is
+        already there is left as it is.
+
+        Raises:
+            StoreFull: no room. Nothing of the batch was written.
+        """
+        ...
+
+    async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
+        """Hand a run over to ``owner`` under the next epoch, if its epoch is the expected one.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: the epoch is another one: somebody else was faster.
+        """
+        ...
+
+    async def run(self, run_id: RunId) -> RunRecord:
+        """Give one run.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        ...
+
+    async def runs(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: RunStatus | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[RunRecord], str | None]:
+        """Give runs, newest first, and the cursor of the next page or None."""
+        ...
+
+    async def nodes(self, run_id: RunId) -> Sequence[NodeRecord]:
+        """Give the nodes and items of a run for which anything was journaled."""
+        ...
+
+    async def events(self, run_id: RunId, *, after: int = 0) -> Sequence[Event]:
+        """Give a run's journal from the event behind ``after``."""
+        ...
+
+    async def definition(self, hash: str) -> Definition:  # noqa: A002 — the column's name
+        """Give a stored definition.
+
+        Raises:
+            NotFound: there is none of that hash.
+        """
+        ...

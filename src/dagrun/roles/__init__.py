@@ -1,0 +1,1 @@
+"""The wiring: which services a process runs, and how they are joined."""

@@ -1,0 +1,1 @@
+"""What flags, environment and file say, read once."""
