@@ -62,6 +62,7 @@ class Event:
     """What belongs to the type, ready for JSON.
 
     ========================  ==========================================================
+    ``run.queued``            ``base``: folder of the document, if it came from a file
     ``run.running``           ``engine``: who executes the run from now on
     ``run.paused``            ``reason``
     ``run.cancelling``        ``reason``: ``requested`` or ``timeout``

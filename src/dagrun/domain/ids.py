@@ -1,6 +1,7 @@
 """Identifiers: what they are called, what they may look like, how a run's is made."""
 
 import re
+from base64 import b32hexencode
 from datetime import datetime
 from typing import Final, NewType
 
@@ -11,10 +12,8 @@ RunId = NewType("RunId", str)
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")
 """What every id looks like. None of its characters means anything to a path or a shell."""
 
-_ALPHABET: Final = "0123456789abcdefghjkmnpqrstvwxyz"  # Crockford's base 32: no i, l, o, u
-_TIME_DIGITS: Final = 10
-_RANDOM_DIGITS: Final = 16
-RANDOM_BYTES: Final = _RANDOM_DIGITS * 5 // 8
+_TIME_BYTES: Final = 6
+RANDOM_BYTES: Final = 10
 """How many random bytes :func:`run_id` takes."""
 
 
@@ -26,18 +25,13 @@ def is_id(text: str) -> bool:
 def run_id(now: datetime, entropy: bytes) -> RunId:
     """Make the id of a run that sorts by time: 48 bits of milliseconds, 80 random bits.
 
-    The layout is ULID's (https://github.com/ulid/spec), written in lower case.
+    The layout is ULID's (https://github.com/ulid/spec). The digits are those of base 32 with the
+    extended hex alphabet (RFC 4648), in lower case, which sort as the numbers do.
 
     Args:
         now: when the run was accepted, timezone-aware.
         entropy: :data:`RANDOM_BYTES` random bytes.
     """
     milliseconds = int(now.timestamp() * 1000)
-    return RunId(
-        _digits(milliseconds, _TIME_DIGITS)
-        + _digits(int.from_bytes(entropy[:RANDOM_BYTES], "big"), _RANDOM_DIGITS)
-    )
-
-
-def _digits(number: int, count: int) -> str:
-    return "".join(_ALPHABET[number >> shift & 31] for shift in range(5 * (count - 1), -1, -5))
+    both = milliseconds.to_bytes(_TIME_BYTES, "big") + entropy[:RANDOM_BYTES]
+    return RunId(b32hexencode(both).rstrip(b"=").lower().decode())

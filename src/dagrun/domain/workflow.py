@@ -6,11 +6,9 @@ after it was made, and nothing is checked beyond types; :mod:`dagrun.domain.chec
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
-
-_T = TypeVar("_T")
 
 JSON = Any
 """A value that JSON can hold: None, bool, int, finite float, str, list or dict with str keys."""
@@ -67,7 +65,15 @@ def _frozen_mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(value or {})
 
 
-def _tuple(value: Iterable[_T]) -> tuple[_T, ...]:
+def _ids(value: Iterable[str]) -> tuple[str, ...]:
+    return tuple(value)
+
+
+def _nodes(value: "Iterable[Node]") -> "tuple[Node, ...]":
+    return tuple(value)
+
+
+def _triggers(value: "Iterable[Trigger]") -> "tuple[Trigger, ...]":
     return tuple(value)
 
 
@@ -119,7 +125,7 @@ class Node:
 
     id: str
     executor: ExecutorSpec
-    dependencies: tuple[str, ...] = attrs.field(default=(), converter=_tuple)
+    dependencies: tuple[str, ...] = attrs.field(default=(), converter=_ids)
     """Ids of the nodes that must have ended before this one is considered."""
 
     inputs: Mapping[str, JSON] | None = None
@@ -210,7 +216,7 @@ class Workflow:
     version: str
     """A semantic version, such as ``1.0.0``."""
 
-    nodes: tuple[Node, ...] = attrs.field(kw_only=True, default=(), converter=_tuple)
+    nodes: tuple[Node, ...] = attrs.field(kw_only=True, default=(), converter=_nodes)
     name: str = attrs.field(kw_only=True, default="")
     description: str = attrs.field(kw_only=True, default="")
     labels: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=_frozen_mapping)
@@ -241,7 +247,7 @@ class Workflow:
     handlers: Mapping[HandlerEvent, Handler] = attrs.field(
         kw_only=True, factory=dict, converter=_frozen_mapping
     )
-    triggers: tuple[Trigger, ...] = attrs.field(kw_only=True, default=(), converter=_tuple)
+    triggers: tuple[Trigger, ...] = attrs.field(kw_only=True, default=(), converter=_triggers)
     kubernetes: Mapping[str, JSON] = attrs.field(
         kw_only=True, factory=dict, converter=_frozen_mapping
     )

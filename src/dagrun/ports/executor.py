@@ -1,6 +1,6 @@
 """What carries out a node."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -165,8 +165,11 @@ class Traits:
     durability: Durability = Durability.STRICT
     """Default of a node's ``durability``."""
 
-    uses_process: bool = False
-    """Whether a node occupies a process while it runs, so that ``DAGRUN_PARALLEL`` counts it."""
+    uses_process: bool | Callable[[Any], bool] = False
+    """Whether a node occupies a process while it runs, so that ``DAGRUN_PARALLEL`` counts it.
+
+    A function decides by the node's options.
+    """
 
     literal_options: frozenset[str] = frozenset({"code", "file"})
     """Options in which ``${…}`` means nothing to dagrun."""

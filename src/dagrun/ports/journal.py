@@ -29,3 +29,7 @@ class JournalFeed(Protocol):
     async def wait_room(self) -> None:
         """Wait until :meth:`has_room`."""
         ...
+
+    def forget(self, run_id: RunId) -> None:
+        """Drop what is remembered of a run that has ended."""
+        ...

@@ -1,1 +1,126 @@
-"""What flags, environment and file say, read once."""
+"""Settings: flags beat the environment, which beats ``dagrun.toml``.
+
+A setting is called ``data_dir`` in the file, ``DAGRUN_DATA_DIR`` in the environment and
+``--data-dir`` as a flag. All are read once, at the start, into one frozen object.
+"""
+
+import difflib
+import os
+import tomllib
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from dagrun.errors import ConfigError
+
+FILE: Final = "dagrun.toml"
+"""Where settings are looked for in the working directory."""
+
+PREFIX: Final = "DAGRUN_"
+PROCESSES_PER_CORE: Final = 4
+
+
+@attrs.frozen(kw_only=True)
+class Settings:
+    """What the operator chose."""
+
+    data_dir: Path
+    """Where state lives: database, logs, scratch directories, locks."""
+
+    parallel: int
+    """Most process nodes at once."""
+
+
+def default_data_dir() -> Path:
+    """Give the platform's directory for a user's data."""
+    import platformdirs  # noqa: PLC0415 — 5 ms that only the default costs
+
+    return Path(platformdirs.user_data_dir("dagrun"))
+
+
+def default_parallel() -> int:
+    """Give four processes a core."""
+    return PROCESSES_PER_CORE * len(os.sched_getaffinity(0))
+
+
+def _path(value: object) -> Path:
+    if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
+        raise ValueError("a path is needed")
+    return Path(value).expanduser().absolute()
+
+
+def _positive(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int | str):
+        raise ValueError("a whole number is needed")  # noqa: TRY004 — one kind for the caller
+    try:
+        number = int(value)
+    except ValueError:
+        raise ValueError("a whole number is needed") from None
+    if not 1 <= number <= 100_000:
+        raise ValueError("a number from 1 to 100000 is needed")
+    return number
+
+
+_PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
+    "data_dir": _path,
+    "parallel": _positive,
+}
+_DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
+    "data_dir": default_data_dir,
+    "parallel": default_parallel,
+}
+
+
+def read_settings(
+    flags: Mapping[str, object], *, environ: Mapping[str, str], config: Path | None = None
+) -> Settings:
+    """Put the settings together.
+
+    Args:
+        flags: setting → value; None for a flag that was not given.
+        environ: the process's environment.
+        config: the file to read; None takes ``dagrun.toml`` if there is one.
+
+    Raises:
+        ConfigError: a value does not parse, or the file is wrong; the message names the flag,
+            variable or key.
+    """
+    file = _read_file(config)
+    chosen = {name: _choose(name, flags, environ, file) for name in _PARSERS}
+    return Settings(**chosen)
+
+
+def _choose(
+    name: str, flags: Mapping[str, object], environ: Mapping[str, str], file: Mapping[str, object]
+) -> Any:
+    variable = PREFIX + name.upper()
+    sources = (
+        ("--" + name.replace("_", "-"), flags.get(name)),
+        (variable, environ.get(variable)),
+        (f"{FILE}: {name}", file.get(name)),
+    )
+    for source, value in sources:
+        if value is not None:
+            try:
+                return _PARSERS[name](value)
+            except ValueError as error:
+                raise ConfigError(f"{source}: {error}, not {value!r}") from error
+    return _DEFAULTS[name]()
+
+
+def _read_file(config: Path | None) -> Mapping[str, object]:
+    path = config or Path(FILE)
+    if config is None and not path.is_file():
+        return {}
+    try:
+        settings = tomllib.loads(path.read_text(encoding="utf-8"))
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise ConfigError(f"{path}: {error}") from error
+    for key in settings:
+        if key not in _PARSERS:
+            near = difflib.get_close_matches(key, _PARSERS, 1)
+            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            raise ConfigError(f"{path}: there is no setting {key!r}{hint}")
+    return settings

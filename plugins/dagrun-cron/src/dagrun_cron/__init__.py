@@ -1,0 +1,1 @@
+"""The trigger ``cron``: its options, and the check of its schedule."""

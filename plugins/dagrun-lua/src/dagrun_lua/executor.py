@@ -1,0 +1,140 @@
+"""The engine's side: requests to worker processes, and what their replies mean."""
+
+import os
+import sys
+from importlib.util import find_spec
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import attrs
+import msgspec
+import trio
+
+from dagrun.domain.jsonvalue import NotJson, Raw, encode, parse
+from dagrun.domain.workflow import Durability
+from dagrun.errors import NodeError
+from dagrun.ports.executor import Context
+from dagrun.workers.pool import WorkerPool
+
+MEMORY: Final = 64 * 1024 * 1024
+"""Bytes that a node's code may allocate unless its options say otherwise."""
+
+_LEAST_MEMORY: Final = 1024 * 1024  # bytes; the libraries themselves take 30 kB
+_MARGIN: Final = 0.05  # seconds by which the worker's own limit comes before the engine's
+
+
+@attrs.frozen(kw_only=True)
+class LuaOptions:
+    """Options of the ``lua`` executor; one of ``code`` and ``file`` is needed."""
+
+    code: str | None = None
+    """The code; it sees ``inputs``, ``nodes``, ``run``, ``env``, ``item``, ``item_index``."""
+
+    file: str | None = None
+    """A file that holds it, relative to the document."""
+
+    memory: int = attrs.field(
+        default=MEMORY,
+        validator=[attrs.validators.instance_of(int), attrs.validators.ge(_LEAST_MEMORY)],
+    )
+    """Bytes that the code may allocate."""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.code is None) == (self.file is None):
+            raise ValueError("lua needs either code or file")
+
+
+class LuaExecutor:
+    """Runs Lua code in worker processes. Use it as ``async with``."""
+
+    options = LuaOptions
+    durability = Durability.BATCHED
+    uses_process = True
+
+    def __init__(self, *, size: int | None = None) -> None:
+        self._pool = WorkerPool(worker_argv(), size=size or 4 * (os.cpu_count() or 1))
+
+    async def __aenter__(self) -> "LuaExecutor":
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the workers."""
+        await self._pool.__aexit__(kind, error, traceback)
+
+    async def execute(self, context: Context) -> Raw:
+        """Run the node's code.
+
+        Raises:
+            NodeError: ``lua`` (syntax or runtime), ``memory``, ``timeout``, ``output`` (a value
+                that is no table or that JSON cannot hold), ``file`` (it cannot be read).
+            WorkerDied: the worker process ended.
+        """
+        code = await _code(context)
+        reply = await self._pool.call(context.processes, _request(context, code), log=context.log)
+        return _outputs(reply)
+
+
+def worker_argv() -> list[str]:
+    """Give the worker's command line: no site, only the folders of what it imports."""
+    script = Path(__file__).with_name("worker.py")
+    folders = dict.fromkeys(_folder(package) for package in ("dagrun", "lupa"))
+    return [sys.executable, "-I", "-S", str(script), *folders]
+
+
+def _folder(package: str) -> str:
+    spec = find_spec(package)
+    assert spec is not None and spec.origin is not None  # noqa: S101, PT018 — both are installed
+    return str(Path(spec.origin).parent.parent)
+
+
+async def _code(context: Context) -> str:
+    options: LuaOptions = context.options
+    if options.code is not None:
+        return options.code
+    path = trio.Path(context.base or Path.cwd()) / str(options.file)
+    try:
+        return await path.read_text(encoding="utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise NodeError("file", f"{options.file}: {error}") from error
+
+
+def _request(context: Context, code: str) -> bytes:
+    options: LuaOptions = context.options
+    return msgspec.json.encode(
+        {
+            "name": options.file or context.node_id,
+            "code": code,
+            "memory": options.memory,
+            "timeout": None if context.timeout is None else _earlier(context.timeout),
+            "scope": {
+                "inputs": encode(context.inputs),
+                "nodes": dict(context.raw_nodes),
+                "run": encode(context.run),
+                "env": dict(context.env),
+                "item": encode(context.item),
+                "item_index": context.item_index,
+            },
+        }
+    )
+
+
+def _earlier(timeout: float) -> float:
+    return max(timeout - _MARGIN, timeout * 0.9)
+
+
+def _outputs(reply: bytes) -> Raw:
+    answer = msgspec.json.decode(reply, type=dict[str, msgspec.Raw])
+    if "error" in answer:
+        error: dict[str, Any] = msgspec.json.decode(answer["error"])
+        raise NodeError(error["type"], error["message"])
+    try:
+        return parse(bytes(answer["outputs"]))
+    except NotJson as problem:
+        raise NodeError("output", f"the outputs cannot be kept: {problem}") from problem

@@ -1,0 +1,107 @@
+"""The program of a worker process: answers each request in a fresh Lua runtime.
+
+It is started with the folders to import from as arguments, and imports as little as it can.
+"""
+
+import sys
+
+sys.path[:0] = sys.argv[1:]
+
+import json  # noqa: E402 — the path had to be set first
+import os  # noqa: E402
+import resource  # noqa: E402
+
+from dagrun.domain.lua import MAX_DEPTH, VALUES, Converter, open_runtime  # noqa: E402
+from dagrun.workers.child import read_frame, write_frame  # noqa: E402
+
+# Read, not imported: importing the package would load the engine's side, 90 ms.
+with open(__file__.removesuffix("worker.py") + "sandbox.lua", encoding="utf-8") as _file:  # noqa: PTH123 — importing pathlib takes 10 ms
+    _SANDBOX = _file.read()
+
+_NO_NEW_PRIVS = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
+_ROOM = 1 << 30  # bytes of address space beside Lua's: Python, its libraries, the request
+_LEAST = 1 << 20  # bytes, until a request says how many
+_NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
+
+
+class Machine:
+    """A fresh Lua runtime, for one request."""
+
+    def __init__(self) -> None:
+        self._runtime = open_runtime(_LEAST)
+        null, mark, array, encode, output_mark = self._runtime.execute(
+            VALUES, MAX_DEPTH, name="=values", mode="t"
+        )
+        self._run = self._runtime.execute(
+            _SANDBOX, null, array, encode, output_mark, name="=sandbox", mode="t"
+        )
+        self._to_lua = Converter(self._runtime, null, mark).to_lua
+
+    def run(self, asked: dict) -> tuple[str, str]:  # type: ignore[type-arg]  # typing takes 4 ms
+        """Run the code that is asked for; give the kind of its end, and outputs or message."""
+        self._runtime.set_max_memory(asked["memory"])
+        _limit(resource.RLIMIT_AS, 2 * asked["memory"] + _ROOM)
+        scope = asked["scope"]
+        values = [None if scope[name] is None else self._to_lua(scope[name]) for name in _NAMES]
+        kind, text = self._run(asked["code"], asked["name"], asked["timeout"], *values)
+        return kind, text
+
+
+def handle(request: bytes, machine: Machine) -> bytes:
+    """Run the code of one request; give the reply."""
+    asked = json.loads(request)
+    try:
+        kind, text = machine.run(asked)
+    except (OverflowError, UnicodeEncodeError) as error:
+        return _error("input", f"a value that Lua cannot hold: {error}")
+    except Exception as error:  # noqa: BLE001 — lupa's errors, MemoryError: the node fails
+        kind, text = "lua", str(error)
+        if "memory" in f"{type(error).__name__} {error}".lower():
+            kind = "memory"
+    if kind == "done":
+        return b'{"outputs":' + text.encode() + b"}"
+    if kind == "timeout":
+        text = "the code did not end within the node's timeout"
+    return _error(kind, _memory_message(asked) if kind == "memory" else text)
+
+
+def _serve() -> None:
+    """Answer requests until the engine is gone; the next runtime is made after each reply."""
+    engine = os.dup(0)
+    null = os.open(os.devnull, os.O_RDONLY)
+    os.dup2(null, 0)
+    os.close(null)
+    machine = Machine()
+    while (request := read_frame(engine)) is not None:
+        write_frame(engine, handle(request, machine))
+        machine = Machine()
+
+
+def _memory_message(asked: dict) -> str:  # type: ignore[type-arg]  # as above
+    return f"the code needs more than {asked['memory']} bytes of memory"
+
+
+def _error(kind: str, message: str) -> bytes:
+    return json.dumps({"error": {"type": kind, "message": message}}).encode()
+
+
+def _limit(what: int, most: int) -> None:
+    _, hard = resource.getrlimit(what)
+    if hard != resource.RLIM_INFINITY:
+        most = min(most, hard)
+    resource.setrlimit(what, (most, hard))
+
+
+def _confine() -> None:
+    """Give up what Lua code has no use for, should it ever break out."""
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    resource.setrlimit(resource.RLIMIT_FSIZE, (0, 0))
+    _limit(resource.RLIMIT_NOFILE, 64)
+    from ctypes import CDLL  # noqa: PLC0415 — beside its only use
+
+    CDLL(None).prctl(_NO_NEW_PRIVS, 1, 0, 0, 0)
+
+
+if __name__ == "__main__":
+    _confine()
+    _serve()

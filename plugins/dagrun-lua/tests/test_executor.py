@@ -1,0 +1,77 @@
+import time
+from types import SimpleNamespace
+
+import pytest
+import trio
+
+from dagrun.domain.jsonvalue import Raw
+from dagrun.errors import NodeError
+from dagrun.services.processes import open_processes
+from dagrun_lua import LuaExecutor, LuaOptions
+
+
+class Log:
+    def __init__(self):
+        self.data = b""
+
+    def write(self, data):
+        self.data += data
+
+
+def context(processes, code, *, timeout=None, **more):
+    values = {
+        "options": LuaOptions(code=code),
+        "node_id": "n",
+        "timeout": timeout,
+        "inputs": {},
+        "raw_nodes": {},
+        "run": {},
+        "env": {},
+        "item": None,
+        "item_index": None,
+        "base": None,
+        "log": Log(),
+        "processes": processes,
+    }
+    return SimpleNamespace(**values | more)
+
+
+async def test_a_node_gets_raw_outputs_of_its_dependencies_and_gives_raw_outputs():
+    async with open_processes() as processes, LuaExecutor(size=1) as lua:
+        given = context(
+            processes, "print('hi') return {r = nodes.a.x + 1}", raw_nodes={"a": Raw(b'{"x":1}')}
+        )
+        assert bytes(await lua.execute(given)) == b'{"r":2}'
+        assert given.log.data == b"hi\n"
+
+
+async def test_a_missing_file_and_a_lua_error_fail_the_node_with_their_types(tmp_path):
+    async with open_processes() as processes, LuaExecutor(size=1) as lua:
+        with pytest.raises(NodeError) as missing:
+            await lua.execute(
+                context(processes, "", options=LuaOptions(file="no.lua"), base=tmp_path)
+            )
+        with pytest.raises(NodeError) as failing:
+            await lua.execute(context(processes, "error('boom')"))
+        assert (missing.value.type, failing.value.type) == ("file", "lua")
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "string.rep('', math.maxinteger)",
+        "local a = ('a'):rep(200) a:find(('a-'):rep(30) .. 'b')",
+        "table.move({}, 1, math.maxinteger - 1, 2)",
+    ],
+)
+async def test_cancelling_ends_a_loop_inside_c_and_spares_other_nodes(code):
+    async with open_processes() as processes, LuaExecutor(size=2) as lua:
+        await lua.execute(context(processes, "return {}"))
+        started = time.monotonic()
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(lua.execute, context(processes, "return {}"))
+            with trio.move_on_after(0.3) as scope:
+                await lua.execute(context(processes, code))
+        assert scope.cancelled_caught
+        assert time.monotonic() - started < 0.3 + 0.5
+        assert bytes(await lua.execute(context(processes, "return {}"))) == b"{}"

@@ -1,0 +1,108 @@
+import json
+import socket
+import subprocess
+import time
+
+import pytest
+
+from dagrun.workers.child import read_frame, write_frame
+from dagrun_lua.executor import LuaOptions, worker_argv
+
+NONE = {"inputs": {}, "nodes": {}, "run": {}, "env": {}, "item": None, "item_index": None}
+
+
+class Client:
+    def __init__(self, log):
+        self.link, theirs = socket.socketpair()
+        self.process = subprocess.Popen(worker_argv(), stdin=theirs, stdout=log, env={})
+        theirs.close()
+
+    def call(self, code, timeout=0.3, memory=16 << 20, **scope):
+        request = {"name": "n", "code": code, "memory": memory, "timeout": timeout}
+        request["scope"] = NONE | scope
+        write_frame(self.link.fileno(), json.dumps(request).encode())
+        return json.loads(read_frame(self.link.fileno()))
+
+
+@pytest.fixture
+def worker():
+    client = Client(subprocess.PIPE)
+    yield client
+    client.link.close()
+    client.process.communicate(timeout=5)
+    assert client.process.returncode == 0
+
+
+def test_code_sees_its_scope_and_returns_outputs(worker):
+    code = "return {x = inputs.a * 2, l = nodes.n.l, e = json.array(), s = nodes.s == json.null}"
+    reply = worker.call(code, inputs={"a": 4}, nodes={"n": {"l": []}, "s": None})
+    assert reply == {"outputs": {"x": 8, "l": [], "e": [], "s": True}}
+    assert worker.call("local x = 1") == {"outputs": {}}
+
+
+@pytest.mark.parametrize(
+    ("code", "kind", "message"),
+    [
+        ("return 1", "output", "it returns a number, not a table"),
+        ("return {x = 0/0}", "output", "it returns NaN, which JSON does not have"),
+        ("return {f = print}", "output", "it returns a function"),
+        ("x = ", "lua", "n:1: unexpected symbol near <eof>"),
+        ("\n\nerror('boom')", "lua", "n:3: boom"),
+        ("error({code = 1})", "lua", '{"code":1}'),
+        ("setmetatable({}, {__gc = print})", "lua", "n:1: setmetatable: __gc is not available"),
+        ("local s = 'x' while true do s = s .. s end", "memory", None),
+        ("local t = {} while true do t[#t + 1] = {} end", "memory", None),
+        ("local function f() return f() + 1 end f()", "memory", None),
+        ("while true do end", "timeout", None),
+        ("while true do pcall(function() while true do end end) end", "timeout", None),
+        ("coroutine.wrap(function() while true do end end)()", "timeout", None),
+        (
+            "while true do coroutine.resume(coroutine.create(function() while true do end end)) end",
+            "timeout",
+            None,
+        ),
+        ("while true do xpcall(error, function() while true do end end) end", "timeout", None),
+        ("\x1bLua", "lua", None),
+    ],
+)
+def test_each_failure_is_typed_and_ends_within_its_limit(worker, code, kind, message):
+    started = time.monotonic()
+    error = worker.call(code)["error"]
+    assert error["type"] == kind
+    assert message in (None, error["message"])
+    assert time.monotonic() - started < 0.3 + 0.5
+    assert worker.call("return {ok = true}") == {"outputs": {"ok": True}}
+
+
+def test_nothing_of_the_machine_is_reachable(worker):
+    names = "io os package require debug load loadstring loadfile dofile collectgarbage python"
+    code = f"""
+        for name in ("{names}"):gmatch("%S+") do assert(_G[name] == nil, name) end
+        assert(string.dump == nil and ("").dump == nil)
+        return {{}}"""
+    assert worker.call(code) == {"outputs": {}}
+
+
+def test_a_request_leaves_nothing_for_the_next(worker):
+    worker.call("string.x, leak = 1, 2")
+    assert worker.call("return {string.x == nil and leak == nil}") == {"outputs": [True]}
+
+
+def test_a_worker_may_gain_no_privileges_and_ends_with_the_engine(worker):
+    worker.call("return {}")
+    with open(f"/proc/{worker.process.pid}/status") as status:  # noqa: PTH123 — one line of proc
+        assert "NoNewPrivs:\t1\n" in status.readlines()
+
+
+def test_print_and_log_write_one_line_each():
+    client = Client(subprocess.PIPE)
+    client.call("print('a', nil, 1) log.warn('x\\ny')")
+    client.link.close()
+    printed, _ = client.process.communicate(timeout=5)
+    assert printed == b"a\tnil\t1\nWARN x\\ny\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"code": "", "file": "x"}, {"code": "", "memory": 1}])
+def test_options_that_make_no_sense_are_refused(options):
+    with pytest.raises(ValueError, match=r"code|memory"):
+        LuaOptions(**options)

@@ -1,0 +1,127 @@
+"""Who executes a run: a lock file that the process holds for as long as it lives.
+
+``<data>/owners/<id>.lock`` is locked with ``flock`` and holds the process id. The operating system
+lets go of the lock however the process ends, so a lock that can be taken means a dead owner.
+"""
+
+import fcntl
+import os
+import secrets
+from pathlib import Path
+from types import TracebackType
+from typing import Final, Self
+
+from dagrun.domain.ids import is_id
+from dagrun.errors import StoreError
+
+FOLDER: Final = "owners"
+
+
+class OwnerLock:
+    """A new owner's lock. Use it as ``with``; leaving gives it back.
+
+    Args:
+        data_dir: the data directory; it is made if it is missing, for its user alone.
+    """
+
+    def __init__(self, data_dir: Path) -> None:
+        self.owner = secrets.token_hex(8)
+        """The name under which the owner stands in a run's row."""
+
+        self._path = _lock_file(data_dir, self.owner)
+        self._fd = -1
+
+    def __enter__(self) -> Self:
+        """Take the lock.
+
+        Raises:
+            StoreError: the data directory cannot be written to.
+        """
+        try:
+            self._path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+            self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+            fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            os.write(self._fd, b"%d\n" % os.getpid())
+        except OSError as error:
+            self._let_go()
+            raise StoreError(f"the data directory cannot be used: {error}") from error
+        _sweep(self._path.parent)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Give the lock back, and remove its file.
+
+        Nobody can be waiting for this file: its name was never used before, and whoever looks at
+        it later finds it missing, which means a dead owner, too.
+        """
+        self._path.unlink(missing_ok=True)
+        self._let_go()
+
+    def _let_go(self) -> None:
+        fd, self._fd = self._fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+
+def owner_pid(data_dir: Path, owner: str) -> int | None:
+    """Give the process id of a live owner; None when it has ended.
+
+    A live owner whose process id cannot be read is given as 0.
+
+    Raises:
+        StoreError: its lock cannot be looked at. That does not mean that it has ended.
+    """
+    if not is_id(owner):
+        return None
+    try:
+        fd = os.open(_lock_file(data_dir, owner), os.O_RDONLY | os.O_CLOEXEC)
+    except FileNotFoundError:
+        return None
+    except OSError as error:
+        raise StoreError(f"the owner of a run cannot be looked up: {error}") from error
+    try:
+        return _holder(fd) if _is_locked(fd) else None
+    finally:
+        os.close(fd)
+
+
+def _is_locked(fd: int) -> bool:
+    """Try the lock in shared mode, so that two who look do not take each other for the owner."""
+    try:
+        fcntl.flock(fd, fcntl.LOCK_SH | fcntl.LOCK_NB)
+    except OSError:
+        return True
+    fcntl.flock(fd, fcntl.LOCK_UN)
+    return False
+
+
+def _holder(fd: int) -> int:
+    try:
+        return int(os.read(fd, 32))
+    except ValueError:
+        return 0
+
+
+def _sweep(folder: Path) -> None:
+    """Remove the files of owners that died without doing so."""
+    for path in folder.glob("*.lock"):
+        try:
+            fd = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        except OSError:
+            continue
+        try:
+            # The owner locks its file right after making it; a file without content may be one
+            # between the two, and is left alone.
+            if os.fstat(fd).st_size and not _is_locked(fd):
+                path.unlink(missing_ok=True)
+        finally:
+            os.close(fd)
+
+
+def _lock_file(data_dir: Path, owner: str) -> Path:
+    return data_dir / FOLDER / f"{owner}.lock"

@@ -1,0 +1,197 @@
+# ruff: noqa: A003 — the option is called `callable` in documents
+"""The executor ``python``: a function or a piece of code, in a worker process or in the engine."""
+
+import importlib
+import inspect
+import os
+import sys
+import traceback
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import TracebackType
+from typing import Any, ClassVar, Final, Literal
+
+import attrs
+import msgspec
+
+from dagrun.domain.jsonvalue import NotJson, Raw, parse
+from dagrun.domain.workflow import JSON, Durability
+from dagrun.errors import NodeError, WorkerDied
+from dagrun.ports.executor import Context
+from dagrun.workers.environment import base_environment, merged
+from dagrun.workers.pool import WorkerPool
+
+START: Final = (
+    "import sys; sys.path[:0], sys.path[len(sys.path):] = sys.argv[2:], sys.argv[1:2]; "
+    "from dagrun.workers.python_child import main; main()"
+)
+PACKAGES: Final = str(Path(__file__).parents[2])  # where the worker finds dagrun itself
+RETIRE: Final = b'{"retire"'
+
+
+@attrs.frozen(kw_only=True)
+class PythonOptions:
+    """What a document says under ``executor`` of a ``python`` node."""
+
+    callable: str | None = attrs.field(default=None)
+    """``package.module:function``, looked for beside the document, too."""
+
+    code: str | None = None
+    """Code that sees ``inputs``, ``nodes``, ``item`` and assigns ``outputs``."""
+
+    isolation: Literal["process", "inline"] = "process"
+    """``inline`` runs a trusted function in the engine, where one that blocks stops all else."""
+
+    @callable.validator
+    def _check_callable(self, _: object, value: str | None) -> None:
+        if value is not None and not all(value.partition(":")):
+            raise ValueError("'callable' must look like 'package.module:function'")
+
+    def __attrs_post_init__(self) -> None:
+        """Check that there is one thing to run, in a place where it can."""
+        if (self.callable is None) == (self.code is None):
+            raise ValueError("give either 'callable' or 'code'")
+        if self.code is not None and self.isolation == "inline":
+            raise ValueError("'code' runs in a process only; inline needs a 'callable'")
+
+
+class _Failure(msgspec.Struct):
+    type: str
+    message: str
+
+
+class _Reply(msgspec.Struct):
+    outputs: msgspec.Raw = msgspec.Raw(b"")
+    error: _Failure | None = None
+
+
+def _needs_process(options: PythonOptions) -> bool:
+    return options.isolation == "process"
+
+
+class PythonExecutor:
+    """Runs Python. Enter it with ``async with``: it keeps worker processes.
+
+    A worker serves the nodes of documents of one folder, which comes first on its import path.
+    Async functions run under ``trio.run`` in a worker, and in the engine's own loop inline.
+
+    Args:
+        size: most workers; by default four for each core.
+    """
+
+    options: ClassVar[type[PythonOptions]] = PythonOptions
+    durability: ClassVar[Durability] = Durability.STRICT
+    uses_process: ClassVar[Callable[[Any], bool]] = staticmethod(_needs_process)
+    literal_options: ClassVar[frozenset[str]] = frozenset({"code", "file"})
+
+    def __init__(self, *, size: int | None = None) -> None:
+        self._base = base_environment()
+        self._functions: dict[tuple[str, Path | None], Callable[..., Any]] = {}
+        argv = [sys.executable, "-I", "-c", START, PACKAGES]
+        self._pool = WorkerPool(argv, env=self._base, size=size or 4 * (os.cpu_count() or 1))
+
+    async def __aenter__(self) -> "PythonExecutor":
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End the workers."""
+        await self._pool.__aexit__(kind, error, traceback)
+
+    async def execute(self, context: Context) -> Mapping[str, JSON] | Raw:
+        """Call the function or run the code.
+
+        Raises:
+            NodeError: named after the exception's class, or ``output`` for a result that is no
+                JSON object; the traceback is in the log.
+        """
+        if context.options.isolation == "inline":
+            return await self._call_inline(context)
+        return await self._call_worker(context)
+
+    async def _call_inline(self, context: Context) -> Mapping[str, JSON]:
+        options: PythonOptions = context.options
+        key = (options.callable or "", context.base)
+        try:
+            function = self._functions.get(key)
+            if function is None:
+                function = self._functions[key] = _resolve(*key)
+            result = function(**context.inputs)
+            if type(result) is not dict and inspect.isawaitable(result):
+                result = await result
+        except Exception as error:
+            context.log.write(traceback.format_exc().encode(errors="replace"))
+            raise NodeError(type(error).__name__, str(error)) from error
+        return _mapping(result)
+
+    async def _call_worker(self, context: Context) -> Raw:
+        reply = await self._pool.call(
+            context.processes,
+            self._request(context),
+            log=context.log,
+            retire=_is_spent,
+            arguments=() if context.base is None else (str(context.base),),
+        )
+        return _outputs(reply)
+
+    def _request(self, context: Context) -> bytes:
+        options: PythonOptions = context.options
+        return msgspec.json.encode(
+            {
+                "callable": options.callable,
+                "code": options.code,
+                "inputs": context.inputs,
+                "nodes": context.raw_nodes if options.code is not None else {},
+                "item": context.item,
+                "item_index": context.item_index,
+                "env": merged(self._base, context.env),
+                "cwd": str(context.scratch),
+            }
+        )
+
+
+def _resolve(name: str, base: Path | None) -> Callable[..., Any]:
+    """Import a function, with the document's folder first on the path meanwhile."""
+    before = list(sys.path)
+    if base is not None:
+        sys.path.insert(0, str(base))
+    try:
+        module, _, path = name.partition(":")
+        found: Any = importlib.import_module(module)
+    finally:
+        sys.path[:] = before
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found  # type: ignore[no-any-return]  # calling it shows whether it is one
+
+
+def _mapping(result: object) -> Mapping[str, JSON]:
+    if isinstance(result, dict):
+        return result
+    if result is None:
+        return {}
+    if isinstance(result, Mapping):
+        return dict(result)
+    raise NodeError("output", f"the result is no mapping but {type(result).__name__}")
+
+
+def _is_spent(reply: bytes) -> bool:
+    return reply.startswith(RETIRE)
+
+
+def _outputs(reply: bytes) -> Raw:
+    try:
+        answer = msgspec.json.decode(reply, type=_Reply)
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise WorkerDied(f"the worker's reply is damaged: {error}") from error
+    if answer.error is not None:
+        raise NodeError(answer.error.type, answer.error.message)
+    try:
+        return parse(bytes(answer.outputs))
+    except NotJson as error:
+        raise NodeError("output", f"the result is refused: {error}") from error

@@ -1,0 +1,217 @@
+"""The executor ``shell``: a program, or text for ``sh``."""
+
+import os
+import signal
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, ClassVar, Final
+
+import attrs
+import trio
+
+from dagrun.domain.jsonvalue import MAX_OUTPUT, NotJson, decode, encode, parse
+from dagrun.domain.workflow import JSON, Durability
+from dagrun.errors import NodeError
+from dagrun.ports.executor import Context
+from dagrun.ports.processes import Process
+from dagrun.workers.environment import base_environment, merged
+from dagrun.workers.log_pipe import LogPipe
+from dagrun.workers.terminate import terminate
+
+SHELL: Final = "/bin/sh"
+
+
+@attrs.frozen(kw_only=True)
+class ShellOptions:
+    """What a document says under ``executor`` of a ``shell`` node."""
+
+    command: list[str] | str | None = None
+    """Program and arguments, or a string for ``sh -c``."""
+
+    code: str | None = None
+    """Text for ``sh -c`` in which ``${…}`` belongs to the shell."""
+
+    env: Mapping[str, str] = attrs.field(factory=dict)
+    """Variables beside those of the workflow and of the node."""
+
+    cwd: str | None = None
+    """Working directory; relative to the document. Without it: the scratch directory."""
+
+    stdin: str | None = None
+    """Text for standard input; without it the input is empty."""
+
+    def __attrs_post_init__(self) -> None:
+        """Check that there is one thing to run."""
+        if (self.command is None) == (self.code is None):
+            raise ValueError("give either 'command' or 'code'")
+        if not (self.command or self.code):
+            raise ValueError("the command is empty")
+
+    def argv(self) -> list[str]:
+        """Give what to execute."""
+        if isinstance(self.command, str) or self.command is None:
+            return [SHELL, "-c", self.command or self.code or ""]
+        return list(self.command)
+
+
+class ShellExecutor:
+    """Runs a program in a process group of its own; cancelling ends the whole group.
+
+    The program finds its inputs as JSON in the file that ``DAGRUN_INPUTS`` names, and may
+    write one JSON object to the file that ``DAGRUN_OUTPUT`` names.
+    """
+
+    options: ClassVar[type[ShellOptions]] = ShellOptions
+    durability: ClassVar[Durability] = Durability.STRICT
+    uses_process: ClassVar[bool] = True
+    literal_options: ClassVar[frozenset[str]] = frozenset({"code"})
+
+    def __init__(self) -> None:
+        self._base = base_environment()
+
+    async def execute(self, context: Context) -> Mapping[str, JSON]:
+        """Run the program.
+
+        Raises:
+            NodeError: ``exit_code``, ``signal``, ``output``, or ``start`` for a program that
+                cannot be started.
+            WorkerDied: the guard ended.
+        """
+        options: ShellOptions = context.options
+        files = _Files(context)
+        try:
+            files.write_inputs(context.inputs)
+            env = merged(self._base, context.env, options.env, files.env())
+            with LogPipe(context.log) as log:
+                process = await _spawn(context, options, env, log, files)
+                code = await _finish(process, log, context.kill_after)
+                _check(code, log.last_line())
+            return {**files.read_outputs(), "exit_code": code}
+        finally:
+            files.remove()
+
+
+async def _spawn(
+    context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe, files: "_Files"
+) -> Process:
+    stdin = None if options.stdin is None else files.open_stdin(options.stdin)
+    try:
+        return await context.processes.spawn(
+            options.argv(),
+            env=env,
+            cwd=_directory(context, options.cwd),
+            stdin=stdin,
+            stdout=log.write_fd,
+            stderr=log.write_fd,
+        )
+    except OSError as error:
+        raise NodeError("start", f"cannot start {options.argv()[0]!r}: {error}") from error
+    finally:
+        if stdin is not None:
+            os.close(stdin)
+        log.close_writer()
+
+
+async def _finish(process: Process, log: LogPipe, kill_after: float) -> int:
+    """Wait for the end, copying the log; what the pipe still holds then is copied, too.
+
+    A descendant that holds the pipe open does not keep a finished node.
+    """
+    try:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(log.copy)
+            code = await process.wait()
+            nursery.cancel_scope.cancel()
+    except BaseException:
+        await terminate(process, kill_after=kill_after)
+        raise
+    finally:
+        log.drain()
+    return code
+
+
+def _check(code: int, last_line: str) -> None:
+    if code == 0:
+        return
+    said = f": {last_line}" if last_line else ""
+    if code > 0:
+        raise NodeError("exit_code", f"exit code {code}{said}")
+    try:
+        name = signal.Signals(-code).name
+    except ValueError:
+        name = str(-code)
+    raise NodeError("signal", f"ended by signal {name}{said}")
+
+
+def _directory(context: Context, cwd: str | None) -> str:
+    if cwd is None:
+        return str(context.scratch)
+    return str(Path(context.base or context.scratch, cwd))
+
+
+class _Files:
+    """The files through which a program and dagrun talk, in the scratch directory."""
+
+    def __init__(self, context: Context) -> None:
+        item = "" if context.item_index is None else f".{context.item_index}"
+        self._stem = f"{context.scratch}/{context.node_id}{item}.{context.attempt}"
+        self.inputs, self.output = self._stem + ".inputs.json", self._stem + ".output.json"
+
+    def env(self) -> dict[str, str]:
+        return {"DAGRUN_INPUTS": self.inputs, "DAGRUN_OUTPUT": self.output}
+
+    def write_inputs(self, inputs: Mapping[str, JSON]) -> None:
+        _write(self.inputs, bytes(encode(dict(inputs))))
+
+    def open_stdin(self, text: str) -> int:
+        """Give a descriptor to read ``text`` from; a file, as a pipe may not hold it all."""
+        path = self._stem + ".stdin"
+        _write(path, text.encode())
+        try:
+            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+        finally:
+            Path(path).unlink()
+
+    def read_outputs(self) -> dict[str, Any]:
+        data = _read(self.output, MAX_OUTPUT + 1)
+        if not data.strip():
+            return {}
+        try:
+            outputs = decode(parse(data))
+        except NotJson as error:
+            raise NodeError("output", f"the file DAGRUN_OUTPUT is refused: {error}") from error
+        if not isinstance(outputs, dict):
+            raise NodeError("output", "the file DAGRUN_OUTPUT holds no JSON object")
+        return outputs
+
+    def remove(self) -> None:
+        for path in (self.inputs, self.output):
+            try:
+                os.unlink(path)  # noqa: PTH108 — ten times as fast, once for every node
+            except OSError:
+                continue
+
+
+def _write(path: str, data: bytes) -> None:
+    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+    try:
+        rest = memoryview(data)
+        while rest:
+            rest = rest[os.write(fd, rest) :]
+    finally:
+        os.close(fd)
+
+
+def _read(path: str, limit: int) -> bytes:
+    """Read a regular file, at most ``limit`` bytes; a missing one is empty."""
+    try:
+        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not block
+    except FileNotFoundError:
+        return b""
+    except OSError as error:
+        raise NodeError("output", f"the file DAGRUN_OUTPUT cannot be read: {error}") from error
+    with os.fdopen(fd, "rb") as file:
+        if not stat.S_ISREG(os.fstat(fd).st_mode):
+            raise NodeError("output", "DAGRUN_OUTPUT is no regular file")
+        return file.read(limit)

@@ -1,0 +1,155 @@
+"""What is read from the tables, and how rows become records."""
+
+import sqlite3
+from collections.abc import Iterator, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from dagrun.domain.events import RAW_FIELDS, Event, Type
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.errors import NotFound
+from dagrun.ports.store import Definition, NodeRecord, RunRecord
+
+_RUN: Final = """
+    select run_id, workflow_id, version, definition_hash, status, inputs, error, owner, epoch,
+      last_seq, priority, created_at, started_at, finished_at,
+      (select data from events e where e.run_id = runs.run_id and e.seq = runs.outputs_seq)
+    from runs
+"""
+_NODES: Final = """
+    select node_id, item, status, attempts, started_at, finished_at, error,
+      (select data from events e where e.run_id = nodes.run_id and e.seq = nodes.outputs_seq)
+    from nodes where run_id = ? order by node_id, item
+"""
+_EVENTS: Final = """
+    select seq, epoch, type, time, node_id, item, attempt, data
+    from events where run_id = ? and seq > ? order by seq
+"""
+_raw_object: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+def read_run(connection: sqlite3.Connection, run_id: str) -> RunRecord:
+    """Give one run.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    row = connection.execute(_RUN + " where run_id = ?", (run_id,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no run {run_id!r}")
+    return _run(row)
+
+
+def read_runs(
+    connection: sqlite3.Connection,
+    workflow_id: str | None,
+    status: RunStatus | None,
+    limit: int,
+    cursor: str | None,
+) -> tuple[Sequence[RunRecord], str | None]:
+    """Give a page of runs, newest first."""
+    wanted = {"workflow_id = ?": workflow_id, "status = ?": status, "run_id < ?": cursor}
+    given = {condition: value for condition, value in wanted.items() if value is not None}
+    where = " where " + " and ".join(given) if given else ""
+    query = f"{_RUN}{where} order by run_id desc limit ?"
+    rows = connection.execute(query, (*given.values(), limit + 1)).fetchall()
+    records = [_run(row) for row in rows[:limit]]
+    return records, records[-1].run_id if len(rows) > limit else None
+
+
+def read_nodes(connection: sqlite3.Connection, run_id: str) -> Sequence[NodeRecord]:
+    """Give the nodes and items of a run."""
+    return [_node(run_id, row) for row in connection.execute(_NODES, (run_id,))]
+
+
+def read_events(connection: sqlite3.Connection, run_id: str, after: int) -> Sequence[Event]:
+    """Give a run's journal behind a position."""
+    return list(_events(RunId(run_id), connection.execute(_EVENTS, (run_id, after))))
+
+
+def read_definition(connection: sqlite3.Connection, hash_: str) -> Definition:
+    """Give a definition.
+
+    Raises:
+        NotFound: there is none of that hash.
+    """
+    row = connection.execute("select body from definitions where hash = ?", (hash_,)).fetchone()
+    if row is None:
+        raise NotFound(f"there is no definition {hash_!r}")
+    return Definition(hash=hash_, body=row[0].encode())
+
+
+def _run(row: tuple[Any, ...]) -> RunRecord:
+    return RunRecord(
+        run_id=RunId(row[0]),
+        workflow_id=row[1],
+        version=row[2],
+        definition_hash=row[3],
+        status=RunStatus(row[4]),
+        inputs=Raw(row[5].encode()),
+        error=_json(row[6]),
+        owner=row[7],
+        epoch=row[8],
+        last_seq=row[9],
+        priority=row[10],
+        created_at=datetime.fromisoformat(row[11]),
+        started_at=_time(row[12]),
+        finished_at=_time(row[13]),
+        outputs=_outputs(row[14]),
+    )
+
+
+def _node(run_id: str, row: tuple[Any, ...]) -> NodeRecord:
+    return NodeRecord(
+        run_id=RunId(run_id),
+        node_id=row[0],
+        item=None if row[1] < 0 else row[1],
+        status=NodeStatus(row[2]),
+        attempts=row[3],
+        started_at=_time(row[4]),
+        finished_at=_time(row[5]),
+        error=_json(row[6]),
+        outputs=_outputs(row[7]),
+    )
+
+
+def _events(run_id: RunId, rows: sqlite3.Cursor) -> Iterator[Event]:
+    for seq, epoch, kind, time, node_id, item, attempt, data in rows:
+        yield Event(
+            run_id,
+            seq,
+            epoch,
+            Type(kind),
+            datetime.fromisoformat(time),
+            node_id,
+            item,
+            attempt,
+            _data(data),
+        )
+
+
+def _data(text: str | None) -> dict[str, Any] | None:
+    """Decode an event's data, but for the fields that stay text."""
+    if text is None:
+        return None
+    return {
+        name: Raw(bytes(raw)) if name in RAW_FIELDS else msgspec.json.decode(raw)
+        for name, raw in _raw_object.decode(text).items()
+    }
+
+
+def _outputs(text: str | None) -> Raw | None:
+    data = _data(text)
+    return None if data is None else data.get("outputs")
+
+
+def _json(text: str | None) -> Any:
+    return msgspec.json.decode(text) if text else None
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)

@@ -1,0 +1,104 @@
+"""Open a database file, and bring it to the present schema."""
+
+import sqlite3
+import time
+from importlib.resources import files
+from pathlib import Path
+from typing import Final
+
+from dagrun.errors import StoreCorrupt, StoreError, StoreTooNew
+
+APPLICATION: Final = 0x6461_6772  # "dagr"; tells our files from other SQLite files
+LATEST: Final = 1
+"""Number of the newest migration."""
+
+BUSY_TIMEOUT: Final = 30.0  # seconds to wait for another process's transaction
+
+
+def connect(path: Path) -> sqlite3.Connection:
+    """Open a connection that any one thread at a time may use."""
+    connection = sqlite3.connect(
+        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+    )
+    connection.execute("pragma synchronous = full")
+    return connection
+
+
+def open_database(path: Path) -> sqlite3.Connection:
+    """Open, make or migrate a database.
+
+    Raises:
+        StoreCorrupt: the file is no database of dagrun.
+        StoreTooNew: a newer dagrun wrote it.
+        StoreError: the folder cannot be made.
+        sqlite3.Error: anything else that SQLite says.
+    """
+    try:
+        path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    connection = connect(path)
+    try:
+        if _version(connection, path) < LATEST:
+            _use_wal(connection)
+            _migrate(connection, path)
+    except BaseException:
+        connection.close()
+        raise
+    return connection
+
+
+def _version(connection: sqlite3.Connection, path: Path) -> int:
+    version, application, tables = connection.execute(
+        "select user_version, application_id, (select count(*) from sqlite_master)"
+        " from pragma_user_version, pragma_application_id"
+    ).fetchone()
+    if tables and application != APPLICATION:
+        raise StoreCorrupt(f"{path} is a database of another program; name another data directory")
+    if version > LATEST:
+        raise StoreTooNew(
+            f"{path} was written by a newer dagrun (schema {version}, this one knows {LATEST});"
+            " update dagrun, or name another data directory"
+        )
+    return int(version)
+
+
+def _use_wal(connection: sqlite3.Connection) -> None:
+    """Readers and one writer beside each other.
+
+    Two processes that make the same file at once get in each other's way here, without SQLite
+    waiting for its busy timeout.
+    """
+    deadline = time.monotonic() + BUSY_TIMEOUT
+    while True:
+        try:
+            connection.execute("pragma journal_mode = wal")
+        except sqlite3.OperationalError as error:
+            if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
+                raise
+            time.sleep(0.01)
+        else:
+            return
+
+
+def _migrate(connection: sqlite3.Connection, path: Path) -> None:
+    connection.execute("begin immediate")
+    try:
+        for number in range(_version(connection, path) + 1, LATEST + 1):
+            for statement in _statements(number):
+                connection.execute(statement)
+        connection.execute(f"pragma application_id = {APPLICATION}")
+        connection.execute(f"pragma user_version = {LATEST}")
+    except BaseException:
+        connection.execute("rollback")
+        raise
+    connection.execute("commit")
+
+
+def _statements(number: int) -> list[str]:
+    """Give the statements of a migration. ``executescript`` would end our transaction."""
+    folder = files("dagrun.builtin.sqlite") / "migrations"
+    script = next(f for f in folder.iterdir() if f.name.startswith(f"{number:04}_"))
+    lines = script.read_text(encoding="utf-8").splitlines()
+    code = "\n".join(line.partition("--")[0] for line in lines)
+    return [statement for statement in code.split(";") if statement.strip()]

@@ -1,0 +1,181 @@
+"""The store ``sqlite``: one writer, any number of readers, all in threads."""
+
+import sqlite3
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final, Self, TypeVar
+
+import trio
+
+from dagrun.builtin.sqlite import read
+from dagrun.builtin.sqlite.schema import connect, open_database
+from dagrun.builtin.sqlite.write import write_batch
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.status import RunStatus
+from dagrun.errors import ConflictError, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from dagrun.ports.store import CommitResult, Definition, NewRun, NodeRecord, RunRecord
+
+T = TypeVar("T")
+
+_RESTORE: Final = "restore it from a backup, or move it away to begin anew"
+_CODE: Final = 0xFF  # the low byte of an extended result code is the plain one
+
+
+class SqliteStore:
+    """Keeps journals in an SQLite file; implements :class:`~dagrun.ports.store.Store`.
+
+    Args:
+        path: the file. It and its folder are made when they are missing.
+        hook: called with a name before and after each step of a commit; for tests that end the
+            process there.
+    """
+
+    def __init__(self, *, path: Path, hook: Callable[[str], None] = lambda _: None) -> None:
+        self.path = path
+        self._hook = hook
+        self._connection: sqlite3.Connection | None = None
+        self._lock = trio.Lock()
+
+    async def __aenter__(self) -> Self:
+        """Open, create or migrate the database."""
+        self._connection = await self._in_thread(lambda: open_database(self.path))
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close the connection."""
+        connection, self._connection = self._connection, None
+        if connection is not None:
+            with trio.CancelScope(shield=True):
+                await trio.to_thread.run_sync(connection.close)
+
+    # writing
+
+    async def commit(
+        self,
+        events: Sequence[Event],
+        *,
+        new_runs: Sequence[NewRun] = (),
+        definitions: Sequence[Definition] = (),
+    ) -> CommitResult:
+        """Write a batch in one transaction; see the port."""
+        return await self._write(
+            lambda connection: write_batch(connection, events, new_runs, definitions)
+        )
+
+    async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
+        """Hand a run over; see the port."""
+        return await self._write(
+            lambda connection: _claim(connection, run_id, owner, expected_epoch)
+        )
+
+    # reading
+
+    async def run(self, run_id: RunId) -> RunRecord:
+        """Give one run."""
+        return await self._read(read.read_run, run_id)
+
+    async def runs(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: RunStatus | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[RunRecord], str | None]:
+        """Give a page of runs, newest first."""
+        return await self._read(read.read_runs, workflow_id, status, limit, cursor)
+
+    async def nodes(self, run_id: RunId) -> Sequence[NodeRecord]:
+        """Give the nodes and items of a run."""
+        return await self._read(read.read_nodes, run_id)
+
+    async def events(self, run_id: RunId, *, after: int = 0) -> Sequence[Event]:
+        """Give a run's journal from the event behind ``after``."""
+        return await self._read(read.read_events, run_id, after)
+
+    async def definition(self, hash: str) -> Definition:  # noqa: A002 — the port's word
+        """Give a stored definition."""
+        return await self._read(read.read_definition, hash)
+
+    # threads and transactions
+
+    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        async with self._lock:
+            return await self._in_thread(lambda: self._transaction(work))
+
+    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
+        connection = self._connection
+        assert connection is not None, "the store is not open"  # noqa: S101 — a caller's mistake
+        connection.execute("begin immediate")
+        try:
+            self._hook("begun")
+            result = work(connection)
+            self._hook("written")
+            connection.execute("commit")
+        except BaseException:
+            if connection.in_transaction:
+                connection.execute("rollback")
+            raise
+        self._hook("committed")
+        return result
+
+    async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
+        """Read on a connection of its own, which sees whole commits and waits for none."""
+
+        def call() -> T:
+            connection = connect(self.path)
+            try:
+                connection.execute("begin")
+                return work(connection, *arguments)
+            finally:
+                connection.close()
+
+        return await self._in_thread(call)
+
+    async def _in_thread(self, call: Callable[[], T]) -> T:
+        return await trio.to_thread.run_sync(partial(_translated, self.path, call))
+
+
+def _translated(path: Path, call: Callable[[], T]) -> T:
+    with _our_errors(path):
+        return call()
+
+
+@contextmanager
+def _our_errors(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into what the operator must do."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        code = getattr(error, "sqlite_errorcode", 0) & _CODE
+        if code == sqlite3.SQLITE_FULL:
+            raise StoreFull(f"{path}: there is no room for it on the disk") from error
+        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            raise StoreBusy(f"{path} is held by another process") from error
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+            raise StoreCorrupt(
+                f"{path} is damaged, or no database ({error}); {_RESTORE}"
+            ) from error
+        raise StoreError(f"{path}: {error}") from error
+
+
+def _claim(
+    connection: sqlite3.Connection, run_id: RunId, owner: str, expected_epoch: int
+) -> RunRecord:
+    changed = connection.execute(
+        "update runs set owner = ?, epoch = epoch + 1 where run_id = ? and epoch = ?",
+        (owner, run_id, expected_epoch),
+    ).rowcount
+    record = read.read_run(connection, run_id)
+    if not changed:
+        raise ConflictError(f"run {run_id} was taken over by somebody else")
+    return record

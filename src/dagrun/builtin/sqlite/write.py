@@ -1,0 +1,191 @@
+"""One commit: a batch of events with what it changes, each table in one statement.
+
+A batch travels to SQLite as one JSON text that ``json_each`` takes apart there. ``executemany``
+would let go of the interpreter lock for every row, and may wait 5 ms for it each time when the
+event loop is busy.
+"""
+
+import json
+import sqlite3
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+import msgspec
+
+from dagrun.builtin.intake import choose
+from dagrun.domain.events import SCHEMA_VERSION, Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.projection import CLEARED, Changes, NodeChange, RunChange, project
+from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
+
+_encoder: Final = msgspec.json.Encoder()
+_encode: Final = _encoder.encode
+
+
+def _columns(count: int) -> str:
+    return ", ".join(f"value->>{index}" for index in range(count))
+
+
+_DEFINITIONS: Final = f"insert or ignore into definitions select {_columns(2)} from json_each(?)"
+_RUNS: Final = f"""
+    insert into runs (run_id, workflow_id, version, definition_hash, inputs, owner, priority,
+      created_at, status, epoch, last_seq)
+    select {_columns(8)}, 'queued', 1, 0 from json_each(?)
+"""
+_EVENTS: Final = f"""
+    insert into events (run_id, seq, epoch, type, time, node_id, item, attempt, data, version)
+    select {_columns(10)} from json_each(?)
+"""
+_NODES: Final = f"""
+    insert into nodes (run_id, node_id, item, status, attempts, started_at, finished_at,
+      outputs_seq, error)
+    select {_columns(9)} from json_each(?) where true
+    on conflict do update set
+      status = excluded.status,
+      attempts = max(attempts, excluded.attempts),
+      started_at = coalesce(started_at, excluded.started_at),
+      finished_at = coalesce(excluded.finished_at, finished_at),
+      outputs_seq = coalesce(excluded.outputs_seq, outputs_seq),
+      error = nullif(coalesce(excluded.error, error), '')
+"""
+_CHANGED_RUNS: Final = """
+    update runs set
+      status = coalesce(nullif(new.status, ''), runs.status),
+      epoch = new.epoch,
+      last_seq = new.last_seq,
+      started_at = coalesce(runs.started_at, new.started_at),
+      finished_at = coalesce(new.finished_at, runs.finished_at),
+      error = coalesce(new.error, runs.error),
+      outputs_seq = coalesce(new.outputs_seq, runs.outputs_seq)
+    from (
+      select value->>0 as run_id, value->>1 as status, value->>2 as epoch, value->>3 as last_seq,
+        value->>4 as started_at, value->>5 as finished_at, value->>6 as error,
+        value->>7 as outputs_seq
+      from json_each(?)
+    ) as new
+    where runs.run_id = new.run_id
+"""
+_POSITIONS: Final = """
+    select json_group_array(json_array(run_id, epoch, last_seq)) from runs
+    where run_id in (select value from json_each(?))
+"""
+_EPOCH: Final = "select epoch from events where run_id = ? and seq = ?"
+
+
+def write_batch(
+    connection: sqlite3.Connection,
+    events: Sequence[Event],
+    new_runs: Sequence[NewRun],
+    definitions: Sequence[Definition],
+) -> CommitResult:
+    """Write a batch inside the transaction that is open."""
+    if definitions:
+        rows = list(
+            {definition.hash: definition.body.decode() for definition in definitions}.items()
+        )
+        connection.execute(_DEFINITIONS, (_text(rows),))
+    if new_runs:
+        connection.execute(_RUNS, (_text([_run_row(run) for run in new_runs]),))
+    taken, refused = _choose(connection, events)
+    if taken:
+        changes = project(taken)
+        connection.execute(_EVENTS, (_text([_event_row(event) for event in taken]),))
+        _write_changes(connection, changes)
+    return CommitResult(refused=refused)
+
+
+def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
+    if changes.nodes:
+        rows = [_node_change(change) for change in changes.nodes.values()]
+        connection.execute(_NODES, (_text(rows),))
+    runs = [_run_change(change) for change in changes.runs.values()]
+    connection.execute(_CHANGED_RUNS, (_text(runs),))
+
+
+def _choose(
+    connection: sqlite3.Connection, events: Sequence[Event]
+) -> tuple[list[Event], Mapping[RunId, Refusal]]:
+    """Drop what is there already; refuse, run by run, what does not follow."""
+    if not events:
+        return [], {}
+    ids = list({event.run_id for event in events})
+    (found,) = connection.execute(_POSITIONS, (_text(ids),)).fetchone()
+    positions = {run_id: (epoch, seq) for run_id, epoch, seq in json.loads(found)}
+
+    def stored_epoch(run_id: RunId, seq: int) -> int:
+        return int(connection.execute(_EPOCH, (run_id, seq)).fetchone()[0])
+
+    return choose(events, positions, stored_epoch)
+
+
+def _text(rows: Sequence[Any]) -> str:
+    return _encode(rows).decode()
+
+
+def _event_row(event: Event) -> tuple[Any, ...]:
+    """Give a row. The data goes in as a string, so that SQLite leaves it as it is."""
+    data = event.data
+    return (
+        event.run_id,
+        event.seq,
+        event.epoch,
+        event.type,
+        _time(event.time),
+        event.node_id,
+        event.item,
+        event.attempt,
+        None if data is None else _encode(data).decode(),
+        SCHEMA_VERSION,
+    )
+
+
+def _run_row(run: NewRun) -> tuple[Any, ...]:
+    return (
+        run.run_id,
+        run.workflow_id,
+        run.version,
+        run.definition_hash,
+        bytes(run.inputs).decode(),
+        run.owner,
+        run.priority,
+        _time(run.created_at),
+    )
+
+
+def _run_change(change: RunChange) -> tuple[Any, ...]:
+    return (
+        change.run_id,
+        change.status,
+        change.epoch,
+        change.last_seq,
+        _time(change.started_at),
+        _time(change.finished_at),
+        None if change.error is None else _encode(change.error).decode(),
+        change.outputs_seq,
+    )
+
+
+def _node_change(change: NodeChange) -> tuple[Any, ...]:
+    return (
+        change.run_id,
+        change.node_id,
+        -1 if change.item is None else change.item,
+        change.status,
+        change.attempts,
+        _time(change.started_at),
+        _time(change.finished_at),
+        change.outputs_seq,
+        _error(change.error),
+    )
+
+
+def _error(error: Any) -> str | None:
+    if error is CLEARED:
+        return ""
+    return None if error is None else _encode(error).decode()
+
+
+def _time(moment: datetime | None) -> str | None:
+    """Write all times with the same digits, so that they sort as text."""
+    return None if moment is None else moment.isoformat(timespec="microseconds")

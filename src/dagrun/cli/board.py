@@ -1,0 +1,125 @@
+"""What the progress display knows: how each node stands, as far as the journal is durable."""
+
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+import attrs
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
+from dagrun.domain.workflow import Workflow
+
+
+@attrs.define(eq=False)
+class Row:
+    """One node."""
+
+    node_id: str
+    status: NodeStatus = NodeStatus.PENDING
+    started_at: datetime | None = None
+    finished_at: datetime | None = None
+    attempts: int = 0
+    items: Counter[NodeStatus] = attrs.field(factory=Counter)
+    """Ends of the ``for_each`` items so far."""
+
+    note: str = ""
+    """The last error, or why the node was skipped."""
+
+    def seconds(self, now: datetime) -> float | None:
+        """Give how long it took, or has taken so far."""
+        if self.started_at is None:
+            return None
+        return max(((self.finished_at or now) - self.started_at).total_seconds(), 0.0)
+
+    def detail(self) -> str:
+        """Give attempts and items in words; empty when there is nothing to say."""
+        parts = [f"attempt {self.attempts}"] if self.attempts > 1 else []
+        parts += [f"{count} {status}" for status, count in self.items.items()]
+        return ", ".join(parts)
+
+
+class Board:
+    """The rows of a run, changed by events."""
+
+    def __init__(self, workflow: Workflow) -> None:
+        self.workflow = workflow
+        self.rows = {node.id: Row(node.id) for node in workflow.nodes}
+        self.status = RunStatus.QUEUED
+        self.started_at: datetime | None = None
+        self.finished_at: datetime | None = None
+        self.counts = Counter({NodeStatus.PENDING: len(self.rows)})
+
+    def see(self, events: Iterable[Event]) -> list[Row]:
+        """Take in durable events. Give the rows that changed, each once."""
+        changed: dict[str, Row] = {}
+        for event in events:
+            if event.node_id is None:
+                self._see_run(event)
+            else:
+                row = self.rows[event.node_id]
+                self._see_node(row, event)
+                changed[row.node_id] = row
+        return list(changed.values())
+
+    def _see_run(self, event: Event) -> None:
+        self.status = RunStatus(event.type.removeprefix("run."))
+        if event.type is Type.RUN_RUNNING:
+            self.started_at = self.started_at or event.time
+        elif event.type in (Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED):
+            self.finished_at = event.time
+
+    def _see_node(self, row: Row, event: Event) -> None:
+        status = NodeStatus(event.type.removeprefix("node."))
+        if event.type is Type.NODE_RUNNING:
+            row.started_at = row.started_at or event.time
+            row.attempts = max(row.attempts, event.attempt or 0)
+        row.note = _note(event) or row.note
+        if event.item is not None:
+            if status in NODE_ENDED:
+                row.items[status] += 1
+            status = NodeStatus.RUNNING
+        self._turn(row, status, event.time)
+
+    def _turn(self, row: Row, status: NodeStatus, time: datetime) -> None:
+        self.counts[row.status] -= 1
+        self.counts[status] += 1
+        row.status = status
+        if status in NODE_ENDED:
+            row.finished_at = time
+            if status is NodeStatus.SUCCEEDED:
+                row.note = ""
+
+    def summary(self) -> str:
+        """Give how many nodes stand where."""
+        return ", ".join(f"{n} {status}" for status, n in self.counts.items() if n)
+
+
+def _note(event: Event) -> str:
+    data = event.data or {}
+    if "error" in data:
+        return f"{data['error']['type']}: {data['error']['message']}"
+    return str(data.get("reason", ""))
+
+
+def interesting(rows: Sequence[Row], most: int) -> list[Row]:
+    """Choose the rows to show when not all fit: what runs or failed, then what ended last."""
+    if len(rows) <= most:
+        return list(rows)
+    chosen = sorted(rows, key=_rank)[:most]
+    order = {id(row): number for number, row in enumerate(rows)}
+    return sorted(chosen, key=lambda row: order[id(row)])
+
+
+_RANK = {
+    NodeStatus.RUNNING: 0,
+    NodeStatus.RETRYING: 1,
+    NodeStatus.FAILED: 2,
+    NodeStatus.READY: 3,
+    NodeStatus.PENDING: 5,
+}
+
+
+def _rank(row: Row) -> tuple[int, float]:
+    ended = row.finished_at.timestamp() if row.finished_at else 0.0
+    return _RANK.get(row.status, 4), -ended

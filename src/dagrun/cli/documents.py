@@ -1,0 +1,74 @@
+"""Read workflow documents from files."""
+
+from pathlib import Path
+
+from dagrun.domain.document import (
+    Catalogue,
+    ExecutorKind,
+    TriggerInfo,
+    inline_files,
+    load_document,
+)
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import DefinitionError, Problem
+from dagrun.plugin.registry import Registry
+from dagrun.ports.executor import Traits
+
+MAX_BYTES = 4 * 1024 * 1024
+"""Bytes that a document, or a file that it names, may have."""
+
+
+def catalogue(registry: Registry) -> Catalogue:
+    """Give what the loader must know of the installed plugins."""
+    traits = {entry.name: Traits.of(entry.factory) for entry in registry.executors}
+    triggers = {entry.name: entry.factory for entry in registry.triggers}
+    return Catalogue(
+        executors={
+            name: ExecutorKind(options=known.options, literal_options=known.literal_options)
+            for name, known in traits.items()
+        },
+        triggers={
+            "http": TriggerInfo(options=HTTP_TRIGGER),
+            **{
+                name: TriggerInfo(options=getattr(kind, "options", None), check=kind().check)
+                for name, kind in triggers.items()
+            },
+        },
+    )
+
+
+HTTP_TRIGGER = {
+    "type": "object",
+    "additionalProperties": False,
+    "required": ["path"],
+    "properties": {
+        "path": {"type": "string", "pattern": "^/"},
+        "method": {"enum": ["GET", "POST", "PUT"]},
+        "port": {"type": "integer", "minimum": 1, "maximum": 65535},
+        "timeout_seconds": {"type": "number", "exclusiveMinimum": 0},
+        "inputs": {"type": "object"},
+    },
+}
+"""Options of the trigger ``http`` while no plugin for it is installed; ``run`` ignores triggers."""
+
+
+def load_file(file: Path, registry: Registry) -> Workflow:
+    """Load a document with the files that it names.
+
+    Raises:
+        DefinitionError: it is missing or wrong.
+    """
+    try:
+        text = _read(file)
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}"
+        raise DefinitionError([Problem(message=message, file=str(file))]) from error
+    base = file.absolute().parent
+    workflow = load_document(text, file=str(file), catalogue=catalogue(registry), base=base)
+    return inline_files(workflow, base, lambda name: _read(Path(name)).decode(), file=str(file))
+
+
+def _read(file: Path) -> bytes:
+    """Read a file, one byte more than may be there at most."""
+    with file.open("rb") as stream:
+        return stream.read(MAX_BYTES + 1)

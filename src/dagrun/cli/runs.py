@@ -1,0 +1,196 @@
+"""``dagrun runs list|show|logs``: look into the data directory, beside whoever uses it."""
+
+from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+import trio
+
+from dagrun.cli import output
+from dagrun.cli.board import Board
+from dagrun.cli.plugins import load_with_warnings
+from dagrun.cli.progress import headline, plain_line
+from dagrun.domain.durations import format_duration
+from dagrun.domain.fold import replay
+from dagrun.domain.ids import RunId, is_id
+from dagrun.domain.plan import compile_plan
+from dagrun.domain.result import rfc3339, run_result, to_json
+from dagrun.domain.serialize import from_json
+from dagrun.domain.state import RunState
+from dagrun.domain.status import RunStatus
+from dagrun.errors import ConfigError, NotFound
+from dagrun.ports.store import RunRecord, Store
+from dagrun.roles.local import DATABASE, LOGS, handling
+from dagrun.services.node_logs import NodeLogs
+from dagrun.settings import Settings
+
+T = TypeVar("T")
+MOST = 1000
+"""Runs on one page."""
+
+
+def list_runs(
+    settings: Settings,
+    *,
+    workflow: str | None,
+    status: str | None,
+    limit: int,
+    cursor: str | None,
+    as_json: bool,
+) -> int:
+    """List runs, newest first. Give the exit code."""
+    if status is not None and status not in list(RunStatus):
+        raise ConfigError(f"--status: {status!r} is none of {', '.join(RunStatus)}")
+    if not 1 <= limit <= MOST:
+        raise ConfigError(f"--limit: a number from 1 to {MOST} is needed, not {limit}")
+
+    async def read(store: Store) -> tuple[list[RunRecord], str | None]:
+        records, following = await store.runs(
+            workflow_id=workflow,
+            status=None if status is None else RunStatus(status),
+            limit=limit,
+            cursor=cursor,
+        )
+        return list(records), following
+
+    records, following = _with_store(settings, read) if _exists(settings) else ([], None)
+    if as_json:
+        output.say_json({"items": [_record_json(r) for r in records], "next": following})
+        return output.DONE
+    for record in records:
+        output.say(_record_line(record))
+    if following:
+        output.note(f"dagrun: more with --cursor {following}")
+    return output.DONE
+
+
+def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
+    """Show how a run went. Give the exit code."""
+    _check_run(settings, run_id)
+
+    async def read(store: Store) -> tuple[RunState, Board]:
+        return await _replay(store, RunId(run_id))
+
+    state, board = _with_store(settings, read)
+    if as_json:
+        output.say_json(to_json(run_result(state)))
+        return output.DONE
+    output.say(f"{headline(board)}  ({run_id})")
+    for row in board.rows.values():
+        output.say("  " + plain_line(row))
+    if state.error is not None:
+        output.say(f"error: {state.error['message']}")
+    return output.DONE
+
+
+async def _replay(store: Store, run_id: RunId) -> tuple[RunState, Board]:
+    record = await store.run(run_id)
+    definition = await store.definition(record.definition_hash)
+    events = list(await store.events(run_id))
+    workflow = from_json(definition.body)
+    plan = compile_plan(workflow, handling(load_with_warnings().registry))
+    state = RunState(plan, run_id, record.inputs)
+    replay(state, events)
+    board = Board(workflow)
+    board.see(events)
+    return state, board
+
+
+def show_logs(
+    settings: Settings,
+    run_id: str,
+    *,
+    node: str | None,
+    item: int | None,
+    attempt: int | None,
+    as_json: bool,
+) -> int:
+    """Print what nodes wrote, in the order of their starts. Give the exit code."""
+    _check_run(settings, run_id)
+    state, _ = _with_store(settings, lambda store: _replay(store, RunId(run_id)))
+    if node is not None and node not in state.plan.by_id:
+        raise NotFound(f"run {run_id} has no node {node!r}")
+    logs = NodeLogs(settings.data_dir / LOGS)
+    found = [
+        (node_id, index, number)
+        for node_id in ([node] if node else state.plan.by_id)
+        for index, number in logs.attempts(run_id, node_id)
+        if item in (None, index) and attempt in (None, number)
+    ]
+    items = [
+        {
+            "node_id": node_id,
+            "item": index,
+            "attempt": number,
+            "text": _text(logs.read(run_id, node_id, number, index)),
+        }
+        for node_id, index, number in found
+    ]
+    if as_json:
+        output.say_json({"items": items, "next": None})
+    else:
+        _say_logs(items)
+    return output.DONE
+
+
+def _text(log: bytes) -> str:
+    return log.decode(errors="replace")
+
+
+def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
+    for entry in items:
+        if len(items) > 1:
+            index = "" if entry["item"] is None else f"[{entry['item']}]"
+            output.note(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
+        for line in entry["text"].splitlines():
+            output.say(line)
+
+
+def _check_run(settings: Settings, run_id: str) -> None:
+    if not is_id(run_id) or not _exists(settings):
+        raise NotFound(f"there is no run {run_id!r} in {settings.data_dir}")
+
+
+def _exists(settings: Settings) -> bool:
+    return (settings.data_dir / DATABASE).exists()
+
+
+def _with_store(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
+    store_type = load_with_warnings().registry.stores.get("sqlite")
+
+    async def call() -> T:
+        async with store_type(path=settings.data_dir / DATABASE) as store:
+            return await use(store)
+
+    return trio.run(call)
+
+
+def _record_json(record: RunRecord) -> dict[str, Any]:
+    return {
+        "run_id": record.run_id,
+        "workflow_id": record.workflow_id,
+        "version": record.version,
+        "status": record.status,
+        "created_at": rfc3339(record.created_at),
+        "started_at": record.started_at and rfc3339(record.started_at),
+        "finished_at": record.finished_at and rfc3339(record.finished_at),
+        "error": record.error,
+    }
+
+
+def _record_line(record: RunRecord) -> str:
+    end = record.finished_at or datetime.now(UTC)
+    took = "" if record.started_at is None else _took(record.started_at, end)
+    when = record.created_at.strftime("%Y-%m-%d %H:%M:%S")
+    parts: Iterable[str] = (
+        record.run_id,
+        f"{record.status:<10}",
+        when,
+        f"{took:>7}",
+        f"{record.workflow_id} {record.version}",
+    )
+    return "  ".join(parts)
+
+
+def _took(start: datetime, end: datetime) -> str:
+    return format_duration(max((end - start).total_seconds(), 0.0))

@@ -1,0 +1,192 @@
+"""What the loader must know of the installed plugins, as a value."""
+
+import functools
+import types
+from collections.abc import Callable, Mapping
+from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+
+import attrs
+import cattrs
+
+from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.document.structure import findings_of, shown, strict_converter
+from dagrun.domain.workflow import JSON
+
+OptionsKind = type[Any] | Mapping[str, JSON] | None
+"""An attrs class, a JSON Schema, or None for any options."""
+
+
+@attrs.frozen(kw_only=True)
+class ExecutorKind:
+    """An executor that is installed."""
+
+    options: OptionsKind = None
+    literal_options: frozenset[str] = frozenset()
+    """Options in which ``${…}`` means nothing."""
+
+
+@attrs.frozen(kw_only=True)
+class TriggerInfo:
+    """A kind of trigger that is known."""
+
+    options: OptionsKind = None
+    check: Callable[[Mapping[str, JSON]], Mapping[str, str]] | None = None
+    """Finds what the options' types cannot say is wrong: option → message."""
+
+
+@attrs.frozen(kw_only=True)
+class Catalogue:
+    """Executors, triggers and balancers by name."""
+
+    executors: Mapping[str, ExecutorKind]
+    triggers: Mapping[str, TriggerInfo]
+    balancers: frozenset[str] | None = None
+    """None when any name may be one, because engines elsewhere know theirs."""
+
+
+def structure_options(kind: OptionsKind, options: Mapping[str, JSON]) -> Any:
+    """Turn an executor's filled-in options into what it expects.
+
+    Raises:
+        ValueError: they do not fit; the message names each option that is wrong.
+    """
+    if isinstance(kind, type):
+        try:
+            return _converter().structure(options, kind)
+        except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
+            findings = findings_of(error, ())
+    else:
+        findings = check_options(kind, options)
+    if findings:
+        raise ValueError("; ".join(_line(finding) for finding in findings))
+    return options
+
+
+def check_options(
+    kind: OptionsKind, options: Mapping[str, JSON], path: Path = (), *, open_: bool = False
+) -> list[Finding]:
+    """Find what is wrong with options.
+
+    Args:
+        kind: what they must fit.
+        options: as the document has them.
+        path: where they stand.
+        open_: whether a text with ``${`` may still become anything.
+    """
+    if kind is None:
+        return []
+    if not isinstance(kind, type):
+        return _check_schema(kind, options, path, open_=open_)
+    unfinished = {key for key, value in options.items() if open_ and has_mark(value)}
+    if unfinished:
+        return _check_closed(kind, options, unfinished, path)
+    try:
+        _converter().structure(options, kind)
+    except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
+        return findings_of(error, path)
+    return []
+
+
+def _check_closed(
+    kind: type[Any], options: Mapping[str, JSON], unfinished: set[str], path: Path
+) -> list[Finding]:
+    """Check what can be checked while some options are still to be filled in."""
+    known = {field.name for field in attrs.fields(kind)}
+    hints = get_type_hints(kind)
+    findings = []
+    for key, value in options.items():
+        if key not in known:
+            findings.append(unknown_key(path, key, known))
+        elif key not in unfinished:
+            try:
+                _converter().structure(value, hints[key])
+            except Exception as error:  # noqa: BLE001 — as above
+                findings += findings_of(error, (*path, key))
+    return findings
+
+
+def _check_schema(
+    schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, *, open_: bool
+) -> list[Finding]:
+    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
+
+    validator = jsonschema.validators.validator_for(schema)(schema)
+    return [
+        Finding(path=(*path, *error.absolute_path), message=error.message)
+        for error in validator.iter_errors(options)
+        if not (open_ and has_mark(error.instance) and error.validator != "additionalProperties")
+    ]
+
+
+def unknown_key(path: Path, key: str, known: Any) -> Finding:
+    """Say that nothing is called so."""
+    return Finding(
+        path=(*path, key),
+        message=f"the key {key!r} is not known here",
+        suggestion=nearest(key, known),
+        on_key=True,
+    )
+
+
+def has_mark(value: JSON) -> bool:
+    """Whether a value holds ``${`` anywhere."""
+    if isinstance(value, str):
+        return "${" in value
+    if isinstance(value, Mapping):
+        return any(map(has_mark, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_mark, value))
+
+
+def _line(finding: Finding) -> str:
+    name = ".".join(map(str, finding.path))
+    return f"{name}: {finding.message}" if name else finding.message
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    """Make the converter for options: unions are told apart by the value's type."""
+    converter = strict_converter()
+
+    def union_hook(kind: Any) -> Callable[[Any, Any], Any]:
+        members = get_args(kind)
+
+        def structure(value: Any, _: Any) -> Any:
+            for member in members:
+                if _may_be(value, member):
+                    return None if member is type(None) else converter.structure(value, member)
+            raise ValueError(f"{_names(members)} is needed, not {shown(value)}")
+
+        return structure
+
+    converter.register_structure_hook_factory(_is_plain_union, union_hook)
+    return converter
+
+
+def _is_plain_union(kind: Any) -> bool:
+    return get_origin(kind) in (Union, types.UnionType)
+
+
+def _may_be(value: Any, kind: Any) -> bool:
+    origin = get_origin(kind) or kind
+    if origin is Literal:
+        return value in get_args(kind)
+    if origin is float:
+        return isinstance(value, int | float) and not isinstance(value, bool)
+    if origin is int:
+        return isinstance(value, int) and not isinstance(value, bool)
+    if origin is Any:
+        return True
+    if isinstance(origin, type) and issubclass(origin, Mapping):
+        return isinstance(value, Mapping)
+    if isinstance(origin, type) and origin in (list, tuple):
+        return isinstance(value, list | tuple)
+    return isinstance(origin, type) and isinstance(value, origin)
+
+
+def _names(members: Any) -> str:
+    words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
+    return " or ".join(
+        words.get(member, "a list" if get_origin(member) in (list, tuple) else "an object")
+        for member in members
+        if member is not type(None)
+    )

@@ -1,0 +1,274 @@
+"""YAML text to values that remember where they stand.
+
+Values are built from the parser's events, without recursion, so that hostile nesting costs
+nothing. Of YAML 1.2 the core scalars are known; anchors, aliases, tags, merge keys and several
+documents in one text are refused.
+"""
+
+import re
+from collections.abc import Iterator
+from datetime import date
+from typing import Any, Final
+
+import yaml
+
+from dagrun.errors import DefinitionError, Problem
+
+MAX_BYTES: Final = 4 * 1024 * 1024
+MAX_LEVELS: Final = 64
+MAX_DIGITS: Final = 300
+"""Digits that a number may have."""
+
+Place = tuple[int, int]
+"""Line and column, both from 1."""
+
+_Parser: Any = getattr(yaml, "CParser", yaml.Loader)  # the pure one is slow but equal
+_UNPRINTABLE: Final = re.compile(
+    "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+_INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
+_FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
+_NO_NUMBER: Final = re.compile(r"[-+]?\.(inf|Inf|INF)|\.(nan|NaN|NAN)")
+_DATE: Final = re.compile(r"(\d{4})-(\d\d?)-(\d\d?)(?:[Tt ].*)?")
+_WORDS: Final = {
+    "": None, "~": None, "null": None, "Null": None, "NULL": None,
+    "true": True, "True": True, "TRUE": True,
+    "false": False, "False": False, "FALSE": False,
+}  # fmt: skip
+
+
+class MarkedDict(dict[str, Any]):
+    """An object that knows where its keys and values stand."""
+
+    __slots__ = ("keys_at", "place", "values_at")
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.keys_at: dict[str, Place] = {}
+        self.values_at: dict[str, Place] = {}
+
+
+class MarkedList(list[Any]):
+    """An array that knows where its elements stand."""
+
+    __slots__ = ("elements_at", "place")
+
+    def __init__(self, place: Place) -> None:
+        super().__init__()
+        self.place = place
+        self.elements_at: list[Place] = []
+
+
+class _Wrong(Exception):
+    """The text is wrong at a place, and cannot be read any further."""
+
+    def __init__(self, message: str, place: Place) -> None:
+        super().__init__(message)
+        self.place = place
+
+
+def compose(text: str | bytes) -> MarkedDict:
+    """Read a document whose root is an object.
+
+    Raises:
+        DefinitionError: with line and column; the file is not named.
+    """
+    problems: list[Problem] = []
+    try:
+        root = _Composer(problems).compose(_decode(text))
+    except _Wrong as wrong:
+        problems.append(_problem(str(wrong), wrong.place))
+    except yaml.MarkedYAMLError as error:
+        problems.append(_problem(_complaint(error), _mark(error.problem_mark)))
+    except yaml.YAMLError as error:
+        problems.append(_problem(f"this is no YAML: {error}", (1, 1)))
+    if problems:
+        raise DefinitionError(problems)
+    return root
+
+
+def plain(value: Any) -> Any:
+    """Copy a value without its places."""
+    if isinstance(value, dict):
+        return {key: plain(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [plain(element) for element in value]
+    return value
+
+
+def _decode(text: str | bytes) -> str:
+    if len(text) > MAX_BYTES:
+        raise _Wrong(f"the document has more than {MAX_BYTES} bytes", (1, 1))
+    if isinstance(text, bytes):
+        text = _from_utf8(text)
+    text = text.removeprefix("\ufeff")
+    bad = _UNPRINTABLE.search(text)
+    if bad is not None:
+        name = f"U+{ord(bad[0]):04X}"
+        raise _Wrong(f"the character {name} is not allowed", _place_behind(text[: bad.start()]))
+    return text
+
+
+def _from_utf8(data: bytes) -> str:
+    try:
+        return data.decode()
+    except UnicodeDecodeError as error:
+        before = data[: error.start].decode()
+        raise _Wrong("this byte is not valid UTF-8", _place_behind(before)) from None
+
+
+def _place_behind(text: str) -> Place:
+    return text.count("\n") + 1, len(text) - text.rfind("\n")
+
+
+class _Composer:
+    """Builds values from events. ``problems`` takes what does not end the reading."""
+
+    def __init__(self, problems: list[Problem]) -> None:
+        self._problems = problems
+        self._stack: list[tuple[MarkedDict | MarkedList, tuple[str, Place] | None]] = []
+        self._root: Any = None
+        self._key: tuple[str, Place] | None = None
+
+    def compose(self, text: str) -> MarkedDict:
+        documents = 0
+        for event in _events(text):
+            kind = type(event)
+            if kind is yaml.ScalarEvent:
+                self._scalar(event)
+            elif kind is yaml.MappingStartEvent:
+                self._open(MarkedDict(_mark(event.start_mark)), event)
+            elif kind is yaml.SequenceStartEvent:
+                self._open(MarkedList(_mark(event.start_mark)), event)
+            elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
+                self._close()
+            elif kind is yaml.AliasEvent:
+                raise _Wrong("aliases are not allowed", _mark(event.start_mark))
+            elif kind is yaml.DocumentStartEvent:
+                documents += 1
+                if documents > 1:
+                    raise _Wrong("a file holds one document", _mark(event.start_mark))
+        if not isinstance(self._root, MarkedDict):
+            place = getattr(self._root, "place", (1, 1))
+            said = "the document is empty" if self._root is None else "a mapping is needed here"
+            raise _Wrong(said, place)
+        return self._root
+
+    def _open(self, container: MarkedDict | MarkedList, event: Any) -> None:
+        self._refuse_extras(event)
+        if len(self._stack) >= MAX_LEVELS:
+            raise _Wrong(f"more than {MAX_LEVELS} levels are nested here", container.place)
+        if self._expects_key():
+            raise _Wrong("a key must be text", container.place)
+        self._put(container, container.place)
+        self._stack.append((container, self._key))
+        self._key = None
+
+    def _close(self) -> None:
+        self._stack.pop()
+        self._key = None
+
+    def _scalar(self, event: Any) -> None:
+        self._refuse_extras(event)
+        place = _mark(event.start_mark)
+        value = event.value
+        if event.implicit[0]:
+            value = _resolve(value, place)
+        if self._expects_key():
+            self._take_key(value, event.value, place)
+        else:
+            self._put(value, place)
+
+    def _expects_key(self) -> bool:
+        return bool(self._stack) and self._key is None and type(self._stack[-1][0]) is MarkedDict
+
+    def _take_key(self, value: Any, text: str, place: Place) -> None:
+        if not isinstance(value, str):
+            raise _Wrong(f"a key must be text; put {text!r} into quotes", place)
+        if value == "<<":
+            raise _Wrong("merge keys are not allowed", place)
+        if value in self._stack[-1][0]:
+            self._problems.append(_problem(f"the key {value!r} stands here twice", place))
+        self._key = (value, place)
+
+    def _put(self, value: Any, place: Place) -> None:
+        if not self._stack:
+            self._root = value
+            return
+        container = self._stack[-1][0]
+        if isinstance(container, MarkedList):
+            container.append(value)
+            container.elements_at.append(place)
+        elif self._key is not None:
+            key, key_place = self._key
+            container[key] = value
+            container.keys_at[key] = key_place
+            container.values_at[key] = place
+            self._key = None
+
+    def _refuse_extras(self, event: Any) -> None:
+        if event.anchor is not None:
+            raise _Wrong("anchors are not allowed", _mark(event.start_mark))
+        if event.tag is not None:
+            raise _Wrong(f"the tag {event.tag} is not known", _mark(event.start_mark))
+
+
+def _events(text: str) -> Iterator[Any]:
+    parser = _Parser(text)
+    try:
+        while True:
+            event = parser.get_event()
+            if event is None:
+                return
+            yield event
+    finally:
+        parser.dispose()
+
+
+def _resolve(text: str, place: Place) -> Any:
+    """Give the value of a plain scalar."""
+    if text in _WORDS:
+        return _WORDS[text]
+    if not (text[0].isdigit() or text[0] in "-+."):
+        return text
+    if len(text) > MAX_DIGITS and _FLOAT.fullmatch(text):
+        raise _Wrong(f"a number may have {MAX_DIGITS} digits", place)
+    if _INTEGER.fullmatch(text):
+        return int(text, 0) if text[:2] in ("0o", "0x") else int(text)
+    if _FLOAT.fullmatch(text):
+        return _float(text, place)
+    if _NO_NUMBER.fullmatch(text):
+        raise _Wrong(f"{text} is no number that JSON can hold", place)
+    return _date(text, place)
+
+
+def _float(text: str, place: Place) -> float:
+    number = float(text)
+    if number in (float("inf"), float("-inf")):
+        raise _Wrong(f"{text} is too large a number", place)
+    return number
+
+
+def _date(text: str, place: Place) -> str:
+    """Leave dates as text, but refuse those that no calendar has."""
+    found = _DATE.fullmatch(text)
+    if found is not None:
+        try:
+            date(int(found[1]), int(found[2]), int(found[3]))
+        except ValueError:
+            raise _Wrong(f"there is no date {text}; put text into quotes", place) from None
+    return text
+
+
+def _mark(mark: Any) -> Place:
+    return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
+
+
+def _complaint(error: yaml.MarkedYAMLError) -> str:
+    context = f"{error.context}: " if error.context else ""
+    return f"this is no YAML: {context}{error.problem}"
+
+
+def _problem(message: str, place: Place) -> Problem:
+    return Problem(message=message, line=place[0], column=place[1])

@@ -1,0 +1,88 @@
+"""Load a document: compose, structure, check, and tell all that is wrong at once."""
+
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+
+from dagrun.domain.checks import check
+from dagrun.domain.document.catalogue import Catalogue
+from dagrun.domain.document.composer import MarkedDict, compose
+from dagrun.domain.document.legacy import LEGACY, modernise
+from dagrun.domain.document.places import Finding, nearest
+from dagrun.domain.document.shape import Document, document_converter, to_workflow
+from dagrun.domain.document.structure import findings_of
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import DefinitionError, Problem
+
+CURRENT: Final = "dagrun/v1"
+
+
+def load_document(
+    text: str | bytes, *, file: str | None, catalogue: Catalogue, base: Path | None = None
+) -> Workflow:
+    """Turn a document into a workflow.
+
+    Args:
+        text: YAML or JSON.
+        file: its name, for error messages.
+        catalogue: what is installed.
+        base: the folder of the document; unused so far beyond error messages.
+
+    Raises:
+        DefinitionError: with everything that is wrong, in the order of the text.
+    """
+    try:
+        root = compose(text)
+    except DefinitionError as error:
+        raise DefinitionError([attrs.evolve(p, file=file) for p in error.problems]) from None
+    workflow, findings = _read(root, catalogue)
+    if findings or workflow is None:
+        problems = {finding.locate(root, file): None for finding in findings}
+        raise DefinitionError(sorted(problems, key=_order)) from None
+    return workflow
+
+
+def _read(root: MarkedDict, catalogue: Catalogue) -> tuple[Workflow | None, list[Finding]]:
+    version = root.get("apiVersion")
+    if version == LEGACY:
+        return modernise(root, catalogue)
+    if version != CURRENT:
+        return None, [_unknown_version(root, version)]
+    try:
+        document = document_converter().structure(root, Document)
+    except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
+        return None, findings_of(error, ())
+    workflow = to_workflow(document)
+    return _with_trigger_ids(workflow), check(workflow, catalogue)
+
+
+def _with_trigger_ids(workflow: Workflow) -> Workflow:
+    """Name triggers without an id after their type: ``cron``, ``cron-2``."""
+    if all(trigger.id for trigger in workflow.triggers):
+        return workflow
+    taken = {trigger.id for trigger in workflow.triggers}
+    named = []
+    for trigger in workflow.triggers:
+        name, number = trigger.id or trigger.type, 1
+        while not trigger.id and name in taken:
+            number += 1
+            name = f"{trigger.type}-{number}"
+        taken.add(name)
+        named.append(attrs.evolve(trigger, id=name))
+    return attrs.evolve(workflow, triggers=tuple(named))
+
+
+def _unknown_version(root: MarkedDict, version: Any) -> Finding:
+    if version is None:
+        message = f"the key 'apiVersion' is missing; write apiVersion: {CURRENT}"
+        wrong = next((key for key in root if nearest(key, ["apiVersion"])), None)
+        return Finding(path=() if wrong is None else (wrong,), message=message, on_key=True)
+    message = f"{version!r} is no version of the document format"
+    return Finding(
+        path=("apiVersion",), message=message, suggestion=nearest(version, [CURRENT, LEGACY])
+    )
+
+
+def _order(problem: Problem) -> tuple[int, int, str]:
+    return problem.line or 0, problem.column or 0, problem.path

@@ -1,0 +1,76 @@
+"""Key paths, such as ``spec.nodes[3].retry.backoff``, and where they lead in a document."""
+
+import difflib
+from collections.abc import Iterable, Sequence
+from typing import Any
+
+import attrs
+
+from dagrun.domain.document.composer import MarkedDict, MarkedList, Place
+from dagrun.errors import Problem
+
+Path = tuple[str | int, ...]
+
+
+def show(path: Sequence[str | int]) -> str:
+    """Write a path."""
+    text = ""
+    for part in path:
+        if isinstance(part, int):
+            text += f"[{part}]"
+        else:
+            text += f".{part}" if text else part
+    return text
+
+
+def nearest(word: object, known: Iterable[str]) -> str | None:
+    """Give the known word that is most like ``word``, if any is."""
+    if not isinstance(word, str) or len(word) > 200:
+        return None
+    found = difflib.get_close_matches(word, list(known), 1)
+    return found[0] if found else None
+
+
+def place_of(root: Any, path: Sequence[str | int], *, key: bool = False) -> Place | None:
+    """Find where the value of a path stands; for a missing one, what it would be part of.
+
+    Args:
+        root: the document.
+        path: what to look for.
+        key: give the place of the last key instead of its value's.
+    """
+    value, place = root, getattr(root, "place", None)
+    for number, part in enumerate(path):
+        if isinstance(value, MarkedDict) and isinstance(part, str) and part in value:
+            last = number == len(path) - 1
+            place = (value.keys_at if key and last else value.values_at)[part]
+            value = value[part]
+        elif isinstance(value, MarkedList) and isinstance(part, int) and part < len(value):
+            place = value.elements_at[part]
+            value = value[part]
+        else:
+            break
+    return place
+
+
+@attrs.frozen(kw_only=True)
+class Finding:
+    """Something that is wrong at a path."""
+
+    path: Path
+    message: str
+    suggestion: str | None = None
+    on_key: bool = False
+    """Whether the key itself is wrong, not its value."""
+
+    def locate(self, root: Any, file: str | None) -> Problem:
+        """Give it as a problem of a document."""
+        place = place_of(root, self.path, key=self.on_key) if root is not None else None
+        return Problem(
+            message=self.message,
+            path=show(self.path),
+            file=file,
+            line=None if place is None else place[0],
+            column=None if place is None else place[1],
+            suggestion=self.suggestion,
+        )

@@ -1,0 +1,184 @@
+"""Strict structuring: values keep their types, unknown keys are refused, all errors are told."""
+
+import operator
+from collections.abc import Callable, Iterator, Mapping
+from enum import Enum
+from functools import partial
+from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+
+import cattrs
+from cattrs.errors import (
+    AttributeValidationNote,
+    BaseValidationError,
+    ForbiddenExtraKeysError,
+    IterableValidationError,
+    IterableValidationNote,
+)
+
+from dagrun.domain.document.places import Finding, Path, nearest
+
+T = TypeVar("T")
+
+
+def strict_converter() -> cattrs.Converter:
+    """Make a converter that never turns one type into another."""
+    converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
+    for kind, hook in _SCALARS.items():
+        # By identity: a hook for ``str`` would be taken for every enum of words, too.
+        converter.register_structure_hook_func(partial(operator.is_, kind), hook)
+    converter.register_structure_hook_func(_is_enum, _member)
+    converter.register_structure_hook_func(_is_literal, _literal)
+    converter.register_structure_hook_func(_is_mapping, _mapping)
+    return converter
+
+
+def _exactly(value: Any, kind: type[T], name: str) -> T:
+    if not isinstance(value, kind):
+        raise ValueError(f"{name} is needed, not {shown(value)}")  # noqa: TRY004 — one kind for all
+    return value
+
+
+def _whole(value: Any, _: Any) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise ValueError(f"a whole number is needed, not {shown(value)}")  # noqa: TRY004 — as above
+    return value
+
+
+def _number(value: Any, _: Any) -> float:
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise ValueError(f"a number is needed, not {shown(value)}")  # noqa: TRY004 — as above
+    try:
+        return float(value)
+    except OverflowError:
+        raise ValueError("the number is too large") from None
+
+
+_SCALARS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
+    str: lambda value, _: _exactly(value, str, "text"),
+    bool: lambda value, _: _exactly(value, bool, "true or false"),
+    int: _whole,
+    float: _number,
+}
+
+
+def _is_literal(kind: Any) -> bool:
+    origin: Any = get_origin(kind)
+    return origin is Literal
+
+
+def _is_enum(kind: Any) -> bool:
+    return isinstance(kind, type) and issubclass(kind, Enum)
+
+
+class UnknownWord(ValueError):
+    """A word that is none of those allowed."""
+
+    def __init__(self, value: object, allowed: list[str]) -> None:
+        super().__init__(f"{shown(value)} is none of {', '.join(allowed)}")
+        self.suggestion = nearest(value, allowed)
+
+
+def _member(value: Any, kind: Any) -> Any:
+    words = [str(member.value) for member in kind]
+    if not isinstance(value, str) or value not in words:
+        raise UnknownWord(value, words)
+    return kind(value)
+
+
+def _literal(value: Any, kind: Any) -> Any:
+    if value not in get_args(kind) or isinstance(value, bool):
+        raise UnknownWord(value, [str(word) for word in get_args(kind)])
+    return value
+
+
+def _is_mapping(kind: Any) -> bool:
+    origin = get_origin(kind)
+    return isinstance(origin, type) and issubclass(origin, Mapping)
+
+
+def _mapping(value: Any, kind: Any) -> dict[str, Any]:
+    if not isinstance(value, Mapping):
+        raise ValueError(f"a mapping is needed, not {shown(value)}")  # noqa: TRY004 — as above
+    member = get_args(kind)[1]
+    if member is str:
+        wrong = [_not_text(key, part) for key, part in value.items() if not isinstance(part, str)]
+        if wrong:
+            raise Several(wrong)
+    return {key: _copy(part) for key, part in value.items()}
+
+
+class Several(ValueError):
+    """Several things are wrong inside one value."""
+
+    def __init__(self, findings: list[Finding]) -> None:
+        super().__init__("several")
+        self.findings = findings
+
+
+def _not_text(key: str, value: Any) -> Finding:
+    return Finding(path=(key,), message=f"text is needed, not {shown(value)}; use quotes")
+
+
+def _copy(value: Any) -> Any:
+    """Copy without places."""
+    if isinstance(value, dict):
+        return {key: _copy(member) for key, member in value.items()}
+    if isinstance(value, list):
+        return [_copy(element) for element in value]
+    return value
+
+
+def shown(value: object) -> str:
+    """Write a value for a message, not too long of it."""
+    if value is None:
+        return "null"
+    if isinstance(value, Mapping):
+        return "a mapping"
+    if isinstance(value, list | tuple):
+        return "a list"
+    text = str(value).lower() if isinstance(value, bool) else repr(value)
+    return text if len(text) <= 60 else text[:57] + "..."
+
+
+def findings_of(error: BaseException, path: Path) -> list[Finding]:
+    """Turn what cattrs raised into findings."""
+    return list(_walk(error, path))
+
+
+def _walk(error: BaseException, path: Path) -> Iterator[Finding]:
+    if isinstance(error, Several):
+        for finding in error.findings:
+            yield Finding(path=(*path, *finding.path), message=finding.message)
+    elif isinstance(error, BaseValidationError):
+        for inner in error.exceptions:
+            yield from _walk(inner, (*path, *_step(inner, error)))
+    elif isinstance(error, ForbiddenExtraKeysError):
+        yield from _extra_keys(error, path)
+    elif isinstance(error, KeyError):
+        yield Finding(path=path[:-1], message=f"the key {error.args[0]!r} is missing")
+    else:
+        message = str(error) if isinstance(error, ValueError) else f"it does not fit: {error}"
+        yield Finding(path=path, message=message, suggestion=getattr(error, "suggestion", None))
+
+
+def _step(inner: BaseException, outer: BaseException) -> Path:
+    """Give the key or index that an error's note names."""
+    for note in getattr(inner, "__notes__", ()):
+        if isinstance(note, AttributeValidationNote):
+            return (note.name,)
+        if isinstance(note, IterableValidationNote) and isinstance(outer, IterableValidationError):
+            return (note.index,)
+    return ()
+
+
+def _extra_keys(error: ForbiddenExtraKeysError, path: Path) -> Iterator[Finding]:
+    import attrs  # noqa: PLC0415 — on errors only
+
+    known = [field.name for field in attrs.fields(error.cl)]
+    for key in sorted(error.extra_fields):
+        yield Finding(
+            path=(*path, key),
+            message=f"the key {key!r} is not known here",
+            suggestion=nearest(key, known),
+            on_key=True,
+        )

@@ -1,0 +1,373 @@
+"""The fold: what an event makes of a run's state. Live or replayed, all changes happen here."""
+
+from collections.abc import Callable
+from typing import Final
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.jsonvalue import Raw, decode
+from dagrun.domain.rules import Verdict, verdict
+from dagrun.domain.state import NodeState, RunState, Work
+from dagrun.domain.status import NodeStatus, RunStatus
+
+
+class IllegalEvent(ValueError):
+    """The event cannot follow the journal so far."""
+
+    def __init__(self, event: Event, reason: str) -> None:
+        self.event, self.reason = event, reason
+        place = "/".join(
+            str(part) for part in (event.run_id, event.node_id, event.item) if part is not None
+        )
+        super().__init__(f"{place}: event {event.seq} ({event.type}): {reason}")
+
+
+def apply(state: RunState, event: Event) -> None:
+    """Let one event happen.
+
+    Raises:
+        IllegalEvent: it cannot follow; the state is unchanged.
+    """
+    if event.seq != state.seq + 1:
+        raise IllegalEvent(event, f"expected seq {state.seq + 1}")
+    if event.epoch < state.epoch:
+        raise IllegalEvent(event, f"the epoch is {state.epoch} already")
+    if state.ended:
+        raise IllegalEvent(event, f"the run has {state.status} already")
+    if event.epoch > state.epoch > 0 and event.node_id is not None:
+        raise IllegalEvent(event, "a new epoch begins with an event of the run")
+    if event.node_id is None:
+        _RUN[event.type](state, event)
+    else:
+        _apply_to_node(state, event)
+    state.seq = event.seq
+
+
+def replay(state: RunState, events: list[Event]) -> None:
+    """Let journaled events happen again.
+
+    Raises:
+        IllegalEvent: the journal is damaged.
+    """
+    for event in events:
+        apply(state, event)
+
+
+# runs
+
+
+def _queued(state: RunState, event: Event) -> None:
+    if state.seq != 0:
+        raise IllegalEvent(event, "only the first event queues a run")
+    state.epoch = event.epoch
+    state.created_at = event.time
+    state.base = (event.data or {}).get("base")
+
+
+def _running(state: RunState, event: Event) -> None:
+    _expect(state, event, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.PAUSED)
+    first = state.status is RunStatus.QUEUED
+    if state.paused_at is not None:
+        state.paused_for += max((event.time - state.paused_at).total_seconds(), 0.0)
+        state.paused_at = None
+    state.status = RunStatus.RUNNING
+    if first:
+        state.started_at = event.time
+        state.dirty.extend(node.step.index for node in state.nodes if not node.unresolved)
+    _take_over(state, event)
+
+
+def _paused(state: RunState, event: Event) -> None:
+    _expect(state, event, RunStatus.RUNNING, RunStatus.PAUSED)
+    state.status = RunStatus.PAUSED
+    if state.paused_at is None:
+        state.paused_at = event.time
+    _take_over(state, event)
+
+
+def _cancelling(state: RunState, event: Event) -> None:
+    again = state.status is RunStatus.CANCELLING
+    if again and event.epoch == state.epoch:
+        raise IllegalEvent(event, "the run is being cancelled already")
+    state.status = RunStatus.CANCELLING
+    if not again:
+        state.stop_reason = str((event.data or {}).get("reason", "requested"))
+        state.startable.clear()
+        state.startable_processes.clear()
+    _take_over(state, event)
+
+
+def _take_over(state: RunState, event: Event) -> None:
+    """Under a new epoch, what was running is to be done again, and all is to be looked at."""
+    if event.epoch == state.epoch:
+        return
+    state.epoch = event.epoch
+    state.running = 0
+    state.startable.clear()
+    state.startable_processes.clear()
+    for node in state.nodes:
+        if not node.ended:
+            drop_waiting_items(node)
+            state.dirty.append(node.step.index)
+    works = list(state.works())
+    for work in works:
+        work.queued = False
+    state.lost = [work for work in works if _has_attempt(work) and not work.node.ended]
+    state.delayed = [work for work in works if work.status is NodeStatus.RETRYING]
+
+
+def drop_waiting_items(node: NodeState) -> None:
+    """Forget the items that stand in line and were never started."""
+    for item in list(node.items.values()):
+        if item.status is NodeStatus.PENDING:
+            item.queued = False
+            del node.items[item.index or 0]
+            node.active_items -= 1
+    node.next_item = 0
+
+
+def _has_attempt(work: Work) -> bool:
+    """Whether an attempt is under way; a node with items only stands for them."""
+    running = work.status is NodeStatus.RUNNING
+    return running and not (isinstance(work, NodeState) and work.values is not None)
+
+
+def _run_ended(state: RunState, event: Event) -> None:
+    wanted = {
+        Type.RUN_SUCCEEDED: (RunStatus.RUNNING, RunStatus.PAUSED),
+        Type.RUN_FAILED: (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELLING),
+        Type.RUN_CANCELLED: (RunStatus.CANCELLING,),
+    }[event.type]
+    _expect(state, event, *wanted)
+    if state.running:
+        raise IllegalEvent(event, f"{state.running} attempts are still running")
+    if state.unfinished and state.status is not RunStatus.CANCELLING:
+        raise IllegalEvent(event, f"{state.unfinished} nodes have not ended")
+    data = event.data or {}
+    state.outputs = data.get("outputs")
+    state.error = data.get("error")
+    state.finished_at = event.time
+    state.status = RunStatus(event.type.removeprefix("run."))
+    for node in state.nodes:
+        if not node.ended:
+            node.status = NodeStatus.CANCELLED
+    state.unfinished = 0
+
+
+def _expect(state: RunState, event: Event, *statuses: RunStatus) -> None:
+    if state.status not in statuses:
+        raise IllegalEvent(event, f"the run is {state.status}")
+
+
+# nodes and items
+
+
+def _apply_to_node(state: RunState, event: Event) -> None:
+    step = state.plan.by_id.get(event.node_id or "")
+    if step is None:
+        raise IllegalEvent(event, "the workflow has no such node")
+    node = state.nodes[step.index]
+    work = node if event.item is None else _item(node, event)
+    if work.ended or node.ended:
+        raise IllegalEvent(event, f"it has {work.status} already")
+    _NODE[event.type](state, node, work, event)
+
+
+def _item(node: NodeState, event: Event) -> Work:
+    """Give the item, which may not have been seen before when it starts now."""
+    index = event.item or 0
+    if node.values is None or not 0 <= index < len(node.values):
+        raise IllegalEvent(event, "the node has no such item")
+    if index in node.items:
+        return node.items[index]
+    if event.type is not Type.NODE_RUNNING:
+        raise IllegalEvent(event, "the item was never started")
+    return take_up(node, index)
+
+
+def take_up(node: NodeState, index: int) -> Work:
+    """Begin with an item. It counts against ``max_parallel`` from now on."""
+    item = node.items[index] = Work(index)
+    item.node = node
+    node.active_items += 1
+    return item
+
+
+def _ready(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    if work is not node or node.status is not NodeStatus.PENDING:
+        raise IllegalEvent(event, f"it is {work.status}")
+    _must_be_startable(state, node, event)
+    data = event.data or {}
+    node.status = NodeStatus.READY
+    node.announced = True
+    node.condition = data.get("when", True)
+    if "items" in data:
+        node.values = decode(data["items"])
+    state.dirty.append(node.step.index)
+
+
+def _node_running(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    if work is node and node.values is not None:
+        raise IllegalEvent(event, "a node with items has no attempts of its own")
+    _expect(state, event, RunStatus.RUNNING)
+    if work.status is NodeStatus.RUNNING:
+        if work.epoch == event.epoch or event.attempt != work.attempt:
+            raise IllegalEvent(event, f"attempt {work.attempt} is running")
+    elif event.attempt != work.attempt + 1:
+        raise IllegalEvent(event, f"the next attempt is {work.attempt + 1}")
+    if node.step.announced and not (node.announced and node.condition):
+        raise IllegalEvent(event, "its condition and items are not known, or forbid it")
+    if work.attempt == 0:
+        _must_be_startable(state, node, event)
+    if work is not node:
+        node.status = NodeStatus.RUNNING
+        node.started_at = node.started_at or event.time
+    work.status = NodeStatus.RUNNING
+    work.attempt = event.attempt
+    work.epoch = event.epoch
+    work.started_at = work.started_at or event.time
+    work.queued = True
+    if node.step.guarded_start:
+        work.hold = event.seq
+    state.running += 1
+
+
+def _must_be_startable(state: RunState, node: NodeState, event: Event) -> None:
+    if verdict(state, node) is not Verdict.START:
+        raise IllegalEvent(event, "its dependencies do not allow it yet")
+
+
+def _retrying(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    _end_attempt(state, work, event)
+    data = event.data or {}
+    if work.attempt >= node.step.node.retry.max_attempts:
+        raise IllegalEvent(event, f"{work.attempt} attempts are all that it has")
+    work.status = NodeStatus.RETRYING
+    work.error = data["error"]
+    work.retrying_since = event.time
+    work.delay = data["delay"]
+    work.queued = False
+    state.delayed.append(work)
+    if work is not node:
+        state.dirty.append(node.step.index)
+
+
+def _succeeded(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    outputs = (event.data or {}).get("outputs")
+    if work is node and node.values is not None:
+        _items_must_be_done(node, event)
+        outputs = _aggregate(node)
+    else:
+        _end_attempt(state, work, event)
+        state.output_bytes += len(bytes(outputs or b""))
+    work.outputs = outputs
+    work.error = None
+    _end(state, node, work, event, NodeStatus.SUCCEEDED)
+
+
+def _items_must_be_done(node: NodeState, event: Event) -> None:
+    done = len(node.items) == len(node.values or ()) and not node.active_items
+    if not done or node.failed_items > node.step.node.tolerate:
+        raise IllegalEvent(event, "not all items have succeeded")
+
+
+def _aggregate(node: NodeState) -> Raw:
+    """Join the items' outputs in item order. The items need not keep theirs."""
+    items = [node.items[index] for index in range(len(node.items))]
+    joined = b",".join(bytes(item.outputs or b"null") for item in items)
+    for item in items:
+        item.outputs = None
+    return Raw(b"[" + joined + b"]")
+
+
+def _failed(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    if _has_attempt(work):
+        _end_attempt(state, work, event)
+    elif work is node and node.active_items:
+        raise IllegalEvent(event, "items of it have not ended")
+    work.error = (event.data or {})["error"]
+    _end(state, node, work, event, NodeStatus.FAILED)
+
+
+def _skipped(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    if work is not node or node.status not in (NodeStatus.PENDING, NodeStatus.READY):
+        raise IllegalEvent(event, f"it is {work.status}")
+    node.reason = (event.data or {}).get("reason")
+    _end(state, node, work, event, NodeStatus.SKIPPED)
+
+
+def _cancelled(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    if state.status is not RunStatus.CANCELLING:
+        raise IllegalEvent(event, "nothing was cancelled")
+    if _has_attempt(work):
+        _end_attempt(state, work, event)
+    elif work is node and any(_has_attempt(item) for item in node.items.values()):
+        raise IllegalEvent(event, "items of it are still running")
+    _end(state, node, work, event, NodeStatus.CANCELLED)
+
+
+def _end_attempt(state: RunState, work: Work, event: Event) -> None:
+    if work.status is not NodeStatus.RUNNING:
+        raise IllegalEvent(event, f"it is {work.status}")
+    if event.attempt is not None and event.attempt != work.attempt:
+        raise IllegalEvent(event, f"attempt {work.attempt} is running")
+    if work.epoch == state.epoch:
+        state.running -= 1
+
+
+def _end(state: RunState, node: NodeState, work: Work, event: Event, status: NodeStatus) -> None:
+    started = work.attempt > 0
+    work.status = status
+    work.finished_at = event.time
+    work.queued = False
+    if work is not node:
+        node.active_items -= 1
+        node.failed_items += status is NodeStatus.FAILED
+        state.dirty.append(node.step.index)
+        return
+    node.hold = _hold_for_dependents(state, node, event, started=started)
+    state.unfinished -= 1
+    _tell_dependents(state, node)
+
+
+def _hold_for_dependents(state: RunState, node: NodeState, event: Event, *, started: bool) -> int:
+    """Give the ``seq`` that must be durable before a dependant starts.
+
+    Dependants of a strict node wait for its end. A node that never started passes on what it
+    would have waited for itself.
+    """
+    if node.step.strict and (started or node.values is not None):
+        return event.seq
+    return 0 if started else max((state.nodes[i].hold for i in node.step.dependencies), default=0)
+
+
+def _tell_dependents(state: RunState, node: NodeState) -> None:
+    succeeded = node.counts_as_succeeded
+    for index in node.step.dependents:
+        dependent = state.nodes[index]
+        dependent.unresolved -= 1
+        if not succeeded:
+            if dependent.unsuccessful is None:
+                dependent.unsuccessful = []
+            dependent.unsuccessful.append(node.step.index)
+        if not dependent.unresolved or not succeeded:
+            state.dirty.append(index)
+
+
+_RUN: Final[dict[Type, Callable[[RunState, Event], None]]] = {
+    Type.RUN_QUEUED: _queued,
+    Type.RUN_RUNNING: _running,
+    Type.RUN_PAUSED: _paused,
+    Type.RUN_CANCELLING: _cancelling,
+    Type.RUN_SUCCEEDED: _run_ended,
+    Type.RUN_FAILED: _run_ended,
+    Type.RUN_CANCELLED: _run_ended,
+}
+_NODE: Final[dict[Type, Callable[[RunState, NodeState, Work, Event], None]]] = {
+    Type.NODE_READY: _ready,
+    Type.NODE_RUNNING: _node_running,
+    Type.NODE_RETRYING: _retrying,
+    Type.NODE_SUCCEEDED: _succeeded,
+    Type.NODE_FAILED: _failed,
+    Type.NODE_SKIPPED: _skipped,
+    Type.NODE_CANCELLED: _cancelled,
+}

@@ -1,0 +1,171 @@
+"""A workflow made ready for execution: ids become numbers, expressions are compiled.
+
+One plan serves all runs of a workflow version in a process; nothing in it changes.
+"""
+
+from collections.abc import Callable, Mapping
+from typing import Any, Final
+
+import attrs
+
+from dagrun.domain.expressions import Expression, compile_expression
+from dagrun.domain.templates import Template, compile_template
+from dagrun.domain.workflow import (
+    Durability,
+    ExecutorSpec,
+    Node,
+    OnEngineLoss,
+    TriggerRule,
+    Workflow,
+)
+
+RETRY_NAMES: Final = ("error", "attempt", "inputs", "run", "env")
+"""What an expression in ``retry.when`` may use."""
+
+
+@attrs.frozen(kw_only=True)
+class Handling:
+    """What an executor says about the way its nodes are to be handled."""
+
+    strict: bool
+    """Default of ``durability``: whether starts and ends wait for the disk."""
+
+    limited: bool
+    """Whether a node counts against ``DAGRUN_PARALLEL``."""
+
+    literal_options: frozenset[str] = frozenset()
+    """Options in which ``${…}`` means nothing."""
+
+
+@attrs.define(eq=False)
+class Step:
+    """One node of a plan. Numbers are positions in :attr:`Plan.steps`, in document order."""
+
+    index: int
+    node: Node
+    dependencies: tuple[int, ...]
+    dependents: tuple[int, ...]
+    rule: TriggerRule
+    strict: bool
+    """Whether its ends are durable before dependants start."""
+
+    guarded_start: bool
+    """Whether its ``node.running`` is durable before it starts."""
+
+    limited: bool
+    """Whether it counts against ``DAGRUN_PARALLEL``."""
+
+    announced: bool
+    """Whether something is evaluated and journaled before it starts: ``when``, ``for_each``."""
+
+    when: Expression | None
+    items: Template | None
+    inputs: Template | None
+    """None: the run's inputs."""
+
+    env: Template
+    """The node's own ``env``, without the workflow's."""
+
+    options: Template
+    """The executor's options without the literal ones."""
+
+    literal_options: Mapping[str, Any]
+    retry_when: Expression | None
+    prepared: Any = None
+    """What an engine made of options that hold no ``${…}``."""
+
+
+@attrs.frozen(eq=False)
+class Plan:
+    """A workflow that can be executed."""
+
+    workflow: Workflow
+    steps: tuple[Step, ...]
+    by_id: Mapping[str, Step]
+    env: Template
+    """The workflow's ``env``; it is filled in once a run, from ``inputs`` and ``run``."""
+
+    outputs: Template
+
+    def step(self, node_id: str) -> Step:
+        """Give a node's step.
+
+        Raises:
+            KeyError: the workflow has no such node.
+        """
+        return self.by_id[node_id]
+
+
+def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:
+    """Compile a workflow that :func:`~dagrun.domain.checks.check_workflow` finds right.
+
+    Args:
+        workflow: what to execute.
+        handling: says for a node's executor how its nodes are to be handled.
+    """
+    numbers = {node.id: index for index, node in enumerate(workflow.nodes)}
+    dependents: list[list[int]] = [[] for _ in workflow.nodes]
+    for index, node in enumerate(workflow.nodes):
+        for dependency in node.dependencies:
+            dependents[numbers[dependency]].append(index)
+    steps = tuple(
+        _step(index, node, numbers, tuple(dependents[index]), handling(node.executor))
+        for index, node in enumerate(workflow.nodes)
+    )
+    return Plan(
+        workflow,
+        steps,
+        {step.node.id: step for step in steps},
+        compile_template(dict(workflow.env)),
+        compile_template(dict(workflow.outputs)),
+    )
+
+
+def _step(
+    index: int,
+    node: Node,
+    numbers: Mapping[str, int],
+    dependents: tuple[int, ...],
+    handling: Handling,
+) -> Step:
+    dependencies = tuple(numbers[dependency] for dependency in node.dependencies)
+    options = node.executor.options
+    literal = {key: options[key] for key in options if key in handling.literal_options}
+    inputs = None if node.inputs is None else compile_template(dict(node.inputs))
+    own_env = compile_template(dict(node.env))
+    own_options = compile_template(
+        {key: value for key, value in options.items() if key not in literal}
+    )
+    strict = _is_strict(node, handling)
+    return Step(
+        index=index,
+        node=node,
+        dependencies=dependencies,
+        dependents=dependents,
+        rule=node.trigger_rule,
+        strict=strict,
+        guarded_start=strict or node.on_engine_loss is OnEngineLoss.FAIL,
+        limited=handling.limited,
+        announced=node.when is not None or node.for_each is not None,
+        when=None if node.when is None else compile_expression(node.when),
+        items=None if node.for_each is None else compile_template(_items(node.for_each)),
+        inputs=inputs,
+        env=own_env,
+        options=own_options,
+        literal_options=literal,
+        retry_when=_retry_when(node),
+    )
+
+
+def _is_strict(node: Node, handling: Handling) -> bool:
+    return handling.strict if node.durability is None else node.durability is Durability.STRICT
+
+
+def _items(for_each: str | tuple[Any, ...]) -> Any:
+    return for_each if isinstance(for_each, str) else list(for_each)
+
+
+def _retry_when(node: Node) -> Expression | None:
+    if node.retry.when is None:
+        return None
+    return compile_expression(node.retry.when, names=RETRY_NAMES)

@@ -1,0 +1,152 @@
+"""How a run went, as the command line, the API and Python programs see it."""
+
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from dagrun.domain.jsonvalue import Raw, decode
+from dagrun.domain.state import Error, NodeState, RunState, Work
+from dagrun.domain.status import NodeStatus, RunStatus
+
+
+@attrs.frozen(kw_only=True)
+class ItemResult:
+    """How an item of a ``for_each`` node went."""
+
+    index: int
+    status: NodeStatus
+    attempts: int
+    error: Error | None
+
+
+@attrs.frozen(kw_only=True)
+class NodeResult:
+    """How a node went."""
+
+    id: str
+    status: NodeStatus
+    attempts: int
+    """Attempts that were started; with ``for_each`` the most that one item needed."""
+
+    started_at: datetime | None
+    finished_at: datetime | None
+    outputs: Any
+    """Decoded JSON; None unless the node succeeded."""
+
+    error: Error | None
+    reason: str | None = None
+    """Why it was skipped."""
+
+    items: tuple[ItemResult, ...] | None = None
+    """None without ``for_each``."""
+
+
+@attrs.frozen(kw_only=True)
+class RunResult:
+    """How a run went so far."""
+
+    run_id: str
+    workflow_id: str
+    version: str
+    status: RunStatus
+    outputs: Any
+    """Decoded JSON; None unless the run succeeded."""
+
+    error: Error | None
+    started_at: datetime | None
+    finished_at: datetime | None
+    duration: float | None
+    """Seconds from the first start to the end; None before the end."""
+
+    nodes: tuple[NodeResult, ...]
+
+
+def run_result(state: RunState) -> RunResult:
+    """Take a picture of a run."""
+    workflow = state.plan.workflow
+    return RunResult(
+        run_id=state.run_id,
+        workflow_id=workflow.id,
+        version=workflow.version,
+        status=state.status,
+        outputs=_decoded(state.outputs),
+        error=state.error,
+        started_at=state.started_at,
+        finished_at=state.finished_at,
+        duration=_seconds(state.started_at, state.finished_at),
+        nodes=tuple(node_result(node) for node in state.nodes),
+    )
+
+
+def node_result(node: NodeState) -> NodeResult:
+    """Take a picture of a node."""
+    return NodeResult(
+        id=node.step.node.id,
+        status=shown_status(node),
+        attempts=_attempts(node),
+        started_at=node.started_at,
+        finished_at=node.finished_at,
+        outputs=_decoded(node.outputs),
+        error=node.error,
+        reason=node.reason,
+        items=None if node.step.items is None else _items(node),
+    )
+
+
+def shown_status(node: NodeState) -> NodeStatus:
+    """Give a node's state; one that stands in line is ready."""
+    if node.status is NodeStatus.PENDING and node.queued:
+        return NodeStatus.READY
+    return node.status
+
+
+def to_json(result: RunResult) -> dict[str, Any]:
+    """Give the object that ``dagrun run --json`` prints. Times are RFC 3339, in UTC."""
+    nodes = [_node_json(node) for node in result.nodes]
+    return {**attrs.asdict(result, recurse=False, value_serializer=_plain), "nodes": nodes}
+
+
+def _node_json(node: NodeResult) -> dict[str, Any]:
+    fields = attrs.asdict(node, recurse=False, value_serializer=_plain)
+    if node.reason is None:
+        del fields["reason"]
+    if node.items is None:
+        del fields["items"]
+    else:
+        fields["items"] = [attrs.asdict(item, value_serializer=_plain) for item in node.items]
+    return fields
+
+
+def _plain(_instance: Any, _attribute: Any, value: Any) -> Any:
+    return rfc3339(value) if isinstance(value, datetime) else value
+
+
+def rfc3339(time: datetime) -> str:
+    """Write a UTC time with microseconds and a ``Z``."""
+    return time.isoformat(timespec="microseconds").replace("+00:00", "Z")
+
+
+def _items(node: NodeState) -> tuple[ItemResult, ...]:
+    return tuple(
+        _item(index, node.items.get(index), node) for index in range(len(node.values or ()))
+    )
+
+
+def _item(index: int, item: Work | None, node: NodeState) -> ItemResult:
+    if item is None:
+        status = NodeStatus.SKIPPED if node.ended else NodeStatus.PENDING
+        return ItemResult(index=index, status=status, attempts=0, error=None)
+    return ItemResult(index=index, status=item.status, attempts=item.attempt, error=item.error)
+
+
+def _attempts(node: NodeState) -> int:
+    return max((item.attempt for item in node.items.values()), default=node.attempt)
+
+
+def _decoded(outputs: Raw | None) -> Any:
+    return None if outputs is None else decode(outputs)
+
+
+def _seconds(start: datetime | None, end: datetime | None) -> float | None:
+    return None if start is None or end is None else max((end - start).total_seconds(), 0.0)

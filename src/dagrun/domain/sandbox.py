@@ -1,0 +1,229 @@
+"""The Lua runtime in which expressions are evaluated, one a process.
+
+Expressions come from whoever writes workflows and run inside the engine's own process, so they get
+less than node code: no patterns, no ``string.rep`` or ``string.format``, no metatables, nothing
+that catches errors, no coroutines, no randomness. Everything that they share is read-only.
+"""
+
+import json
+from typing import Any, Final, Literal
+
+from dagrun.domain.lua import MAX_DEPTH, OUTPUT_MARK, VALUES, Converter, open_runtime
+
+MEMORY: Final = 64 * 1024 * 1024
+"""Bytes that the runtime may hold, with the values of the expression being evaluated."""
+
+BUDGET: Final = 1_000_000
+"""Instructions that one evaluation may take."""
+
+_STEP: Final = 100  # instructions between two looks at the clock; one may copy megabytes
+_SECONDS: Final = 0.25  # CPU time of one evaluation: the limit for few but costly instructions
+_CACHED: Final = 4096  # compiled expressions that are kept
+
+Kind = Literal["budget", "memory", "runtime", "output", "input"]
+
+_MACHINE: Final = r"""
+local null, array, encode, BUDGET, STEP, SECONDS = ...
+local type, next, error, select, ipairs, load = type, next, error, select, ipairs, load
+local setmetatable, rawequal, lua_tostring = setmetatable, rawequal, tostring
+local math_type, sort, byte, plain_find = math.type, table.sort, string.byte, string.find
+local sethook, clock, metatable_of = debug.sethook, os.clock, debug.getmetatable
+
+local function locked(library, name)
+  return setmetatable({}, {
+    __index = library, __metatable = false,
+    __newindex = function() error(name .. " cannot be changed", 2) end,
+  })
+end
+
+local function chosen(library, names)
+  local out = {}
+  for name in names:gmatch("%S+") do out[name] = library[name] end
+  return out
+end
+
+local function check_text(s, name)
+  if type(s) == "number" then return lua_tostring(s) end
+  if type(s) ~= "string" then error(name .. ": a text is needed, not " .. type(s), 3) end
+  return s
+end
+
+local strings = chosen(string, "upper lower len sub byte char reverse")
+-- A plain search may compare each position with the whole needle.
+function strings.find(s, needle, init)
+  s, needle = check_text(s, "find"), check_text(needle, "find")
+  if #s * #needle > 100000000 then error("find: the texts are too long", 2) end
+  return plain_find(s, needle, init, true)
+end
+function strings.contains(s, needle) return strings.find(s, needle) ~= nil end
+function strings.starts(s, head)
+  return check_text(s, "starts"):sub(1, #check_text(head, "starts")) == head
+end
+function strings.ends(s, tail)
+  return #check_text(tail, "ends") == 0 or check_text(s, "ends"):sub(-#tail) == tail
+end
+
+local function text_of(value)
+  local kind = type(value)
+  if rawequal(value, null) then return "null" end
+  if kind == "table" or kind == "function" then
+    error("tostring: a " .. kind .. " has no text; json.encode writes a table", 2)
+  end
+  return lua_tostring(value)
+end
+
+-- Lua's own order changes from process to process; a replay must see the same.
+local function before(a, b)
+  if math_type(a) and math_type(b) then return a < b end
+  if type(a) == "string" and type(b) == "string" then return a < b end
+  return type(a) == "number"
+end
+local function sorted_pairs(t)
+  if type(t) ~= "table" then error("pairs: a table is needed, not " .. type(t), 2) end
+  local keys = {}
+  for key in next, t do
+    if type(key) ~= "number" and type(key) ~= "string" then
+      error("pairs: a key that is neither number nor text", 2)
+    end
+    keys[#keys + 1] = key
+  end
+  sort(keys, before)
+  local i = 0
+  return function()
+    i = i + 1
+    local key = keys[i]
+    if key ~= nil then return key, t[key] end
+  end
+end
+
+local library = {
+  type = type, next = next, select = select, ipairs = ipairs, tonumber = tonumber,
+  tostring = text_of, pairs = sorted_pairs,
+  string = locked(strings, "string"),
+  table = locked(chosen(table, "concat unpack"), "table"),
+  utf8 = locked(chosen(utf8, "len char"), "utf8"),
+  json = locked({null = null, array = array, encode = encode}, "json"),
+  math = locked(chosen(math, "abs ceil floor max min sqrt fmod modf tointeger type ult exp log "
+    .. "sin cos tan asin acos atan pi huge maxinteger mininteger"), "math"),
+}
+setmetatable(library, {__index = function(_, name) error("unknown name " .. name, 2) end})
+local ENV = setmetatable({}, {
+  __index = library, __metatable = false,
+  __newindex = function(_, name) error("a global cannot be set: " .. lua_tostring(name), 2) end,
+})
+local shared = metatable_of("")
+shared.__index = strings
+shared.__metatable = false
+
+local steps, deadline
+local function watch()
+  steps = steps - 1
+  local now = clock()
+  deadline = deadline or now + SECONDS
+  if steps <= 0 or now > deadline then sethook() error("\1budget", 0) end
+end
+
+local function guard(budget)
+  steps, deadline = budget // STEP, nil
+  sethook(watch, "", STEP)
+end
+
+local function compile(source) return load(source, "=expression", "t", ENV) end
+
+local function run(compiled, ...)
+  guard(BUDGET)
+  local value = compiled(...)
+  if value == nil or rawequal(value, null) then sethook() return nil end
+  if type(value) == "table" or type(value) == "function" then
+    guard(BUDGET * 20)  -- writing a long list is no endless loop
+    local text = encode(value)
+    sethook()
+    return nil, text
+  end
+  sethook()
+  return value
+end
+return compile, run, sethook
+"""
+
+
+class Failure(Exception):
+    """An evaluation failed. ``kind`` says how, the message is for the workflow's author."""
+
+    def __init__(self, kind: Kind, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+class Sandbox:
+    """Compiles and evaluates expressions in one Lua runtime."""
+
+    def __init__(self) -> None:
+        runtime = open_runtime(MEMORY)
+        null, mark, array, encode, _ = runtime.execute(VALUES, MAX_DEPTH, name="=values", mode="t")
+        self._compile, self._run, self._unwatch = runtime.execute(
+            _MACHINE, null, array, encode, BUDGET, _STEP, _SECONDS, name="=sandbox", mode="t"
+        )
+        self._functions: dict[str, Any] = {}
+        self.to_lua = Converter(runtime, null, mark).to_lua
+
+    def compile(self, chunk: str) -> str | None:
+        """Give what is wrong with a chunk, or None. What is right is not kept."""
+        compiled = self._compile(chunk)
+        return _cleaned(compiled[1]) if isinstance(compiled, tuple) else None
+
+    def evaluate(self, chunk: str, arguments: list[Any]) -> Any:
+        """Run a chunk that compiles, with Lua values as arguments; give a JSON value."""
+        try:
+            result = self._run(self._function(chunk), *arguments)
+        except Exception:
+            self._unwatch()  # an error leaves the hook in place, and values are made in Lua, too
+            raise
+        return json.loads(result[1]) if isinstance(result, tuple) else result
+
+    def _function(self, chunk: str) -> Any:
+        function = self._functions.get(chunk)
+        if function is None:
+            if len(self._functions) >= _CACHED:
+                self._functions.clear()
+            function = self._functions[chunk] = self._compile(chunk)
+        return function
+
+
+_sandboxes: list[Sandbox] = []
+
+
+def sandbox() -> Sandbox:
+    """Give the sandbox of this process; it is made on first use."""
+    if not _sandboxes:
+        _sandboxes.append(Sandbox())
+    return _sandboxes[0]
+
+
+def failure(error: Exception) -> Failure:
+    """Say what an exception from :meth:`Sandbox.evaluate` means."""
+    from lupa.lua54 import LuaMemoryError  # noqa: PLC0415 — loaded by now
+
+    if isinstance(error, LuaMemoryError | MemoryError) or "not enough memory" in str(error):
+        _sandboxes.clear()  # what ran out of memory may be left half done
+        return Failure("memory", f"it needs more than {MEMORY // 2**20} MiB of memory")
+    if isinstance(error, UnicodeDecodeError):
+        return Failure("output", "it gives a text that is not UTF-8")
+    if isinstance(error, UnicodeEncodeError | OverflowError | TypeError):
+        return Failure("input", f"a value that Lua cannot hold: {error}")
+    return _lua_failure(_cleaned(str(error)))
+
+
+def _lua_failure(message: str) -> Failure:
+    if message.startswith("\1budget"):
+        return Failure("budget", f"it takes more than {BUDGET} instructions or {_SECONDS:g} s")
+    if message.startswith(OUTPUT_MARK):
+        return Failure("output", f"it gives {message.removeprefix(OUTPUT_MARK)}")
+    return Failure("runtime", message)
+
+
+def _cleaned(message: str) -> str:
+    """Leave out the traceback and the name of the chunk."""
+    message = message.partition("\nstack traceback")[0]
+    head, colon, tail = message.partition(": ")
+    return tail if colon and head.startswith("expression:") else message

@@ -1,0 +1,94 @@
+"""A workflow as JSON: what the store keeps, and what is hashed."""
+
+import functools
+import hashlib
+from enum import Enum
+from typing import Any
+
+import attrs
+import cattrs
+import msgspec
+
+from dagrun.domain.workflow import ExecutorSpec, Node, Trigger, Workflow
+
+
+def to_json(workflow: Workflow) -> bytes:
+    """Write a workflow. Equal workflows give equal bytes; what has its default is left out."""
+    return msgspec.json.encode(_value(workflow), order="sorted")
+
+
+def from_json(body: bytes) -> Workflow:
+    """Read what :func:`to_json` wrote."""
+    return _converter().structure(msgspec.json.decode(body), Workflow)
+
+
+def content_hash(body: bytes) -> str:
+    """Give the hexadecimal SHA-256."""
+    return hashlib.sha256(body).hexdigest()
+
+
+def _value(value: Any) -> Any:
+    if isinstance(value, ExecutorSpec):
+        return {"type": value.type, "options": _value(value.options)}
+    if attrs.has(type(value)):
+        return _object(value)
+    if isinstance(value, dict):
+        return {str(key): _value(member) for key, member in value.items()}
+    if isinstance(value, list | tuple):
+        return [_value(element) for element in value]
+    return value.value if isinstance(value, Enum) else value
+
+
+def _object(value: Any) -> dict[str, Any]:
+    defaults = _defaults(type(value))
+    fields = {}
+    for name, default in defaults.items():
+        member = getattr(value, name)
+        if member != default:
+            fields[name] = _value(member)
+    return fields
+
+
+_known_defaults: dict[type[Any], dict[str, Any]] = {}
+
+
+def _defaults(cls: type[Any]) -> dict[str, Any]:
+    if cls not in _known_defaults:
+        _known_defaults[cls] = _read_defaults(cls)
+    return _known_defaults[cls]
+
+
+def _read_defaults(cls: type[Any]) -> dict[str, Any]:
+    return {field.name: _default(field) for field in attrs.fields(cls)}
+
+
+def _default(field: Any) -> Any:
+    default = field.default
+    if isinstance(default, attrs.Factory):  # type: ignore[arg-type]  # attrs.Factory is a class
+        return default.factory()
+    return default
+
+
+@functools.cache
+def _converter() -> cattrs.Converter:
+    converter = cattrs.Converter(detailed_validation=False)
+    converter.register_structure_hook(
+        ExecutorSpec, lambda value, _: ExecutorSpec(type=value["type"], options=value["options"])
+    )
+    converter.register_structure_hook(
+        Trigger,
+        lambda value, _: Trigger(
+            id=value.get("id", ""), type=value["type"], options=value.get("options", {})
+        ),
+    )
+    converter.register_structure_hook(
+        Node,
+        cattrs.gen.make_dict_structure_fn(
+            Node,
+            converter,
+            for_each=cattrs.gen.override(
+                struct_hook=lambda value, _: tuple(value) if isinstance(value, list) else value
+            ),
+        ),
+    )
+    return converter

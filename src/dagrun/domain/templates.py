@@ -1,0 +1,173 @@
+"""JSON values whose strings may hold ``${…}``."""
+
+import json
+import re
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from dagrun.domain.expressions import (
+    NAMES,
+    Expression,
+    ExpressionSyntaxError,
+    compile_expression,
+)
+from dagrun.domain.tokens import Unfinished, tokens
+from dagrun.domain.workflow import JSON
+
+Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a part of a value."""
+
+_MARK: Final = re.compile(r"\$\$\{|\$\{")
+_Render = Callable[[Mapping[str, JSON]], Any]
+
+
+class Template:
+    """A value that is filled in from a scope."""
+
+    __slots__ = (
+        "_render",
+        "_value",
+        "constant",
+        "expressions",
+        "names",
+        "nodes",
+        "nodes_dynamic",
+    )
+
+    def __init__(
+        self, value: JSON, render: _Render | None, expressions: Sequence[tuple[Path, Expression]]
+    ) -> None:
+        self._value = value
+        self._render = render
+        self.constant = render is None
+        """Whether there is no ``${…}`` anywhere."""
+        self.expressions = tuple(expressions)
+        """Each expression behind its path inside the value."""
+        parts = [expression for _, expression in expressions]
+        self.names = frozenset[str]().union(*(part.names for part in parts))
+        """The names of the scope that are used."""
+        self.nodes = frozenset[str]().union(*(part.nodes for part in parts))
+        """Ids of the nodes that are named."""
+        self.nodes_dynamic = any(part.nodes_dynamic for part in parts)
+        """Whether ``nodes`` is used in a way that names no node."""
+
+    def render(self, scope: Mapping[str, JSON]) -> Any:
+        """Fill in. A constant gives the same object each time; do not change it.
+
+        Raises:
+            ExpressionError: an expression fails.
+        """
+        return self._value if self._render is None else self._render(scope)
+
+
+def compile_template(value: JSON, *, names: Sequence[str] = NAMES) -> Template:
+    """Find and compile the ``${…}`` of a value; ``$${`` stands for a literal ``${``.
+
+    A string that is one ``${…}`` takes the type of what it gives. In a longer one texts are put
+    in as they are, null as nothing, and everything else as JSON.
+
+    Raises:
+        ExpressionSyntaxError: one does not compile or has no end; ``path`` says where.
+    """
+    compiler = _Compiler(names)
+    constant, render = compiler.compile(value, ())
+    return Template(constant, render, compiler.found)
+
+
+class _Compiler:
+    """Turns values into functions; what is constant stays a value, with None for a function."""
+
+    def __init__(self, names: Sequence[str]) -> None:
+        self._names = names
+        self.found: list[tuple[Path, Expression]] = []
+
+    def compile(self, value: Any, path: Path) -> tuple[Any, _Render | None]:
+        if isinstance(value, str):
+            return self._text(value, path) if "${" in value else (value, None)
+        if isinstance(value, Mapping):
+            return self._object(value, path)
+        if isinstance(value, list | tuple):
+            return self._array(value, path)
+        return value, None
+
+    def _object(self, value: Mapping[str, Any], path: Path) -> tuple[Any, _Render | None]:
+        parts = {key: self.compile(member, (*path, key)) for key, member in value.items()}
+        constant = {key: member for key, (member, _) in parts.items()}
+        renders = [(key, render) for key, (_, render) in parts.items() if render]
+        if not renders:
+            return (value if _same(constant.values(), value.values()) else constant), None
+        return None, lambda scope: constant | {key: render(scope) for key, render in renders}
+
+    def _array(self, value: Sequence[Any], path: Path) -> tuple[Any, _Render | None]:
+        parts = [self.compile(element, (*path, index)) for index, element in enumerate(value)]
+        if not any(render for _, render in parts):
+            constant = [element for element, _ in parts]
+            return (value if _same(constant, value) else constant), None
+        return None, lambda scope: [
+            element if render is None else render(scope) for element, render in parts
+        ]
+
+    def _text(self, text: str, path: Path) -> tuple[Any, _Render | None]:
+        try:
+            parts = [
+                compile_expression(part, names=self._names) if is_code else part
+                for is_code, part in _split(text)
+            ]
+        except ExpressionSyntaxError as error:
+            raise ExpressionSyntaxError(str(error), error.suggestion, path) from None
+        expressions = [part for part in parts if isinstance(part, Expression)]
+        self.found.extend((path, expression) for expression in expressions)
+        if not expressions:
+            return "".join(str(part) for part in parts), None
+        if len(parts) == 1:
+            return None, expressions[0].evaluate
+        return None, lambda scope: "".join(_joined(part, scope) for part in parts)
+
+
+def _split(text: str) -> Iterator[tuple[bool, str]]:
+    """Give the parts of a string: whether each is code, and its text."""
+    position = 0
+    while (mark := _MARK.search(text, position)) is not None:
+        if mark.start() > position:
+            yield False, text[position : mark.start()]
+        if mark[0] == "$${":
+            yield False, "${"
+            position = mark.end()
+        else:
+            end = _closing(text, mark.end())
+            yield True, text[mark.end() : end]
+            position = end + 1
+    if position < len(text):
+        yield False, text[position:]
+
+
+def _closing(text: str, start: int) -> int:
+    """Give the index of the brace that ends the expression at ``start``."""
+    depth = 0
+    try:
+        for token in tokens(text, start):
+            if token.text == "{":
+                depth += 1
+            elif token.text == "}":
+                if depth == 0:
+                    return token.start
+                depth -= 1
+    except Unfinished as error:
+        raise ExpressionSyntaxError(f"${{ is not closed: {error}", "$${") from None
+    raise ExpressionSyntaxError("${ is not closed by }", "$${")
+
+
+def _joined(part: str | Expression, scope: Mapping[str, JSON]) -> str:
+    if isinstance(part, str):
+        return part
+    value: Any = part.evaluate(scope)
+    if isinstance(value, str):
+        return value
+    if value is None:
+        return ""
+    return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+
+def _same(new: Any, old: Any) -> bool:
+    """Whether compiling left every part as it was."""
+    return all(one is other for one, other in zip(new, old, strict=True))

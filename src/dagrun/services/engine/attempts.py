@@ -1,0 +1,126 @@
+"""Make one attempt: call the executor, and say what came of it."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+import attrs
+import trio
+
+from dagrun.domain import scope
+from dagrun.domain.durations import format_duration
+from dagrun.domain.expressions import ExpressionError
+from dagrun.domain.jsonvalue import NotJson, Raw, encode
+from dagrun.domain.state import RunState, Work
+from dagrun.errors import NodeError
+from dagrun.ports.executor import Executor
+from dagrun.ports.processes import Processes
+from dagrun.services.engine.context import AttemptContext, AttemptLog
+
+
+@attrs.frozen
+class Failure:
+    """Why an attempt failed."""
+
+    type: str
+    message: str
+    retryable: bool = True
+
+    def error(self) -> Mapping[str, str]:
+        """Give it as events carry it."""
+        return {"type": self.type, "message": self.message}
+
+
+class Logs(Protocol):
+    """Where the logs of attempts are kept."""
+
+    def open(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> AttemptLog:
+        """Give the log of one attempt. Touches no file before something is written."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Workshop:
+    """What attempts are made with."""
+
+    executors: Mapping[str, Executor]
+    """Open executors by name."""
+
+    structure: Callable[[str, Mapping[str, Any]], Any]
+    """Turns filled-in options of an executor into what it expects; raises ValueError."""
+
+    processes: Processes
+    logs: Logs
+    scratch: Path
+    """Holds a directory for each run."""
+
+
+async def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Raw | Failure:
+    """Call the executor within the node's timeout. Give the outputs, or why there are none."""
+    timeout = work.node.step.node.timeout
+    try:
+        if timeout is None:
+            return await _execute(workshop, state, work)
+        with trio.move_on_after(timeout):
+            return await _execute(workshop, state, work)
+    except ExpressionError as error:
+        return Failure("expression", str(error), retryable=False)
+    except NotJson as error:
+        return Failure("output", str(error))
+    except NodeError as error:
+        return Failure(error.type, error.message)
+    except Exception as error:  # noqa: BLE001 — whatever an executor raises fails its node only
+        return Failure(type(error).__name__, _message(error))
+    return Failure("timeout", f"the attempt took longer than {format_duration(timeout)}")
+
+
+async def _execute(workshop: Workshop, state: RunState, work: Work) -> Raw | Failure:
+    step = work.node.step
+    kind = step.node.executor.type
+    try:
+        options = _options(workshop, state, work)
+    except ExpressionError:
+        raise
+    except ValueError as error:
+        return Failure("options", str(error), retryable=False)
+    context = AttemptContext(
+        state,
+        work,
+        options=options,
+        processes=workshop.processes,
+        open_log=lambda: workshop.logs.open(state.run_id, step.node.id, work.attempt, work.index),
+        scratch=lambda: _scratch(workshop.scratch, state.run_id),
+    )
+    try:
+        outputs = await workshop.executors[kind].execute(context)
+    finally:
+        context.close()
+    if isinstance(outputs, Raw):
+        return outputs
+    if not isinstance(outputs, Mapping):
+        raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
+    return encode(outputs if type(outputs) is dict else dict(outputs))
+
+
+def _options(workshop: Workshop, state: RunState, work: Work) -> Any:
+    """Give the options; those without ``${…}`` are structured once for a plan."""
+    step = work.node.step
+    if not step.options.constant:
+        return workshop.structure(step.node.executor.type, scope.node_options(state, work))
+    if step.prepared is None:
+        options = scope.node_options(state, work)
+        step.prepared = workshop.structure(step.node.executor.type, options)
+    return step.prepared
+
+
+def _scratch(root: Path, run_id: str) -> Path:
+    directory = root / run_id
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    return directory
+
+
+def _message(error: Exception) -> str:
+    """Give an exception's text; a group's is that of what is inside."""
+    if isinstance(error, ExceptionGroup):
+        return "; ".join(f"{type(e).__name__}: {_message(e)}" for e in error.exceptions)
+    return str(error)

@@ -1,0 +1,154 @@
+"""What an attempt is given; most of it is made only when the executor asks."""
+
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Protocol
+
+from dagrun.domain import scope
+from dagrun.domain.jsonvalue import Raw, decode
+from dagrun.domain.state import RunState, Work
+from dagrun.ports.executor import NodeLog
+from dagrun.ports.processes import Processes
+
+
+class AttemptLog(NodeLog, Protocol):
+    """A log that is closed when the attempt ends."""
+
+    def close(self) -> None:
+        """Write no more."""
+        ...
+
+
+class AttemptContext:
+    """One attempt's :class:`~dagrun.ports.executor.Context`.
+
+    Args:
+        state: the run.
+        work: the node or item.
+        options: the executor's options, filled in and structured.
+        processes: starts child processes.
+        open_log: gives the attempt's log.
+        scratch: gives the run's directory.
+    """
+
+    def __init__(
+        self,
+        state: RunState,
+        work: Work,
+        *,
+        options: Any,
+        processes: Processes,
+        open_log: Callable[[], AttemptLog],
+        scratch: Callable[[], Path],
+    ) -> None:
+        self._state, self._work = state, work
+        self._open_log, self._scratch = open_log, scratch
+        self._log: AttemptLog | None = None
+        self.options = options
+        self.processes = processes
+        self.run_id: str = state.run_id
+        self.attempt = work.attempt
+        self.epoch = work.epoch
+        self.item_index = work.index
+
+    def close(self) -> None:
+        """Close what was opened for the attempt."""
+        if self._log is not None:
+            self._log.close()
+
+    @property
+    def workflow_id(self) -> str:
+        """Id of the workflow."""
+        return self._state.plan.workflow.id
+
+    @property
+    def version(self) -> str:
+        """The workflow's version."""
+        return self._state.plan.workflow.version
+
+    @property
+    def node_id(self) -> str:
+        """Id of the node."""
+        return self._work.node.step.node.id
+
+    @property
+    def item(self) -> Any:
+        """The ``for_each`` item, or None."""
+        values = self._work.node.values
+        return None if values is None or self.item_index is None else values[self.item_index]
+
+    @property
+    def idempotency_key(self) -> str:
+        """The same for every attempt, whichever engine makes it."""
+        key = f"{self.run_id}/{self.node_id}"
+        return key if self.item_index is None else f"{key}/{self.item_index}"
+
+    @property
+    def inputs(self) -> Mapping[str, Any]:
+        """The node's inputs, or the run's when the node names none."""
+        return scope.node_inputs(self._state, self._work)
+
+    @property
+    def nodes(self) -> Mapping[str, Any]:
+        """Id → outputs of each direct dependency; None for one that did not succeed."""
+        return {node_id: decode(raw) for node_id, raw in self.raw_nodes.items()}
+
+    @property
+    def raw_nodes(self) -> Mapping[str, Raw]:
+        """The same as JSON text."""
+        return scope.direct_outputs(self._state, self._work)
+
+    @property
+    def env(self) -> Mapping[str, str]:
+        """What the document says under ``env``, the node's own on top, and ``DAGRUN_…``."""
+        return {
+            **scope.node_env(self._state, self._work),
+            "DAGRUN_RUN_ID": self.run_id,
+            "DAGRUN_NODE_ID": self.node_id,
+            "DAGRUN_ATTEMPT": str(self.attempt),
+            "DAGRUN_EPOCH": str(self.epoch),
+            "DAGRUN_IDEMPOTENCY_KEY": self.idempotency_key,
+        }
+
+    @property
+    def secrets(self) -> Mapping[str, str]:
+        """Nothing: no provider of secrets exists yet, and ``run`` refuses who names some."""
+        return {}
+
+    @property
+    def run(self) -> Mapping[str, Any]:
+        """What Lua sees as ``run``."""
+        return {
+            **scope.run_facts(self._state),
+            "node_id": self.node_id,
+            "attempt": self.attempt,
+            "epoch": self.epoch,
+            "idempotency_key": self.idempotency_key,
+        }
+
+    @property
+    def log(self) -> NodeLog:
+        """The log of this attempt."""
+        if self._log is None:
+            self._log = self._open_log()
+        return self._log
+
+    @property
+    def scratch(self) -> Path:
+        """The run's directory, made on first use and removed after the run."""
+        return self._scratch()
+
+    @property
+    def base(self) -> Path | None:
+        """The folder of the workflow's document, if it came from a file."""
+        return Path(self._state.base) if self._state.base else None
+
+    @property
+    def timeout(self) -> float | None:
+        """Seconds that the attempt may take."""
+        return self._work.node.step.node.timeout
+
+    @property
+    def kill_after(self) -> float:
+        """Seconds between SIGTERM and SIGKILL when the attempt is cancelled."""
+        return self._work.node.step.node.kill_after

@@ -1,0 +1,281 @@
+"""The engine: one nursery in which the attempts of all its runs are made."""
+
+import os
+import random
+import shutil
+from collections.abc import Callable
+from datetime import UTC, datetime
+from functools import partial
+
+import attrs
+import trio
+
+from dagrun.domain import decide
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.retry import time_left
+from dagrun.domain.state import RunState, Work
+from dagrun.ports.journal import JournalFeed
+from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
+from dagrun.services.engine.execution import INLINE_AT_ONCE, Execution, Slots
+
+
+@attrs.frozen(kw_only=True)
+class EngineStatistics:
+    """What an engine is doing."""
+
+    runs: int
+    attempts: int
+
+
+class Engine:
+    """Executes runs.
+
+    Args:
+        name: who it is, for the journal.
+        journal: takes the events.
+        workshop: what attempts are made with.
+        parallel: most attempts with a process at once.
+        now: the clock, in UTC.
+        draw: gives random numbers in [0, 1) for the jitter of delays.
+    """
+
+    def __init__(
+        self,
+        *,
+        name: str,
+        journal: JournalFeed,
+        workshop: Workshop,
+        parallel: int,
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        draw: Callable[[], float] = random.random,
+    ) -> None:
+        self.name = name
+        self._journal = journal
+        self._workshop = workshop
+        self._now = now
+        self._draw = draw
+        self._processes = Slots(parallel)
+        self._inline = Slots(INLINE_AT_ONCE)
+        self._executions: dict[RunId, Execution] = {}
+        self._nursery: trio.Nursery
+        self._waits_for_room = False
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Engine"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Execute runs until cancelled. What is cut off then journals nothing."""
+        async with trio.open_nursery() as self._nursery:
+            task_status.started(self)
+            await trio.sleep_forever()
+
+    # runs
+
+    def execute(self, state: RunState, *, epoch: int) -> Execution:
+        """Start a run that is queued, or go on with one under a new epoch."""
+        execution = Execution(state)
+        self._executions[state.run_id] = execution
+        decide.begin(state, self._now(), epoch=epoch, engine=self.name)
+        self._after_change(execution)
+        self._set_deadline(execution)
+        return execution
+
+    async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
+        """Cancel a run. Give False if it has ended, or is being cancelled already.
+
+        Returns when the request is durable and the attempts have been told to stop.
+        """
+        execution = self._executions.get(run_id)
+        if execution is None or not decide.cancel(execution.state, self._now(), reason=reason):
+            return False
+        seq = execution.state.seq
+        self._after_change(execution)
+        await self._journal.wait_durable(run_id, seq)
+        execution.stop_attempts()
+        return True
+
+    async def pause(self, run_id: RunId) -> bool:
+        """Start nothing more of a run. Give False if it is not running."""
+        return await self._change(run_id, decide.pause)
+
+    async def resume(self, run_id: RunId) -> bool:
+        """Go on with a paused run. Give False if it is not paused."""
+        return await self._change(run_id, decide.resume)
+
+    def abandon(self, run_id: RunId, why: str) -> None:
+        """Stop all work on a run that belongs to somebody else now, and journal nothing."""
+        execution = self._executions.pop(run_id, None)
+        if execution is not None:
+            execution.abandoned = why
+            self._inline.drop(execution)
+            self._processes.drop(execution)
+            execution.stop_timers()
+            execution.stop_attempts()
+            execution.done.set()
+
+    def statistics(self) -> EngineStatistics:
+        """Say what is going on."""
+        executions = self._executions.values()
+        return EngineStatistics(
+            runs=len(executions), attempts=sum(len(e.scopes) for e in executions)
+        )
+
+    async def _change(self, run_id: RunId, change: Callable[[RunState, datetime], bool]) -> bool:
+        execution = self._executions.get(run_id)
+        if execution is None or not change(execution.state, self._now()):
+            return False
+        seq = execution.state.seq
+        self._after_change(execution)
+        self._set_deadline(execution)
+        await self._journal.wait_durable(run_id, seq)
+        return True
+
+    # what follows from a change
+
+    def _after_change(self, execution: Execution) -> None:
+        """Journal what happened, set timers, and start what may start."""
+        state = execution.state
+        for work in state.take_delayed():
+            delay = time_left(work.delay, self._since(work.retrying_since))
+            self._set_timer(execution, delay, partial(self._wake, execution, work))
+        if execution.abandoned is None:
+            if state.startable:
+                self._inline.ask(execution)
+            if state.startable_processes:
+                self._processes.ask(execution)
+        self._start_what_may()
+        self._hand_over(execution)
+        if state.ended and not execution.finishing:
+            execution.finishing = True
+            self._nursery.start_soon(self._finish, execution)
+
+    def _hand_over(self, execution: Execution) -> None:
+        events = execution.state.take_events()
+        if events and execution.abandoned is None:
+            self._journal.append(events)
+
+    def _start_what_may(self) -> None:
+        if not self._journal.has_room():
+            if not self._waits_for_room:
+                self._waits_for_room = True
+                self._nursery.start_soon(self._start_when_room)
+            return
+        self._fill(self._inline, processes=False)
+        self._fill(self._processes, processes=True)
+
+    async def _start_when_room(self) -> None:
+        await self._journal.wait_room()
+        self._waits_for_room = False
+        self._start_what_may()
+
+    def _fill(self, slots: Slots, *, processes: bool) -> None:
+        while (execution := slots.next()) is not None:
+            work = decide.pop_startable(execution.state, processes=processes)
+            if work is None:
+                slots.drop(execution)
+            else:
+                self._start(execution, work, slots)
+
+    def _start(self, execution: Execution, work: Work, slots: Slots) -> None:
+        slots.free -= 1
+        barrier = decide.start(execution.state, work, self._now())
+        self._hand_over(execution)
+        self._nursery.start_soon(self._attempt, execution, work, slots, barrier)
+
+    # attempts
+
+    async def _attempt(self, execution: Execution, work: Work, slots: Slots, barrier: int) -> None:
+        state = execution.state
+        outcome: Raw | Failure | None = None
+        with trio.CancelScope() as scope:
+            execution.scopes[work] = scope
+            if execution.stopping:
+                scope.cancel()
+            if self._journal.durable(state.run_id) < barrier:
+                await self._journal.wait_durable(state.run_id, barrier)
+            outcome = await make_attempt(self._workshop, state, work)
+        del execution.scopes[work]
+        slots.free += 1
+        if execution.abandoned is None:
+            self._record(execution, work, outcome)
+            self._after_change(execution)
+        else:
+            self._start_what_may()
+
+    def _record(self, execution: Execution, work: Work, outcome: Raw | Failure | None) -> None:
+        state, now = execution.state, self._now()
+        match outcome:
+            case None:
+                decide.stopped(state, work, now)
+            case Failure():
+                decide.fail(
+                    state,
+                    work,
+                    outcome.error(),
+                    now,
+                    draw=self._draw(),
+                    retryable=outcome.retryable,
+                )
+            case _:
+                decide.succeed(state, work, outcome, now)
+
+    def _wake(self, execution: Execution, work: Work) -> None:
+        decide.wake(execution.state, work)
+        self._after_change(execution)
+
+    async def _finish(self, execution: Execution) -> None:
+        """Answer when the run's end is durable."""
+        state = execution.state
+        execution.stop_timers()
+        await self._journal.wait_durable(state.run_id, state.seq)
+        await self._remove_scratch(state.run_id)
+        self._executions.pop(state.run_id, None)
+        self._journal.forget(state.run_id)
+        execution.done.set()
+
+    async def _remove_scratch(self, run_id: RunId) -> None:
+        directory = self._workshop.scratch / run_id
+        if os.path.isdir(directory):  # noqa: ASYNC240, PTH112 — 2 µs; a thread costs 50
+            await trio.to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
+
+    # timers
+
+    def _set_deadline(self, execution: Execution) -> None:
+        """Let the run's timeout count while it runs, and not while it is paused."""
+        if execution.deadline is not None:
+            execution.deadline.cancel()
+            execution.deadline = None
+        left = decide.time_left_to_run(execution.state, self._now())
+        if left is not None:
+            execution.deadline = self._set_timer(
+                execution,
+                left,
+                lambda: self._nursery.start_soon(self._time_out, execution.state.run_id),
+            )
+
+    async def _time_out(self, run_id: RunId) -> None:
+        await self.cancel(run_id, reason=decide.TIMEOUT)
+
+    def _set_timer(
+        self, execution: Execution, seconds: float, ring: Callable[[], None]
+    ) -> trio.CancelScope:
+        scope = trio.CancelScope()
+        execution.timers.add(scope)
+        self._nursery.start_soon(self._timer, execution, scope, seconds, ring)
+        return scope
+
+    async def _timer(
+        self,
+        execution: Execution,
+        scope: trio.CancelScope,
+        seconds: float,
+        ring: Callable[[], None],
+    ) -> None:
+        with scope:
+            await trio.sleep(seconds)
+        execution.timers.discard(scope)
+        if not scope.cancelled_caught and not execution.state.ended:
+            ring()
+
+    def _since(self, time: datetime | None) -> float:
+        return 0.0 if time is None else (self._now() - time).total_seconds()

@@ -1,0 +1,83 @@
+"""One run in the hands of an engine."""
+
+from collections import deque
+from typing import Final
+
+import attrs
+import trio
+
+from dagrun.domain.state import RunState, Work
+
+INLINE_AT_ONCE: Final = 1000
+"""Attempts without a process that an engine makes at once; each takes some 6 kB."""
+
+
+@attrs.define(eq=False)
+class Execution:
+    """A run's state, and what of it is going on in this process."""
+
+    state: RunState
+    scopes: dict[Work, trio.CancelScope] = attrs.field(factory=dict)
+    """Attempts that are being made."""
+
+    timers: set[trio.CancelScope] = attrs.field(factory=set)
+    """Delays and deadlines that are being waited for."""
+
+    deadline: trio.CancelScope | None = None
+    """The timer of the run's timeout."""
+
+    stopping: bool = False
+    """Whether attempts are being stopped by a journaled request."""
+
+    finishing: bool = False
+    """Whether the run has ended, and its end is on its way to the disk."""
+
+    abandoned: str | None = None
+    """Why the run is somebody else's now; nothing more is journaled."""
+
+    done: trio.Event = attrs.field(factory=trio.Event)
+    """Set when the run's end is durable, or the run was abandoned."""
+
+    def stop_attempts(self) -> None:
+        """Stop what is going on; a request for it is journaled."""
+        self.stopping = True
+        for scope in self.scopes.values():
+            scope.cancel()
+
+    def stop_timers(self) -> None:
+        """Wait for nothing any more."""
+        for scope in self.timers:
+            scope.cancel()
+
+
+class Slots:
+    """Places for attempts, given to the runs that want some by turns.
+
+    Args:
+        free: how many attempts may be made at once.
+    """
+
+    def __init__(self, free: int) -> None:
+        self.free = free
+        self._ring: deque[Execution] = deque()
+        self._waiting: set[Execution] = set()
+
+    def ask(self, execution: Execution) -> None:
+        """Put a run in the ring, unless it is there."""
+        if execution not in self._waiting:
+            self._waiting.add(execution)
+            self._ring.append(execution)
+
+    def next(self) -> Execution | None:
+        """Give the run whose turn it is, or None when there is no place or nobody asks."""
+        if not self.free or not self._ring:
+            return None
+        execution = self._ring[0]
+        self._ring.rotate(-1)
+        return execution
+
+    def drop(self, execution: Execution) -> None:
+        """Take a run out of the ring: it has nothing to start."""
+        if execution in self._waiting:
+            self._waiting.remove(execution)
+            self._ring.remove(execution)

@@ -1,0 +1,78 @@
+"""Executors that are open: made at first use, closed together."""
+
+from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
+
+import attrs
+import trio
+
+from dagrun.ports.executor import Executor
+
+
+@attrs.define(eq=False)
+class _Request:
+    name: str
+    opened: trio.Event = attrs.field(factory=trio.Event)
+    error: Exception | None = None
+
+
+class Executors:
+    """Opens executors in a task of its own, whoever asks.
+
+    An executor may hold a nursery, and a nursery must be left by the task that entered it.
+
+    Args:
+        factory: gives the factory of an executor by its name; raises UnknownPlugin.
+    """
+
+    def __init__(self, factory: Callable[[str], Callable[[], Executor]]) -> None:
+        self._factory = factory
+        self._opened: dict[str, Executor] = {}
+        self._pending: dict[str, _Request] = {}
+        self._send, self._receive = trio.open_memory_channel[_Request](100)
+
+    @property
+    def opened(self) -> Mapping[str, Executor]:
+        """The open executors by name; more appear as they are opened."""
+        return self._opened
+
+    async def open(self, names: Iterable[str]) -> None:
+        """Make sure that some executors are open.
+
+        Raises:
+            UnknownPlugin: nothing of that name is installed.
+            Exception: what opening one raised.
+        """
+        for name in dict.fromkeys(names):
+            if name not in self._opened:
+                await self._open(name)
+
+    async def _open(self, name: str) -> None:
+        request = self._pending.get(name)
+        if request is None:
+            request = self._pending[name] = _Request(name)
+            await self._send.send(request)
+        await request.opened.wait()
+        if request.error is not None:
+            raise request.error
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Executors"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Serve until cancelled, and then close all that is open."""
+        async with AsyncExitStack() as stack:
+            task_status.started(self)
+            async for request in self._receive:
+                await self._serve(request, stack)
+
+    async def _serve(self, request: _Request, stack: AsyncExitStack) -> None:
+        try:
+            executor = self._factory(request.name)()
+            if isinstance(executor, AbstractAsyncContextManager):
+                await stack.enter_async_context(executor)
+        except Exception as error:  # noqa: BLE001 — it belongs to the one who asked
+            request.error = error
+        else:
+            self._opened[request.name] = executor
+        del self._pending[request.name]
+        request.opened.set()

@@ -1,0 +1,324 @@
+"""The guard: a small process that starts all children of an engine, and ends with it.
+
+It runs alone (``python -I -S guard_main.py``), with the engine's socket as its standard input,
+and imports as little as it can: its start-up stands before an engine's first node.
+
+Both directions carry frames: 4 bytes of length, little-endian, then fields joined by NUL, which
+no argument, variable or path can hold. Requests::
+
+    spawn  number  stdio  argc  cwd  argv…  NAME=value…     (descriptors come along as SCM_RIGHTS)
+    kill   number  signal
+
+``stdio`` holds a ``1`` for each of the three standard streams whose descriptor came along, and a
+``0`` for each that becomes ``/dev/null``. Replies::
+
+    spawned  number  pid
+    failed   number  errno
+    exited   number  code                                   (minus the signal, if one ended it)
+
+The end of the engine's socket, whatever caused it, is the order to kill every descendant.
+"""
+
+import os
+import select
+import signal
+import socket
+from collections import deque
+
+DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+TOKEN = b"DAGRUN_PROCESS"
+"""Variable by which a descendant is recognised that left its session."""
+
+PR_SET_CHILD_SUBREAPER = 36
+IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+DEFAULTS = (*IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
+READ = 1 << 16  # bytes
+MAX_FDS = 48  # three a request; a read returns those of one request only
+
+
+class Child:
+    """One process that the engine asked for."""
+
+    def __init__(self, number: bytes, pid: int) -> None:
+        self.number, self.pid = number, pid
+        self.code: int | None = None
+        self.left: set[int] = set()
+
+
+class Guard:
+    """Starts, watches and kills.
+
+    Args:
+        engine: the connected socket.
+        devnull: a descriptor of ``/dev/null``.
+    """
+
+    def __init__(self, engine: socket.socket, devnull: int) -> None:
+        self.engine, self.devnull = engine, devnull
+        self.data = bytearray()
+        self.fds: deque[int] = deque()
+        self.children: dict[bytes, Child] = {}
+        self.leaders: dict[int, Child] = {}
+        self.wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
+
+    def serve(self) -> None:
+        """Work until the engine is gone."""
+        poll = select.poll()
+        poll.register(self.engine, select.POLLIN)
+        poll.register(self.wake_read, select.POLLIN)
+        while True:
+            ready = [fd for fd, _ in poll.poll()]
+            if self.wake_read in ready:
+                os.read(self.wake_read, READ)
+                self.reap()
+            if self.engine.fileno() in ready and not self.receive():
+                return
+
+    # requests
+
+    def receive(self) -> bool:
+        """Handle what the engine sent; say whether it is still there."""
+        data, control, _, _ = self.engine.recvmsg(
+            READ, socket.CMSG_SPACE(MAX_FDS * 4), socket.MSG_CMSG_CLOEXEC
+        )
+        for level, kind, payload in control:
+            if (level, kind) == (socket.SOL_SOCKET, socket.SCM_RIGHTS):
+                self.fds.extend(memoryview(payload).cast("i"))
+        self.data += data
+        while (frame := self.next_frame()) is not None:
+            self.handle(frame)
+        return bool(data)
+
+    def next_frame(self) -> bytes | None:
+        """Take one whole frame from what was received."""
+        end = 4 + int.from_bytes(self.data[:4], "little")
+        if len(self.data) < max(end, 4):
+            return None
+        frame = bytes(self.data[4:end])
+        del self.data[:end]
+        return frame
+
+    def handle(self, frame: bytes) -> None:
+        """Carry out one request."""
+        kind, number, *fields = frame.split(b"\0")
+        if kind == b"kill":
+            self.kill(number, int(fields[0]))
+            return
+        stdio, argc, cwd, *rest = fields
+        passed = [self.fds.popleft() if flag == 49 else None for flag in stdio]  # 49 is b"1"[0]
+        try:
+            pid = self.spawn(number, rest[: int(argc)], rest[int(argc) :], cwd, passed)
+        except OSError as error:
+            self.reply(b"failed", number, error.errno or 0)
+        else:
+            self.children[number] = self.leaders[pid] = Child(number, pid)
+            self.reply(b"spawned", number, pid)
+        finally:
+            for fd in passed:
+                if fd is not None:
+                    os.close(fd)
+
+    def spawn(
+        self,
+        number: bytes,
+        argv: list[bytes],
+        variables: list[bytes],
+        cwd: bytes,
+        stdio: list[int | None],
+    ) -> int:
+        """Start a program in a session of its own."""
+        env = dict(variable.split(b"=", 1) for variable in variables)
+        env[TOKEN] = number
+        actions = [
+            (os.POSIX_SPAWN_DUP2, self.devnull if fd is None else fd, place)
+            for place, fd in enumerate(stdio)
+        ]
+        os.chdir(cwd)
+        try:
+            program = find(argv[0], env.get(b"PATH", DEFAULT_PATH))
+            return os.posix_spawn(
+                program,
+                argv,
+                env,
+                file_actions=actions,
+                setsid=True,
+                setsigmask=(),
+                setsigdef=DEFAULTS,
+            )
+        finally:
+            os.chdir("/")  # pins no directory that somebody wants to remove or unmount
+
+    def kill(self, number: bytes, what: int) -> None:
+        """Send a signal to the group of a child that was not reaped yet."""
+        child = self.children.get(number)
+        if child is not None and child.code is None:
+            kill_group(child.pid, what)
+
+    def reply(self, kind: bytes, number: bytes, value: int) -> None:
+        """Tell the engine; that it is gone is noticed by the next read."""
+        body = b"%b\0%b\0%d" % (kind, number, value)
+        try:
+            self.engine.sendall(len(body).to_bytes(4, "little") + body)
+        except OSError:
+            return
+
+    # ends
+
+    def reap(self) -> None:
+        """Take the exit codes of all that ended, and end what they left behind."""
+        while self.reap_one():
+            pass
+        orphans = self.orphans()
+        for pid in orphans:
+            self.end_orphan(pid)
+        for child in [child for child in self.children.values() if child.code is not None]:
+            child.left.intersection_update(orphans)
+            if not child.left:
+                self.forget(child)
+
+    def reap_one(self) -> bool:
+        """Reap one child, if any has ended. Its group is killed while its id is still taken."""
+        try:
+            ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
+        except ChildProcessError:
+            return False
+        if ended is None:
+            return False
+        child = self.leaders.get(ended.si_pid)
+        if child is not None:
+            kill_group(child.pid, signal.SIGKILL)
+        _, status = os.waitpid(ended.si_pid, 0)
+        if child is not None:
+            child.code = os.waitstatus_to_exitcode(status)
+        return True
+
+    def orphans(self) -> list[int]:
+        """List the children that nobody asked for: they outlived the parent they had."""
+        return [
+            pid
+            for pid in own_children()
+            if (child := self.leaders.get(pid)) is None or child.code is not None
+        ]
+
+    def end_orphan(self, pid: int) -> None:
+        """Kill an orphan, unless it belongs, or may belong, to a child that still runs."""
+        owner = self.owner(pid)
+        if owner is None:
+            doomed = all(child.code is not None for child in self.children.values())
+        else:
+            doomed = owner.code is not None
+        if doomed:
+            kill(pid)
+            if owner is not None:
+                owner.left.add(pid)
+
+    def owner(self, pid: int) -> Child | None:
+        """Find out from whom an orphan descends: by its session, or else by its environment."""
+        try:
+            child = self.leaders.get(os.getsid(pid))
+            return child or self.children.get(token_of(pid))
+        except OSError:
+            return None
+
+    def forget(self, child: Child) -> None:
+        """Report a child's end: it and all that descended from it are gone."""
+        del self.children[child.number]
+        del self.leaders[child.pid]
+        self.reply(b"exited", child.number, child.code or 0)
+
+
+def find(program: bytes, path: bytes) -> bytes:
+    """Look a program up as ``execvp`` does."""
+    if b"/" in program:
+        return program
+    missing: type[OSError] = FileNotFoundError
+    for folder in path.split(b":"):
+        candidate = os.path.join(folder or b".", program)  # noqa: PTH118 — pathlib costs 5 ms
+        if os.path.isfile(candidate):  # noqa: PTH113 — as above
+            if os.access(candidate, os.X_OK):
+                return candidate
+            missing = PermissionError
+    raise missing(13 if missing is PermissionError else 2, "not found on PATH")
+
+
+def kill(pid: int) -> None:
+    """Kill a process that may have ended."""
+    try:
+        os.kill(pid, signal.SIGKILL)
+    except OSError:
+        return
+
+
+def kill_group(pid: int, what: int) -> None:
+    """Signal a process group that may be gone."""
+    try:
+        os.killpg(pid, what)
+    except OSError:
+        return
+
+
+def own_children() -> list[int]:
+    """List all children of this process, adopted ones too."""
+    try:
+        with open("/proc/thread-self/children", "rb") as file:  # noqa: PTH123 — as above
+            return [int(pid) for pid in file.read().split()]
+    except OSError:
+        return []
+
+
+def token_of(pid: int) -> bytes:
+    """Read a process's token from its environment; empty if it has none."""
+    with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 — as above
+        for variable in file.read().split(b"\0"):
+            if variable.startswith(TOKEN + b"="):
+                return variable[len(TOKEN) + 1 :]
+    return b""
+
+
+def kill_everything() -> None:
+    """Kill all descendants. Each death hands the dead one's children to this process."""
+    while True:
+        for pid in own_children():
+            kill_group(pid, signal.SIGKILL)
+            kill(pid)
+        try:
+            os.waitpid(-1, 0)
+        except ChildProcessError:
+            return
+
+
+def adopt_orphans() -> None:
+    """Ask the system to make orphaned descendants children of this process, where it can."""
+    try:
+        import ctypes  # noqa: PLC0415 — may be missing
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return
+
+
+def main() -> None:
+    """Guard until the engine's socket ends, then leave nothing behind."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    engine = socket.socket(fileno=os.dup(0))
+    devnull = os.open("/dev/null", os.O_RDWR)
+    os.dup2(devnull, 0)
+    keep = sorted((engine.fileno(), devnull))
+    os.closerange(3, keep[0])
+    os.closerange(keep[0] + 1, keep[1])
+    os.closerange(keep[1] + 1, os.sysconf("SC_OPEN_MAX"))
+    os.chdir("/")
+    adopt_orphans()
+    try:
+        Guard(engine, devnull).serve()
+    except OSError:
+        return
+    finally:
+        kill_everything()
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,257 @@
+"""The one writer of a store: takes events from everybody, and commits them in groups."""
+
+from collections import deque
+from collections.abc import Callable, Sequence
+from typing import Final
+
+import attrs
+import trio
+
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import Raw
+from dagrun.errors import StoreBusy, StoreFull
+from dagrun.ports.store import Definition, NewRun, Refusal, Store
+
+MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
+MAX_GROUP: Final = 4000  # events in one commit, so that it takes some 30 ms at most
+RETRY: Final = 0.25  # seconds between tries while the disk is full
+EVENT_SIZE: Final = 200  # bytes that an event takes beside its data, roughly
+
+
+@attrs.frozen(kw_only=True)
+class JournalStatistics:
+    """Where the journal stands."""
+
+    waiting_events: int
+    """Events that are not durable yet."""
+
+    waiting_bytes: int
+    full: bool
+    """Whether the last commit found no room."""
+
+
+@attrs.define(eq=False)
+class _Submission:
+    new_run: NewRun
+    definition: Definition
+    events: Sequence[Event]
+    answered: trio.Event = attrs.field(factory=trio.Event)
+    error: Exception | None = None
+
+
+@attrs.define(eq=False)
+class _Portion:
+    """What was appended at once, and about how many bytes it has."""
+
+    events: Sequence[Event]
+    size: int
+
+
+@attrs.define(eq=False)
+class _Waiter:
+    seq: int
+    event: trio.Event
+
+
+class Journal:
+    """Commits what waits, whenever something waits; the next group forms in the meantime.
+
+    It implements :class:`~dagrun.ports.journal.JournalFeed`.
+
+    Args:
+        store: an open store, written to by nobody else in this process.
+        committed: is told of events when they are durable, in the journal's order.
+        refused: is told of runs whose events the store did not take: they belong to somebody
+            else now.
+    """
+
+    def __init__(
+        self,
+        store: Store,
+        *,
+        committed: Callable[[Sequence[Event]], None] = lambda _: None,
+        refused: Callable[[RunId, Refusal], None] = lambda _run, _why: None,
+    ) -> None:
+        self._store = store
+        self._committed = committed
+        self._refused = refused
+        self._events: deque[_Portion] = deque()
+        self._submissions: deque[_Submission] = deque()
+        self._bytes = 0
+        self._full = False
+        self._durable: dict[RunId, int] = {}
+        self._waiters: dict[RunId, list[_Waiter]] = {}
+        self._work = trio.Event()
+        self._room = trio.Event()
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Journal"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Write until cancelled, and then what still waits.
+
+        Raises:
+            StoreError: a commit failed in a way that waiting does not mend.
+        """
+        task_status.started(self)
+        try:
+            while True:
+                await self._work.wait()
+                self._work = trio.Event()
+                await self._write_all()
+        finally:
+            with trio.CancelScope(shield=True):
+                await self._write_last()
+
+    # what others ask
+
+    async def submit(
+        self, new_run: NewRun, definition: Definition, events: Sequence[Event]
+    ) -> None:
+        """Store a new run, and return when it is durable.
+
+        Raises:
+            StoreFull: there is no room; nothing was written.
+            StoreBusy: another process holds the database; nothing was written.
+        """
+        submission = _Submission(new_run, definition, events)
+        self._submissions.append(submission)
+        self._work.set()
+        await submission.answered.wait()
+        if submission.error is not None:
+            raise submission.error
+
+    def append(self, events: Sequence[Event]) -> None:
+        """Queue events of one run for the next commit. Does not block."""
+        portion = _Portion(events, sum(map(_size, events)))
+        self._events.append(portion)
+        self._bytes += portion.size
+        self._work.set()
+
+    def continue_from(self, run_id: RunId, seq: int) -> None:
+        """Say that a run's events up to ``seq`` were read from the store."""
+        self._durable[run_id] = seq
+
+    def durable(self, run_id: RunId) -> int:
+        """Give the highest ``seq`` of a run that is known to be durable."""
+        return self._durable.get(run_id, 0)
+
+    async def wait_durable(self, run_id: RunId, seq: int) -> None:
+        """Wait until a run's events up to ``seq`` are durable."""
+        if self.durable(run_id) < seq:
+            waiter = _Waiter(seq, trio.Event())
+            self._waiters.setdefault(run_id, []).append(waiter)
+            await waiter.event.wait()
+
+    def forget(self, run_id: RunId) -> None:
+        """Drop what is remembered of a run that has ended."""
+        self._durable.pop(run_id, None)
+        self._waiters.pop(run_id, None)
+
+    def has_room(self) -> bool:
+        """Whether nodes may still be started: the disk takes commits, little is waiting."""
+        return not self._full and self._bytes <= MAX_WAITING
+
+    async def wait_room(self) -> None:
+        """Wait until :meth:`has_room`."""
+        while not self.has_room():
+            await self._room.wait()
+
+    def statistics(self) -> JournalStatistics:
+        """Say how much waits."""
+        return JournalStatistics(
+            waiting_events=sum(len(portion.events) for portion in self._events),
+            waiting_bytes=self._bytes,
+            full=self._full,
+        )
+
+    # writing
+
+    async def _write_all(self) -> None:
+        while self._submissions or self._events:
+            try:
+                await self._write_group()
+            except (StoreFull, StoreBusy):
+                self._full = True
+                if self._events:
+                    await trio.sleep(RETRY)
+            else:
+                self._full = False
+                self._wake_starters()
+
+    async def _write_last(self) -> None:
+        """Write what waits when the journal is closed. A full disk ends that without a sound:
+        what could not be written is as if the process had ended a moment earlier.
+        """
+        try:
+            while self._submissions or self._events:
+                await self._write_group()
+        except (StoreFull, StoreBusy):
+            return
+
+    async def _write_group(self) -> None:
+        submissions = list(self._submissions)
+        self._submissions.clear()
+        portions = self._take_portions()
+        group = [event for portion in portions for event in portion.events]
+        new = [event for submission in submissions for event in submission.events]
+        try:
+            result = await self._store.commit(
+                [*new, *group],
+                new_runs=[submission.new_run for submission in submissions],
+                definitions=[submission.definition for submission in submissions],
+            )
+        except BaseException as error:
+            self._events.extendleft(reversed(portions))
+            self._answer(submissions, error)
+            raise
+        self._acknowledge(new)
+        self._answer(submissions, None)
+        self._bytes -= sum(portion.size for portion in portions)
+        for run_id, why in result.refused.items():
+            self._refused(run_id, why)
+        taken = [event for event in group if event.run_id not in result.refused]
+        self._acknowledge(taken)
+        self._committed([*new, *taken])
+
+    def _take_portions(self) -> list["_Portion"]:
+        """Take what goes into the next commit: all that waits, or enough of it."""
+        taken: list[_Portion] = []
+        count = 0
+        while self._events and count < MAX_GROUP:
+            taken.append(self._events.popleft())
+            count += len(taken[-1].events)
+        return taken
+
+    def _answer(self, submissions: Sequence[_Submission], error: BaseException | None) -> None:
+        for submission in submissions:
+            submission.error = error if isinstance(error, Exception) else None
+            submission.answered.set()
+
+    def _acknowledge(self, events: Sequence[Event]) -> None:
+        last = {event.run_id: event.seq for event in events}
+        for run_id, seq in last.items():
+            self._durable[run_id] = seq
+            waiters = self._waiters.get(run_id)
+            if waiters:
+                self._waiters[run_id] = [w for w in waiters if not _wake_if_reached(w, seq)]
+
+    def _wake_starters(self) -> None:
+        if self.has_room():
+            self._room.set()
+            self._room = trio.Event()
+
+
+def _wake_if_reached(waiter: _Waiter, seq: int) -> bool:
+    if waiter.seq > seq:
+        return False
+    waiter.event.set()
+    return True
+
+
+def _size(event: Event) -> int:
+    data = event.data
+    if not data:
+        return EVENT_SIZE
+    raw = sum(len(bytes(value)) for value in data.values() if isinstance(value, Raw))
+    return EVENT_SIZE + raw

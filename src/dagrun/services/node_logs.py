@@ -1,0 +1,122 @@
+"""What nodes print: one file an attempt, bounded in size."""
+
+import os
+from pathlib import Path
+from typing import Final
+
+from dagrun.domain.ids import is_id
+
+CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
+
+
+class AttemptLog:
+    """The log of one attempt. Implements :class:`~dagrun.ports.executor.NodeLog`.
+
+    The file is made by the first byte. A log that cannot be written, for instance because the
+    disk is full, ends there: the node goes on.
+
+    Args:
+        path: the file; its folder is made when needed.
+        cap: bytes; what comes after them is dropped behind one line that says so.
+    """
+
+    def __init__(self, path: Path, *, cap: int = CAP) -> None:
+        self.path = path
+        self._cap = self._room = cap
+        self._fd: int | None = None
+        self._ended = False
+
+    def write(self, data: bytes) -> None:
+        """Append bytes as they came."""
+        if self._ended or not data:
+            return
+        try:
+            self._append(data)
+        except OSError:
+            self.close()
+
+    def close(self) -> None:
+        """Close the file; what is written later is dropped."""
+        self._ended = True
+        if self._fd is not None:
+            os.close(self._fd)
+            self._fd = None
+
+    def _append(self, data: bytes) -> None:
+        if self._fd is None:
+            self._fd = _create(self.path)
+        _write_all(self._fd, data[: self._room])
+        self._room -= len(data)
+        if self._room < 0:
+            _write_all(self._fd, b"\n[dagrun: log cut, %d bytes are allowed]\n" % self._cap)
+            self.close()
+
+
+class NodeLogs:
+    """The logs of all attempts, below one folder.
+
+    Args:
+        root: the folder; made when the first log is.
+        cap: bytes that the log of one attempt may have.
+    """
+
+    def __init__(self, root: Path, *, cap: int = CAP) -> None:
+        self._root, self._cap = root, cap
+
+    def open(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> AttemptLog:
+        """Give the log of an attempt; whoever gets it closes it.
+
+        Raises:
+            ValueError: an id is none, and might mean something to a path.
+        """
+        return AttemptLog(self._path(run_id, node_id, attempt, item), cap=self._cap)
+
+    def read(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> bytes:
+        """Give an attempt's log so far; empty if it printed nothing.
+
+        Raises:
+            ValueError: an id is none.
+        """
+        try:
+            return self._path(run_id, node_id, attempt, item).read_bytes()
+        except FileNotFoundError:
+            return b""
+
+    def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
+        """List (item, attempt) of all logs of a node, in order; item is None without one.
+
+        Raises:
+            ValueError: an id is none.
+        """
+        found = [_parse(path.stem) for path in self._folder(run_id, node_id).glob("*.log")]
+        return sorted(found, key=lambda key: (-1 if key[0] is None else key[0], key[1]))
+
+    def _folder(self, run_id: str, node_id: str) -> Path:
+        for text in (run_id, node_id):
+            if not is_id(text):
+                raise ValueError(f"{text!r} is no id")
+        return self._root / run_id / node_id
+
+    def _path(self, run_id: str, node_id: str, attempt: int, item: int | None) -> Path:
+        prefix = "" if item is None else f"{item:d}-"
+        return self._folder(run_id, node_id) / f"{prefix}{attempt:d}.log"
+
+
+def _create(path: Path) -> int:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    try:
+        return os.open(path, flags, 0o600)
+    except FileNotFoundError:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return os.open(path, flags, 0o600)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
+
+
+def _parse(stem: str) -> tuple[int | None, int]:
+    item, _, attempt = stem.rpartition("-")
+    return (int(item) if item else None), int(attempt)

@@ -1,0 +1,307 @@
+"""Says what is illegal in a run's history: in its journal, and in what its nodes did outside.
+
+It shares no code with the fold, so that a mistake there does not hide itself here.
+"""
+
+from collections.abc import Iterable, Sequence
+from typing import Final
+
+import attrs
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.workflow import Node, TriggerRule, Workflow
+
+RUN_ENDS: Final = frozenset({Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED})
+NODE_ENDS: Final = frozenset(
+    {Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED, Type.NODE_CANCELLED}
+)
+_Key = tuple[str, int | None]
+
+
+def check(workflow: Workflow, events: Sequence[Event]) -> list[str]:
+    """Give every violation in the journal of one run, which need not have ended.
+
+    Args:
+        workflow: what the run executes.
+        events: the journal, from its first event, as a store gives it.
+    """
+    return _Checker({node.id: node for node in workflow.nodes}).check(events)
+
+
+@attrs.define(eq=False)
+class _Part:
+    """What the journal has said of a node or an item so far."""
+
+    attempt: int = 0
+    epoch: int = 0
+    """Of the last start."""
+
+    running: bool = False
+    failed: bool = False
+    """Whether the last attempt failed, and another one may follow."""
+
+    end: Type | None = None
+
+
+@attrs.define(eq=False)
+class _Checker:
+    nodes: dict[str, Node]
+    parts: dict[_Key, _Part] = attrs.field(factory=dict)
+    problems: list[str] = attrs.field(factory=list)
+    seq: int = 0
+    epoch: int = 0
+    status: Type | None = None
+
+    def check(self, events: Sequence[Event]) -> list[str]:
+        for event in events:
+            self._position(event)
+            if self.status in RUN_ENDS:
+                self._say(event, f"follows the end of the run ({self.status})")
+            elif event.node_id is None:
+                self._run(event)
+            else:
+                self._node(event)
+        return self.problems
+
+    def _say(self, event: Event, what: str) -> None:
+        names = (event.node_id, event.item)
+        place = "/".join(str(name) for name in names if name is not None)
+        subject = f"{event.type} of {place}" if place else str(event.type)
+        self.problems.append(f"event {event.seq}: {subject} {what}")
+
+    def _position(self, event: Event) -> None:
+        if event.seq != self.seq + 1:
+            self._say(event, f"should have seq {self.seq + 1}")
+        if event.epoch < self.epoch:
+            self._say(event, f"goes back from epoch {self.epoch} to {event.epoch}")
+        if event.epoch > self.epoch > 0 and event.node_id is not None:
+            self._say(event, f"begins epoch {event.epoch}, which an event of the run must do")
+        self.seq, self.epoch = event.seq, max(self.epoch, event.epoch)
+
+    # the run
+
+    def _run(self, event: Event) -> None:
+        kind, before = event.type, self.status
+        if (before is None) != (kind is Type.RUN_QUEUED):
+            self._say(event, "is not how a journal begins" if before is None else "comes again")
+        if before is Type.RUN_CANCELLING and kind in (Type.RUN_RUNNING, Type.RUN_PAUSED):
+            self._say(event, "follows a cancellation")
+        if kind in RUN_ENDS:
+            self._run_end(event, cancelling=before is Type.RUN_CANCELLING)
+        self.status = kind
+
+    def _run_end(self, event: Event, *, cancelling: bool) -> None:
+        kind = event.type
+        if kind is Type.RUN_CANCELLED and not cancelling:
+            self._say(event, "follows no cancellation")
+        if kind is Type.RUN_SUCCEEDED and cancelling:
+            self._say(event, "follows a cancellation")
+        for (node_id, item), part in self.parts.items():
+            if part.running and part.epoch == self.epoch:
+                self._say(event, f"comes while {_name(node_id, item)} is running")
+        if not cancelling:
+            for node_id in self.nodes:
+                if self._end_of(node_id) is None:
+                    self._say(event, f"comes before the end of {node_id}")
+        if kind is Type.RUN_SUCCEEDED and any(map(self._counts_as_failed, self.nodes)):
+            self._say(event, "hides a failed node")
+
+    # nodes and items
+
+    def _node(self, event: Event) -> None:
+        node = self.nodes.get(event.node_id or "")
+        if node is None:
+            self._say(event, "names no node of the workflow")
+            return
+        part = self.parts.setdefault((node.id, event.item), _Part())
+        if part.end is not None:
+            self._say(event, f"follows its end ({part.end})")
+            return
+        if event.item is not None and self._end_of(node.id) is not None:
+            self._say(event, "follows the end of its node")
+        if event.type is Type.NODE_RUNNING:
+            self._start(event, node, part)
+        elif event.type is Type.NODE_READY:
+            self._allowed(event, node)
+        elif event.type is Type.NODE_RETRYING:
+            self._retry(event, node, part)
+        elif event.type in NODE_ENDS:
+            self._end(event, node, part)
+
+    def _start(self, event: Event, node: Node, part: _Part) -> None:
+        if self.status is not Type.RUN_RUNNING:
+            self._say(event, f"starts while the run is at {self.status}")
+        self._allowed(event, node)
+        again = part.running and event.epoch > part.epoch
+        if part.running and not again:
+            self._say(event, f"starts while attempt {part.attempt} is running")
+        expected = part.attempt + (not again)
+        if event.attempt != expected:
+            self._say(event, f"is attempt {event.attempt}, and should be {expected}")
+        if part.attempt and not again and not part.failed:
+            self._say(event, "is another attempt without a journaled failure")
+        part.running, part.failed = True, False
+        part.attempt, part.epoch = event.attempt or 0, event.epoch
+
+    def _retry(self, event: Event, node: Node, part: _Part) -> None:
+        self._was_running(event, part)
+        if part.attempt >= node.retry.max_attempts:
+            self._say(event, f"goes beyond {node.retry.max_attempts} attempts")
+        part.running, part.failed = False, True
+
+    def _end(self, event: Event, node: Node, part: _Part) -> None:
+        stands_for_items = node.for_each is not None and event.item is None
+        if event.type is Type.NODE_SUCCEEDED and not stands_for_items:
+            self._was_running(event, part)
+        if event.type is Type.NODE_CANCELLED and self.status is not Type.RUN_CANCELLING:
+            self._say(event, "is cancelled, and nobody asked for it")
+        if event.type is Type.NODE_SKIPPED:
+            self._skip(event, node, part)
+        if event.item is None:
+            self._items_ended(event, node)
+        if part.running and event.attempt not in (None, part.attempt):
+            self._say(event, f"ends attempt {event.attempt}, while {part.attempt} is running")
+        part.running, part.end = False, event.type
+
+    def _was_running(self, event: Event, part: _Part) -> None:
+        if not part.running:
+            self._say(event, "was not running")
+
+    def _items_ended(self, event: Event, node: Node) -> None:
+        for (node_id, item), part in self.parts.items():
+            if node_id == node.id and item is not None and part.running:
+                self._say(event, f"ends while item {item} is running")
+
+    def _skip(self, event: Event, node: Node, part: _Part) -> None:
+        if part.attempt:
+            self._say(event, "is skipped after it was started")
+        if self._verdict(node) is None:
+            self._say(event, "is skipped before its dependencies have ended")
+        elif self._verdict(node) and node.when is None:
+            self._say(event, "is skipped though its dependencies allow it")
+
+    def _allowed(self, event: Event, node: Node) -> None:
+        verdict = self._verdict(node)
+        if verdict is None:
+            self._say(event, "comes before its dependencies have ended")
+        elif not verdict:
+            self._say(event, f"is against its trigger rule ({node.trigger_rule})")
+
+    def _verdict(self, node: Node) -> bool | None:
+        """Whether the node's trigger rule lets it start; None when that is still open."""
+        failed = any(map(self._counts_as_failed, node.dependencies))
+        if node.trigger_rule is TriggerRule.ONE_FAILED and failed:
+            return True
+        if any(self._end_of(dependency) is None for dependency in node.dependencies):
+            return None
+        if node.trigger_rule is TriggerRule.ALL_SUCCEEDED:
+            return all(map(self._counts_as_succeeded, node.dependencies))
+        if node.trigger_rule is TriggerRule.NONE_FAILED:
+            return not failed
+        return node.trigger_rule is TriggerRule.ALL_DONE
+
+    def _end_of(self, node_id: str) -> Type | None:
+        part = self.parts.get((node_id, None))
+        return part.end if part else None
+
+    def _counts_as_failed(self, node_id: str) -> bool:
+        allowed = self.nodes[node_id].allow_failure
+        return self._end_of(node_id) is Type.NODE_FAILED and not allowed
+
+    def _counts_as_succeeded(self, node_id: str) -> bool:
+        end = self._end_of(node_id)
+        allowed = self.nodes[node_id].allow_failure
+        return end is Type.NODE_SUCCEEDED or (end is Type.NODE_FAILED and allowed)
+
+
+# outside
+
+
+@attrs.frozen
+class _Effect:
+    run: str
+    node: str
+    item: int | None
+    attempt: int
+    epoch: int
+    starts: bool
+
+    @property
+    def key(self) -> tuple[str, str, int | None]:
+        return self.run, self.node, self.item
+
+    def __str__(self) -> str:
+        place = f"{self.run}/{_name(self.node, self.item)}"
+        return f"{place}: attempt {self.attempt} of epoch {self.epoch}"
+
+
+def check_effects(lines: Iterable[str], events: Iterable[Event]) -> list[str]:
+    """Give every double execution that a file outside dagrun bears witness to.
+
+    Args:
+        lines: ``run node item attempt epoch start|end``, in the order in which the nodes
+            appended them; ``-`` as the item of a node that has none.
+        events: the journals of these runs.
+    """
+    problems: list[str] = []
+    effects = []
+    for line in lines:
+        try:
+            effects.append(_effect(line))
+        except ValueError:
+            problems.append(f"not a line of a node: {line!r}")
+    return problems + _repeated(effects) + _after_hand_over(effects) + _after_end(effects, events)
+
+
+def _effect(line: str) -> _Effect:
+    run, node, item, attempt, epoch, what = line.split()
+    if what not in ("start", "end"):
+        raise ValueError(what)
+    number = None if item == "-" else int(item)
+    return _Effect(run, node, number, int(attempt), int(epoch), what == "start")
+
+
+def _repeated(effects: Sequence[_Effect]) -> list[str]:
+    seen: set[_Effect] = set()
+    problems = []
+    for effect in effects:
+        if effect in seen:
+            problems.append(f"{effect} {'started' if effect.starts else 'ended'} twice")
+        if not effect.starts and attrs.evolve(effect, starts=True) not in seen:
+            problems.append(f"{effect} ended without a start")
+        seen.add(effect)
+    return problems
+
+
+def _after_hand_over(effects: Sequence[_Effect]) -> list[str]:
+    """Find what an engine did when the run was another one's already."""
+    newest: dict[str, int] = {}
+    problems = []
+    for effect in effects:
+        epoch = newest[effect.run] = max(newest.get(effect.run, 0), effect.epoch)
+        if effect.epoch < epoch:
+            what = "started" if effect.starts else "went on"
+            problems.append(f"{effect} {what} after epoch {epoch} had begun")
+    return problems
+
+
+def _after_end(effects: Sequence[_Effect], events: Iterable[Event]) -> list[str]:
+    """Find what was done again though its end is journaled."""
+    ends = {
+        (str(event.run_id), event.node_id, event.item): event
+        for event in events
+        if event.type in NODE_ENDS
+    }
+    return [
+        f"{effect} started after its end was journaled"
+        for effect in effects
+        if effect.starts and (end := ends.get(effect.key)) and _is_later(effect, end)
+    ]
+
+
+def _is_later(effect: _Effect, end: Event) -> bool:
+    return effect.epoch > end.epoch or effect.attempt > (end.attempt or 0)
+
+
+def _name(node_id: str, item: int | None) -> str:
+    return node_id if item is None else f"{node_id}/{item}"

@@ -1,0 +1,165 @@
+"""Worker processes that are started before they are needed, and used again."""
+
+from collections.abc import Callable, Mapping, Sequence
+from types import TracebackType
+from typing import Final
+
+import attrs
+import trio
+
+from dagrun.ports.executor import NodeLog
+from dagrun.ports.processes import Processes
+from dagrun.workers.worker import Worker
+
+MAX_REPLY: Final = 8 * 1024 * 1024  # bytes; outputs have their own, smaller limit
+
+
+@attrs.frozen(kw_only=True)
+class PoolStatistics:
+    """How many workers there are."""
+
+    idle: int
+    """Workers that wait for a call."""
+
+    busy: int
+    """Workers that serve one, or are being started or ended."""
+
+    waiting: int
+    """Calls that wait for a worker."""
+
+
+class WorkerPool:
+    """At most ``size`` workers that run ``argv``. Use it as ``async with``.
+
+    Workers speak the frames of :mod:`dagrun.workers.child`.
+
+    Args:
+        argv: the worker's program and arguments.
+        env: its whole environment.
+        size: most workers at once; further calls wait.
+    """
+
+    def __init__(
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, size: int
+    ) -> None:
+        self._argv, self._env, self._size = tuple(argv), dict(env or {}), size
+        self._idle: list[Worker] = []
+        self._count = 0
+        self._waiting = trio.lowlevel.ParkingLot()
+        self._manager = trio.open_nursery()
+        self._nursery: trio.Nursery | None = None
+
+    async def __aenter__(self) -> "WorkerPool":
+        self._nursery = await self._manager.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """End all idle workers; calls must have ended before."""
+        assert self._nursery is not None  # noqa: S101 — entered before
+        with trio.CancelScope(shield=True):
+            while self._idle:
+                await self._end(self._idle.pop())
+        self._nursery.cancel_scope.cancel()
+        await self._manager.__aexit__(None, None, None)
+
+    async def call(
+        self,
+        processes: Processes,
+        request: bytes,
+        *,
+        log: NodeLog | None,
+        max_reply: int = MAX_REPLY,
+        retire: Callable[[bytes], bool] | None = None,
+        arguments: tuple[str, ...] = (),
+    ) -> bytes:
+        """Have a worker answer a request. A cancelled call kills the worker at once.
+
+        Args:
+            processes: starts a worker if none is idle.
+            request: the body of the frame.
+            log: gets what the worker prints until it replies.
+            max_reply: bytes; a worker that sends more is ended.
+            retire: whether a reply says that its worker must not be used again; that worker is
+                gone, with all that it started, before the call returns.
+            arguments: stand behind ``argv``; only workers that have the same are used again.
+
+        Raises:
+            WorkerDied: the worker ended before it replied.
+            NodeError: the reply is too long (type ``output``).
+            OSError: no worker can be started.
+        """
+        worker = await self._take(processes, arguments)
+        worker.log = log
+        try:
+            reply = await worker.call(request, max_reply=max_reply)
+        except BaseException:
+            await self._end(worker)
+            raise
+        worker.log = None
+        if retire is not None and retire(reply):
+            await self._end(worker)
+        else:
+            self._give_back(worker)
+        return reply
+
+    async def warm(self, processes: Processes, count: int) -> None:
+        """Start workers until ``count`` of them, at most ``size``, exist."""
+        while self._count < min(count, self._size):
+            self._count += 1
+            self._idle.append(await self._start(processes, ()))
+
+    def statistics(self) -> PoolStatistics:
+        """Say how many workers there are."""
+        idle = len(self._idle)
+        return PoolStatistics(idle=idle, busy=self._count - idle, waiting=len(self._waiting))
+
+    async def _take(self, processes: Processes, arguments: tuple[str, ...]) -> Worker:
+        while True:
+            while (worker := self._take_idle(arguments)) is not None:
+                if worker.is_alive():
+                    return worker
+                await self._end(worker)
+            if self._count >= self._size and self._idle:
+                await self._end(self._idle.pop(0))  # has other arguments
+            if self._count < self._size:
+                self._count += 1
+                return await self._start(processes, arguments)
+            await self._waiting.park()
+
+    def _take_idle(self, arguments: tuple[str, ...]) -> Worker | None:
+        """Take the worker that was used last: the others may stay swapped out."""
+        for index in range(len(self._idle) - 1, -1, -1):
+            if self._idle[index].arguments == arguments:
+                return self._idle.pop(index)
+        return None
+
+    async def _start(self, processes: Processes, arguments: tuple[str, ...]) -> Worker:
+        """Start a worker that was counted before."""
+        assert self._nursery is not None, "use the pool as `async with`"  # noqa: S101 — misuse
+        try:
+            worker = await Worker.start(processes, self._argv, self._env, arguments)
+        except BaseException:
+            self._drop()
+            raise
+        self._nursery.start_soon(worker.copy_log)
+        return worker
+
+    async def _end(self, worker: Worker) -> None:
+        try:
+            await worker.aclose()
+        finally:
+            self._drop()
+
+    def _drop(self) -> None:
+        self._count -= 1
+        self._waiting.unpark()
+
+    def _give_back(self, worker: Worker) -> None:
+        self._idle.append(worker)
+        if self._waiting:
+            self._waiting.unpark()

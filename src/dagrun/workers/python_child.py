@@ -1,0 +1,136 @@
+"""The worker of the executor ``python``: calls functions and runs code, one node at a time.
+
+A request is ``{callable, code, inputs, nodes, item, item_index, env, cwd}``; the reply is
+``{"outputs": …}`` or ``{"error": {type, message}}``. It begins with ``{"retire": true`` when the
+node left processes or threads behind: the engine then ends this worker, and them with it.
+"""
+
+import glob
+import importlib
+import inspect
+import json
+import os
+import sys
+import traceback
+from collections.abc import Mapping
+from typing import Any
+
+from dagrun.workers.child import serve
+
+PR_SET_CHILD_SUBREAPER = 36
+TOKEN = "DAGRUN_PROCESS"  # noqa: S105 — no secret
+
+
+class BadOutput(Exception):
+    """What the node gave is no JSON object."""
+
+
+def handle(request: bytes) -> bytes:
+    """Carry out one node and give the reply."""
+    message = json.loads(request)
+    try:
+        body = '"outputs":' + perform(message)
+    except BadOutput as error:
+        body = failure("output", str(error))
+    except BaseException as error:  # noqa: BLE001 — whatever it is, the node failed with it
+        print_traceback(error)
+        body = failure(type(error).__name__, str(error))
+    head = '{"retire":true,' if leftovers() else "{"
+    return (head + body + "}").encode()
+
+
+def perform(message: dict[str, Any]) -> str:
+    """Run the node's function or code, and give its outputs as JSON text."""
+    token = os.environ.get(TOKEN, "")  # by it the guard recognises what a node leaves behind
+    os.environ.clear()
+    os.environ.update(message["env"], **{TOKEN: token})
+    os.chdir(message["cwd"])
+    if message["code"] is not None:
+        return to_json(run_code(message))
+    function = resolve(message["callable"])
+    result = function(**message["inputs"])
+    if inspect.isawaitable(result):
+        result = wait_for(result)
+    return to_json(result)
+
+
+def run_code(message: dict[str, Any]) -> object:
+    """Execute code; what it leaves in ``outputs`` is the result."""
+    names = {key: message[key] for key in ("inputs", "nodes", "item", "item_index")}
+    scope: dict[str, Any] = {"__name__": "__dagrun__", **names}
+    exec(compile(message["code"], "<code>", "exec"), scope)  # noqa: S102 — what the node is for
+    return scope.get("outputs")
+
+
+def resolve(name: str) -> Any:
+    """Find ``package.module:function``."""
+    module, _, path = name.partition(":")
+    found: Any = importlib.import_module(module)
+    for part in path.split("."):
+        found = getattr(found, part)
+    return found
+
+
+def wait_for(awaitable: Any) -> object:
+    """Run what an async function returned, under trio."""
+    import trio  # noqa: PLC0415 — a tenth of a second that few nodes need
+
+    async def main() -> object:
+        return await awaitable
+
+    return trio.run(main)
+
+
+def to_json(result: object) -> str:
+    """Write the result as a JSON object; None is an empty one."""
+    if result is None:
+        return "{}"
+    if not isinstance(result, Mapping):
+        raise BadOutput(f"the result is no mapping but {type(result).__name__}")
+    try:
+        text = json.dumps(dict(result), allow_nan=False, ensure_ascii=False)
+        text.encode()
+    except (TypeError, ValueError, RecursionError) as error:
+        raise BadOutput(f"the result cannot be written as JSON: {error}") from error
+    return text
+
+
+def failure(kind: str, message: str) -> str:
+    """Give the part of the reply that tells an error."""
+    return '"error":' + json.dumps({"type": kind, "message": message})
+
+
+def print_traceback(error: BaseException) -> None:
+    """Print a traceback to the node's log, without the frames of this file."""
+    frames = error.__traceback__
+    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+        frames = frames.tb_next
+    frames = frames or error.__traceback__  # a call that did not fit: only ours are there
+    sys.stderr.write("".join(traceback.format_exception(type(error), error, frames)))
+
+
+def leftovers() -> bool:
+    """Whether the node left threads or child processes behind."""
+    if len(sys._current_frames()) > 1:  # noqa: SLF001 — counts threads of every origin
+        return True
+    for path in glob.glob("/proc/self/task/*/children"):  # noqa: PTH207 — light
+        with open(path, "rb") as file:  # noqa: PTH123 — light
+            if file.read().strip():
+                return True
+    return False
+
+
+def adopt_orphans() -> None:
+    """Keep daemons that a node starts below this process, where :func:`leftovers` sees them."""
+    try:
+        import ctypes  # noqa: PLC0415 — may be missing
+
+        ctypes.CDLL(None).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+    except (ImportError, OSError, AttributeError):
+        return
+
+
+def main() -> None:
+    """Serve until the engine is gone."""
+    adopt_orphans()
+    serve(handle)

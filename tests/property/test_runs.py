@@ -1,0 +1,175 @@
+"""Whatever the graph, the outcomes and the order of ends: what must hold for every run."""
+
+import random
+
+from hypothesis import given
+from hypothesis import strategies as st
+
+from dagrun.domain import decide
+from dagrun.domain.events import Type
+from dagrun.domain.retry import next_delay, time_left
+from dagrun.domain.workflow import RetryPolicy, TriggerRule
+from dagrun.testing.drive import Driver, make_node, make_plan, picture, replayed
+
+RULES = (
+    TriggerRule.ALL_SUCCEEDED,
+    TriggerRule.ALL_DONE,
+    TriggerRule.NONE_FAILED,
+    TriggerRule.ONE_FAILED,
+)
+
+
+@st.composite
+def graphs(draw):
+    count = draw(st.integers(1, 7))
+    return [_node(draw, index) for index in range(count)]
+
+
+def _node(draw, index):
+    dependencies = draw(st.sets(st.integers(0, index - 1), max_size=3)) if index else set()
+    return make_node(
+        f"n{index}",
+        *(f"n{number}" for number in sorted(dependencies)),
+        trigger_rule=draw(st.sampled_from(RULES)) if dependencies else RULES[0],
+        allow_failure=draw(st.booleans()),
+        when=draw(st.sampled_from([None, None, "true", "false"])),
+        for_each=draw(st.sampled_from([None, None, (), (1,), (1, 2, 3)])),
+        max_parallel=draw(st.sampled_from([None, 1, 2])),
+        tolerate=draw(st.integers(0, 1)),
+        retry=RetryPolicy(max_attempts=draw(st.integers(1, 3)), first_delay=2.0, max_delay=3.0),
+    )
+
+
+def outcome(seed, node_id, item, attempt):
+    """Whether an attempt succeeds: the same for every order of ends."""
+    return random.Random(f"{seed}/{node_id}/{item}/{attempt}").random() < 0.6
+
+
+def finish(driver, seed, order):
+    """End attempts in some order until the run has ended."""
+    choice = random.Random(order)
+    for _ in range(1000):
+        if driver.state.ended:
+            return driver
+        driver.wake()
+        if driver.going:
+            end_one(driver, seed, choice)
+    raise AssertionError("the run does not end")
+
+
+def end_one(driver, seed, choice):
+    work = choice.choice(driver.going)
+    node_id = work.node.step.node.id
+    if outcome(seed, node_id, work.index, work.attempt):
+        driver.succeed(node_id, {"id": node_id}, work.index)
+    else:
+        driver.fail(node_id, work.index, draw=choice.random())
+
+
+def ends(driver):
+    """What a run came to, without times and without what depends on which item was first."""
+    state = driver.state
+    return (
+        state.status,
+        [(node.status, node.reason, node.outputs and bytes(node.outputs)) for node in state.nodes],
+        state.error and state.error["type"],
+    )
+
+
+@given(graphs(), st.integers(), st.integers(), st.integers())
+def test_any_order_of_ends_gives_the_same_result(nodes, seed, one, other):
+    plan = make_plan(*nodes)
+    first = finish(Driver(plan).begin(), seed, one)
+    second = finish(Driver(plan).begin(), seed, other)
+    assert ends(first) == ends(second)
+
+
+@given(graphs(), st.integers(), st.integers())
+def test_a_replayed_journal_gives_the_live_state(nodes, seed, order):
+    driver = finish(Driver(make_plan(*nodes)).begin(), seed, order)
+    assert picture(replayed(driver)) == picture(driver.state)
+
+
+@given(graphs(), st.integers(), st.integers(), st.integers(0, 30))
+def test_a_run_cut_off_anywhere_comes_to_the_same_end(nodes, seed, order, cut):
+    plan = make_plan(*nodes)
+    whole = finish(Driver(plan).begin(), seed, order)
+    prefix = whole.journal[: max(2, min(cut, len(whole.journal) - 1))]
+    second = finish(Driver(plan, events=prefix).begin(), seed, order + 1)
+    assert ends(second) == ends(whole)
+    assert picture(replayed(second)) == picture(second.state)
+    completed = [e for e in prefix if e.type is Type.NODE_SUCCEEDED]
+    again = [e for e in second.journal[len(prefix) :] if e.type is Type.NODE_RUNNING]
+    assert not {(e.node_id, e.item) for e in completed} & {(e.node_id, e.item) for e in again}
+
+
+@given(graphs(), st.integers(), st.integers())
+def test_no_node_runs_before_what_it_needs(nodes, seed, order):
+    driver = finish(Driver(make_plan(*nodes)).begin(), seed, order)
+    specs = {node.id: node for node in nodes}
+    ended, failed = set(), set()
+    for event in driver.journal:
+        if event.type is Type.NODE_RUNNING:
+            needs = set(specs[event.node_id].dependencies)
+            rescue = specs[event.node_id].trigger_rule is TriggerRule.ONE_FAILED
+            assert needs <= ended or (rescue and needs & failed)
+        elif event.item is None and event.type in (
+            Type.NODE_SUCCEEDED,
+            Type.NODE_FAILED,
+            Type.NODE_SKIPPED,
+        ):
+            ended.add(event.node_id)
+            if event.type is Type.NODE_FAILED and not specs[event.node_id].allow_failure:
+                failed.add(event.node_id)
+
+
+@given(graphs(), st.integers(), st.integers())
+def test_no_work_has_more_attempts_than_its_policy_allows(nodes, seed, order):
+    driver = finish(Driver(make_plan(*nodes)).begin(), seed, order)
+    most = {node.id: node.retry.max_attempts for node in nodes}
+    for event in driver.journal:
+        assert (event.attempt or 0) <= most[event.node_id] if event.node_id else True
+        if event.type is Type.NODE_RETRYING:
+            assert event.data["delay"] <= 3.0
+
+
+@given(graphs(), st.integers(), st.integers(), st.integers(0, 12))
+def test_a_cancelled_run_ends_cancelled_and_starts_nothing_more(nodes, seed, order, after):
+    driver = Driver(make_plan(*nodes)).begin()
+    choice = random.Random(order)
+    for _ in range(after):
+        driver.wake()
+        if driver.going and not driver.state.ended:
+            end_one(driver, seed, choice)
+    if not driver.ask(decide.cancel):
+        assert driver.state.ended
+        return
+    asked = driver.state.seq
+    while driver.going:
+        end_one(driver, seed, choice)
+    assert driver.state.status == "cancelled"
+    assert all(e.type is not Type.NODE_RUNNING for e in driver.journal if e.seq > asked)
+    assert picture(replayed(driver)) == picture(driver.state)
+
+
+@given(
+    st.builds(
+        RetryPolicy,
+        max_attempts=st.integers(1, 10**6),
+        first_delay=st.floats(0, 1e6),
+        backoff=st.floats(1, 1e6),
+        max_delay=st.floats(0, 1e6),
+        jitter=st.floats(0, 1),
+    ),
+    st.integers(1, 10**6),
+    st.floats(0, 1, exclude_max=True),
+)
+def test_a_wait_stays_within_its_cap(policy, attempt, draw):
+    delay = next_delay(policy, attempt, draw)
+    assert (delay is None) == (attempt >= policy.max_attempts)
+    assert delay is None or 0 <= delay <= policy.max_delay
+
+
+@given(st.floats(0, 1e6), st.floats(-1e9, 1e9))
+def test_what_is_left_of_a_wait_is_clamped_whatever_the_clocks_say(delay, elapsed):
+    assert 0 <= time_left(delay, elapsed) <= delay

@@ -1,0 +1,380 @@
+"""The engine: what it starts, waits for, stops and journals. Time is virtual."""
+
+from contextlib import asynccontextmanager
+from datetime import timedelta
+
+import pytest
+import trio
+
+from dagrun.domain import decide
+from dagrun.domain.events import Type
+from dagrun.domain.fold import replay
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import encode
+from dagrun.domain.plan import Handling, compile_plan
+from dagrun.domain.state import RunState
+from dagrun.domain.workflow import ExecutorSpec, RetryPolicy
+from dagrun.errors import NodeError
+from dagrun.ports.store import CommitResult, Refusal
+from dagrun.services.engine import Engine
+from dagrun.services.engine.attempts import Workshop
+from dagrun.services.journal import Journal
+from dagrun.testing.drive import START, make_node, make_workflow
+
+COMMIT = 0.001  # seconds that the store of these tests takes
+
+
+class ListStore:
+    def __init__(self):
+        self.events = []
+        self.full = False
+        self.refuse = {}
+
+    async def commit(self, events, *, new_runs=(), definitions=()):
+        await trio.sleep(COMMIT)
+        self.events += events
+        return CommitResult(refused=self.refuse)
+
+
+class Executor:
+    """Does what the node's ``does`` option says, and notes starts and ends."""
+
+    def __init__(self):
+        self.seen = []
+        self.most = self.now = 0
+
+    async def execute(self, context):
+        name = (
+            context.node_id
+            if context.item_index is None
+            else f"{context.node_id}[{context.item_index}]"
+        )
+        self.seen.append(f"+{name}/{context.attempt}")
+        self.now += 1
+        self.most = max(self.most, self.now)
+        try:
+            outputs = await self.act(context)
+            self.seen.append(f"-{name}")
+            return outputs
+        finally:
+            self.now -= 1
+
+    async def act(self, context):
+        match context.options:
+            case {"sleep": seconds}:
+                await trio.sleep(seconds)
+            case {"fail": kind}:
+                raise NodeError(kind, "as told")
+            case {"raise": text}:
+                raise LookupError(text)
+            case {"give": outputs}:
+                return outputs
+            case {"show": name}:
+                return {"value": getattr(context, name)}
+            case {"until": attempt} if context.attempt < attempt:
+                raise NodeError("boom", f"attempt {context.attempt}")
+        return {}
+
+
+class Rig:
+    def __init__(self, store, journal, engine, executor):
+        self.store, self.journal, self.engine, self.executor = store, journal, engine, executor
+
+    def start(self, *nodes, run="r", handling=None, inputs=None, events=(), **fields):
+        how = handling or (lambda spec: Handling(strict=False, limited=False))
+        plan = compile_plan(make_workflow(*nodes, **fields), how)
+        state = RunState(plan, RunId(run), encode(inputs or {}))
+        if events:
+            replay(state, list(events))
+            self.journal.continue_from(state.run_id, state.seq)
+        else:
+            decide.submit(state, now())
+            self.journal.append(state.take_events())
+        return self.engine.execute(state, epoch=state.epoch + bool(events))
+
+    async def run(self, *nodes, **options):
+        execution = self.start(*nodes, **options)
+        await execution.done.wait()
+        return execution.state
+
+    def types(self, node_id=None):
+        return [str(event.type) for event in self.store.events if event.node_id == node_id]
+
+
+def now():
+    return START + timedelta(seconds=trio.current_time())
+
+
+@asynccontextmanager
+async def open_rig(tmp_path, parallel=2):
+    store, executor = ListStore(), Executor()
+    async with trio.open_nursery() as nursery:
+        journal = Journal(store, refused=lambda run, why: engine.abandon(run, str(why)))
+        await nursery.start(journal.run)
+        engine = Engine(
+            name="test",
+            journal=journal,
+            workshop=Workshop(
+                executors={"x": executor},
+                structure=lambda _name, options: options,
+                processes=None,
+                logs=None,
+                scratch=tmp_path / "scratch",
+            ),
+            parallel=parallel,
+            now=now,
+            draw=lambda: 0.5,
+        )
+        await nursery.start(engine.run)
+        yield Rig(store, journal, engine, executor)
+        nursery.cancel_scope.cancel()
+
+
+@pytest.fixture
+async def rig(tmp_path, autojump_clock):
+    async with open_rig(tmp_path) as rig:
+        yield rig
+
+
+def node(node_id, *dependencies, does=None, **fields):
+    spec = ExecutorSpec(type="x", options=does or {})
+    return make_node(node_id, *dependencies, executor=spec, **fields)
+
+
+async def test_a_run_succeeds_and_its_end_is_durable_before_anybody_hears_of_it(
+    rig, autojump_clock
+):
+    state = await rig.run(
+        node("a", does={"give": {"n": 2}}), node("b", "a"), outputs={"n": "${nodes.a.n}"}
+    )
+    assert state.status == "succeeded"
+    assert bytes(state.outputs) == b'{"n":2}'
+    assert rig.store.events[-1].type is Type.RUN_SUCCEEDED
+    assert [event.seq for event in rig.store.events] == list(range(1, state.seq + 1))
+    assert rig.engine.statistics().runs == 0
+
+
+async def test_independent_nodes_run_at_the_same_time(rig, autojump_clock):
+    await rig.run(*[node(name, does={"sleep": 10}) for name in "abc"])
+    assert trio.current_time() == pytest.approx(10, abs=0.1)
+
+
+async def test_process_nodes_are_bounded_and_runs_take_turns(rig, autojump_clock):
+    def limited(_spec):
+        return Handling(strict=False, limited=True)
+
+    first = rig.start(
+        *[node(f"a{i}", does={"sleep": 1}) for i in range(4)], run="r1", handling=limited
+    )
+    second = rig.start(
+        *[node(f"b{i}", does={"sleep": 1}) for i in range(4)], run="r2", handling=limited
+    )
+    await first.done.wait()
+    await second.done.wait()
+    assert rig.executor.most == 2
+    starts = [name[1] for name in rig.executor.seen if name[0] == "+"]
+    assert {*starts[2:4]} == {*starts[4:6]} == {"a", "b"}
+
+
+async def test_what_an_executor_raises_fails_its_node_only(rig, autojump_clock):
+    state = await rig.run(
+        node("a", does={"raise": "lost"}),
+        node("b", does={"fail": "own"}),
+        node("c", does={"give": [1]}),
+        node("d", does={"give": {"x": float("nan")}}),
+        node("e"),
+    )
+    errors = {n.step.node.id: n.error and n.error["type"] for n in state.nodes}
+    assert errors == {"a": "LookupError", "b": "own", "c": "output", "d": "output", "e": None}
+
+
+async def test_an_output_over_the_limit_fails_its_node_with_the_sizes(rig, autojump_clock):
+    state = await rig.run(node("a", does={"give": {"x": "y" * 2**20}}))
+    assert state.nodes[0].error["type"] == "output"
+    assert "at most 1048576 are allowed" in state.nodes[0].error["message"]
+
+
+async def test_an_attempt_that_takes_too_long_fails_and_may_be_tried_again(rig, autojump_clock):
+    policy = RetryPolicy(max_attempts=2, first_delay=3, jitter=0)
+    state = await rig.run(node("a", does={"sleep": 99}, timeout=5.0, retry=policy))
+    assert rig.types("a") == ["node.running", "node.retrying", "node.running", "node.failed"]
+    assert state.nodes[0].error == {
+        "type": "timeout",
+        "message": "the attempt took longer than 5.00s",
+    }
+    assert trio.current_time() == pytest.approx(13, abs=0.1)
+
+
+async def test_retries_wait_as_the_policy_says_and_count_attempts(rig, autojump_clock):
+    policy = RetryPolicy(max_attempts=3, first_delay=10, backoff=3, max_delay=60, jitter=0)
+    state = await rig.run(node("a", does={"until": 3}, retry=policy))
+    assert state.status == "succeeded"
+    assert state.nodes[0].attempt == 3
+    assert trio.current_time() == pytest.approx(40, abs=0.1)
+
+
+async def test_an_expression_that_fails_is_not_tried_again(rig, autojump_clock):
+    policy = RetryPolicy(max_attempts=5)
+    state = await rig.run(
+        node("a", does={"give": "${1 + inputs.text}"}, retry=policy), inputs={"text": "x"}
+    )
+    assert state.nodes[0].error["type"] == "expression"
+    assert rig.types("a") == ["node.running", "node.failed"]
+
+
+async def test_cancelling_stops_what_runs_after_the_request_is_durable(rig, autojump_clock):
+    execution = rig.start(node("a", does={"sleep": 99}), node("b", "a"))
+    await trio.sleep(1)
+    assert await rig.engine.cancel("r")
+    assert Type.RUN_CANCELLING in [event.type for event in rig.store.events]
+    await execution.done.wait()
+    assert execution.state.status == "cancelled"
+    assert rig.types("a") == ["node.running", "node.cancelled"]
+    assert rig.executor.now == 0
+    assert trio.current_time() < 2
+    assert not await rig.engine.cancel("r")
+
+
+async def test_a_run_that_takes_too_long_is_stopped_and_failed(rig, autojump_clock):
+    state = await rig.run(node("a", does={"sleep": 99}), timeout=20.0)
+    assert state.status == "failed"
+    assert state.error["type"] == "timeout"
+    assert trio.current_time() == pytest.approx(20, abs=0.1)
+
+
+async def test_paused_time_does_not_count_for_the_timeout(rig, autojump_clock):
+    execution = rig.start(
+        node("a", does={"sleep": 10}), node("b", "a", does={"sleep": 5}), timeout=20.0
+    )
+    await trio.sleep(5)
+    assert await rig.engine.pause("r")
+    await trio.sleep(100)
+    assert rig.executor.seen == ["+a/1", "-a"]
+    assert await rig.engine.resume("r")
+    await execution.done.wait()
+    assert execution.state.status == "succeeded"
+    assert not await rig.engine.pause("r")
+
+
+async def test_a_shutdown_journals_nothing_and_the_run_goes_on_from_its_journal(
+    tmp_path, autojump_clock
+):
+    nodes = (node("a", does={"give": {}}), node("b", "a", does={"sleep": 5}), node("c", "b"))
+    async with open_rig(tmp_path) as rig:
+        rig.start(*nodes)
+        await trio.sleep(1)
+    assert [str(e.type) for e in rig.store.events][-1] == "node.running"
+    events = rig.store.events
+    async with open_rig(tmp_path) as second:
+        state = await second.run(*nodes, events=events)
+    assert state.status == "succeeded"
+    assert second.executor.seen == ["+b/1", "-b", "+c/1", "-c"]
+    assert second.store.events[0].epoch == 2
+
+
+async def test_a_delay_goes_on_after_a_restart_with_what_is_left_of_it(tmp_path, autojump_clock):
+    policy = RetryPolicy(max_attempts=2, first_delay=60, jitter=0)
+    nodes = (node("a", does={"until": 2}, retry=policy),)
+    async with open_rig(tmp_path) as rig:
+        rig.start(*nodes)
+        await trio.sleep(20)
+    async with open_rig(tmp_path) as second:
+        await second.run(*nodes, events=rig.store.events)
+    assert trio.current_time() == pytest.approx(60, abs=0.1)
+
+
+async def test_an_abandoned_run_is_stopped_and_nothing_more_is_journaled(rig, autojump_clock):
+    execution = rig.start(node("a", does={"sleep": 1}), node("b", "a"))
+    rig.store.refuse = {"r": Refusal.STALE_EPOCH}
+    await execution.done.wait()
+    assert execution.abandoned == "stale_epoch"
+    rig.store.events.clear()
+    await trio.sleep(10)
+    assert rig.store.events == []
+    assert rig.executor.now == 0
+
+
+async def test_a_strict_node_starts_after_its_start_is_durable_and_its_successor_after_its_end(
+    rig, autojump_clock
+):
+    started = []
+
+    def strict(_spec):
+        return Handling(strict=True, limited=False)
+
+    async def act(context):
+        started.append((context.node_id, [str(e.type) for e in rig.store.events if e.node_id]))
+        return {}
+
+    rig.executor.act = act
+    await rig.run(node("a"), node("b", "a"), handling=strict)
+    assert started == [
+        ("a", ["node.running"]),
+        ("b", ["node.running", "node.succeeded", "node.running"]),
+    ]
+
+
+async def test_a_batched_node_does_not_wait_for_the_disk(rig, autojump_clock):
+    await rig.run(*[node(f"n{i}", *([f"n{i - 1}"] if i else [])) for i in range(50)])
+    assert trio.current_time() < 5 * COMMIT
+
+
+async def test_while_the_journal_has_no_room_nothing_starts(rig, autojump_clock, monkeypatch):
+    monkeypatch.setattr(rig.journal, "_full", True)
+    execution = rig.start(node("a"))
+    await trio.sleep(1)
+    assert execution.state.status == "succeeded"
+
+
+async def test_an_attempt_sees_who_it_is(rig, autojump_clock):
+    wanted = (
+        "run_id",
+        "node_id",
+        "attempt",
+        "epoch",
+        "idempotency_key",
+        "item",
+        "inputs",
+        "nodes",
+        "run",
+        "env",
+        "timeout",
+        "kill_after",
+        "version",
+        "workflow_id",
+        "secrets",
+    )
+    nodes = [
+        node(f"see_{name}", "first", does={"show": name}, timeout=7.0, env={"A": "${inputs.n}"})
+        for name in wanted
+    ]
+    state = await rig.run(
+        node("first", does={"give": {"x": 1}}), *nodes, inputs={"n": 5}, env={"B": "${run.id}"}
+    )
+    from dagrun.domain.jsonvalue import decode
+
+    seen = {n.step.node.id[4:]: decode(n.outputs).get("value") for n in state.nodes[1:]}
+    assert seen["idempotency_key"] == "r/see_idempotency_key"
+    assert seen["nodes"] == {"first": {"x": 1}}
+    assert seen["inputs"] == {"n": 5}
+    assert seen["env"] == {
+        "A": "5",
+        "B": "r",
+        "DAGRUN_RUN_ID": "r",
+        "DAGRUN_NODE_ID": "see_env",
+        "DAGRUN_ATTEMPT": "1",
+        "DAGRUN_EPOCH": "1",
+        "DAGRUN_IDEMPOTENCY_KEY": "r/see_env",
+    }
+    assert seen["run"]["workflow_id"] == "w"
+    assert (seen["timeout"], seen["kill_after"], seen["version"]) == (7.0, 1.0, "1.0.0")
+
+
+async def test_the_runs_scratch_directory_is_removed_after_it(rig, autojump_clock, tmp_path):
+    async def act(context):
+        (context.scratch / "file").write_text("x")
+        return {}
+
+    rig.executor.act = act
+    await rig.run(node("a"))
+    assert list((tmp_path / "scratch").iterdir()) == []

@@ -1,0 +1,354 @@
+"""How a run goes from event to event."""
+
+import pytest
+
+from dagrun.domain import decide
+from dagrun.domain.events import Event, Type
+from dagrun.domain.fold import IllegalEvent, apply
+from dagrun.domain.plan import Handling
+from dagrun.domain.result import run_result, to_json
+from dagrun.domain.workflow import OnEngineLoss, RetryPolicy
+from dagrun.testing.drive import START, Driver, make_node, make_plan, picture, replayed
+
+STRICT = Handling(strict=True, limited=False)
+
+
+def drive(*nodes, inputs=None, handling=None, **fields):
+    plan = make_plan(*nodes, **({"handling": handling} if handling else {}), **fields)
+    return Driver(plan, inputs).begin()
+
+
+def test_nodes_without_dependencies_start_at_once():
+    assert drive(make_node("a"), make_node("b"), make_node("c", "a")).started == ["a", "b"]
+
+
+def test_a_node_starts_when_its_last_dependency_has_succeeded():
+    run = drive(make_node("a"), make_node("b"), make_node("c", "a", "b"))
+    assert run.succeed("a").started == ["b"]
+    assert run.succeed("b").started == ["c"]
+    run.succeed("c")
+    assert run.state.status == "succeeded"
+
+
+def test_a_failure_skips_what_depends_on_it_and_fails_the_run():
+    run = drive(make_node("a"), make_node("b", "a"), make_node("c", "b"))
+    run.fail("a")
+    assert run.statuses() == {"a": "failed", "b": "skipped", "c": "skipped"}
+    assert run.state.status == "failed"
+    assert run.state.error == {"type": "node_failed", "message": "node a: boom: it failed"}
+    assert run.state.nodes[1].reason == "dependency a failed"
+    assert run.state.nodes[2].reason == "dependency b was skipped"
+
+
+def test_an_allowed_failure_counts_as_success_with_null_outputs():
+    run = drive(
+        make_node("a", allow_failure=True),
+        make_node("b", "a", when="nodes.a == json.null"),
+        outputs={"a": "${nodes.a}"},
+    )
+    run.fail("a")
+    assert run.started == ["b"]
+    run.succeed("b")
+    assert run.state.status == "succeeded"
+    assert bytes(run.state.outputs) == b'{"a":null}'
+
+
+@pytest.mark.parametrize(
+    ("rule", "failed", "skipped", "succeeded"),
+    [
+        ("all_succeeded", False, False, True),
+        ("all_done", True, True, True),
+        ("none_failed", False, True, True),
+        ("one_failed", True, False, False),
+    ],
+)
+def test_a_trigger_rule_decides_from_how_the_dependency_ended(rule, failed, skipped, succeeded):
+    def starts(when, end):
+        run = drive(make_node("a", when=when), make_node("b", "a", trigger_rule=_rule(rule)))
+        end(run)
+        return run.started == ["b"]
+
+    assert starts("true", lambda run: run.fail("a")) is failed
+    assert starts("false", lambda run: run.take()) is skipped
+    assert starts("true", lambda run: run.succeed("a")) is succeeded
+
+
+def _rule(word):
+    from dagrun.domain.workflow import TriggerRule
+
+    return TriggerRule(word)
+
+
+def test_one_failed_starts_while_other_dependencies_are_running():
+    run = drive(
+        make_node("a"), make_node("b"), make_node("c", "a", "b", trigger_rule=_rule("one_failed"))
+    )
+    run.fail("b")
+    assert run.started == ["a", "c"]
+    run.succeed("c").succeed("a")
+    assert run.state.status == "failed"
+    assert replayed(run).status == "failed"
+
+
+def test_a_false_condition_skips_and_is_journaled_before_the_skip():
+    run = drive(make_node("a"), make_node("b", "a", when="nodes.a.n > 1"))
+    run.succeed("a", {"n": 1})
+    assert [str(event.type) for event in run.journal[-3:]] == [
+        "node.ready",
+        "node.skipped",
+        "run.succeeded",
+    ]
+    assert run.journal[-3].data == {"when": False}
+    assert run.state.nodes[1].reason == "when: nodes.a.n > 1"
+
+
+def test_a_condition_that_gives_no_boolean_fails_its_node():
+    run = drive(make_node("a", when="1 + 1"))
+    assert run.state.nodes[0].error["type"] == "expression"
+    assert run.state.status == "failed"
+
+
+def test_items_run_at_most_max_parallel_at_a_time_and_keep_their_order():
+    run = drive(
+        make_node("a", for_each=("x", "y", "z"), max_parallel=2),
+        outputs={"all": "${nodes.a}"},
+    )
+    assert run.started == ["a[0]", "a[1]"]
+    run.succeed("a", {"n": 1}, 1)
+    assert run.started == ["a[0]", "a[2]"]
+    run.succeed("a", {"n": 2}, 2).succeed("a", {"n": 0}, 0)
+    assert bytes(run.state.outputs) == b'{"all":[{"n":0},{"n":1},{"n":2}]}'
+    assert picture(replayed(run)) == picture(run.state)
+
+
+def test_for_each_over_nothing_succeeds_with_an_empty_array():
+    run = drive(make_node("a", for_each="${inputs.list}"), inputs={"list": []})
+    assert run.state.status == "succeeded"
+    assert bytes(run.state.nodes[0].outputs) == b"[]"
+
+
+def test_for_each_over_something_else_fails_the_node():
+    run = drive(make_node("a", for_each="${inputs.list}"), inputs={"list": 3})
+    assert run.state.nodes[0].error == {
+        "type": "expression",
+        "message": "for_each needs a list, not a number",
+    }
+
+
+def test_after_an_item_failed_no_more_start_and_the_node_fails_when_the_rest_has_ended():
+    run = drive(make_node("a", for_each=(1, 2, 3, 4), max_parallel=2))
+    run.fail("a", 1)
+    assert run.started == ["a[0]"]
+    assert run.state.status == "running"
+    run.succeed("a", None, 0)
+    assert run.state.nodes[0].error == {"type": "item_failed", "message": "item 1: it failed"}
+    items = to_json(run_result(run.state))["nodes"][0]["items"]
+    assert [item["status"] for item in items] == ["succeeded", "failed", "skipped", "skipped"]
+
+
+def test_items_that_stand_in_line_are_dropped_when_too_many_failed():
+    run = drive(make_node("a", for_each=(1, 2, 3), retry=RetryPolicy(max_attempts=2)))
+    run.fail("a", 0)
+    run.fail("a", 1, retryable=False)
+    run.succeed("a", None, 2)
+    assert run.statuses() == {"a": "failed"}
+    assert picture(replayed(run)) == picture(run.state)
+
+
+def test_tolerated_items_leave_null_in_their_place():
+    run = drive(make_node("a", for_each=(1, 2), tolerate=1), outputs={"a": "${nodes.a}"})
+    run.fail("a", 0).succeed("a", {"n": 2}, 1)
+    assert bytes(run.state.outputs) == b'{"a":[null,{"n":2}]}'
+
+
+def test_a_failed_attempt_is_followed_by_another_one_after_the_delay():
+    run = drive(make_node("a", retry=RetryPolicy(max_attempts=2, first_delay=5, jitter=0)))
+    run.fail("a")
+    assert run.started == []
+    assert run.journal[-1].data == {
+        "error": {"type": "boom", "message": "it failed"},
+        "delay": 5,
+    }
+    run.wake()
+    assert run.state.nodes[0].attempt == 2
+    run.fail("a")
+    assert run.state.status == "failed"
+
+
+def test_retry_when_decides_which_errors_are_worth_another_attempt():
+    node = make_node("a", retry=RetryPolicy(max_attempts=3, when="error.type ~= 'lua'"))
+    assert drive(node).fail("a", type="lua").state.status == "failed"
+    assert drive(node).fail("a", type="exit_code").state.status == "running"
+
+
+def test_a_cancelled_run_ends_when_its_last_attempt_has_been_stopped():
+    run = drive(make_node("a"), make_node("b"), make_node("c", "a"))
+    assert run.ask(decide.cancel)
+    assert run.state.status == "cancelling"
+    run.stop("a")
+    assert run.state.status == "cancelling"
+    run.succeed("b")
+    assert run.state.status == "cancelled"
+    assert run.statuses() == {"a": "cancelled", "b": "succeeded", "c": "cancelled"}
+    assert not run.ask(decide.cancel)
+    assert picture(replayed(run)) == picture(run.state)
+
+
+def test_a_failure_during_cancellation_is_not_retried():
+    run = drive(make_node("a", retry=RetryPolicy(max_attempts=3)))
+    run.ask(decide.cancel)
+    run.fail("a")
+    assert run.statuses() == {"a": "failed"}
+    assert run.state.status == "cancelled"
+
+
+def test_a_run_that_takes_too_long_fails_with_the_reason():
+    run = drive(make_node("a"), timeout=90.0)
+    run.ask(decide.cancel, reason=decide.TIMEOUT)
+    run.stop("a")
+    assert run.state.status == "failed"
+    assert run.state.error == {"type": "timeout", "message": "the run took longer than 1m30s"}
+
+
+def test_a_paused_run_starts_nothing_until_it_is_resumed():
+    run = drive(make_node("a"), make_node("b", "a"), timeout=100.0)
+    assert run.ask(decide.pause)
+    run.succeed("a")
+    assert run.started == []
+    assert decide.time_left_to_run(run.state, run.now) is None
+    run.tick(1000)
+    assert run.ask(decide.resume)
+    assert run.started == ["b"]
+    assert decide.time_left_to_run(run.state, run.now) > 90
+
+
+def test_a_resumed_run_repeats_what_was_running_as_the_same_attempt():
+    first = drive(make_node("a"), make_node("b"), make_node("c", "a", "b"))
+    first.succeed("a")
+    second = Driver(first.state.plan, events=first.journal).begin()
+    assert second.started == ["b"]
+    assert second.state.nodes[1].attempt == 1
+    assert second.state.nodes[1].epoch == second.state.epoch == 2
+    second.succeed("b").succeed("c")
+    assert second.state.status == "succeeded"
+
+
+def test_a_resumed_run_goes_on_with_items_retries_and_conditions():
+    first = drive(
+        make_node("a", for_each=(1, 2, 3), max_parallel=2, retry=RetryPolicy(max_attempts=2)),
+        make_node("b", "a", when="nodes.a[1].n == 1"),
+    )
+    first.succeed("a", {"n": 1}, 0).fail("a", 1)
+    second = Driver(first.state.plan, events=first.journal).begin()
+    assert second.started == ["a[2]"]
+    second.wake()
+    assert second.find("a", 1).attempt == 2
+    second.succeed("a", None, 1).succeed("a", None, 2)
+    assert second.started == ["b"]
+    second.succeed("b")
+    assert second.state.status == "succeeded"
+    assert picture(replayed(second)) == picture(second.state)
+
+
+def test_a_resumed_run_that_was_being_cancelled_ends_cancelled():
+    first = drive(make_node("a"))
+    first.ask(decide.cancel)
+    second = Driver(first.state.plan, events=first.journal).begin()
+    assert second.state.status == "cancelled"
+    assert second.statuses() == {"a": "cancelled"}
+
+
+def test_a_resumed_run_that_was_paused_stays_paused():
+    first = drive(make_node("a"))
+    first.ask(decide.pause)
+    second = Driver(first.state.plan, events=first.journal).begin()
+    assert second.started == []
+    assert second.ask(decide.resume)
+    assert second.started == ["a"]
+
+
+def test_on_engine_loss_fail_does_not_repeat_the_node():
+    first = drive(
+        make_node("a", on_engine_loss=OnEngineLoss.FAIL, retry=RetryPolicy(max_attempts=5))
+    )
+    second = Driver(first.state.plan, events=first.journal).begin()
+    assert second.state.nodes[0].error["type"] == "engine_lost"
+    assert second.state.status == "failed"
+
+
+def test_a_strict_node_waits_for_its_own_start_and_others_for_its_end():
+    run = drive(make_node("a"), make_node("b", "a"), handling=STRICT)
+    state = run.state
+    assert state.nodes[0].hold == run.journal[-1].seq
+    run.succeed("a")
+    assert state.nodes[0].hold == run.journal[-2].seq
+
+
+def test_what_waits_for_a_strict_node_waits_through_skipped_ones():
+    plan = make_plan(
+        make_node("a"),
+        make_node("b", "a", when="false"),
+        make_node("c", "b", trigger_rule=_rule("all_done")),
+    )
+    plan.steps[0].strict = True
+    run = Driver(plan).begin()
+    work = run.find("a")
+    decide.succeed(run.state, work, b"{}", run.tick())
+    end = run.state.nodes[0].hold
+    pending = decide.pop_startable(run.state, processes=False)
+    assert decide.start(run.state, pending, run.tick()) == end > 0
+
+
+def test_outputs_of_a_run_that_cannot_be_computed_fail_it():
+    run = drive(make_node("a"), outputs={"x": "${nodes.a.n + 1}"})
+    run.succeed("a", {"n": "text"})
+    assert run.state.error["type"] == "outputs"
+
+
+def event(seq, kind, **fields):
+    return Event("r", seq, fields.pop("epoch", 1), kind, START, **fields)
+
+
+@pytest.mark.parametrize(
+    ("bad", "reason"),
+    [
+        (event(4, Type.NODE_RUNNING, node_id="a", attempt=1), "expected seq 3"),
+        (event(3, Type.NODE_RUNNING, node_id="b", attempt=1), "dependencies do not allow"),
+        (event(3, Type.NODE_RUNNING, node_id="a", attempt=2), "next attempt is 1"),
+        (event(3, Type.NODE_RUNNING, node_id="x", attempt=1), "no such node"),
+        (event(3, Type.NODE_RUNNING, node_id="a", item=0, attempt=1), "no such item"),
+        (event(3, Type.NODE_RUNNING, node_id="a", attempt=1, epoch=2), "new epoch begins"),
+        (event(3, Type.NODE_SUCCEEDED, node_id="a", attempt=1), "it is pending"),
+        (event(3, Type.NODE_CANCELLED, node_id="a"), "nothing was cancelled"),
+        (event(3, Type.RUN_SUCCEEDED), "2 nodes have not ended"),
+        (event(3, Type.RUN_CANCELLED), "the run is running"),
+        (event(3, Type.RUN_QUEUED), "only the first event"),
+        (event(3, Type.RUN_PAUSED, epoch=0), "the epoch is 1 already"),
+    ],
+)
+def test_an_event_that_cannot_follow_is_refused(bad, reason):
+    state = drive_to_running()
+    before = picture(state)
+    with pytest.raises(IllegalEvent, match=reason):
+        apply(state, bad)
+    assert picture(state) == before
+
+
+def test_no_retry_is_announced_beyond_the_policy():
+    run = drive(make_node("a"))
+    bad = event(4, Type.NODE_RETRYING, node_id="a", attempt=1, data={"error": {}, "delay": 0})
+    with pytest.raises(IllegalEvent, match="1 attempts are all that it has"):
+        apply(run.state, bad)
+
+
+def drive_to_running():
+    driver = Driver(make_plan(make_node("a"), make_node("b", "a")))
+    apply(driver.state, event(2, Type.RUN_RUNNING))
+    return driver.state
+
+
+def test_nothing_follows_the_end_of_a_run():
+    run = drive(make_node("a"))
+    run.succeed("a")
+    with pytest.raises(IllegalEvent, match="the run has succeeded already"):
+        apply(run.state, event(run.state.seq + 1, Type.RUN_RUNNING))

@@ -1,0 +1,163 @@
+"""The journal: groups, order, and what happens when the disk does not take a commit."""
+
+from datetime import UTC, datetime
+
+import pytest
+import trio
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.jsonvalue import EMPTY, Raw
+from dagrun.errors import StoreError, StoreFull
+from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
+from dagrun.services.journal import MAX_WAITING, RETRY, Journal
+
+NOW = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+class ScriptedStore:
+    """Answers commits by a script: an exception, a result, or None for success."""
+
+    def __init__(self, *script, seconds=0.01):
+        self.script = list(script)
+        self.seconds = seconds
+        self.commits = []
+
+    async def commit(self, events, *, new_runs=(), definitions=()):
+        await trio.sleep(self.seconds)
+        answer = self.script.pop(0) if self.script else None
+        if isinstance(answer, Exception):
+            raise answer
+        self.commits.append([(event.run_id, event.seq) for event in events])
+        return answer or CommitResult()
+
+
+def event(seq, run="r", size=0):
+    data = {"outputs": Raw(b"x" * size)} if size else None
+    return Event(run, seq, 1, Type.NODE_RUNNING, NOW, "a", None, 1, data)
+
+
+def new_run(run="r"):
+    return NewRun(
+        run_id=run, workflow_id="w", version="1.0.0", definition_hash="h", inputs=EMPTY,
+        owner="o", created_at=NOW,
+    )  # fmt: skip
+
+
+DEFINITION = Definition(hash="h", body=b"{}")
+
+
+async def test_what_waits_during_a_commit_goes_into_the_next_one(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1)])
+    await trio.sleep(0.005)
+    journal.append([event(2)])
+    journal.append([event(3)])
+    await journal.wait_durable("r", 3)
+    assert store.commits == [[("r", 1)], [("r", 2), ("r", 3)]]
+    assert trio.current_time() == pytest.approx(0.02)
+    assert journal.durable("r") == 3
+
+
+async def test_events_are_told_only_after_they_are_durable(nursery, autojump_clock):
+    told = []
+    journal = await nursery.start(Journal(ScriptedStore(), committed=told.extend).run)
+    journal.append([event(1)])
+    await trio.sleep(0.009)
+    assert told == []
+    await journal.wait_durable("r", 1)
+    assert [e.seq for e in told] == [1]
+
+
+async def test_a_submission_is_answered_when_it_is_on_disk(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    await journal.submit(new_run(), DEFINITION, [event(1)])
+    assert store.commits == [[("r", 1)]]
+    assert journal.durable("r") == 1
+
+
+async def test_a_full_disk_refuses_a_submission_and_nothing_of_it_is_written(
+    nursery, autojump_clock
+):
+    store = ScriptedStore(StoreFull("no room"))
+    journal = await nursery.start(Journal(store).run)
+    with pytest.raises(StoreFull):
+        await journal.submit(new_run(), DEFINITION, [event(1)])
+    assert store.commits == []
+    await journal.submit(new_run("r2"), DEFINITION, [event(1, "r2")])
+    assert store.commits == [[("r2", 1)]]
+
+
+async def test_on_a_full_disk_events_wait_and_no_node_may_start_until_there_is_room(
+    nursery, autojump_clock
+):
+    store = ScriptedStore(StoreFull("no room"), StoreFull("no room"), seconds=0)
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1)])
+    await trio.testing.wait_all_tasks_blocked()
+    assert not journal.has_room()
+    assert journal.statistics().full
+    await journal.wait_room()
+    assert store.commits == [[("r", 1)]]
+    assert trio.current_time() == pytest.approx(2 * RETRY)
+
+
+async def test_too_much_that_is_not_durable_stops_further_starts(nursery, autojump_clock):
+    journal = await nursery.start(Journal(ScriptedStore()).run)
+    journal.append([event(1, size=MAX_WAITING + 1)])
+    assert not journal.has_room()
+    await journal.wait_room()
+    assert journal.has_room()
+    assert journal.statistics().waiting_bytes == 0
+
+
+async def test_any_other_error_of_a_commit_ends_the_journal(autojump_clock):
+    with pytest.RaisesGroup(StoreError):
+        async with trio.open_nursery() as nursery:
+            journal = await nursery.start(Journal(ScriptedStore(*[StoreError("I/O")] * 2)).run)
+            journal.append([event(1)])
+            await trio.sleep_forever()
+
+
+async def test_a_run_that_belongs_to_somebody_else_is_reported_and_the_rest_goes_on(
+    nursery, autojump_clock
+):
+    refused, told = [], []
+    store = ScriptedStore(CommitResult(refused={"r": Refusal.STALE_EPOCH}))
+    journal = Journal(
+        store, committed=told.extend, refused=lambda run, why: refused.append((run, why))
+    )
+    await nursery.start(journal.run)
+    journal.append([event(1)])
+    journal.append([event(1, "other")])
+    await journal.wait_durable("other", 1)
+    assert refused == [("r", Refusal.STALE_EPOCH)]
+    assert [e.run_id for e in told] == ["other"]
+    assert journal.durable("r") == 0
+
+
+async def test_what_waits_is_written_when_the_journal_is_closed(autojump_clock):
+    store = ScriptedStore()
+    async with trio.open_nursery() as nursery:
+        journal = await nursery.start(Journal(store).run)
+        journal.append([event(1)])
+        nursery.cancel_scope.cancel()
+    assert store.commits == [[("r", 1)]]
+
+
+async def test_a_full_disk_does_not_keep_the_journal_from_closing(autojump_clock):
+    store = ScriptedStore(*[StoreFull("no room")] * 9)
+    async with trio.open_nursery() as nursery:
+        journal = await nursery.start(Journal(store).run)
+        journal.append([event(1)])
+        nursery.cancel_scope.cancel()
+    assert store.commits == []
+
+
+async def test_forgetting_a_run_drops_what_is_known_of_it(nursery, autojump_clock):
+    journal = await nursery.start(Journal(ScriptedStore()).run)
+    journal.continue_from("r", 7)
+    await journal.wait_durable("r", 7)
+    journal.forget("r")
+    assert journal.durable("r") == 0

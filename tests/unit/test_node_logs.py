@@ -1,0 +1,66 @@
+import os
+
+import pytest
+
+from dagrun.services.node_logs import NodeLogs
+
+
+def test_a_log_is_a_file_that_the_first_byte_makes(tmp_path):
+    log = NodeLogs(tmp_path).open("run", "node", 2)
+    assert list(tmp_path.iterdir()) == []
+    log.write(b"one\n")
+    log.write(b"two\n")
+    log.close()
+    assert (tmp_path / "run/node/2.log").read_bytes() == b"one\ntwo\n"
+
+
+def test_attempts_and_items_have_logs_of_their_own_in_order(tmp_path):
+    logs = NodeLogs(tmp_path)
+    for attempt, item in [(2, None), (1, 10), (1, 9), (1, None)]:
+        log = logs.open("run", "node", attempt, item)
+        log.write(b"%d" % attempt)
+        log.close()
+    assert logs.attempts("run", "node") == [(None, 1), (None, 2), (9, 1), (10, 1)]
+    assert logs.read("run", "node", 2) == b"2"
+    assert logs.read("run", "node", 3) == b""
+    assert logs.attempts("run", "other") == []
+
+
+def test_a_log_over_its_cap_is_cut_behind_a_marker(tmp_path):
+    logs = NodeLogs(tmp_path, cap=1000)
+    log = logs.open("run", "node", 1)
+    for _ in range(10_000):
+        log.write(b"x" * 999)
+    data = logs.read("run", "node", 1)
+    assert data == b"x" * 1000 + b"\n[dagrun: log cut, 1000 bytes are allowed]\n"
+
+
+def test_a_log_of_just_its_cap_has_no_marker(tmp_path):
+    logs = NodeLogs(tmp_path, cap=4)
+    log = logs.open("run", "node", 1)
+    log.write(b"four")
+    log.close()
+    assert logs.read("run", "node", 1) == b"four"
+
+
+def test_a_full_disk_cuts_the_log_and_nothing_else(tmp_path, monkeypatch):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    log = NodeLogs(tmp_path).open("run", "node", 1)
+    log.write(b"before")
+    monkeypatch.setattr(os, "write", no_room)
+    log.write(b"lost")
+    monkeypatch.undo()
+    log.write(b"after")
+    assert NodeLogs(tmp_path).read("run", "node", 1) == b"before"
+
+
+@pytest.mark.parametrize("text", ["..", "a/b", "", "a\0"])
+def test_what_is_no_id_becomes_no_path(tmp_path, text):
+    logs = NodeLogs(tmp_path)
+    for ids in [(text, "node"), ("run", text)]:
+        with pytest.raises(ValueError, match="is no id"):
+            logs.open(*ids, 1)
+        with pytest.raises(ValueError, match="is no id"):
+            logs.read(*ids, 1)

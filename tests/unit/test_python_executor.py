@@ -1,0 +1,171 @@
+import time
+from functools import partial
+
+import pytest
+import trio
+
+from dagrun.builtin.python import PythonExecutor, PythonOptions
+from dagrun.errors import NodeError, WorkerDied
+from dagrun.services.processes import open_processes
+from dagrun.testing.executors import (
+    ExecutorSuite,
+    FakeContext,
+    is_running,
+    outputs_of,
+    written_pid,
+)
+
+MODULE = """
+import trio
+
+def add(a, b):
+    return {"sum": a + b}
+
+async def later(a):
+    await trio.sleep(0)
+    return {"a": a}
+
+def nothing():
+    pass
+"""
+
+
+class TestPythonKeepsWhatAnExecutorPromises(ExecutorSuite):
+    def executor(self):
+        return PythonExecutor(size=1)
+
+    def gives(self):
+        return PythonOptions(code="outputs = {'answer': 42}")
+
+    def fails(self):
+        return PythonOptions(code="raise KeyError('x')"), "KeyError"
+
+    def prints(self):
+        return PythonOptions(code="print('hello from the node')")
+
+    def hangs(self):
+        return PythonOptions(
+            code="import os\nopen('pid', 'w').write(f'{os.getpid()}\\n')\nsum(range(10**18))"
+        )
+
+    def floods(self):
+        return PythonOptions(code="outputs = {'a': 'a' * 1_100_000}")
+
+    def tells_environment(self):
+        return PythonOptions(code="import os\noutputs = {'names': list(os.environ)}")
+
+
+@pytest.fixture
+async def run(tmp_path):
+    """Give a function that executes a node; the workers live as long as the test."""
+    (tmp_path / "dagrun_test_tasks.py").write_text(MODULE)
+    async with open_processes() as processes, PythonExecutor(size=1) as executor:
+
+        async def execute(context_values=None, **options):
+            values = context_values or {}
+            context = FakeContext(
+                options=PythonOptions(**options),
+                scratch=tmp_path,
+                base=tmp_path,
+                processes=processes,
+                **values,
+            )
+            execute.log = context.log
+            return outputs_of(await executor.execute(context))
+
+        yield execute
+
+
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+async def test_functions_beside_the_document_are_called_with_the_inputs(run, isolation):
+    def call(name, **inputs):
+        path = f"dagrun_test_tasks:{name}"
+        return run({"inputs": inputs}, callable=path, isolation=isolation)
+
+    assert await call("add", a=1, b=2) == {"sum": 3}
+    assert await call("later", a=1) == {"a": 1}
+    assert await call("nothing") == {}
+
+
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+async def test_an_error_has_its_class_and_a_traceback_in_the_log(run, isolation):
+    with pytest.raises(NodeError) as caught:
+        await run(callable="dagrun_test_tasks:add", isolation=isolation)
+    assert caught.value.type == "TypeError"
+    assert "Traceback" in run.log.text()
+
+
+async def test_code_sees_inputs_nodes_and_item(run):
+    values = {"inputs": {"a": 1}, "nodes": {"x": {"b": 2}, "y": None}, "item": [3]}
+    code = "outputs = {'all': [inputs, nodes, item]}"
+    assert await run(values, code=code) == {"all": [{"a": 1}, {"x": {"b": 2}, "y": None}, [3]]}
+
+
+@pytest.mark.parametrize("value", ["float('nan')", "object()", "{1, 2}", "'\\ud800'"])
+async def test_what_json_cannot_hold_fails(run, value):
+    with pytest.raises(NodeError) as caught:
+        await run(code=f"outputs = {{'a': {value}}}")
+    assert caught.value.type == "output"
+
+
+async def test_a_result_that_is_no_mapping_fails(run):
+    with pytest.raises(NodeError, match="no mapping but list"):
+        await run(code="outputs = [1]")
+
+
+async def test_code_that_exits_fails_alone(run):
+    with pytest.raises(NodeError) as caught:
+        await run(code="import sys; sys.exit(3)")
+    assert caught.value.type == "SystemExit"
+    with pytest.raises(WorkerDied, match="exit code 4"):
+        await run(code="import os; os._exit(4)")
+    assert await run(code="outputs = {'a': 1}") == {"a": 1}
+
+
+CHILD = "import subprocess\np = subprocess.Popen(['sleep', '60'])\noutputs = {'pid': p.pid}"
+DAEMON = """
+import subprocess
+shell = "setsid sleep 60 > /dev/null 2>&1 & echo $!"
+outputs = {"pid": int(subprocess.check_output(["sh", "-c", shell]))}
+"""
+
+
+@pytest.mark.parametrize("code", [CHILD, DAEMON])
+async def test_processes_that_a_node_leaves_behind_are_gone_when_it_ends(run, code):
+    assert not is_running((await run(code=code))["pid"])
+
+
+async def test_one_node_does_not_see_the_environment_of_another(run):
+    await run(code="import os; os.environ['LEFT'] = '1'; os.chdir('/')")
+    code = "import os; outputs = {'left': os.environ.get('LEFT'), 'cwd': os.getcwd()}"
+    assert (await run(code=code))["left"] is None
+
+
+async def test_an_endless_c_loop_is_cancelled(run, tmp_path):
+    code = "open('pid', 'w').write(f'{__import__(\"os\").getpid()}\\n'); sum(range(10**18))"
+    begin = time.monotonic()
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(run, code=code))
+        pid = await written_pid(tmp_path / "pid")
+        nursery.cancel_scope.cancel()
+    assert not is_running(pid)
+    assert time.monotonic() - begin < 5
+
+
+def test_inline_nodes_occupy_no_process():
+    assert PythonExecutor.uses_process(PythonOptions(code="1"))
+    assert not PythonExecutor.uses_process(PythonOptions(callable="a:b", isolation="inline"))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {},
+        {"callable": "a:b", "code": "1"},
+        {"callable": "ab"},
+        {"code": "1", "isolation": "inline"},
+    ],
+)
+def test_impossible_options_are_refused(options):
+    with pytest.raises(ValueError, match=r"callable"):
+        PythonOptions(**options)

@@ -1,0 +1,139 @@
+import signal
+from pathlib import Path
+
+import pytest
+import trio
+
+from dagrun.builtin.shell import ShellExecutor, ShellOptions
+from dagrun.errors import NodeError
+from dagrun.services.processes import open_processes
+from dagrun.testing.executors import ExecutorSuite, FakeContext, is_running, written_pid
+
+WRITE_OUTPUT = "cat > $DAGRUN_OUTPUT"
+
+
+class TestShellKeepsWhatAnExecutorPromises(ExecutorSuite):
+    def executor(self):
+        return ShellExecutor()
+
+    def gives(self):
+        return ShellOptions(code='echo \'{"answer": 42}\' > "$DAGRUN_OUTPUT"')
+
+    def fails(self):
+        return ShellOptions(code="exit 3"), "exit_code"
+
+    def prints(self):
+        return ShellOptions(command="echo hello from the node")
+
+    def hangs(self):
+        return ShellOptions(code="trap '' TERM; echo $$ > pid; while :; do sleep 1; done")
+
+    def floods(self):
+        return ShellOptions(
+            code="{ printf '{\"a\": \"'; head -c 1100000 /dev/zero | tr '\\0' a; printf '\"}'; }"
+            ' > "$DAGRUN_OUTPUT"'
+        )
+
+    def tells_environment(self):
+        names = "env | cut -d= -f1 | sed 's/.*/\"&\"/' | paste -sd,"
+        return ShellOptions(code=f'echo "{{\\"names\\": [$({names})]}}" > "$DAGRUN_OUTPUT"')
+
+
+async def execute(options: ShellOptions, scratch: Path, **more):
+    async with open_processes() as processes:
+        context = FakeContext(options=options, scratch=scratch, processes=processes, **more)
+        return await ShellExecutor().execute(context), context
+
+
+async def failure(options: ShellOptions, scratch: Path, **more) -> NodeError:
+    async with open_processes() as processes:
+        context = FakeContext(options=options, scratch=scratch, processes=processes, **more)
+        with pytest.raises(NodeError) as caught:
+            await ShellExecutor().execute(context)
+    return caught.value
+
+
+async def test_the_exit_code_is_an_output_and_no_file_is_left(tmp_path):
+    outputs, _ = await execute(ShellOptions(command=["true"]), tmp_path)
+    assert outputs == {"exit_code": 0}
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_inputs_are_in_the_file_and_go_back_through_the_other_one(tmp_path):
+    options = ShellOptions(command='cat "$DAGRUN_INPUTS" > "$DAGRUN_OUTPUT"')
+    outputs, _ = await execute(options, tmp_path, inputs={"a": [1, "ü"]}, item_index=3)
+    assert outputs == {"a": [1, "ü"], "exit_code": 0}
+
+
+async def test_stdin_of_any_length_is_read(tmp_path):
+    text = "x" * 300_000
+    _, context = await execute(ShellOptions(command=["wc", "-c"], stdin=text), tmp_path)
+    assert context.log.text().strip() == "300000"
+
+
+async def test_a_failure_tells_the_code_and_the_last_line(tmp_path):
+    error = await failure(ShellOptions(code="echo one; echo two >&2; exit 7"), tmp_path)
+    assert (error.type, error.message) == ("exit_code", "exit code 7: two")
+
+
+async def test_a_signal_is_an_error_of_its_own(tmp_path):
+    error = await failure(ShellOptions(code="kill -SEGV $$"), tmp_path)
+    assert (error.type, error.message) == ("signal", "ended by signal SIGSEGV")
+
+
+@pytest.mark.parametrize("text", ["[1]", "{", '{"a": NaN}', '{"a": "\\377"}', "null"])
+async def test_outputs_that_are_no_json_object_fail(tmp_path, text):
+    code = f"printf '{text}' > $DAGRUN_OUTPUT" if "377" in text else f"{WRITE_OUTPUT}"
+    error = await failure(ShellOptions(code=code, stdin=text), tmp_path)
+    assert error.type == "output"
+
+
+async def test_an_output_that_is_a_pipe_does_not_block(tmp_path):
+    error = await failure(ShellOptions(code="mkfifo $DAGRUN_OUTPUT"), tmp_path)
+    assert error.type == "output"
+
+
+@pytest.mark.parametrize("command", [["no-such-program"], ["/"], ["a\0b"]])
+async def test_a_program_that_cannot_start_is_named(tmp_path, command):
+    error = await failure(ShellOptions(command=command), tmp_path)
+    assert error.type == "start"
+    assert repr(command[0]) in error.message
+
+
+async def test_a_relative_directory_is_taken_beside_the_document(tmp_path):
+    (tmp_path / "doc" / "sub").mkdir(parents=True)
+    (tmp_path / "scratch").mkdir()
+    options = ShellOptions(command="pwd", cwd="sub")
+    _, context = await execute(options, tmp_path / "scratch", base=tmp_path / "doc")
+    assert context.log.text().strip() == str(tmp_path / "doc" / "sub")
+
+
+async def test_a_background_child_that_holds_the_log_open_keeps_no_node(tmp_path):
+    with trio.fail_after(5):
+        await execute(ShellOptions(code="sleep 60 & echo $! > pid"), tmp_path)
+    assert not is_running(await written_pid(tmp_path / "pid"))
+
+
+async def test_a_program_may_end_by_itself_when_it_is_cancelled(tmp_path):
+    options = ShellOptions(
+        code="trap 'echo bye > said; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done"
+    )
+    async with open_processes() as processes:
+        context = FakeContext(options=options, scratch=tmp_path, processes=processes, kill_after=9)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ShellExecutor().execute, context)
+            await written_pid(tmp_path / "pid")
+            nursery.cancel_scope.cancel()
+    assert (tmp_path / "said").read_text() == "bye\n"
+
+
+@pytest.mark.parametrize("options", [{}, {"command": "a", "code": "b"}, {"command": []}])
+def test_options_name_exactly_one_thing_to_run(options):
+    with pytest.raises(ValueError, match=r"command"):
+        ShellOptions(**options)
+
+
+async def test_children_start_with_default_signals(tmp_path):
+    _, context = await execute(ShellOptions(command="grep SigIgn /proc/self/status"), tmp_path)
+    ignored = int(context.log.text().split()[1], 16)
+    assert not any(ignored >> number - 1 & 1 for number in (signal.SIGINT, signal.SIGPIPE))
