@@ -75,6 +75,8 @@ def with_local(use: Callable[[Local], Awaitable[T]]) -> T:
 def seconds_of(workflow: Workflow, *, runs: int = 1, warm: Workflow | None = None) -> float:
     """Run a workflow, some times at once. Give the seconds until all ends are durable.
 
+    The workflow is compiled before, as one that is registered would be.
+
     Args:
         workflow: what to run.
         runs: how many runs to submit at the same moment.
@@ -84,6 +86,7 @@ def seconds_of(workflow: Workflow, *, runs: int = 1, warm: Workflow | None = Non
     async def use(local: Local) -> float:
         if warm is not None:
             await _run(local, warm)
+        await local.prepare(workflow)
         start = time.perf_counter()
         async with trio.open_nursery() as nursery:
             for _ in range(runs):

@@ -189,7 +189,7 @@ class RunState:
         """Failed attempts for which a timer is to be set."""
 
         self.cache: dict[str, Any] = {}
-        """Decoded values that expressions share; see :mod:`dagrun.domain.scope`."""
+        """What is made once for a run: decoded values, see :mod:`dagrun.domain.scope`."""
 
     @property
     def ended(self) -> bool:

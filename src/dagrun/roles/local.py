@@ -87,7 +87,7 @@ class Local:
             StoreFull: there is no room; nothing was written.
         """
         workflow, now = submission.workflow, datetime.now(UTC)
-        prepared = await self._prepare(workflow)
+        prepared = await self.prepare(workflow)
         inputs = encode(dict(submission.inputs))
         state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
         decide.submit(state, now, base=str(submission.base) if submission.base else None)
@@ -125,13 +125,13 @@ class Local:
             raise RunOwned(wanted, pid)
         record = await self.store.claim(wanted, owner=self._owner, expected_epoch=record.epoch)
         definition = await self.store.definition(record.definition_hash)
-        plan = (await self._prepare(from_json(definition.body))).plan
+        plan = (await self.prepare(from_json(definition.body))).plan
         state = RunState(plan, wanted, record.inputs)
         replay(state, list(await self.store.events(wanted)))
         self.journal.continue_from(wanted, state.seq)
         return self.engine.execute(state, epoch=record.epoch)
 
-    async def _prepare(self, workflow: Workflow) -> "Prepared":
+    async def prepare(self, workflow: Workflow) -> "Prepared":
         """Compile a workflow, or give what was made of the same object before."""
         prepared = self._prepared.get(id(workflow))
         if prepared is not None:

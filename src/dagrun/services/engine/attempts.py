@@ -89,7 +89,7 @@ async def _execute(workshop: Workshop, state: RunState, work: Work) -> Raw | Fai
         options=options,
         processes=workshop.processes,
         open_log=lambda: workshop.logs.open(state.run_id, step.node.id, work.attempt, work.index),
-        scratch=lambda: _scratch(workshop.scratch, state.run_id),
+        scratch=lambda: _scratch(workshop.scratch, state),
     )
     try:
         outputs = await workshop.executors[kind].execute(context)
@@ -113,9 +113,13 @@ def _options(workshop: Workshop, state: RunState, work: Work) -> Any:
     return step.prepared
 
 
-def _scratch(root: Path, run_id: str) -> Path:
-    directory = root / run_id
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+def _scratch(root: Path, state: RunState) -> Path:
+    """Give the run's directory; it is made once."""
+    directory: Path | None = state.cache.get("scratch")
+    if directory is None:
+        directory = root / state.run_id
+        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        state.cache["scratch"] = directory
     return directory
 
 

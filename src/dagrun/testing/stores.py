@@ -1,0 +1,368 @@
+# ruff: noqa: D102, S101 — these are tests; their names say what they show
+"""What every store must do, as tests to inherit, and short ways to write a journal."""
+
+from abc import ABC, abstractmethod
+from collections.abc import AsyncIterator, Mapping
+from datetime import UTC, datetime, timedelta
+from hashlib import sha256
+from pathlib import Path
+from typing import Any
+
+import pytest
+import trio
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import MAX_OUTPUT, Raw, decode, encode
+from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.errors import ConflictError, NotFound, StoreError
+from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal, Store
+
+NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+NASTY: Mapping[str, Any] = {
+    "nul": "a\0b",
+    "texts": ["ü€😀", "\u2028", '"\\', "", "--;'"],
+    "numbers": [2**70, -0.5, 1e300, True, None],
+    "nested": {"": [[], {}]},
+}
+_NODE: Mapping[str, Any] = {"node_id": "a"}
+_ATTEMPT: Mapping[str, Any] = {"node_id": "a", "attempt": 1}
+ERROR = {"type": "boom", "message": "it \0 broke 😀"}
+
+
+def definition(body: bytes = b'{"id":"w"}') -> Definition:
+    """Make a definition with the right hash."""
+    return Definition(hash=sha256(body).hexdigest(), body=body)
+
+
+def new_run(run_id: str = "r", **fields: Any) -> NewRun:
+    """Make a run to be accepted."""
+    values = {
+        "workflow_id": "w",
+        "version": "1.0.0",
+        "definition_hash": definition().hash,
+        "inputs": encode(NASTY),
+        "owner": "owner",
+        "created_at": NOON,
+    }
+    return NewRun(run_id=RunId(run_id), **{**values, **fields})
+
+
+def event(seq: int, kind: Type, run_id: str = "r", **fields: Any) -> Event:
+    """Make an event of the first epoch, one second after the one before it."""
+    time = fields.pop("time", NOON + timedelta(seconds=seq))
+    return Event(RunId(run_id), seq, fields.pop("epoch", 1), kind, time, **fields)
+
+
+def journal(run_id: str = "r", outputs: Any = NASTY) -> list[Event]:
+    """Make the journal of a run that failed once and then succeeded."""
+    raw = encode(outputs)
+    return [
+        event(1, Type.RUN_QUEUED, run_id),
+        event(2, Type.RUN_RUNNING, run_id, data={"engine": "e"}),
+        event(3, Type.NODE_RUNNING, run_id, **_ATTEMPT),
+        event(4, Type.NODE_RETRYING, run_id, **_ATTEMPT, data={"error": ERROR, "delay": 0.25}),
+        event(5, Type.NODE_RUNNING, run_id, node_id="a", attempt=2),
+        event(6, Type.NODE_SUCCEEDED, run_id, node_id="a", attempt=2, data={"outputs": raw}),
+        event(7, Type.RUN_SUCCEEDED, run_id, data={"outputs": raw}),
+    ]
+
+
+async def add_run(store: Store, run_id: str = "r", *, upto: int = 7, **fields: Any) -> None:
+    """Store a run, and the first events of :func:`journal`."""
+    given = journal(run_id)[:upto]
+    result = await store.commit(
+        given, new_runs=[new_run(run_id, **fields)], definitions=[definition()]
+    )
+    assert result == CommitResult()
+
+
+class StoreSuite(ABC):
+    """Inherit it in a test module, and say how to make a store; pytest-trio runs the rest."""
+
+    @abstractmethod
+    def make_store(self, folder: Path) -> Store:
+        """Make a store that keeps what it has in ``folder``."""
+
+    @pytest.fixture
+    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
+        async with self.make_store(tmp_path) as store:
+            yield store
+
+    # journals
+
+    async def test_a_journal_comes_back_as_it_was_written(self, store: Store) -> None:
+        await add_run(store)
+        assert await store.events(RunId("r")) == journal()
+
+    async def test_a_journal_can_be_read_from_a_position(self, store: Store) -> None:
+        await add_run(store)
+        assert await store.events(RunId("r"), after=5) == journal()[5:]
+        assert await store.events(RunId("r"), after=7) == []
+
+    async def test_a_run_that_nobody_stored_has_no_events(self, store: Store) -> None:
+        assert await store.events(RunId("none")) == []
+        assert await store.nodes(RunId("none")) == []
+
+    async def test_times_keep_their_microseconds_and_stay_aware(self, store: Store) -> None:
+        time = NOON + timedelta(microseconds=1)
+        given = event(1, Type.RUN_QUEUED, time=time)
+        await store.commit([given], new_runs=[new_run(created_at=time)])
+        assert (await store.events(RunId("r")))[0].time == time
+        assert (await store.run(RunId("r"))).created_at == time
+
+    async def test_an_output_of_the_greatest_size_is_kept(self, store: Store) -> None:
+        outputs = "x" * (MAX_OUTPUT - 2)
+        await store.commit(journal(outputs=outputs), new_runs=[new_run()])
+        (node,) = await store.nodes(RunId("r"))
+        assert node.outputs is not None
+        assert decode(node.outputs) == outputs
+
+    async def test_an_empty_commit_does_nothing(self, store: Store) -> None:
+        assert await store.commit([]) == CommitResult()
+
+    # what is taken and what is not
+
+    async def test_an_event_that_is_there_is_dropped(self, store: Store) -> None:
+        await add_run(store, upto=4)
+        assert await store.commit(journal()) == CommitResult()
+        assert await store.commit(journal()[2:5]) == CommitResult()
+        assert await store.events(RunId("r")) == journal()
+
+    async def test_an_event_given_twice_in_a_batch_is_stored_once(self, store: Store) -> None:
+        await store.commit([*journal()[:3], *journal()], new_runs=[new_run()])
+        assert await store.events(RunId("r")) == journal()
+
+    async def test_a_gap_makes_the_store_refuse_all_of_the_batch(self, store: Store) -> None:
+        await add_run(store, upto=2)
+        result = await store.commit([journal()[2], journal()[4]])
+        assert result.refused == {"r": Refusal.GAP}
+        assert await store.events(RunId("r")) == journal()[:2]
+        assert (await store.run(RunId("r"))).last_seq == 2
+
+    @pytest.mark.parametrize("epoch", [1, 3])
+    async def test_events_of_another_epoch_are_refused(self, store: Store, epoch: int) -> None:
+        await add_run(store, upto=2)
+        await store.claim(RunId("r"), owner="other", expected_epoch=1)
+        result = await store.commit([event(3, Type.NODE_RUNNING, **_ATTEMPT, epoch=epoch)])
+        assert result.refused == {"r": Refusal.STALE_EPOCH}
+        assert await store.events(RunId("r")) == journal()[:2]
+
+    async def test_an_owner_that_does_not_know_the_whole_journal_is_refused(
+        self, store: Store
+    ) -> None:
+        await add_run(store, upto=3)
+        await store.claim(RunId("r"), owner="other", expected_epoch=1)
+        result = await store.commit([event(3, Type.RUN_RUNNING, epoch=2)])
+        assert result.refused == {"r": Refusal.GAP}
+        assert await store.events(RunId("r")) == journal()[:3]
+
+    async def test_events_of_an_unknown_run_are_refused(self, store: Store) -> None:
+        result = await store.commit(journal("none"))
+        assert result.refused == {"none": Refusal.UNKNOWN_RUN}
+
+    async def test_a_refused_run_does_not_affect_the_others(self, store: Store) -> None:
+        for run_id in ("one", "two"):
+            await add_run(store, run_id, upto=2)
+        mixed = [journal("one")[2], journal("two")[3], journal("one")[3], *journal("none")]
+        result = await store.commit(mixed)
+        assert result.refused == {"two": Refusal.GAP, "none": Refusal.UNKNOWN_RUN}
+        assert await store.events(RunId("one")) == journal("one")[:4]
+        assert await store.events(RunId("two")) == journal("two")[:2]
+        assert await store.nodes(RunId("two")) == []
+
+    async def test_a_run_id_that_is_taken_fails_the_whole_commit(self, store: Store) -> None:
+        await add_run(store, upto=3)
+        with pytest.raises(StoreError):
+            await store.commit(
+                [journal()[3], *journal("s")], new_runs=[new_run("s"), new_run(owner="thief")]
+            )
+        assert await store.events(RunId("r")) == journal()[:3]
+        assert await store.events(RunId("s")) == []
+        assert (await store.run(RunId("r"))).owner == "owner"
+        with pytest.raises(NotFound):
+            await store.run(RunId("s"))
+
+    # definitions
+
+    async def test_a_definition_is_stored_once(self, store: Store) -> None:
+        given = definition(bytes(encode(NASTY)))
+        for _ in range(2):
+            await store.commit([], definitions=[given, given])
+        assert await store.definition(given.hash) == given
+
+    async def test_a_missing_definition_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.definition("0" * 64)
+
+    # projections
+
+    async def test_a_run_is_queued_when_it_is_stored(self, store: Store) -> None:
+        await add_run(store, upto=1, priority=-3)
+        run = await store.run(RunId("r"))
+        assert (run.status, run.epoch, run.last_seq, run.priority) == ("queued", 1, 1, -3)
+        assert (run.workflow_id, run.version, run.owner) == ("w", "1.0.0", "owner")
+        assert (run.started_at, run.finished_at, run.outputs, run.error) == (None,) * 4
+        assert decode(run.inputs) == NASTY
+
+    async def test_a_run_and_its_node_show_how_they_ended(self, store: Store) -> None:
+        await add_run(store)
+        run, (node,) = await store.run(RunId("r")), await store.nodes(RunId("r"))
+        assert run.status is RunStatus.SUCCEEDED
+        assert (run.started_at, run.finished_at) == (journal()[1].time, journal()[6].time)
+        assert node.status is NodeStatus.SUCCEEDED
+        assert (node.started_at, node.finished_at) == (journal()[2].time, journal()[5].time)
+        assert (node.attempts, node.item, node.error) == (2, None, None)
+        assert decode(run.outputs or b"") == decode(node.outputs or b"") == NASTY
+
+    async def test_events_one_by_one_leave_the_same_rows_as_all_at_once(
+        self, store: Store
+    ) -> None:
+        await add_run(store, "r", upto=0)
+        for one in journal():
+            await store.commit([one])
+        single = await store.run(RunId("r")), await store.nodes(RunId("r"))
+        await add_run(store, "s")
+        run, nodes = await store.run(RunId("s")), await store.nodes(RunId("s"))
+        assert _shape(*single) == _shape(run, nodes)
+
+    async def test_an_error_is_shown_with_the_run_and_the_node(self, store: Store) -> None:
+        failed = [
+            *journal()[:3],
+            event(4, Type.NODE_FAILED, **_ATTEMPT, data={"error": ERROR}),
+            event(5, Type.RUN_FAILED, data={"error": ERROR}),
+        ]
+        await store.commit(failed, new_runs=[new_run()])
+        run, (node,) = await store.run(RunId("r")), await store.nodes(RunId("r"))
+        assert (run.error, node.error) == (ERROR, ERROR)
+        assert (run.outputs, node.outputs) == (None, None)
+
+    async def test_items_are_given_in_order_behind_their_node(self, store: Store) -> None:
+        ready = event(3, Type.NODE_READY, **_NODE, data={"items": Raw(b"[1]"), "when": True})
+        indexes = [10, 0, 2]
+        items = [
+            event(4 + n, Type.NODE_RUNNING, **_ATTEMPT, item=index)
+            for n, index in enumerate(indexes)
+        ]
+        await store.commit([*journal()[:2], ready, *items], new_runs=[new_run()])
+        assert [node.item for node in await store.nodes(RunId("r"))] == [None, 0, 2, 10]
+
+    async def test_a_missing_run_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.run(RunId("none"))
+
+    # lists
+
+    async def test_runs_come_newest_first_in_pages(self, store: Store) -> None:
+        for number in range(5):
+            await add_run(store, f"r{number}", upto=1)
+        first, cursor = await store.runs(limit=2)
+        await add_run(store, "r9", upto=1)
+        second, cursor = await store.runs(limit=2, cursor=cursor)
+        third, end = await store.runs(limit=2, cursor=cursor)
+        found = [[run.run_id for run in page] for page in (first, second, third)]
+        assert found == [["r4", "r3"], ["r2", "r1"], ["r0"]]
+        assert end is None
+
+    async def test_a_page_that_is_just_full_has_no_next_one(self, store: Store) -> None:
+        await add_run(store)
+        runs, cursor = await store.runs(limit=1)
+        assert (len(runs), cursor) == (1, None)
+
+    async def test_runs_are_found_by_workflow_and_status(self, store: Store) -> None:
+        await add_run(store, "r1", workflow_id="w", upto=2)
+        await add_run(store, "r2", workflow_id="v", upto=2)
+        await add_run(store, "r3", workflow_id="w", upto=1)
+        runs, _ = await store.runs(workflow_id="w", status=RunStatus.RUNNING)
+        assert [run.run_id for run in runs] == ["r1"]
+        assert await store.runs(workflow_id="none") == ([], None)
+
+    # claims
+
+    async def test_a_claim_gives_the_run_the_next_epoch(self, store: Store) -> None:
+        await add_run(store, upto=2)
+        claimed = await store.claim(RunId("r"), owner="other", expected_epoch=1)
+        assert (claimed.owner, claimed.epoch, claimed.last_seq) == ("other", 2, 2)
+        assert await store.run(RunId("r")) == claimed
+        result = await store.commit([event(3, Type.RUN_RUNNING, epoch=2)])
+        assert result == CommitResult()
+        assert (await store.events(RunId("r")))[-1].epoch == 2
+
+    async def test_a_claim_under_another_epoch_changes_nothing(self, store: Store) -> None:
+        await add_run(store, upto=2)
+        with pytest.raises(ConflictError):
+            await store.claim(RunId("r"), owner="other", expected_epoch=2)
+        assert (await store.run(RunId("r"))).owner == "owner"
+
+    async def test_a_claim_on_a_missing_run_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.claim(RunId("none"), owner="other", expected_epoch=1)
+
+    async def test_of_claims_at_the_same_time_one_wins(self, store: Store) -> None:
+        await add_run(store, upto=2)
+        won: list[str] = []
+
+        async def claim(owner: str) -> None:
+            try:
+                await store.claim(RunId("r"), owner=owner, expected_epoch=1)
+            except ConflictError:
+                return
+            won.append(owner)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(claim, f"o{number}")
+        assert [(await store.run(RunId("r"))).owner] == won
+
+    async def test_commits_and_reads_at_the_same_time_see_whole_batches(
+        self, store: Store
+    ) -> None:
+        await add_run(store, upto=2)
+
+        async def read() -> None:
+            assert len(await store.events(RunId("r"))) in (2, 7)
+
+        async with trio.open_nursery() as nursery:
+            for number in range(10):
+                nursery.start_soon(read)
+                if number == 4:
+                    nursery.start_soon(store.commit, journal()[2:])
+
+
+class DurableStoreSuite(StoreSuite):
+    """What a store that keeps things longer than its process must do, too."""
+
+    async def test_everything_is_there_after_reopening(self, tmp_path: Path) -> None:
+        async with self.make_store(tmp_path) as store:
+            await add_run(store)
+            before = await store.run(RunId("r")), await store.nodes(RunId("r"))
+        async with self.make_store(tmp_path) as store:
+            assert (await store.run(RunId("r")), await store.nodes(RunId("r"))) == before
+            assert await store.events(RunId("r")) == journal()
+            assert await store.definition(definition().hash) == definition()
+
+    async def test_what_is_there_is_dropped_and_refused_after_reopening(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.make_store(tmp_path) as store:
+            await add_run(store, upto=3)
+            await add_run(store, "s", upto=3)
+            await store.claim(RunId("s"), owner="other", expected_epoch=1)
+        async with self.make_store(tmp_path) as store:
+            result = await store.commit([*journal(), *journal("s")])
+            assert result.refused == {"s": Refusal.STALE_EPOCH}
+            assert await store.events(RunId("r")) == journal()
+
+    async def test_two_open_stores_see_each_other(self, tmp_path: Path) -> None:
+        async with self.make_store(tmp_path) as one, self.make_store(tmp_path) as other:
+            await add_run(one, upto=3)
+            assert await other.events(RunId("r")) == journal()[:3]
+            await other.commit(journal())
+            assert (await one.run(RunId("r"))).last_seq == 7
+
+
+def _shape(run: Any, nodes: Any) -> tuple[Any, ...]:
+    """Give what must be the same for two runs with like journals."""
+    row = (run.status, run.epoch, run.last_seq, run.started_at, run.finished_at, run.error)
+    rows = [(n.node_id, n.item, n.status, n.attempts, n.started_at, n.finished_at) for n in nodes]
+    return (*row, run.outputs, rows, [(n.outputs, n.error) for n in nodes])
