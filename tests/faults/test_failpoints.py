@@ -1,0 +1,93 @@
+"""A process that is killed at any point of any commit: nothing journaled is done again."""
+
+import json
+import os
+import subprocess
+import sys
+from collections import Counter
+from pathlib import Path
+
+import pytest
+
+NODE = """
+    - id: {id}
+      dependencies: [{dependencies}]
+      executor:
+        type: shell
+        env: {{EFFECTS: "{effects}"}}
+        code: |
+          echo "$DAGRUN_NODE_ID start" >> "$EFFECTS"
+          echo '{{"n": {n}}}' > "$DAGRUN_OUTPUT"
+          echo "$DAGRUN_NODE_ID end" >> "$EFFECTS"
+"""
+HEAD = """apiVersion: dagrun/v1
+kind: Workflow
+metadata: {id: killed, version: 1.0.0}
+spec:
+  outputs: {total: "${nodes.a.n + nodes.b.n + nodes.c.n}"}
+  nodes:"""
+
+
+def make_document(folder):
+    effects = folder / "effects"
+    nodes = [("a", "", 1), ("b", "a", 2), ("c", "b", 4)]
+    text = HEAD + "".join(
+        NODE.format(id=name, dependencies=needs, n=n, effects=effects) for name, needs, n in nodes
+    )
+    file = folder / "killed.yaml"
+    file.write_text(text)
+    return file, effects
+
+
+def dagrun(data, *arguments):
+    return subprocess.run(
+        [sys.executable, "-m", "dagrun.cli", *arguments, "--json"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(data)},
+        timeout=30,
+        check=False,
+    )
+
+
+def kill_at(data, file, point, number):
+    script = Path(__file__).with_name("failpoint_run.py")
+    argv = [sys.executable, str(script), str(data), str(file), point, str(number)]
+    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+
+
+def journaled_ends(data, run_id):
+    shown = dagrun(data, "runs", "show", run_id)
+    return {
+        node["id"] for node in json.loads(shown.stdout)["nodes"] if node["status"] == "succeeded"
+    }
+
+
+@pytest.mark.parametrize("number", [1, 2, 3, 4, 5])
+@pytest.mark.parametrize("point", ["begun", "written", "committed"])
+def test_a_run_goes_on_after_a_kill_at_any_point_of_a_commit(tmp_path, point, number):
+    data = tmp_path / "data"
+    file, effects = make_document(tmp_path)
+    killed = kill_at(data, file, point, number)
+    assert killed.returncode == -9, killed.stderr
+    runs = json.loads(dagrun(data, "runs", "list").stdout)["items"]
+    if not runs:
+        assert number == 1
+        assert point != "committed"
+        assert not effects.exists()
+        return
+    (run,) = runs
+    before = journaled_ends(data, run["run_id"])
+    if run["status"] == "succeeded":
+        assert (point, before) == ("committed", {"a", "b", "c"})
+        return
+    done = dagrun(data, "run", "--resume", run["run_id"])
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    assert result["outputs"] == {"total": 7}
+    assert all(node["attempts"] == 1 for node in result["nodes"])
+    starts = Counter(
+        line.split()[0] for line in effects.read_text().splitlines() if "start" in line
+    )
+    assert all(starts[node] == 1 for node in before)
+    assert all(1 <= starts[node] <= 2 for node in "abc")
