@@ -6,6 +6,7 @@ from typing import Any, TypeVar
 
 import trio
 
+from dagrun.builtin.ownership import owner_pid
 from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
@@ -68,10 +69,11 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     """Show how a run went. Give the exit code."""
     _check_run(settings, run_id)
 
-    async def read(store: Store) -> tuple[RunState, Board]:
-        return await _replay(store, RunId(run_id))
+    async def read(store: Store) -> tuple[RunState, Board, str]:
+        record = await store.run(RunId(run_id))
+        return *await _replay(store, RunId(run_id)), record.owner
 
-    state, board = _with_store(settings, read)
+    state, board, owner = _with_store(settings, read)
     if as_json:
         output.say_json(to_json(run_result(state)))
         return output.DONE
@@ -80,6 +82,8 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         output.say("  " + plain_line(row))
     if state.error is not None:
         output.say(f"error: {state.error['message']}")
+    if not state.ended and owner_pid(settings.data_dir, owner) is None:
+        output.say(f"its process has ended; go on with: dagrun run --resume {run_id}")
     return output.DONE
 
 

@@ -70,6 +70,7 @@ class Local:
         journal: Journal,
         engine: Engine,
         executors: Executors,
+        committed: Watcher,
     ) -> None:
         self._registry = registry
         self._data_dir = data_dir
@@ -78,6 +79,7 @@ class Local:
         self.journal = journal
         self.engine = engine
         self._executors = executors
+        self._committed = committed
         self._prepared: OrderedDict[int, Prepared] = OrderedDict()
 
     async def submit(self, submission: Submission) -> Execution:
@@ -127,7 +129,9 @@ class Local:
         definition = await self.store.definition(record.definition_hash)
         plan = (await self.prepare(from_json(definition.body))).plan
         state = RunState(plan, wanted, record.inputs)
-        replay(state, list(await self.store.events(wanted)))
+        events = list(await self.store.events(wanted))
+        replay(state, events)
+        self._committed(events)
         self.journal.continue_from(wanted, state.seq)
         return self.engine.execute(state, epoch=record.epoch)
 
@@ -184,7 +188,8 @@ async def open_local(
     Args:
         registry: the plugins.
         settings: what the operator chose.
-        committed: is told of events when they are durable.
+        committed: is told of events when they are durable, and of the journal of a run that is
+            taken over.
     """
     data_dir = settings.data_dir
     async with AsyncExitStack() as stack:
@@ -223,6 +228,7 @@ async def open_local(
             journal=journal,
             engine=engine,
             executors=executors,
+            committed=committed,
         )
 
 

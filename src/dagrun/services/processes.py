@@ -22,6 +22,7 @@ import trio
 from dagrun.errors import WorkerDied
 
 GUARD: Final = str(Path(__file__).with_name("guard_main.py"))
+COMMAND = (sys.executable, "-I", "-S", GUARD)
 READ: Final = 1 << 16  # bytes
 
 
@@ -289,8 +290,8 @@ def _start(engine: int) -> int:
     """Start a guard with the socket as its standard input, and give its process id."""
     null = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
     return os.posix_spawn(
-        sys.executable,
-        [sys.executable, "-I", "-S", GUARD],
+        COMMAND[0],
+        COMMAND,
         {},
         file_actions=[(os.POSIX_SPAWN_DUP2, engine, 0), null, (os.POSIX_SPAWN_DUP2, 1, 2)],
         setsid=True,

@@ -1,0 +1,21 @@
+"""What all tests share."""
+
+import sys
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture(autouse=True)
+def _measure_the_guard(monkeypatch):
+    """Under coverage, let the guards that this process starts be measured, too."""
+    if "coverage" not in sys.modules:
+        return
+    from dagrun.services import processes
+
+    measured = ("-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", "--parallel-mode")
+    places = (f"--data-file={ROOT / '.coverage'}", f"--source={ROOT / 'src' / 'dagrun'}")
+    command = (sys.executable, *measured, *places, processes.GUARD)
+    monkeypatch.setattr(processes, "COMMAND", command)

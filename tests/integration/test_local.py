@@ -1,0 +1,136 @@
+"""Store, journal, engine, guard and executors together in one process, on real files."""
+
+import pytest
+import trio
+
+from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Workflow
+from dagrun.errors import ConflictError, NotFound, RunOwned, UnknownPlugin
+from dagrun.plugin.loading import load_plugins
+from dagrun.roles.local import Submission, open_local
+from dagrun.settings import Settings
+
+
+@pytest.fixture
+def settings(tmp_path):
+    return Settings(data_dir=tmp_path / "data", parallel=4)
+
+
+def shell(node_id, command, *dependencies, **fields):
+    executor = ExecutorSpec(type="shell", options={"command": command})
+    return Node(id=node_id, executor=executor, dependencies=dependencies, **fields)
+
+
+def opened(settings, **options):
+    return open_local(load_plugins().registry, settings, **options)
+
+
+def waits_for(kind, node_id):
+    """Give an event that is set when something is durable, and the watcher that sets it."""
+    happened = trio.Event()
+
+    def see(events):
+        if any((event.type, event.node_id) == (kind, node_id) for event in events):
+            happened.set()
+
+    return happened, see
+
+
+async def run(local, workflow, **inputs):
+    execution = await local.submit(Submission(workflow=workflow, inputs=inputs))
+    await execution.done.wait()
+    return execution.state
+
+
+async def test_runs_of_three_executors_share_one_engine(settings):
+    workflow = Workflow(
+        "mixed",
+        "1.0.0",
+        nodes=[
+            shell("s", "echo '{\"n\": 2}' > $DAGRUN_OUTPUT"),
+            Node(
+                id="l",
+                executor=ExecutorSpec(type="lua", options={"code": "return {n = nodes.s.n * 2}"}),
+                dependencies=["s"],
+            ),
+            Node(
+                id="p",
+                executor=ExecutorSpec(
+                    type="python", options={"code": "outputs = {'n': nodes['l']['n'] * 2}"}
+                ),
+                dependencies=["l"],
+            ),
+        ],
+        outputs={"n": "${nodes.p.n}"},
+    )
+    async with opened(settings) as local:
+        states = [await run(local, workflow), await run(local, workflow)]
+        assert local.engine.statistics().runs == 0
+        assert local.journal.statistics().waiting_events == 0
+        record = await local.store.run(states[0].run_id)
+    assert [bytes(state.outputs) for state in states] == [b'{"n":8}'] * 2
+    assert bytes(record.outputs) == b'{"n":8}'
+    assert not (settings.data_dir / "scratch" / states[0].run_id).exists()
+
+
+async def test_a_run_goes_on_in_another_process_life(settings):
+    workflow = Workflow("two", "1.0.0", nodes=[shell("a", "true"), shell("b", "sleep 60", "a")])
+    started, see = waits_for("node.running", "b")
+    async with opened(settings, committed=see) as local:
+        execution = await local.submit(Submission(workflow=workflow, inputs={}))
+        await started.wait()
+        run_id = execution.state.run_id
+        async with opened(settings) as other:
+            with pytest.raises(RunOwned, match="is being executed by process"):
+                await other.go_on(run_id)
+    seen = []
+    async with opened(settings, committed=seen.extend) as local:
+        other = Workflow("two", "1.0.1", nodes=workflow.nodes)
+        with pytest.raises(ConflictError, match="another content"):
+            await local.go_on(run_id, only=other)
+        execution = await local.go_on(run_id, only=workflow)
+        assert execution.state.epoch == 2
+        assert [e.node_id for e in seen if e.type == "node.succeeded"] == ["a"]
+        assert await local.engine.cancel(run_id)
+        await execution.done.wait()
+        assert execution.state.status == "cancelled"
+        with pytest.raises(ConflictError, match="has cancelled already"):
+            await local.go_on(run_id)
+        with pytest.raises(NotFound):
+            await local.go_on("0unknown")
+
+
+async def test_a_run_that_was_taken_over_is_abandoned(settings):
+    workflow = Workflow("one", "1.0.0", nodes=[shell("a", "sleep 60"), shell("b", "true")])
+    ended, see = waits_for("node.succeeded", "b")
+    async with opened(settings, committed=see) as local:
+        execution = await local.submit(Submission(workflow=workflow, inputs={}))
+        await ended.wait()
+        run_id = execution.state.run_id
+        await local.store.claim(run_id, owner="other", expected_epoch=1)
+        with trio.move_on_after(0.2):
+            await local.engine.pause(run_id)
+        await execution.done.wait()
+        assert execution.abandoned == "stale_epoch"
+        assert await local.store.events(run_id)
+
+
+async def test_an_executor_that_is_not_installed_refuses_the_submission(settings):
+    node = Node(id="a", executor=ExecutorSpec(type="nothing"))
+    async with opened(settings) as local:
+        with pytest.raises(UnknownPlugin, match="installed: lua, python, shell"):
+            await run(local, Workflow("w", "1.0.0", nodes=[node]))
+        assert await local.store.runs() == ([], None)
+
+
+async def test_compiled_workflows_are_kept_for_a_while_only(settings, monkeypatch):
+    monkeypatch.setattr("dagrun.roles.local.KEPT", 2)
+    node = Node(
+        id="a",
+        executor=ExecutorSpec(type="lua", options={"code": "return {}"}),
+        durability=Durability.BATCHED,
+    )
+    workflows = [Workflow(f"w{number}", "1.0.0", nodes=[node]) for number in range(4)]
+    async with opened(settings) as local:
+        prepared = [await local.prepare(workflow) for workflow in workflows]
+        assert await local.prepare(workflows[3]) is prepared[3]
+        assert await local.prepare(workflows[0]) is not prepared[0]

@@ -1,0 +1,69 @@
+"""Executors are opened once, by a task that also closes them."""
+
+import pytest
+import trio
+
+from dagrun.errors import UnknownPlugin
+from dagrun.services.executors import Executors
+
+
+class Opened:
+    """An executor that holds a nursery, and counts."""
+
+    entered = left = 0
+
+    async def __aenter__(self):
+        type(self).entered += 1
+        self._manager = trio.open_nursery()
+        await self._manager.__aenter__()
+        await trio.sleep(1)
+        return self
+
+    async def __aexit__(self, *exc):
+        type(self).left += 1
+        return await self._manager.__aexit__(*exc)
+
+    async def execute(self, context):
+        return {}
+
+
+class Plain:
+    async def execute(self, context):
+        return {}
+
+
+class Broken(Opened):
+    async def __aenter__(self):
+        raise OSError("no such thing")
+
+
+def factory(name):
+    try:
+        return {"opened": Opened, "plain": Plain, "broken": Broken}[name]
+    except KeyError:
+        raise UnknownPlugin("executor", name, ["opened"]) from None
+
+
+async def test_an_executor_is_opened_once_whoever_asks_and_closed_at_the_end(autojump_clock):
+    Opened.entered = Opened.left = 0
+    async with trio.open_nursery() as nursery:
+        executors = await nursery.start(Executors(factory).run)
+        async with trio.open_nursery() as askers:
+            for _ in range(5):
+                askers.start_soon(executors.open, ["opened", "plain"])
+        assert set(executors.opened) == {"opened", "plain"}
+        assert (Opened.entered, Opened.left) == (1, 0)
+        nursery.cancel_scope.cancel()
+    assert Opened.left == 1
+
+
+async def test_what_opening_raises_reaches_who_asked_and_nobody_else(autojump_clock):
+    async with trio.open_nursery() as nursery:
+        executors = await nursery.start(Executors(factory).run)
+        with pytest.raises(OSError, match="no such thing"):
+            await executors.open(["broken"])
+        with pytest.raises(UnknownPlugin):
+            await executors.open(["missing"])
+        await executors.open(["plain"])
+        assert set(executors.opened) == {"plain"}
+        nursery.cancel_scope.cancel()
