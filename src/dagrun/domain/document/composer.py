@@ -22,7 +22,7 @@ MAX_DIGITS: Final = 300
 Place = tuple[int, int]
 """Line and column, both from 1."""
 
-_Parser: Any = getattr(yaml, "CParser", yaml.Loader)  # the pure one is slow but equal
+_Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure one is slow but equal
 _UNPRINTABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )

@@ -1,15 +1,15 @@
 """Load a document: compose, structure, check, and tell all that is wrong at once."""
 
-from pathlib import Path
+from pathlib import Path as FilePath
 from typing import Any, Final
 
 import attrs
 
 from dagrun.domain.checks import check
 from dagrun.domain.document.catalogue import Catalogue
-from dagrun.domain.document.composer import MarkedDict, compose
+from dagrun.domain.document.composer import MarkedDict, compose, plain
 from dagrun.domain.document.legacy import LEGACY, modernise
-from dagrun.domain.document.places import Finding, nearest
+from dagrun.domain.document.places import Finding, Path, nearest
 from dagrun.domain.document.shape import Document, document_converter, to_workflow
 from dagrun.domain.document.structure import findings_of
 from dagrun.domain.workflow import Workflow
@@ -19,7 +19,7 @@ CURRENT: Final = "dagrun/v1"
 
 
 def load_document(
-    text: str | bytes, *, file: str | None, catalogue: Catalogue, base: Path | None = None
+    text: str | bytes, *, file: str | None, catalogue: Catalogue, base: FilePath | None = None
 ) -> Workflow:
     """Turn a document into a workflow.
 
@@ -52,9 +52,32 @@ def _read(root: MarkedDict, catalogue: Catalogue) -> tuple[Workflow | None, list
     try:
         document = document_converter().structure(root, Document)
     except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
-        return None, findings_of(error, ())
+        findings = findings_of(error, ())
+        return None, [*findings, *_check_rest(root, findings, catalogue)]
     workflow = to_workflow(document)
     return _with_trigger_ids(workflow), check(workflow, catalogue)
+
+
+def _check_rest(root: MarkedDict, findings: list[Finding], catalogue: Catalogue) -> list[Finding]:
+    """Check a document without the keys that are wrong, so that all errors come at once."""
+    rest = plain(root)
+    for finding in findings:
+        _remove(rest, finding.path)
+    try:
+        document = document_converter().structure(rest, Document)
+    except Exception:  # noqa: BLE001 — a key that must be there is wrong: there is no rest
+        return []
+    known = {finding.path for finding in findings}
+    more = check(to_workflow(document), catalogue)
+    return [finding for finding in more if finding.path not in known]
+
+
+def _remove(value: Any, path: Path) -> None:
+    for part in path[:-1]:
+        inside = isinstance(value, dict) or (isinstance(value, list) and isinstance(part, int))
+        value = value[part] if inside else None
+    if isinstance(value, dict) and path:
+        value.pop(path[-1], None)
 
 
 def _with_trigger_ids(workflow: Workflow) -> Workflow:

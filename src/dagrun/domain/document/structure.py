@@ -1,10 +1,8 @@
 """Strict structuring: values keep their types, unknown keys are refused, all errors are told."""
 
-import operator
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from enum import Enum
-from functools import partial
-from typing import Any, Final, Literal, TypeVar, get_args, get_origin
+from typing import Any, Literal, TypeVar, get_args, get_origin
 
 import cattrs
 from cattrs.errors import (
@@ -23,10 +21,11 @@ T = TypeVar("T")
 def strict_converter() -> cattrs.Converter:
     """Make a converter that never turns one type into another."""
     converter = cattrs.Converter(forbid_extra_keys=True, detailed_validation=True)
-    for kind, hook in _SCALARS.items():
-        # By identity: a hook for ``str`` would be taken for every enum of words, too.
-        converter.register_structure_hook_func(partial(operator.is_, kind), hook)
-    converter.register_structure_hook_func(_is_enum, _member)
+    converter.register_structure_hook(str, _text)
+    converter.register_structure_hook(bool, lambda value, _: _exactly(value, bool, "true or false"))
+    converter.register_structure_hook(int, _whole)
+    converter.register_structure_hook(float, _number)
+    converter.register_structure_hook(Enum, _member)
     converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_func(_is_mapping, _mapping)
     return converter
@@ -53,21 +52,14 @@ def _number(value: Any, _: Any) -> float:
         raise ValueError("the number is too large") from None
 
 
-_SCALARS: Final[Mapping[type, Callable[[Any, Any], Any]]] = {
-    str: lambda value, _: _exactly(value, str, "text"),
-    bool: lambda value, _: _exactly(value, bool, "true or false"),
-    int: _whole,
-    float: _number,
-}
-
-
 def _is_literal(kind: Any) -> bool:
     origin: Any = get_origin(kind)
     return origin is Literal
 
 
-def _is_enum(kind: Any) -> bool:
-    return isinstance(kind, type) and issubclass(kind, Enum)
+def _text(value: Any, kind: Any) -> Any:
+    """Structure text; cattrs asks here for the enums of words, too, which are texts as well."""
+    return _exactly(value, str, "text") if kind is str else _member(value, kind)
 
 
 class UnknownWord(ValueError):
