@@ -4,7 +4,7 @@ import pytest
 import trio
 
 from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Workflow
-from dagrun.errors import ConflictError, NotFound, RunOwned, UnknownPlugin
+from dagrun.errors import ConflictError, InputError, NotFound, RunOwned, UnknownPlugin
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
@@ -134,3 +134,12 @@ async def test_compiled_workflows_are_kept_for_a_while_only(settings, monkeypatc
         prepared = [await local.prepare(workflow) for workflow in workflows]
         assert await local.prepare(workflows[3]) is prepared[3]
         assert await local.prepare(workflows[0]) is not prepared[0]
+
+
+@pytest.mark.parametrize("value", [float("nan"), "\udc80", "x" * 2**21, {1, 2}])
+async def test_inputs_that_json_cannot_hold_are_refused_and_nothing_is_written(settings, value):
+    workflow = Workflow("w", "1.0.0", nodes=[shell("a", "true")])
+    async with opened(settings) as local:
+        with pytest.raises(InputError, match="the inputs are refused"):
+            await run(local, workflow, value=value)
+        assert await local.store.runs() == ([], None)

@@ -188,6 +188,15 @@ async def test_what_an_executor_raises_fails_its_node_only(rig, autojump_clock):
     assert errors == {"a": "LookupError", "b": "own", "c": "output", "d": "output", "e": None}
 
 
+async def test_an_error_that_json_cannot_hold_or_that_is_huge_is_kept_in_part(rig, autojump_clock):
+    state = await rig.run(
+        node("a", does={"raise": "bad \udc80"}), node("b", does={"raise": "y" * 10**6})
+    )
+    assert "bad ?" in state.nodes[0].error["message"]
+    assert len(state.nodes[1].error["message"]) < 5000
+    assert state.status == "failed"
+
+
 async def test_an_output_over_the_limit_fails_its_node_with_the_sizes(rig, autojump_clock):
     state = await rig.run(node("a", does={"give": {"x": "y" * 2**20}}))
     assert state.nodes[0].error["type"] == "output"

@@ -85,6 +85,8 @@ async def test_a_full_disk_refuses_a_submission_and_nothing_of_it_is_written(
     with pytest.raises(StoreFull):
         await journal.submit(new_run(), DEFINITION, [event(1)])
     assert store.commits == []
+    await trio.testing.wait_all_tasks_blocked()
+    assert journal.has_room()
     await journal.submit(new_run("r2"), DEFINITION, [event(1, "r2")])
     assert store.commits == [[("r2", 1)]]
 

@@ -18,13 +18,13 @@ from dagrun.domain.document import structure_options
 from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RANDOM_BYTES, RunId, run_id
-from dagrun.domain.jsonvalue import encode
+from dagrun.domain.jsonvalue import NotJson, Raw, encode
 from dagrun.domain.plan import Handling, Plan, compile_plan
 from dagrun.domain.serialize import content_hash, from_json, to_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
-from dagrun.errors import ConflictError, RunOwned
+from dagrun.errors import ConflictError, InputError, Problem, RunOwned
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
 from dagrun.ports.store import Definition, NewRun, Refusal, Store
@@ -86,11 +86,12 @@ class Local:
         """Store a run and start it. Returns when it is durable.
 
         Raises:
+            InputError: JSON cannot hold the inputs, or they are too large.
             StoreFull: there is no room; nothing was written.
         """
         workflow, now = submission.workflow, datetime.now(UTC)
         prepared = await self.prepare(workflow)
-        inputs = encode(dict(submission.inputs))
+        inputs = _encoded(submission.inputs)
         state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
         decide.submit(state, now, base=str(submission.base) if submission.base else None)
         new_run = NewRun(
@@ -151,6 +152,13 @@ class Local:
         if len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
         return prepared
+
+
+def _encoded(inputs: Mapping[str, Any]) -> Raw:
+    try:
+        return encode(dict(inputs))
+    except NotJson as error:
+        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error
 
 
 @attrs.frozen(kw_only=True)

@@ -172,7 +172,9 @@ class Journal:
             try:
                 await self._write_group()
             except (StoreFull, StoreBusy):
-                self._full = True
+                # Without events that wait there is nothing to try again with, and the next
+                # submission shows whether there is room.
+                self._full = bool(self._events)
                 if self._events:
                     await trio.sleep(RETRY)
             else:

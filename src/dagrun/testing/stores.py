@@ -215,9 +215,7 @@ class StoreSuite(ABC):
         assert (node.attempts, node.item, node.error) == (2, None, None)
         assert decode(run.outputs or b"") == decode(node.outputs or b"") == NASTY
 
-    async def test_events_one_by_one_leave_the_same_rows_as_all_at_once(
-        self, store: Store
-    ) -> None:
+    async def test_events_one_by_one_leave_the_same_rows_as_all_at_once(self, store: Store) -> None:
         await add_run(store, "r", upto=0)
         for one in journal():
             await store.commit([one])
@@ -314,9 +312,7 @@ class StoreSuite(ABC):
                 nursery.start_soon(claim, f"o{number}")
         assert [(await store.run(RunId("r"))).owner] == won
 
-    async def test_commits_and_reads_at_the_same_time_see_whole_batches(
-        self, store: Store
-    ) -> None:
+    async def test_commits_and_reads_at_the_same_time_see_whole_batches(self, store: Store) -> None:
         await add_run(store, upto=2)
 
         async def read() -> None:

@@ -13,6 +13,7 @@ LATEST: Final = 1
 """Number of the newest migration."""
 
 BUSY_TIMEOUT: Final = 30.0  # seconds to wait for another process's transaction
+SMALLEST_PAGE: Final = 512  # bytes of an SQLite file; no database is shorter
 
 
 def connect(path: Path) -> sqlite3.Connection:
@@ -39,6 +40,7 @@ def open_database(path: Path) -> sqlite3.Connection:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
     connection = connect(path)
     try:
+        _check_length(path)
         if _version(connection, path) < LATEST:
             _use_wal(connection)
             _migrate(connection, path)
@@ -46,6 +48,15 @@ def open_database(path: Path) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def _check_length(path: Path) -> None:
+    """Refuse what SQLite would take for an empty file and write over."""
+    if path.is_file() and 0 < path.stat().st_size < SMALLEST_PAGE:
+        raise StoreCorrupt(
+            f"{path} is damaged, or no database; restore it from a backup,"
+            " or move it away to begin anew"
+        )
 
 
 def _version(connection: sqlite3.Connection, path: Path) -> int:

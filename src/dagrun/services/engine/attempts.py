@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
@@ -17,6 +17,9 @@ from dagrun.ports.executor import Executor
 from dagrun.ports.processes import Processes
 from dagrun.services.engine.context import AttemptContext, AttemptLog
 
+MAX_MESSAGE: Final = 4000
+"""Characters of an error's message that are kept."""
+
 
 @attrs.frozen
 class Failure:
@@ -27,8 +30,8 @@ class Failure:
     retryable: bool = True
 
     def error(self) -> Mapping[str, str]:
-        """Give it as events carry it."""
-        return {"type": self.type, "message": self.message}
+        """Give it as events carry it: text that JSON can hold, and not too much of it."""
+        return {"type": _clean(self.type, 200), "message": _clean(self.message, MAX_MESSAGE)}
 
 
 class Logs(Protocol):
@@ -121,6 +124,12 @@ def _scratch(root: Path, state: RunState) -> Path:
         directory.mkdir(mode=0o700, parents=True, exist_ok=True)
         state.cache["scratch"] = directory
     return directory
+
+
+def _clean(text: str, most: int) -> str:
+    """Replace lone surrogates, and cut what is too long."""
+    text = text.encode(errors="replace").decode()
+    return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
 def _message(error: Exception) -> str:

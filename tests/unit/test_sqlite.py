@@ -1,0 +1,81 @@
+"""What only the SQLite store promises: its file, its schema, its times."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+
+from dagrun.builtin.sqlite import SqliteStore
+from dagrun.builtin.sqlite.schema import APPLICATION, LATEST
+from dagrun.builtin.sqlite.write import _CHANGED_RUNS, _POSITIONS
+from dagrun.domain.events import Type
+from dagrun.testing.stores import NOON, add_run, event, journal, new_run
+
+
+def ask(path, query):
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute(query).fetchall()
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "data" / "dagrun.db"
+
+
+async def test_a_new_file_has_our_mark_and_schema(path):
+    async with SqliteStore(path=path):
+        assert ask(path, "pragma application_id") == [(APPLICATION,)]
+        assert ask(path, "pragma user_version") == [(LATEST,)]
+        assert ask(path, "pragma journal_mode") == [("wal",)]
+    assert path.parent.stat().st_mode & 0o777 == 0o700
+
+
+async def test_an_empty_file_becomes_a_store(path):
+    path.parent.mkdir()
+    path.touch()
+    async with SqliteStore(path=path) as store:
+        await add_run(store)
+
+
+async def test_times_sort_as_text(path):
+    whole, later = NOON, NOON.replace(microsecond=1)
+    async with SqliteStore(path=path) as store:
+        await store.commit(
+            [event(1, Type.RUN_QUEUED, time=whole), event(2, Type.RUN_RUNNING, time=later)],
+            new_runs=[new_run()],
+        )
+        rows = ask(path, "select time from events order by time")
+        assert rows == [
+            ("2026-01-01T12:00:00.000000+00:00",),
+            ("2026-01-01T12:00:00.000001+00:00",),
+        ]
+
+
+async def test_outputs_are_stored_once(path):
+    async with SqliteStore(path=path) as store:
+        await store.commit(journal(outputs="needle" * 5)[:6], new_runs=[new_run()])
+        rows = [*ask(path, "select * from nodes"), *ask(path, "select * from runs")]
+        assert "needleneedle" not in str(rows)
+        assert str(ask(path, "select * from events")).count("needleneedleneedle") == 1
+
+
+@pytest.mark.parametrize("statement", [_CHANGED_RUNS, _POSITIONS])
+async def test_a_commit_never_looks_through_all_runs(path, statement):
+    async with SqliteStore(path=path):
+        with closing(sqlite3.connect(path)) as connection:
+            plan = connection.execute(f"explain query plan {statement}", ("[]",)).fetchall()
+        assert not [row for row in plan if "SCAN runs" in row[-1]]
+        assert [row for row in plan if "SEARCH runs" in row[-1]]
+
+
+async def test_a_failing_step_leaves_the_store_usable(path):
+    def hook(name):
+        if name == "written" and steps:
+            raise steps.pop()
+
+    steps = [OSError("once")]
+    async with SqliteStore(path=path, hook=hook) as store:
+        with pytest.raises(OSError, match="once"):
+            await add_run(store)
+        await add_run(store)
+        assert await store.events("r") == journal()

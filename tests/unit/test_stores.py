@@ -1,0 +1,28 @@
+"""Both built-in stores do what the port says."""
+
+import pytest
+
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.sqlite import SqliteStore
+from dagrun.errors import NotFound, StoreFull
+from dagrun.testing.stores import DurableStoreSuite, StoreSuite, journal, new_run
+
+
+class TestMemoryStore(StoreSuite):
+    def make_store(self, folder):
+        return MemoryStore()
+
+
+class TestSqliteStore(DurableStoreSuite):
+    def make_store(self, folder):
+        return SqliteStore(path=folder / "data" / "dagrun.db")
+
+
+async def test_a_scripted_fault_of_the_memory_store_leaves_nothing_behind():
+    async with MemoryStore(faults=[StoreFull("no room"), None]) as store:
+        with pytest.raises(StoreFull):
+            await store.commit(journal(), new_runs=[new_run()])
+        with pytest.raises(NotFound):
+            await store.run("r")
+        await store.commit(journal(), new_runs=[new_run()])
+        assert await store.events("r") == journal()
