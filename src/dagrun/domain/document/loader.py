@@ -8,14 +8,12 @@ import attrs
 from dagrun.domain.checks import check
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.composer import MarkedDict, compose, plain
-from dagrun.domain.document.legacy import LEGACY, modernise
+from dagrun.domain.document.legacy import CURRENT, LEGACY, modernise
 from dagrun.domain.document.places import Finding, Path, nearest
 from dagrun.domain.document.shape import Document, document_converter, to_workflow
 from dagrun.domain.document.structure import findings_of
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
-
-CURRENT: Final = "dagrun/v1"
 
 
 def load_document(
@@ -45,20 +43,30 @@ def load_document(
 
 def _read(root: MarkedDict, catalogue: Catalogue) -> tuple[Workflow | None, list[Finding]]:
     version = root.get("apiVersion")
-    if version == LEGACY:
-        return modernise(root, catalogue)
-    if version != CURRENT:
+    if version == CURRENT:
+        return _structure(root, catalogue)
+    if version != LEGACY:
         return None, [_unknown_version(root, version)]
+    made = modernise(root)
+    workflow, findings = _structure(made.root, catalogue, kubernetes=made.kubernetes)
+    return workflow, [*made.findings, *map(made.back, findings)]
+
+
+def _structure(
+    root: dict[str, Any], catalogue: Catalogue, **more: Any
+) -> tuple[Workflow | None, list[Finding]]:
     try:
         document = document_converter().structure(root, Document)
     except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
         findings = findings_of(error, ())
         return None, [*findings, *_check_rest(root, findings, catalogue)]
-    workflow = to_workflow(document)
+    workflow = to_workflow(document, **more)
     return _with_trigger_ids(workflow), check(workflow, catalogue)
 
 
-def _check_rest(root: MarkedDict, findings: list[Finding], catalogue: Catalogue) -> list[Finding]:
+def _check_rest(
+    root: dict[str, Any], findings: list[Finding], catalogue: Catalogue
+) -> list[Finding]:
     """Check a document without the keys that are wrong, so that all errors come at once."""
     rest = plain(root)
     for finding in findings:
@@ -73,9 +81,12 @@ def _check_rest(root: MarkedDict, findings: list[Finding], catalogue: Catalogue)
 
 
 def _remove(value: Any, path: Path) -> None:
-    for part in path[:-1]:
-        inside = isinstance(value, dict) or (isinstance(value, list) and isinstance(part, int))
-        value = value[part] if inside else None
+    """Take a key out, if it is there."""
+    try:
+        for part in path[:-1]:
+            value = value[part]
+    except (KeyError, IndexError, TypeError):
+        return
     if isinstance(value, dict) and path:
         value.pop(path[-1], None)
 

@@ -1,0 +1,414 @@
+"""What black-box users rely on: the commands as separate processes."""
+
+import json
+import os
+import shutil
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
+
+
+@pytest.fixture
+def dagrun(tmp_path):
+    def call(*arguments, **options):
+        return subprocess.run(
+            [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
+            capture_output=True,
+            text=True,
+            cwd=tmp_path,
+            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+            timeout=60,
+            check=False,
+            **options,
+        )
+
+    return call
+
+
+@pytest.fixture
+def write(tmp_path):
+    def make(spec, name="w.yaml"):
+        file = tmp_path / name
+        file.write_text(HEAD + spec)
+        return file
+
+    return make
+
+
+@pytest.fixture
+def pipeline(tmp_path):
+    return Path(shutil.copytree(EXAMPLES, tmp_path / "examples")) / "pipeline.yaml"
+
+
+def test_the_example_ends_in_a_database_and_a_report(dagrun, pipeline):
+    done = dagrun("run", pipeline, "--json")
+    assert done.returncode == 0, done.stderr
+    result = json.loads(done.stdout)
+    states = {node["id"]: (node["status"], node["attempts"]) for node in result["nodes"]}
+    assert states == {
+        "find": ("succeeded", 1),
+        "read": ("succeeded", 1),
+        "summarise": ("succeeded", 1),
+        "load": ("succeeded", 2),
+        "report": ("succeeded", 1),
+        "alarm": ("skipped", 0),
+    }
+    connection = sqlite3.connect(result["outputs"]["database"])
+    (count,) = connection.execute("select count(*) from distributions").fetchone()
+    connection.close()
+    assert count == result["outputs"]["distributions"] > 10
+    report = Path(result["outputs"]["report"]).read_text()
+    assert f"{count} distributions" in report
+    assert "MIT" in report
+
+
+def test_the_branch_for_failures_of_the_example_runs_when_something_fails(dagrun, pipeline):
+    done = dagrun("run", pipeline, "--input", "fail=true", "--json")
+    assert done.returncode == 1
+    nodes = {node["id"]: node for node in json.loads(done.stdout)["nodes"]}
+    assert nodes["load"]["status"] == "failed"
+    assert nodes["load"]["attempts"] == 3
+    assert nodes["load"]["error"] == {
+        "type": "OperationalError",
+        "message": "database is locked",
+    }
+    assert nodes["alarm"]["status"] == "succeeded"
+    assert nodes["report"]["status"] == "skipped"
+
+
+def test_run_prints_the_result_on_stdout_and_progress_on_stderr(dagrun, write):
+    file = write(
+        """
+  inputs: {type: object, properties: {n: {type: integer, default: 2}, s: {type: string}}}
+  outputs: {n: "${nodes.a.n}", s: "${inputs.s}"}
+  nodes:
+    - id: a
+      for_each: [1, 2]
+      executor: {type: lua, code: "print('item ' .. item); return {n = item * inputs.n}"}
+"""
+    )
+    done = dagrun("run", file, "-i", "n=5", "-i", "s=007")
+    assert done.returncode == 0, done.stderr
+    # ``nodes.a`` is an array, so ``nodes.a.n`` is nothing
+    assert json.loads(done.stdout) == {"n": None, "s": "007"}
+    assert "a  succeeded" in done.stderr
+    listed = json.loads(dagrun("runs", "list", "--json").stdout)
+    assert set(listed) == {"items", "next"}
+    (run,) = listed["items"]
+    shown = dagrun("runs", "show", run["run_id"], "--json")
+    result = json.loads(shown.stdout)
+    assert set(result) == {
+        "run_id", "workflow_id", "version", "status", "outputs", "error", "duration",
+        "started_at", "finished_at", "nodes",
+    }  # fmt: skip
+    (node,) = result["nodes"]
+    assert set(node) == {
+        "id", "status", "attempts", "started_at", "finished_at", "outputs", "error", "items",
+    }  # fmt: skip
+    assert node["outputs"] == [{"n": 5}, {"n": 10}]
+    assert node["items"][1] == {"index": 1, "status": "succeeded", "attempts": 1, "error": None}
+    assert result["duration"] > 0
+    logs = dagrun("runs", "logs", run["run_id"], "a", "--item", "1")
+    assert "item 2" in logs.stdout
+    assert "item 1" not in logs.stdout
+
+
+def test_a_failed_run_exits_1_and_names_the_node(dagrun, write):
+    file = write("  nodes: [{id: a, executor: {type: shell, command: 'echo no luck; exit 3'}}]\n")
+    done = dagrun("run", file)
+    assert done.returncode == 1
+    assert done.stdout == ""
+    assert "node a: exit_code: exit code 3: no luck" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+BAD = {
+    "malformed": "a: [1,",
+    "nul": "a: \0",
+    "list": "- a\n- b\n",
+    "date": "a: 2024-13-45\n",
+    "tag": "a: !!python/object:os.system x\n",
+    "duplicate key": HEAD + "  nodes: []\n  nodes: []\n",
+    "unknown key": HEAD + "  nods: []\n",
+    "alias bomb": "a: &a [x]\nb: [*a, *a]\n",
+    "self alias": "a: &a [*a]\n",
+    "deep": "[" * 100_000,
+    "large": "a: '" + "x" * 10_000_000 + "'\n",
+    "cycle": HEAD
+    + "  nodes:\n"
+    + "".join(
+        f"    - {{id: {a}, dependencies: [{b}], executor: {{type: lua, code: x}}}}\n"
+        for a, b in ("ab", "bc", "ca")
+    ),
+    "self edge": HEAD + "  nodes: [{id: a, dependencies: [a], executor: {type: lua, code: x}}]\n",
+    "missing": HEAD + "  nodes: [{id: a, dependencies: [b], executor: {type: lua, code: x}}]\n",
+    "cron": HEAD
+    + "  nodes: [{id: a, executor: {type: lua, code: x}}]\n"
+    + "  triggers: [{type: cron, schedule: '61 * * * *'}]\n",
+    "path as id": HEAD + "  nodes: [{id: ../../etc, executor: {type: lua, code: x}}]\n",
+    "empty id": HEAD + "  nodes: [{id: '', executor: {type: lua, code: x}}]\n",
+}
+
+
+@pytest.mark.parametrize("name", BAD)
+def test_a_bad_document_is_refused_quickly_with_its_place_and_nothing_is_written(
+    dagrun, tmp_path, name
+):
+    file = tmp_path / "bad.yaml"
+    file.write_text(BAD[name])
+    start = time.monotonic()
+    done = dagrun("run", file)
+    assert time.monotonic() - start < 1
+    assert done.returncode == 2
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    first = done.stderr.splitlines()[0]
+    assert first.startswith(f"{file}:")
+    line, column = first.removeprefix(f"{file}:").split(":")[:2]
+    assert int(line) >= 1
+    assert int(column) >= 1
+    assert not (tmp_path / "data").exists()
+
+
+def test_errors_as_json_have_the_documented_shape(dagrun, tmp_path, write):
+    file = write("  nodes: [{id: a, executor: {type: lau, code: x}}]\n")
+    checked = dagrun("validate", file, "--json")
+    assert checked.returncode == 2
+    (error,) = json.loads(checked.stdout)["errors"]
+    assert (error["line"], error["column"], error["suggestion"]) == (5, 36, "lua")
+    assert error["path"] == "spec.nodes[0].executor.type"
+    refused = json.loads(dagrun("run", file, "--json").stdout)
+    assert refused["error"]["type"] == "definition"
+    assert refused["error"]["errors"] == [error]
+    unknown = dagrun("runs", "show", "nothing", "--json")
+    assert (unknown.returncode, json.loads(unknown.stdout)["error"]["type"]) == (2, "not_found")
+    assert dagrun("frobnicate").returncode == 2
+
+
+@pytest.mark.parametrize(
+    ("command", "kind"),
+    [
+        ("head -c 100000000 /dev/zero > $DAGRUN_OUTPUT", "output"),
+        ("echo '{\"x\": NaN}' > $DAGRUN_OUTPUT", "output"),
+        ("printf '[%.0s' $(seq 5000) > $DAGRUN_OUTPUT", "output"),
+        ("printf '\\377' > $DAGRUN_OUTPUT", "output"),
+    ],
+)
+def test_an_output_that_cannot_be_kept_fails_its_node(dagrun, write, command, kind):
+    spec = {"nodes": [{"id": "a", "executor": {"type": "shell", "command": command}}]}
+    document = {
+        "apiVersion": "dagrun/v1",
+        "kind": "Workflow",
+        "metadata": {"id": "w", "version": "1.0.0"},
+        "spec": spec,
+    }
+    file = write("")
+    file.write_text(json.dumps(document))
+    done = dagrun("run", file, "--json")
+    assert done.returncode == 1
+    assert json.loads(done.stdout)["nodes"][0]["error"]["type"] == kind
+
+
+def test_bytes_that_are_no_text_and_very_long_logs_are_kept_within_bounds(dagrun, write, tmp_path):
+    file = write(
+        "  nodes: [{id: a, executor: {type: shell,"
+        " command: \"printf '\\\\377\\\\n'; yes | head -c 30000000\"}}]\n"
+    )
+    done = dagrun("run", file, "--json")
+    assert done.returncode == 0, done.stderr
+    logs = list((tmp_path / "data" / "logs").rglob("*.log"))
+    assert [log.stat().st_size < 11_000_000 for log in logs] == [True]
+    assert b"log cut" in logs[0].read_bytes()[-100:]
+
+
+def test_a_database_that_cannot_be_used_is_refused_by_name(dagrun, write, tmp_path):
+    file = write("  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n")
+    data = tmp_path / "data"
+    data.mkdir()
+    (data / "dagrun.db").write_bytes(b"\1\2\3" * 3000)
+    done = dagrun("run", file)
+    assert done.returncode == 2
+    assert str(data / "dagrun.db") in done.stderr
+    assert "move it away" in done.stderr
+    (data / "dagrun.db").unlink()
+    assert dagrun("run", file).returncode == 0
+    connection = sqlite3.connect(data / "dagrun.db")
+    connection.execute("pragma user_version = 99")
+    connection.close()
+    newer = dagrun("run", file)
+    assert newer.returncode == 2
+    assert "newer dagrun" in newer.stderr
+
+
+def test_secrets_are_valid_in_a_document_and_refused_by_run(dagrun, write, tmp_path):
+    file = write(
+        "  secrets: {KEY: 'env:KEY'}\n"
+        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
+    )
+    assert dagrun("validate", file).returncode == 0
+    done = dagrun("run", file)
+    assert done.returncode == 2
+    assert "no provider of secrets is installed" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+def test_inputs_are_checked_against_the_schema(dagrun, write):
+    file = write(
+        "  inputs: {type: object, additionalProperties: false, properties: {n: {type: integer}}}\n"
+        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
+    )
+    assert dagrun("run", file, "-i", "n=1").returncode == 0
+    for wrong in ("n=x", "n=1.5", "m=1", "_n=1", "n"):
+        done = dagrun("run", file, "-i", wrong)
+        assert done.returncode == 2
+        assert "Traceback" not in done.stderr
+
+
+def test_version_and_plugins(dagrun):
+    assert dagrun("--version").stdout.startswith("dagrun ")
+    items = json.loads(dagrun("plugins", "--json").stdout)["items"]
+    offers = {item["name"]: item["offers"] for item in items}
+    assert offers["builtin"]["executor"] == ["python", "shell"]
+    assert offers["lua"]["executor"] == ["lua"]
+
+
+LUA = {
+    "loop": "while true do end",
+    "pcall loop": "while true do pcall(function() while true do end end) end",
+    "c loop": "return {x = #string.rep('x', math.maxinteger)}",
+    "pattern": "return {x = ('a'):rep(200):find(('a-'):rep(60) .. 'b')}",
+    "memory": "local t = {} for i = 1, 1e9 do t[i] = ('x'):rep(1000) .. i end",
+    "coroutine": "coroutine.wrap(function() while true do end end)()",
+    "escape": "return {x = os.execute('true')}",
+}
+
+
+def test_hostile_lua_fails_within_its_limit_and_leaves_others_alone(dagrun, write):
+    nodes = [
+        {"id": name.replace(" ", "-"), "timeout": "1s", "executor": {"type": "lua", "code": code}}
+        for name, code in LUA.items()
+    ]
+    nodes.append({"id": "fine", "executor": {"type": "lua", "code": "return {x = 1}"}})
+    file = write("  nodes: " + json.dumps(nodes) + "\n")
+    done = dagrun("run", file, "--json")
+    assert done.returncode == 1
+    result = {node["id"]: node for node in json.loads(done.stdout)["nodes"]}
+    assert result.pop("fine")["status"] == "succeeded"
+    for node in result.values():
+        assert node["status"] == "failed", node
+        assert node["error"]["type"] in ("timeout", "memory", "lua", "output"), node
+        assert seconds(node) < 1.5, node
+
+
+def seconds(node):
+    from datetime import datetime
+
+    start, end = (datetime.fromisoformat(node[key]) for key in ("started_at", "finished_at"))
+    return (end - start).total_seconds()
+
+
+def start_sleeper(tmp_path, write, marker):
+    file = write(
+        f"""
+  nodes:
+    - id: done
+      executor: {{type: shell, command: "echo x >> {tmp_path}/effects"}}
+    - id: sleeper
+      dependencies: [done]
+      executor: {{type: shell, command: "sleep {marker} & setsid sleep {marker} & sleep {marker}"}}
+"""
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+    )
+    wait_until(lambda: len(sleepers(marker)) == 3)
+    return process
+
+
+def sleepers(marker):
+    found = []
+    for path in Path("/proc").glob("[0-9]*/cmdline"):
+        try:
+            if path.read_bytes().startswith(f"sleep\0{marker}\0".encode()):
+                found.append(path.parent.name)
+        except OSError:
+            continue
+    return found
+
+
+def wait_until(condition, limit=10.0):
+    end = time.monotonic() + limit
+    while not condition():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.02)
+
+
+def test_ctrl_c_cancels_and_leaves_no_process(dagrun, tmp_path, write):
+    process = start_sleeper(tmp_path, write, 86401)
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=20)
+    assert process.returncode == 130, err
+    assert json.loads(out)["status"] == "cancelled"
+    assert sleepers(86401) == []
+
+
+def test_sigterm_leaves_the_run_to_be_resumed_and_no_process(dagrun, tmp_path, write):
+    process = start_sleeper(tmp_path, write, 86402)
+    process.send_signal(signal.SIGTERM)
+    _, err = process.communicate(timeout=20)
+    assert process.returncode == 130
+    assert b"go on with: dagrun run --resume" in err
+    assert sleepers(86402) == []
+
+
+def test_kill_9_leaves_no_process_and_what_was_journaled_is_not_run_again(dagrun, tmp_path, write):
+    process = start_sleeper(tmp_path, write, 86403)
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    live = dagrun("run", "--resume", run["run_id"])
+    assert live.returncode == 1
+    assert f"process {process.pid}" in live.stderr
+    process.kill()
+    process.communicate()
+    wait_until(lambda: not sleepers(86403))
+    shown = dagrun("runs", "show", run["run_id"])
+    assert "go on with: dagrun run --resume" in shown.stdout
+    resumed = subprocess.Popen(
+        [sys.executable, "-m", "dagrun.cli", "run", "--resume", run["run_id"], "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+    )
+    wait_until(lambda: len(sleepers(86403)) == 3)
+    resumed.send_signal(signal.SIGINT)
+    out, _ = resumed.communicate(timeout=20)
+    states = {node["id"]: node["status"] for node in json.loads(out)["nodes"]}
+    assert states == {"done": "succeeded", "sleeper": "cancelled"}
+    assert (tmp_path / "effects").read_text() == "x\n"
+    assert sleepers(86403) == []
+    ended = dagrun("run", "--resume", run["run_id"])
+    assert ended.returncode == 1
+    assert "has cancelled already" in ended.stderr
+
+
+def test_several_programs_use_one_data_directory_at_once(tmp_path, write):
+    file = write("  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n")
+    env = {**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "fresh")}
+    argv = [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"]
+    processes = [
+        subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+        for _ in range(4)
+    ]
+    for process in processes:
+        _, err = process.communicate(timeout=30)
+        assert process.returncode == 0, err
