@@ -1,0 +1,115 @@
+"""Whether nodes depend on each other as they may, and expressions name only what came before."""
+
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
+from graphlib import CycleError
+from typing import Final
+
+from dagrun.domain.document.places import Finding, Path, Spelling
+from dagrun.domain.expressions import Expression
+from dagrun.domain.graph import find_cycle, strangers
+from dagrun.domain.ids import is_id
+from dagrun.domain.workflow import Node
+
+ID: Final = "an id has 1 to 128 letters, digits, _ and -"
+
+
+def check_id(text: str, path: Path) -> Iterator[Finding]:
+    """Check what an id looks like."""
+    if not is_id(text):
+        shown = repr(text) if len(text) <= 60 else f"a text of {len(text)} characters"
+        yield Finding(path=path, message=f"{shown} is no id: {ID}")
+
+
+def check_graph(nodes: Sequence[Node], spelling: Spelling) -> Iterator[Finding]:
+    """Check ids and dependencies: unique, known, without a cycle."""
+    if not nodes:
+        yield Finding(path=("spec", "nodes"), message="a workflow has at least one node")
+    counts = Counter(node.id for node in nodes)
+    for number, node in enumerate(nodes):
+        path: Path = ("spec", "nodes", number)
+        yield from check_id(node.id, (*path, "id"))
+        if counts[node.id] > 1:
+            message = f"{node.id!r} is the id of {counts[node.id]} nodes"
+            yield Finding(path=(*path, "id"), message=message)
+        if node.dependencies:
+            yield from _check_dependencies(node, path, counts, spelling)
+    yield from _check_cycle(nodes)
+
+
+def _check_dependencies(
+    node: Node, path: Path, known: Mapping[str, int], spelling: Spelling
+) -> Iterator[Finding]:
+    seen = set[str]()
+    for number, dependency in enumerate(node.dependencies):
+        place = (*path, "dependencies", number)
+        if dependency == node.id:
+            yield Finding(path=place, message=f"the node {node.id!r} depends on itself")
+        elif dependency not in known:
+            message = f"there is no node {dependency!r}"
+            yield Finding(path=place, message=message, suggestion=spelling.nearest(dependency))
+        elif dependency in seen:
+            yield Finding(path=place, message=f"{dependency!r} stands here twice")
+        seen.add(dependency)
+
+
+def _check_cycle(nodes: Sequence[Node]) -> Iterator[Finding]:
+    """Tell one cycle; what depends on itself was told before."""
+    graph = {node.id: [one for one in node.dependencies if one != node.id] for node in nodes}
+    cycle = find_cycle(graph)
+    if cycle is None:
+        return
+    number = next(number for number, node in enumerate(nodes) if node.id == cycle[0])
+    message = f"the nodes depend on each other in a circle: {_chain(cycle)}"
+    yield Finding(path=("spec", "nodes", number, "dependencies"), message=message)
+
+
+def _chain(cycle: Sequence[str]) -> str:
+    """Write a cycle; of a long one the ends."""
+    shown = cycle if len(cycle) <= 20 else [*cycle[:10], f"… {len(cycle) - 19} more …", *cycle[-9:]]
+    return " → ".join(shown)
+
+
+class References:
+    """Which nodes the expressions of a workflow name, and whether they may.
+
+    Whether one is an ancestor is looked up for all of them together, by :meth:`finish`.
+    """
+
+    def __init__(self, nodes: Sequence[Node], spelling: Spelling) -> None:
+        self._graph = {node.id: node.dependencies for node in nodes}
+        self._spelling = spelling
+        self._asked: dict[tuple[str, str], list[Path]] = {}
+
+    def check(self, expression: Expression, path: Path, node: Node | None) -> Iterator[Finding]:
+        """Check the nodes that an expression names.
+
+        Args:
+            expression: what to look at.
+            path: where it stands.
+            node: whose expression it is; None for one that is evaluated when all have ended.
+        """
+        for name in sorted(expression.nodes):
+            meant = expression.hyphenated.get(name)
+            if name not in self._graph:
+                yield self._unknown(name, meant, path)
+            elif node is not None and name not in node.dependencies:
+                self._asked.setdefault((node.id, name), []).append(path)
+
+    def _unknown(self, name: str, meant: str | None, path: Path) -> Finding:
+        if meant is not None and meant in self._graph:
+            message = f"nodes.{meant} is read as a subtraction"
+            return Finding(path=path, message=message, suggestion=f'nodes["{meant}"]')
+        message = f"there is no node {name!r}"
+        return Finding(path=path, message=message, suggestion=self._spelling.nearest(name))
+
+    def finish(self) -> Iterator[Finding]:
+        """Tell what names a node that is no ancestor. A cycle hides who comes before whom."""
+        try:
+            wrong = strangers(self._graph, self._asked)
+        except CycleError:
+            return
+        for (node, name), paths in self._asked.items():
+            if (node, name) in wrong:
+                message = f"{name!r} is no ancestor of {node!r}; add it to its dependencies"
+                yield from (Finding(path=path, message=message) for path in paths)

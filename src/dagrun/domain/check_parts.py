@@ -1,0 +1,147 @@
+"""Checks of what stands in many places of a workflow: numbers, schemas, templates, variables."""
+
+import re
+from collections.abc import Collection, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+
+from dagrun.domain.check_graph import References
+from dagrun.domain.document.catalogue import Catalogue, check_options, has_mark
+from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.expressions import Expression, ExpressionSyntaxError, compile_expression
+from dagrun.domain.schema import schema_problem
+from dagrun.domain.templates import compile_template
+from dagrun.domain.workflow import ExecutorSpec, Node
+
+Findings = Iterator[Finding]
+
+_VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_SECRET: Final = re.compile(r"[a-z][a-z0-9-]*:.+", re.DOTALL)
+
+
+@attrs.frozen
+class Site:
+    """What the expressions of one place may use."""
+
+    references: References
+    names: Sequence[str]
+    node: Node | None = None
+    """Whose expressions they are; None for those that are evaluated when all nodes have ended."""
+
+    def check(self, expression: Expression, path: Path) -> Findings:
+        """Check the nodes that an expression names."""
+        return self.references.check(expression, path, self.node)
+
+
+def check_positive(seconds: float | None, path: Path) -> Findings:
+    """Check a time limit."""
+    if seconds is not None and not seconds > 0:
+        yield Finding(path=path, message=f"a time above 0 is needed, not {seconds:g}")
+
+
+def check_range(number: float, low: float, high: float, path: Path) -> Findings:
+    """Check that a number lies between two others, which it may equal."""
+    if not low <= number <= high:
+        message = f"a number from {low:g} to {high:g} is needed, not {number!r}"
+        yield Finding(path=path, message=message)
+
+
+def check_schema(schema: Mapping[str, Any] | None, path: Path) -> Findings:
+    """Check that a JSON Schema is one."""
+    if schema is not None and (problem := schema_problem(schema)) is not None:
+        yield Finding(path=path, message=f"it is no JSON Schema: {problem}")
+
+
+def check_env(env: Mapping[str, Any], path: Path, site: Site) -> Findings:
+    """Check the names of variables, and the templates of their values."""
+    for name in env:
+        if not _VARIABLE.fullmatch(name):
+            message = f"{name!r} is no name of a variable"
+            yield Finding(path=(*path, name), message=message, on_key=True)
+        elif name.startswith("DAGRUN_"):
+            message = "names that begin with DAGRUN_ are reserved"
+            yield Finding(path=(*path, name), message=message, on_key=True)
+    yield from check_template(env, path, site)
+
+
+def check_secrets(secrets: Mapping[str, str], path: Path) -> Findings:
+    """Check that each secret says where it comes from."""
+    for name, reference in secrets.items():
+        if not _SECRET.fullmatch(reference):
+            message = f"write provider:reference, such as env:{name}"
+            yield Finding(path=(*path, name), message=message)
+
+
+def check_template(value: Any, path: Path, site: Site) -> Findings:
+    """Check every ``${…}`` of a value."""
+    if value is None or not has_mark(value):
+        return
+    try:
+        template = compile_template(value, names=site.names)
+    except ExpressionSyntaxError as error:
+        yield from _each_part(value, path, site, error)
+        return
+    for place, expression in template.expressions:
+        yield from site.check(expression, (*path, *place))
+
+
+def _each_part(value: Any, path: Path, site: Site, error: ExpressionSyntaxError) -> Findings:
+    """Look at the parts one by one, as more than one may be wrong."""
+    if isinstance(value, Mapping):
+        for key, member in value.items():
+            yield from check_template(member, (*path, key), site)
+    elif isinstance(value, list | tuple):
+        for index, element in enumerate(value):
+            yield from check_template(element, (*path, index), site)
+    else:
+        yield Finding(path=path, message=str(error), suggestion=error.suggestion)
+
+
+def check_expression(source: str, path: Path, site: Site) -> Findings:
+    """Check an expression that stands without ``${`` and ``}``."""
+    try:
+        expression = compile_expression(source, names=site.names)
+    except ExpressionSyntaxError as error:
+        yield Finding(path=path, message=str(error), suggestion=error.suggestion)
+        return
+    yield from site.check(expression, path)
+
+
+def check_executor(spec: ExecutorSpec, path: Path, site: Site, catalogue: Catalogue) -> Findings:
+    """Check the type and the options of an executor."""
+    kind = catalogue.executors.get(spec.type)
+    if kind is None:
+        yield unknown(spec.type, (*path, "type"), "executor", catalogue.executors)
+        return
+    for key, value in spec.options.items():
+        if key not in kind.literal_options and has_mark(value):
+            yield from check_template(value, (*path, key), site)
+    options = _without_literals(spec, kind.literal_options)
+    yield from check_options(kind.options, options, path, open_=True)
+
+
+def _without_literals(spec: ExecutorSpec, literal: frozenset[str]) -> Mapping[str, Any]:
+    """Hide ``${`` where it means nothing, so that it does not count as something to fill in."""
+    if not any(key in literal and has_mark(value) for key, value in spec.options.items()):
+        return spec.options
+    return {
+        key: value.replace("${", "$") if key in literal and isinstance(value, str) else value
+        for key, value in spec.options.items()
+    }
+
+
+def unknown(word: str, path: Path, kind: str, known: Collection[str]) -> Finding:
+    """Say that nothing of that name is installed, and what is."""
+    installed = ", ".join(sorted(known)) or "none"
+    shown = word if len(word) <= 60 else word[:57] + "..."
+    return Finding(
+        path=path,
+        message=f"no {kind} is called {shown!r}; installed: {installed}",
+        suggestion=nearest(word, known),
+    )
+
+
+def no_effect(path: Path, reason: str) -> Finding:
+    """Say that a key changes nothing."""
+    return Finding(path=path, message=f"it has no effect: {reason}", on_key=True)
