@@ -4,7 +4,8 @@ import time
 
 import pytest
 
-from dagrun.domain.document import Catalogue, ExecutorKind, TriggerInfo, load_document
+from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
+from dagrun.domain.document.loader import load_document
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
 from dagrun_cron.options import CronOptions

@@ -2,13 +2,9 @@
 
 from pathlib import Path
 
-from dagrun.domain.document import (
-    Catalogue,
-    ExecutorKind,
-    TriggerInfo,
-    inline_files,
-    load_document,
-)
+from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
+from dagrun.domain.document.files import inline_files
+from dagrun.domain.document.loader import load_document
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.plugin.registry import Registry
@@ -64,7 +60,7 @@ def load_file(file: Path, registry: Registry) -> Workflow:
         message = f"it cannot be read: {error.strerror or error}"
         raise DefinitionError([Problem(message=message, file=str(file))]) from error
     base = file.absolute().parent
-    workflow = load_document(text, file=str(file), catalogue=catalogue(registry), base=base)
+    workflow = load_document(text, file=str(file), catalogue=catalogue(registry))
     return inline_files(workflow, base, lambda name: _read(Path(name)).decode(), file=str(file))
 
 

@@ -14,7 +14,7 @@ import trio
 
 from dagrun.builtin.ownership import OwnerLock, owner_pid
 from dagrun.domain import decide
-from dagrun.domain.document import structure_options
+from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RANDOM_BYTES, RunId, run_id

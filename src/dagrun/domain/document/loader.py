@@ -1,7 +1,6 @@
 """Load a document: compose, structure, check, and tell all that is wrong at once."""
 
-from pathlib import Path as FilePath
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
@@ -16,16 +15,13 @@ from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
 
 
-def load_document(
-    text: str | bytes, *, file: str | None, catalogue: Catalogue, base: FilePath | None = None
-) -> Workflow:
+def load_document(text: str | bytes, *, file: str | None, catalogue: Catalogue) -> Workflow:
     """Turn a document into a workflow.
 
     Args:
         text: YAML or JSON.
         file: its name, for error messages.
         catalogue: what is installed.
-        base: the folder of the document; unused so far beyond error messages.
 
     Raises:
         DefinitionError: with everything that is wrong, in the order of the text.

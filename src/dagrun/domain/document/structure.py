@@ -96,6 +96,8 @@ def _mapping(value: Any, kind: Any) -> dict[str, Any]:
         wrong = [_not_text(key, part) for key, part in value.items() if not isinstance(part, str)]
         if wrong:
             raise Several(wrong)
+    if member is float:
+        return {key: _number(part, float) for key, part in value.items()}
     return {key: _copy(part) for key, part in value.items()}
 
 

@@ -1,0 +1,153 @@
+"""What the documents say is true, as far as a program can tell."""
+
+import re
+import sys
+import types
+from importlib.metadata import EntryPoint
+from pathlib import Path
+from typing import Any
+
+import attrs
+import pytest
+
+from dagrun.builtin.python import PythonOptions
+from dagrun.builtin.shell import ShellOptions
+from dagrun.cli.documents import load_file
+from dagrun.domain.document.shape import Metadata, Spec
+from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
+from dagrun.plugin.loading import load_plugins
+from dagrun.settings import PREFIX, Settings
+from dagrun_lua import LuaOptions
+
+ROOT = Path(__file__).parents[2]
+README = ROOT / "README.md"
+REFERENCE = ROOT / "docs" / "reference.md"
+PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+
+MODEL = (
+    Node,
+    RetryPolicy,
+    Spec,
+    Concurrency,
+    Placement,
+    Handler,
+    Trigger,
+    Metadata,
+    ShellOptions,
+    PythonOptions,
+    LuaOptions,
+)
+COMMANDS = (
+    (
+        "python3 -m venv .venv && .venv/bin/pip install -q -c constraints.txt . ./plugins/*/ "
+        "&& .venv/bin/dagrun run examples/pipeline.yaml"
+    ),
+    "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox",
+)
+
+
+def blocks(page: Path, language: str) -> list[str]:
+    """Give the fenced blocks of one language."""
+    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
+
+
+def documents() -> list[Any]:
+    """Give every block that is a whole document, named after its page.
+
+    The tutorial's document comes in pieces; another test puts them together.
+    """
+    return [
+        pytest.param(block, id=f"{page.name}-{number}")
+        for page in PAGES
+        for number, block in enumerate(blocks(page, "yaml"))
+        if "spec:\n" in block and "\n  nodes:\n" in block and "id: shop" not in block
+    ]
+
+
+def tutorial() -> str:
+    """Put the pieces of the tutorial's workflow together, as its reader does."""
+    found = blocks(ROOT / "docs" / "tutorial.md", "yaml")
+    return "".join(block for block in found if "id: hello" not in block)
+
+
+def anchors(page: Path) -> set[str]:
+    """Give the anchors of a page's headings, as GitHub makes them."""
+    headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+def links() -> list[tuple[Path, str]]:
+    """Give every link that stays inside the repository, with its page."""
+    return [
+        (page, target)
+        for page in PAGES
+        for target in re.findall(r"\]\(([^)\s]+)\)", page.read_text())
+        if "://" not in target
+    ]
+
+
+@pytest.mark.parametrize("text", documents())
+def test_every_whole_document_in_the_docs_is_valid(tmp_path: Path, text: str) -> None:
+    file = tmp_path / "document.yaml"
+    file.write_text(text)
+    load_file(file, load_plugins().registry)
+
+
+def test_the_pieces_of_the_tutorial_are_one_valid_document(tmp_path: Path) -> None:
+    file = tmp_path / "shop.yaml"
+    file.write_text(tutorial())
+    workflow = load_file(file, load_plugins().registry)
+    assert [node.id for node in workflow.nodes] == ["fetch", "price", "total", "celebrate", "alarm"]
+
+
+@pytest.mark.parametrize("cls", MODEL, ids=lambda cls: cls.__name__)
+def test_the_reference_mentions_every_key(cls: type[Any]) -> None:
+    words = set(re.findall(r"`(?:\w+\.)?(\w+)`", REFERENCE.read_text()))
+    assert {field.name for field in attrs.fields(cls)} - words == set()
+
+
+@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Settings)])
+def test_the_reference_names_a_settings_key_variable_and_flag(name: str) -> None:
+    text = REFERENCE.read_text()
+    for word in (name, PREFIX + name.upper(), "--" + name.replace("_", "-")):
+        assert f"`{word}`" in text
+
+
+def test_the_commands_for_a_fresh_machine_stand_first_in_the_readme() -> None:
+    commands = [block.strip() for block in blocks(README, "sh")]
+    assert tuple(commands[:2]) == COMMANDS
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_no_page_installs_the_other_project_of_this_name(page: Path) -> None:
+    assert not re.search(r"pip install\s+(-\S+\s+)*dagrun\b", page.read_text())
+
+
+@pytest.mark.parametrize(("page", "target"), links())
+def test_every_link_leads_somewhere(page: Path, target: str) -> None:
+    path, _, anchor = target.partition("#")
+    file = page.parent / path if path else page
+    assert file.exists()
+    assert not anchor or anchor in anchors(file)
+
+
+def test_every_test_behind_a_promise_exists() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text()
+    sections = re.split(r"`(tests/\w+/\w+\.py)`", text)[1:]
+    named = {
+        (file, test)
+        for file, rest in zip(sections[::2], sections[1::2], strict=True)
+        for test in re.findall(r"`(test_\w+)`", rest)
+    }
+    assert named
+    missing = [test for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
+    assert missing == []
+
+
+def test_the_example_of_a_plugin_works(monkeypatch: pytest.MonkeyPatch) -> None:
+    (code,) = blocks(ROOT / "docs" / "architecture.md", "python")
+    module = types.ModuleType("dagrun_echo")
+    monkeypatch.setitem(sys.modules, "dagrun_echo", module)
+    exec(compile(code, "dagrun_echo", "exec"), vars(module))
+    point = EntryPoint(name="echo", value="dagrun_echo", group="dagrun")
+    assert "echo" in load_plugins([point]).registry.executors

@@ -1,0 +1,79 @@
+"""A run's inputs."""
+
+import pytest
+
+from dagrun.domain.schema import check_inputs, parse_input, schema_problem
+from dagrun.domain.versions import is_range, is_version
+from dagrun.errors import InputError
+
+SCHEMA = {
+    "type": "object",
+    "required": ["n"],
+    "properties": {
+        "n": {"type": "integer"},
+        "s": {"type": "string", "default": "x"},
+        "o": {"type": "object", "default": {}, "properties": {"d": {"default": [1]}}},
+        "l": {"type": "array"},
+    },
+}
+
+
+def test_defaults_are_filled_in_at_every_level():
+    given = {"n": 1}
+    assert check_inputs(SCHEMA, given) == {"n": 1, "s": "x", "o": {"d": [1]}}
+    assert given == {"n": 1}
+
+
+def test_everything_that_does_not_fit_is_told():
+    with pytest.raises(InputError) as caught:
+        check_inputs(SCHEMA, {"s": 1, "_x": 2})
+    found = [(problem.path, problem.message) for problem in caught.value.problems]
+    assert ("_x", "names that begin with _ are reserved") in found
+    assert ("s", "1 is not of type 'string'") in found
+    assert ("", "'n' is a required property") in found
+
+
+def test_without_a_schema_any_object_is_accepted():
+    assert check_inputs(None, {"a": [1]}) == {"a": [1]}
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [("n=3", 3), ("s=3", "3"), ("l=[1]", [1]), ("other=true", True), ("other=a=b", "a=b")],
+)
+def test_a_pair_is_read_as_the_schema_says(pair, value):
+    assert parse_input(SCHEMA, pair) == (pair.partition("=")[0], value)
+
+
+def test_without_a_schema_json_is_taken_as_such():
+    assert parse_input(None, "x=1") == ("x", 1)
+    assert parse_input(None, "x=one") == ("x", "one")
+
+
+@pytest.mark.parametrize("pair", ["n", "=1", "n=x"])
+def test_a_pair_that_cannot_be_read_is_refused(pair):
+    with pytest.raises(InputError):
+        parse_input(SCHEMA, pair)
+
+
+def test_a_schema_is_checked_itself():
+    assert schema_problem(SCHEMA) is None
+    assert "is not valid under any of the given schemas" in schema_problem({"type": "nothing"})
+
+
+@pytest.mark.parametrize("text", ["1.0.0", "0.1.2-rc.1", "1.2.3+build.5", "10.20.30-a-b.c"])
+def test_semantic_versions(text):
+    assert is_version(text)
+
+
+@pytest.mark.parametrize(
+    "text", ["1", "1.0", "v1.0.0", "01.0.0", "1.0.0-", "1.0.0-01", "", "x" * 999]
+)
+def test_what_is_no_semantic_version(text):
+    assert not is_version(text)
+
+
+def test_ranges_of_versions():
+    assert is_range("^1.2")
+    assert is_range(">=1,<2")
+    assert not is_range("about 3")

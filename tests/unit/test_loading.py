@@ -1,0 +1,430 @@
+"""Documents: what every key becomes, and what is said when it is wrong."""
+
+import json
+from pathlib import Path
+
+import attrs
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from dagrun.domain.checks import check_workflow
+from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo, structure_options
+from dagrun.domain.document.files import inline_files
+from dagrun.domain.document.loader import load_document
+from dagrun.domain.serialize import content_hash, from_json, to_json
+from dagrun.domain.workflow import (
+    Durability,
+    ExecutorSpec,
+    HandlerEvent,
+    Node,
+    OnEngineLoss,
+    OnLimit,
+    Scope,
+    TriggerRule,
+    Workflow,
+)
+from dagrun.errors import DefinitionError
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    code: str | None = None
+    command: list[str] | str | None = None
+    size: int = 1
+    ratio: float = 0.5
+    env: dict[str, str] = attrs.field(factory=dict)
+
+
+SCHEMA = {
+    "type": "object",
+    "additionalProperties": False,
+    "properties": {"path": {"type": "string"}, "port": {"type": "integer"}},
+}
+CATALOGUE = Catalogue(
+    executors={
+        "x": ExecutorKind(options=Options, literal_options=frozenset({"code"})),
+        "any": ExecutorKind(),
+        "schema": ExecutorKind(options=SCHEMA),
+    },
+    triggers={
+        "http": TriggerInfo(options=SCHEMA),
+        "clock": TriggerInfo(
+            check=lambda options: {"at": "never"} if options.get("at") == "no" else {}
+        ),
+    },
+)
+HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
+
+
+def load(text):
+    return load_document(text, file="f.yaml", catalogue=CATALOGUE)
+
+
+def problems(text):
+    with pytest.raises(DefinitionError) as caught:
+        load(text)
+    return caught.value.problems
+
+
+def messages(spec):
+    return [f"{problem.path}: {problem.message}" for problem in problems(HEAD + spec)]
+
+
+WHOLE = """
+apiVersion: dagrun/v1
+kind: Workflow
+metadata:
+  id: w
+  version: 1.2.3-rc.1+build
+  name: A name
+  description: What it is for
+  labels: {team: data}
+  annotations: {note: free}
+spec:
+  inputs: {type: object, properties: {source: {type: string, default: api}}}
+  outputs: {rows: "${nodes.b}"}
+  env: {LOG_LEVEL: info, WHO: "${run.workflow_id}"}
+  secrets: {KEY: "env:KEY"}
+  timeout: 30m
+  start_timeout: 1h
+  priority: 7
+  concurrency: {key: "${inputs.source}", limit: 2, on_limit: cancel_oldest, scope: global}
+  placement: {balancer: consistent-hash, key: "${run.workflow_id}"}
+  handlers: {failure: {executor: {type: x, code: "c"}, timeout: 5s, inputs: {a: 1}, env: {B: c}}}
+  nodes:
+    - id: a
+      executor: {type: x, code: "return '${not looked at}'"}
+    - id: b
+      dependencies: [a]
+      inputs: {rows: "${nodes.a.rows}", i: "${item_index}"}
+      executor: {type: x, command: [run, "${item}"], size: "${item}", env: {R: "${item}"}}
+      when: "nodes.a.rows > 0"
+      trigger_rule: all_done
+      allow_failure: true
+      retry: {max_attempts: 3, first_delay: 1s, backoff: 3, max_delay: 1m30s, jitter: 0.2, when: "error.type ~= 'lua'"}
+      timeout: 5m
+      kill_after: 250ms
+      for_each: "${inputs.list}"
+      max_parallel: 4
+      tolerate: 1
+      on_engine_loss: fail
+      durability: strict
+      requires: {labels: {gpu: "yes"}, resources: {memory: 2}}
+      secrets: {TOKEN: "file:/run/token"}
+      env: {A: "1"}
+      outputs: {type: object}
+      metadata: {free: [1, 2]}
+  triggers:
+    - {type: http, path: /x}
+    - {type: http, path: /y}
+    - {id: own, type: clock, at: noon}
+"""
+
+
+def test_every_key_of_a_document_reaches_the_model():
+    workflow = load(WHOLE)
+    assert (workflow.id, workflow.version, workflow.name) == ("w", "1.2.3-rc.1+build", "A name")
+    assert (workflow.timeout, workflow.start_timeout, workflow.priority) == (1800.0, 3600.0, 7)
+    assert workflow.concurrency.on_limit is OnLimit.CANCEL_OLDEST
+    assert workflow.concurrency.scope is Scope.GLOBAL
+    assert workflow.placement.balancer == "consistent-hash"
+    assert workflow.handlers[HandlerEvent.FAILURE].timeout == 5.0
+    assert workflow.secrets == {"KEY": "env:KEY"}
+    assert [trigger.id for trigger in workflow.triggers] == ["http", "http-2", "own"]
+    node = workflow.nodes[1]
+    assert node.trigger_rule is TriggerRule.ALL_DONE
+    assert node.on_engine_loss is OnEngineLoss.FAIL
+    assert node.durability is Durability.STRICT
+    assert (node.retry.max_attempts, node.retry.max_delay) == (3, 90.0)
+    assert (node.timeout, node.kill_after, node.max_parallel, node.tolerate) == (300, 0.25, 4, 1)
+    assert node.requires.resources == {"memory": 2.0}
+    assert node.metadata == {"free": [1, 2]}
+    assert check_workflow(workflow, CATALOGUE) == []
+
+
+def test_a_workflow_keeps_its_content_as_json():
+    workflow = load(WHOLE)
+    body = to_json(workflow)
+    assert from_json(body) == workflow
+    assert to_json(from_json(body)) == body
+    assert len(content_hash(body)) == 64
+
+
+@given(
+    st.lists(
+        st.builds(
+            Node,
+            id=st.from_regex(r"[a-z]{1,5}", fullmatch=True),
+            executor=st.builds(
+                ExecutorSpec,
+                type=st.just("x"),
+                options=st.dictionaries(st.text(max_size=3), st.integers(-9, 9), max_size=2),
+            ),
+            for_each=st.one_of(
+                st.none(), st.text(max_size=3), st.lists(st.integers(), max_size=2).map(tuple)
+            ),
+            trigger_rule=st.sampled_from(TriggerRule),
+            timeout=st.one_of(st.none(), st.floats(0, 1e6)),
+            env=st.dictionaries(st.text(max_size=3), st.text(max_size=3), max_size=2),
+        ),
+        max_size=3,
+    )
+)
+def test_any_workflow_comes_back_from_json(nodes):
+    workflow = Workflow("w", "1.0.0", nodes=nodes)
+    assert from_json(to_json(workflow)) == workflow
+
+
+def test_json_is_read_as_well():
+    document = {
+        "apiVersion": "dagrun/v1",
+        "kind": "Workflow",
+        "metadata": {"id": "w", "version": "1.0.0"},
+        "spec": {"nodes": [{"id": "a", "executor": {"type": "any", "n": 1.5, "b": None}}]},
+    }
+    assert load(json.dumps(document, indent=2)).nodes[0].executor.options == {"n": 1.5, "b": None}
+    assert load(b"\xef\xbb\xbf" + json.dumps(document).encode()).id == "w"
+
+
+SCALARS = {
+    "1": 1, "-7": -7, "0o17": 15, "0x1F": 31, "1.5": 1.5, "1e3": 1000.0, ".5": 0.5,
+    "true": True, "False": False, "~": None, "null": None, "yes": "yes", "on": "on",
+    "1:30": "1:30", "2024-02-29": "2024-02-29", "'2024-13-45'": "2024-13-45", "1.2.3": "1.2.3",
+    "-": None, "+x": "+x",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("text", [text for text in SCALARS if text != "-"])
+def test_scalars_are_those_of_yaml_1_2(text):
+    spec = f"  nodes: [{{id: a, executor: {{type: any, v: {text}}}}}]\n"
+    value = load(HEAD + spec).nodes[0].executor.options["v"]
+    assert value == SCALARS[text]
+    assert type(value) is type(SCALARS[text])
+
+
+BAD_TEXT = {
+    "a: [1,": ("this is no YAML", 2),
+    "a: b: c": ("this is no YAML", 1),
+    "a: \0": ("U+0000 is not allowed", 1),
+    "a: 1\nb: \x07": ("U+0007 is not allowed", 2),
+    b"a: 1\nb: \xff": ("not valid UTF-8", 2),
+    "": ("the document is empty", 1),
+    "- a": ("a mapping is needed", 1),
+    "just text": ("a mapping is needed", 1),
+    "a: 1\n---\nb: 2": ("one document", 2),
+    "a: &x 1": ("anchors are not allowed", 1),
+    "a: *x": ("aliases are not allowed", 1),
+    "a: !!set {}": ("the tag", 1),
+    "a: !mine 1": ("the tag !mine", 1),
+    "<<: {a: 1}": ("merge keys", 1),
+    "1: a": ("a key must be text", 1),
+    "[a]: b": ("a key must be text", 1),
+    "a: .inf": ("no number that JSON can hold", 1),
+    "a: 1e999": ("too large a number", 1),
+    "a: " + "9" * 5000: ("300 digits", 1),
+    "a: 2024-02-30": ("there is no date 2024-02-30", 1),
+    "a: " + "[" * 100: ("64 levels", 1),
+    "a: '" + "x" * (4 * 2**20) + "'": ("more than 4194304 bytes", 1),
+    "a: {b: 1, b: 2}": ("stands here twice", 1),
+}
+
+
+@pytest.mark.parametrize("text", BAD_TEXT, ids=range(len(BAD_TEXT)))
+def test_text_that_cannot_be_read_is_refused_with_its_place(text):
+    message, line = BAD_TEXT[text]
+    found = problems(text)
+    assert message in found[0].message
+    assert found[0].line == line
+    assert found[0].column >= 1
+    assert found[0].file == "f.yaml"
+
+
+@settings(max_examples=200, deadline=None)
+@given(st.one_of(st.binary(max_size=60), st.text(alphabet="ab:-[]{}&*!|>'\" \n#,0", max_size=60)))
+def test_whatever_the_text_only_a_definition_error_comes_out(text):
+    with pytest.raises(DefinitionError):
+        load(text)
+
+
+@settings(max_examples=200, deadline=None)
+@given(
+    st.integers(0, len(WHOLE) - 1), st.sampled_from(["", "x", " ", ":", "-", "[", "{", "'", "\n"])
+)
+def test_a_damaged_document_is_a_workflow_or_a_definition_error(place, text):
+    try:
+        load(WHOLE[:place] + text + WHOLE[place + 1 :])
+    except DefinitionError as error:
+        assert all(problem.line for problem in error.problems)  # noqa: PT017 — either may come
+
+
+NODE = "  nodes: [{id: a, executor: {type: any}"
+
+WRONG = {
+    "  nodes: []\n": "spec.nodes: a workflow has at least one node",
+    "  nodes: 3\n": "spec.nodes: ",
+    "  nods: []\n": "spec: the key 'nodes' is missing",
+    NODE + ", extra: 1}]\n": "spec.nodes[0].extra: the key 'extra' is not known here",
+    "  nodes: [{id: a}]\n": "spec.nodes[0]: the key 'executor' is missing",
+    "  nodes: [{id: a, executor: 3}]\n": "spec.nodes[0].executor: a mapping is needed, not 3",
+    "  nodes: [{id: a, executor: {}}]\n": "spec.nodes[0].executor: the key 'type' is missing",
+    "  nodes: [{id: a, executor: {type: 3}}]\n": "executor.type: text is needed, not 3",
+    "  nodes: [{id: 3, executor: {type: any}}]\n": "spec.nodes[0].id: text is needed, not 3",
+    NODE + ", timeout: soon}]\n": "spec.nodes[0].timeout: 'soon' is no duration",
+    NODE + ", timeout: 0}]\n": "spec.nodes[0].timeout: a time above 0 is needed, not 0",
+    NODE + ", allow_failure: 1}]\n": "allow_failure: true or false is needed, not 1",
+    NODE + ", durability: fast}]\n": "durability: 'fast' is none of batched, strict",
+    NODE + ", max_parallel: 2}]\n": "max_parallel: it has no effect: the node has no for_each",
+    NODE + ", tolerate: 2}]\n": "tolerate: it has no effect",
+    NODE + ", trigger_rule: all_done}]\n": "trigger_rule: it has no effect: the node has no depend",
+    NODE + ", retry: {backoff: 3}}]\n": "retry: it has no effect: max_attempts is 1",
+    NODE + ", retry: {max_attempts: 0}}]\n": "max_attempts: a number from 1 to 1e+06 is needed",
+    NODE + ", retry: {max_attempts: 2, jitter: 2}}]\n": "jitter: a number from 0 to 1 is needed",
+    NODE + ", retry: {max_attempts: 2, when: nodes}}]\n": "retry.when: ",
+    NODE + ", for_each: 3}]\n": "for_each: a list is needed, or one ${…} that gives a list",
+    NODE + ", for_each: text}]\n": "for_each: a list is needed, or one ${…}",
+    NODE + ", for_each: [1], max_parallel: 0}]\n": "max_parallel: a number from 1 to",
+    NODE + ", when: 'x ='}]\n": "spec.nodes[0].when: ",
+    NODE + ", when: 'item'}]\n": "spec.nodes[0].when: ",
+    NODE + ", inputs: {a: '${nodes.b}'}}]\n": "inputs.a: there is no node 'b'",
+    NODE + ", inputs: {a: '${nodes.a}'}}]\n": "inputs.a: 'a' is no ancestor of 'a'",
+    NODE + ", inputs: {a: '${item}'}}]\n": "spec.nodes[0].inputs.a: ",
+    NODE + ", inputs: {a: '${inputs.x'}}]\n": "inputs.a: ${ is not closed",
+    NODE + ", env: {A: 3}}]\n": "spec.nodes[0].env.A: text is needed, not 3; use quotes",
+    NODE + ", env: {A-B: x}}]\n": "env.A-B: 'A-B' is no name of a variable",
+    NODE + ", env: {DAGRUN_X: x}}]\n": "names that begin with DAGRUN_ are reserved",
+    NODE + ", secrets: {A: x}}]\n": "secrets.A: write provider:reference, such as env:A",
+    NODE + ", outputs: {type: 3}}]\n": "outputs: it is no JSON Schema",
+    NODE + ", requires: {resources: {cpu: 0}}}]\n": "resources.cpu: an amount above 0 is needed",
+    NODE + ", dependencies: [a]}]\n": "the node 'a' depends on itself",
+    NODE + ", dependencies: [b]}]\n": "dependencies[0]: there is no node 'b'",
+    NODE + ", dependencies: 3}]\n": "spec.nodes[0].dependencies: ",
+    "  nodes: [{id: a, executor: {type: x, sizes: 1}}]\n": "executor.sizes: the key 'sizes' is not",
+    "  nodes: [{id: a, executor: {type: x, size: big}}]\n": "executor.size: a whole number is needed",
+    "  nodes: [{id: a, executor: {type: x, command: 3}}]\n": "executor.command: a list or text is n",
+    "  nodes: [{id: a, executor: {type: x, code: '${', size: no}}]\n": "executor.size: a whole",
+    "  nodes: [{id: a, executor: {type: x, env: '${inputs.e}', sizes: 1}}]\n": "executor.sizes: ",
+    "  nodes: [{id: a, executor: {type: x, command: '${1 +}'}}]\n": "executor.command: ",
+    "  nodes: [{id: a, executor: {type: schema, port: x}}]\n": "executor.port: 'x' is not of type",
+    "  nodes: [{id: a, executor: {type: none}}]\n": "no executor is called 'none'; installed: any,",
+    NODE + "}]\n  inputs: {type: 3}\n": "spec.inputs: it is no JSON Schema",
+    NODE + "}]\n  outputs: {a: '${nodes.b}'}\n": "spec.outputs.a: there is no node 'b'",
+    NODE + "}]\n  env: {A: '${nodes.a}'}\n": "spec.env.A: ",
+    NODE + "}]\n  timeout: -1\n": "spec.timeout: -1 is no duration",
+    NODE + "}]\n  priority: 1.5\n": "spec.priority: a whole number is needed, not 1.5",
+    NODE + "}]\n  priority: 9999999\n": "spec.priority: a number from",
+    NODE + "}]\n  concurrency: {key: a, limit: 0}\n": "concurrency.limit: a number from 1",
+    NODE + "}]\n  placement: {balancer: round-robin, key: a}\n": "placement.key: it has no effect",
+    NODE + "}]\n  handlers: {never: {executor: {type: any}}}\n": "handlers",
+    NODE + "}]\n  handlers: 3\n": "spec.handlers: a mapping is needed",
+    NODE + "}]\n  triggers: [{type: moon}]\n": "no trigger is called 'moon'",
+    NODE + "}]\n  triggers: [{type: http, id: 3}]\n": "triggers[0].id: text is needed",
+    NODE + "}]\n  triggers: [{type: http, id: a b}]\n": "triggers[0].id: 'a b' is no id",
+    NODE + "}]\n  triggers: [{type: http, id: a}, {type: http, id: a}]\n": "is the id of 2 triggers",
+    NODE + "}]\n  triggers: [{type: clock, at: 'no'}]\n": "spec.triggers[0].at: never",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("spec", WRONG, ids=range(len(WRONG)))
+def test_what_is_wrong_in_a_document_is_said_with_its_key_path(spec):
+    assert any(WRONG[spec] in message for message in messages(spec)), messages(spec)
+
+
+def test_all_that_is_wrong_is_said_at_once_in_the_order_of_the_text():
+    found = problems(
+        "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: ../../etc, version: v1}\n"
+        "spec:\n  priority: high\n  nodes:\n    - {id: a, executor: {type: any}, tymeout: 3}\n"
+        "    - {id: b, dependencies: [aa], executor: {type: any}}\n"
+    )
+    assert [(problem.line, problem.path) for problem in found] == [
+        (3, "metadata.id"),
+        (3, "metadata.version"),
+        (5, "spec.priority"),
+        (7, "spec.nodes[0].tymeout"),
+        (8, "spec.nodes[1].dependencies[0]"),
+    ]
+    assert [problem.suggestion for problem in found[3:]] == ["timeout", "a"]
+
+
+def test_a_cycle_is_shown_with_its_path():
+    nodes = [
+        Node(id=name, executor=ExecutorSpec(type="any"), dependencies=[need])
+        for name, need in ("ab", "bc", "ca")
+    ]
+    (problem,) = check_workflow(Workflow("w", "1.0.0", nodes=nodes), CATALOGUE)
+    assert "circle" in problem.message
+    assert problem.message.count("→") == 3
+
+
+def test_naming_a_node_far_behind_is_allowed_and_beside_is_not():
+    def node(name, *needs, **fields):
+        executor = ExecutorSpec(type="any")
+        return Node(id=name, executor=executor, dependencies=needs, **fields)
+
+    base = [node("a"), node("b", "a"), node("c", "b"), node("other")]
+    good = node("d", "c", inputs={"x": "${nodes.a}"})
+    bad = node("d", "c", inputs={"x": "${nodes.other}"})
+    hyphen = [node("my-node"), node("e", "my-node", when="nodes.my-node == nil")]
+    assert check_workflow(Workflow("w", "1.0.0", nodes=[*base, good]), CATALOGUE) == []
+    (problem,) = check_workflow(Workflow("w", "1.0.0", nodes=[*base, bad]), CATALOGUE)
+    assert "'other' is no ancestor of 'd'" in problem.message
+    (problem,) = check_workflow(Workflow("w", "1.0.0", nodes=hyphen), CATALOGUE)
+    assert problem.suggestion == 'nodes["my-node"]'
+
+
+@pytest.mark.parametrize("name", ["../../etc", "..", "%2e%2e%2f", "a/b", "", "x" * 10_000, "a\0b"])
+def test_what_is_no_id_is_refused_everywhere(name):
+    nodes = [Node(id=name, executor=ExecutorSpec(type="any"))]
+    found = check_workflow(Workflow(name, "1.0.0", nodes=nodes), CATALOGUE)
+    assert {problem.path for problem in found} == {"metadata.id", "spec.nodes[0].id"}
+    assert all(len(problem.message) < 300 for problem in found)
+
+
+@pytest.mark.parametrize("version", [None, "dagrun/v2", "workflows/v1x"])
+def test_an_unknown_format_is_named(version):
+    text = "kind: Workflow\n" if version is None else f"apiVersion: {version}\n"
+    (problem,) = problems(text)
+    assert "apiVersion" in problem.message or problem.path == "apiVersion"
+
+
+def test_options_are_structured_strictly_when_they_are_filled_in():
+    assert structure_options(Options, {"size": 3, "command": ["a"]}) == Options(
+        size=3, command=["a"]
+    )
+    assert structure_options(Options, {"ratio": 1}).ratio == 1.0
+    assert structure_options(None, {"any": 1}) == {"any": 1}
+    assert structure_options(SCHEMA, {"port": 1}) == {"port": 1}
+    with pytest.raises(ValueError, match="size: a whole number is needed"):
+        structure_options(Options, {"size": "3"})
+    with pytest.raises(ValueError, match="port: 'x' is not of type 'integer'"):
+        structure_options(SCHEMA, {"port": "x"})
+
+
+def test_files_become_part_of_the_workflow_and_relative_programs_absolute():
+    def node(name, **options):
+        return Node(id=name, executor=ExecutorSpec(type="any", options=options))
+
+    workflow = Workflow(
+        "w",
+        "1.0.0",
+        nodes=[
+            node("a", file="a.lua"),
+            node("b", command=["./run.sh", "x"], cwd="sub"),
+            node("c", command=["/bin/true"], cwd="${inputs.cwd}"),
+            node("d", command=["echo"]),
+        ],
+    )
+    inlined = inline_files(workflow, Path("/base"), lambda name: f"content of {name}")
+    options = [dict(node.executor.options) for node in inlined.nodes]
+    assert options == [
+        {"code": "content of /base/a.lua"},
+        {"command": ["/base/run.sh", "x"], "cwd": "/base/sub"},
+        {"command": ["/bin/true"], "cwd": "${inputs.cwd}"},
+        {"command": ["echo"]},
+    ]
+
+    def missing(name):
+        raise FileNotFoundError(2, "No such file", name)
+
+    with pytest.raises(DefinitionError, match=r"/base/a.lua cannot be read: No such file"):
+        inline_files(workflow, Path("/base"), missing)
