@@ -115,9 +115,10 @@ async def test_a_background_child_that_holds_the_log_open_keeps_no_node(tmp_path
 
 
 async def test_a_program_may_end_by_itself_when_it_is_cancelled(tmp_path):
-    options = ShellOptions(
-        code="trap 'echo bye > said; exit 0' TERM; echo $$ > pid; while :; do sleep 0.01; done"
-    )
+    # It says that it is there after a while, so that the engine surely knows of it: a program
+    # whose start was not answered yet is killed at once.
+    code = "trap 'echo bye > said; exit 0' TERM; sleep 0.3; echo $$ > pid"
+    options = ShellOptions(code=f"{code}; while :; do sleep 0.01; done")
     async with open_processes() as processes:
         context = FakeContext(options=options, scratch=tmp_path, processes=processes, kill_after=9)
         async with trio.open_nursery() as nursery:
