@@ -147,6 +147,10 @@ def start_figures(times: int) -> list[Figure]:
     help_, python = compare(
         lambda: _command("--help"), lambda: _process([sys.executable, "-c", "import trio"]), times
     )
+    with tempfile.TemporaryDirectory() as folder:
+        large = Path(folder) / "large.yaml"
+        large.write_text(large_document(10_000))
+        checked, _ = compare(lambda: _command("validate", str(large)), lambda: 0.0, times)
     file = ROOT / "benchmarks" / "three.yaml"
     run, _ = compare(lambda: _command("run", str(file)), lambda: 0.0, times)
     note = "python importing trio"
@@ -159,7 +163,26 @@ def start_figures(times: int) -> list[Figure]:
             target="≤ 300 ms",
         ),
         Figure(name="dagrun run, three Lua nodes", unit="ms", value=run * MILLI, target="≤ 700 ms"),
+        Figure(
+            name="dagrun validate, 10,000 nodes",
+            unit="ms",
+            value=checked * MILLI,
+            target="≤ 1000 ms",
+        ),
     ]
+
+
+def large_document(count: int) -> str:
+    """Write a document whose nodes each have a dependency and an input."""
+    head = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: large, version: 1.0.0}\n"
+    nodes = ["    - {id: n0, executor: {type: lua, code: 'return {x = 1}'}}\n"]
+    nodes += [
+        f"    - id: n{number}\n      dependencies: [n{number - 1}]\n"
+        f'      inputs: {{x: "${{nodes.n{number - 1}.x}}"}}\n'
+        "      executor: {type: lua, code: 'return {x = inputs.x + 1}'}\n"
+        for number in range(1, count)
+    ]
+    return head + "spec:\n  nodes:\n" + "".join(nodes)
 
 
 def _command(*arguments: str) -> float:

@@ -1,5 +1,8 @@
 """Read workflow documents from files."""
 
+import gc
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
@@ -60,8 +63,19 @@ def load_file(file: Path, registry: Registry) -> Workflow:
         message = f"it cannot be read: {error.strerror or error}"
         raise DefinitionError([Problem(message=message, file=str(file))]) from error
     base = file.absolute().parent
-    workflow = load_document(text, file=str(file), catalogue=catalogue(registry))
+    with _without_collections():
+        workflow = load_document(text, file=str(file), catalogue=catalogue(registry))
     return inline_files(workflow, base, lambda name: _read(Path(name)).decode(), file=str(file))
+
+
+@contextmanager
+def _without_collections() -> Iterator[None]:
+    """Let the garbage collector rest: it finds nothing here, and costs a tenth of the time."""
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
 
 
 def _read(file: Path) -> bytes:

@@ -18,6 +18,9 @@ Path = tuple[str | int, ...]
 """Keys and indexes that lead to a part of a value."""
 
 _MARK: Final = re.compile(r"\$\$\{|\$\{")
+_PLAIN: Final = re.compile(r"[^{}\"'\[-]*\}")
+"""An expression without strings, comments and braces, up to the one that ends it."""
+
 _Render = Callable[[Mapping[str, JSON]], Any]
 
 
@@ -143,6 +146,9 @@ def _split(text: str) -> Iterator[tuple[bool, str]]:
 
 def _closing(text: str, start: int) -> int:
     """Give the index of the brace that ends the expression at ``start``."""
+    plain = _PLAIN.match(text, start)
+    if plain is not None:
+        return plain.end() - 1
     depth = 0
     try:
         for token in tokens(text, start):

@@ -1,11 +1,12 @@
 """What the text of an expression says about itself, without running it."""
 
+import re
 from collections.abc import Collection, Iterator, Sequence
 from typing import Final
 
 import attrs
 
-from dagrun.domain.tokens import CLOSING, OPENING, Token, Unfinished, literal, tokens
+from dagrun.domain.tokens import CLOSING, KEYWORDS, OPENING, Token, Unfinished, literal, tokens
 
 LIBRARY: Final = frozenset(
     (
@@ -27,6 +28,9 @@ LIBRARY: Final = frozenset(
 
 _END: Final = Token("symbol", "", 0, 0)
 _BEFORE_FIELD: Final = frozenset({".", ":", "goto", "::"})
+
+
+_PLAIN_PATH: Final = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\s*", re.ASCII)
 
 
 class Malformed(ValueError):
@@ -57,6 +61,9 @@ def examine(source: str, names: Sequence[str]) -> Usage:
     Raises:
         Malformed: an unknown name, brackets that do not fit, an unfinished string, no text.
     """
+    path = _plain_path(source, names)
+    if path is not None:
+        return Usage({path[0]: frozenset(path[1:2]) or None}, path, {})
     found = _read(source)
     declared = _declared(found)
     uses = [
@@ -77,6 +84,14 @@ def examine(source: str, names: Sequence[str]) -> Usage:
         if name not in names and name not in LIBRARY and name not in declared:
             raise _unknown(source.strip(), name, names, hyphenated)
     return Usage(fields, _path(found, names), hyphenated)
+
+
+def _plain_path(source: str, names: Collection[str]) -> tuple[str, ...] | None:
+    """Read what most expressions are, such as ``nodes.a.rows``, without taking it apart."""
+    if _PLAIN_PATH.fullmatch(source) is None:
+        return None
+    path = tuple(source.strip().split("."))
+    return path if path[0] in names and KEYWORDS.isdisjoint(path) else None
 
 
 def _read(source: str) -> list[Token]:
