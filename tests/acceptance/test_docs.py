@@ -151,3 +151,11 @@ def test_the_example_of_a_plugin_works(monkeypatch: pytest.MonkeyPatch) -> None:
     exec(compile(code, "dagrun_echo", "exec"), vars(module))
     point = EntryPoint(name="echo", value="dagrun_echo", group="dagrun")
     assert "echo" in load_plugins([point]).registry.executors
+
+
+def test_the_promises_name_tests_that_exist() -> None:
+    text = (ROOT / "docs" / "promises.md").read_text()
+    named = set(re.findall(r"`(test_\w+)`", text))
+    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    assert named
+    assert {name for name in named if f"def {name}(" not in sources} == set()
