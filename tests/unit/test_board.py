@@ -1,0 +1,102 @@
+"""What the progress display says."""
+
+import os
+import pty
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+from dagrun.cli.board import Board, interesting
+from dagrun.cli.progress import plain_line
+from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.domain.workflow import RetryPolicy
+from dagrun.testing.drive import Driver, make_node, make_plan
+
+
+def watch(*nodes, steps=lambda _: None):
+    driver = Driver(make_plan(*nodes)).begin()
+    steps(driver)
+    board = Board(driver.state.plan.workflow)
+    board.see(driver.journal)
+    return board
+
+
+def test_a_board_follows_a_run_to_its_end():
+    board = watch(make_node("a"), make_node("b", "a"), steps=lambda run: run.fail("a"))
+    assert board.status is RunStatus.FAILED
+    assert board.finished_at is not None
+    assert plain_line(board.rows["a"]) == "✗ a  failed  1.00s  boom: it failed"
+    assert plain_line(board.rows["b"]) == "– b  skipped  dependency a failed"
+    assert board.summary() == "1 failed, 1 skipped"
+
+
+def test_attempts_and_items_are_counted():
+    def steps(run):
+        run.fail("a").wake().succeed("a")
+        run.succeed("b", {}, 0)
+
+    retry = RetryPolicy(max_attempts=2, first_delay=1, jitter=0)
+    board = watch(make_node("a", retry=retry), make_node("b", for_each=(1, 2)), steps=steps)
+    assert board.rows["a"].detail() == "attempt 2"
+    assert board.rows["a"].note == ""
+    assert board.rows["b"].detail() == "1 succeeded"
+    assert board.rows["b"].status is NodeStatus.RUNNING
+
+
+def test_when_not_all_rows_fit_those_that_run_or_failed_are_shown_in_order():
+    def steps(run):
+        for number in (1, 3, 5):
+            run.succeed(f"n{number}")
+        run.fail("n4")
+
+    board = watch(*[make_node(f"n{number}") for number in range(9)], steps=steps)
+    shown = [row.node_id for row in interesting(list(board.rows.values()), 6)]
+    assert shown == ["n0", "n2", "n4", "n6", "n7", "n8"]
+    assert len(interesting(list(board.rows.values()), 20)) == 9
+
+
+DOCUMENT = """
+apiVersion: dagrun/v1
+kind: Workflow
+metadata: {id: shown, version: 1.0.0}
+spec:
+  nodes:
+    - {id: alpha, executor: {type: lua, code: "return {}"}}
+    - {id: beta, dependencies: [alpha], when: "false", executor: {type: lua, code: "return {}"}}
+"""
+
+
+def test_on_a_terminal_a_tree_shows_nodes_with_state_and_time(tmp_path):
+    file = tmp_path / "shown.yaml"
+    file.write_text(DOCUMENT)
+    text = run_in_terminal("run", str(file), data=tmp_path / "data")
+    assert "shown 1.0.0  succeeded" in text
+    assert "✓ alpha  succeeded" in text
+    assert "– beta  skipped" in text
+    assert "when: false" in text
+
+
+def run_in_terminal(*arguments: str, data: Path) -> str:
+    """Run the command line on a terminal of its own, and give what it showed, without colours."""
+    terminal, inside = pty.openpty()
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagrun.cli", *arguments],
+        stdin=inside,
+        stdout=inside,
+        stderr=inside,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(data), "TERM": "xterm", "COLUMNS": "120"},
+    )
+    os.close(inside)
+    shown = b"".join(iter(lambda: _read(terminal), b""))
+    os.close(terminal)
+    assert process.wait(timeout=20) == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
+
+
+def _read(terminal: int) -> bytes:
+    """Read what there is; a terminal whose other side is closed gives an error."""
+    try:
+        return os.read(terminal, 4096)
+    except OSError:
+        return b""

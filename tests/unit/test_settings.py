@@ -1,0 +1,67 @@
+"""Flags beat the environment, which beats the file."""
+
+from pathlib import Path
+
+import pytest
+
+from dagrun.errors import ConfigError
+from dagrun.settings import default_parallel, read_settings
+
+
+@pytest.fixture
+def file(tmp_path):
+    path = tmp_path / "dagrun.toml"
+    path.write_text('data_dir = "/from/file"\nparallel = 3\n')
+    return path
+
+
+def test_a_flag_beats_the_environment_which_beats_the_file(file):
+    environ = {"DAGRUN_DATA_DIR": "/from/environment", "DAGRUN_PARALLEL": "5"}
+    flags = {"data_dir": Path("/from/flag")}
+    settings = read_settings(flags, environ=environ, config=file)
+    assert settings.data_dir == Path("/from/flag")
+    assert settings.parallel == 5
+    assert read_settings({}, environ={}, config=file).data_dir == Path("/from/file")
+    assert read_settings({"parallel": None}, environ={}, config=file).parallel == 3
+
+
+def test_the_file_in_the_working_directory_is_read(file, monkeypatch):
+    monkeypatch.chdir(file.parent)
+    assert read_settings({}, environ={}).parallel == 3
+
+
+def test_without_any_choice_the_defaults_hold(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    settings = read_settings({}, environ={"HOME": "/home/me"})
+    assert settings.data_dir.name == "dagrun"
+    assert settings.parallel == default_parallel() > 0
+
+
+def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert read_settings({"data_dir": "here"}, environ={}).data_dir == tmp_path / "here"
+
+
+@pytest.mark.parametrize(
+    ("flags", "environ", "text", "message"),
+    [
+        ({}, {"DAGRUN_PARALLEL": "many"}, "", "DAGRUN_PARALLEL: a whole number is needed"),
+        ({}, {"DAGRUN_PARALLEL": "0"}, "", "DAGRUN_PARALLEL: a number from 1 to 100000"),
+        ({"parallel": 0}, {}, "", "--parallel: a number from 1"),
+        ({}, {"DAGRUN_DATA_DIR": ""}, "", "DAGRUN_DATA_DIR: a path is needed"),
+        ({}, {}, "parallel = true", "dagrun.toml: parallel: a whole number is needed"),
+        ({}, {}, "paralel = 1", "there is no setting 'paralel' (did you mean 'parallel'?)"),
+        ({}, {}, "parallel =", "dagrun.toml: "),
+    ],
+)
+def test_what_does_not_parse_is_named_after_its_source(tmp_path, flags, environ, text, message):
+    path = tmp_path / "dagrun.toml"
+    path.write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        read_settings(flags, environ=environ, config=path)
+    assert message in str(caught.value)
+
+
+def test_a_file_that_was_asked_for_must_be_there(tmp_path):
+    with pytest.raises(ConfigError, match=r"none\.toml"):
+        read_settings({}, environ={}, config=tmp_path / "none.toml")
