@@ -21,7 +21,11 @@ def connect(path: Path) -> sqlite3.Connection:
     connection = sqlite3.connect(
         path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
     )
-    connection.execute("pragma synchronous = full")
+    try:
+        connection.execute("pragma synchronous = full")
+    except BaseException:
+        connection.close()
+        raise
     return connection
 
 
