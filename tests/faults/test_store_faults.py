@@ -13,7 +13,7 @@ import trio
 
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.builtin.sqlite.schema import LATEST
-from dagrun.errors import StoreCorrupt, StoreError, StoreFull, StoreTooNew
+from dagrun.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
 from dagrun.testing.checker import check
 from dagrun.testing.drive import make_node, make_plan
 from dagrun.testing.stores import add_run, journal, new_run
@@ -259,6 +259,20 @@ async def test_a_locked_database_delays_writers_but_no_reader(path, spawn):
         assert time.monotonic() - begun > 0.5
         assert read_after[0] < 0.4
         assert await store.events("r") == journal()
+
+
+async def test_a_database_locked_for_too_long_is_busy_and_nothing_of_the_commit_is_written(
+    path, spawn
+):
+    async with SqliteStore(path=path, busy_timeout=0.1) as store:
+        locker = spawn(LOCKER, path)
+        assert locker.stdout.readline() == "locked\n"
+        with pytest.raises(StoreBusy, match="held by another process"):
+            await add_run(store)
+        locker.wait()
+        assert await stored_runs(store) == []
+        await add_run(store)
+        assert await stored_runs(store) == ["r"]
 
 
 async def test_many_processes_may_make_one_store_at_once(path, spawn):

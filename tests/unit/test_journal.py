@@ -148,6 +148,31 @@ async def test_what_waits_is_written_when_the_journal_is_closed(autojump_clock):
     assert store.commits == [[("r", 1)]]
 
 
+async def test_a_submission_that_meets_the_closing_journal_is_written_before_it_is_answered(
+    nursery, autojump_clock
+):
+    store = ScriptedStore()
+    scope = trio.CancelScope()
+    written_when_answered = []
+
+    async def submit():
+        await journal.submit(new_run(), DEFINITION, [event(1)])
+        written_when_answered.extend(store.commits)
+
+    journal = Journal(store)
+    nursery.start_soon(submit)
+    with scope:
+        nursery.start_soon(cancel_soon, scope)
+        await journal.run()
+    await trio.testing.wait_all_tasks_blocked()
+    assert written_when_answered == [[("r", 1)]]
+
+
+async def cancel_soon(scope):
+    await trio.sleep(0.005)
+    scope.cancel()
+
+
 async def test_a_full_disk_does_not_keep_the_journal_from_closing(autojump_clock):
     store = ScriptedStore(*[StoreFull("no room")] * 9)
     async with trio.open_nursery() as nursery:

@@ -203,9 +203,14 @@ class Journal:
                 new_runs=[submission.new_run for submission in submissions],
                 definitions=[submission.definition for submission in submissions],
             )
-        except BaseException as error:
+        except Exception as error:
             self._events.extendleft(reversed(portions))
             self._answer(submissions, error)
+            raise
+        except BaseException:
+            # Cancelled before anything was written: all of it belongs to the last groups.
+            self._events.extendleft(reversed(portions))
+            self._submissions.extendleft(reversed(submissions))
             raise
         self._acknowledge(new)
         self._answer(submissions, None)
@@ -225,9 +230,9 @@ class Journal:
             count += len(taken[-1].events)
         return taken
 
-    def _answer(self, submissions: Sequence[_Submission], error: BaseException | None) -> None:
+    def _answer(self, submissions: Sequence[_Submission], error: Exception | None) -> None:
         for submission in submissions:
-            submission.error = error if isinstance(error, Exception) else None
+            submission.error = error
             submission.answered.set()
 
     def _acknowledge(self, events: Sequence[Event]) -> None:

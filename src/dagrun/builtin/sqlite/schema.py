@@ -16,10 +16,15 @@ BUSY_TIMEOUT: Final = 30.0  # seconds to wait for another process's transaction
 SMALLEST_PAGE: Final = 512  # bytes of an SQLite file; no database is shorter
 
 
-def connect(path: Path) -> sqlite3.Connection:
-    """Open a connection that any one thread at a time may use."""
+def connect(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
+    """Open a connection that any one thread at a time may use.
+
+    Args:
+        path: the file.
+        timeout: seconds to wait for another process's transaction.
+    """
     connection = sqlite3.connect(
-        path, timeout=BUSY_TIMEOUT, isolation_level=None, check_same_thread=False
+        path, timeout=timeout, isolation_level=None, check_same_thread=False
     )
     try:
         connection.execute("pragma synchronous = full")
@@ -29,8 +34,8 @@ def connect(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def open_database(path: Path) -> sqlite3.Connection:
-    """Open, make or migrate a database.
+def open_database(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
+    """Open, make or migrate a database. The arguments are those of :func:`connect`.
 
     Raises:
         StoreCorrupt: the file is no database of dagrun.
@@ -42,11 +47,11 @@ def open_database(path: Path) -> sqlite3.Connection:
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
-    connection = connect(path)
+    connection = connect(path, timeout)
     try:
         _check_length(path)
         if _version(connection, path) < LATEST:
-            _use_wal(connection)
+            _use_wal(connection, path, timeout)
             _migrate(connection, path)
     except BaseException:
         connection.close()
@@ -78,22 +83,27 @@ def _version(connection: sqlite3.Connection, path: Path) -> int:
     return int(version)
 
 
-def _use_wal(connection: sqlite3.Connection) -> None:
+def _use_wal(connection: sqlite3.Connection, path: Path, timeout: float) -> None:
     """Readers and one writer beside each other.
 
     Two processes that make the same file at once get in each other's way here, without SQLite
     waiting for its busy timeout.
+
+    Raises:
+        StoreError: the file system has no shared memory, as many network file systems.
     """
-    deadline = time.monotonic() + BUSY_TIMEOUT
+    deadline = time.monotonic() + timeout
     while True:
         try:
-            connection.execute("pragma journal_mode = wal")
+            mode = connection.execute("pragma journal_mode = wal").fetchone()[0]
         except sqlite3.OperationalError as error:
             if error.sqlite_errorcode != sqlite3.SQLITE_BUSY or time.monotonic() > deadline:
                 raise
             time.sleep(0.01)
         else:
-            return
+            break
+    if mode != "wal":
+        raise StoreError(f"{path}: the file system cannot hold it; name a folder on a local disk")
 
 
 def _migrate(connection: sqlite3.Connection, path: Path) -> None:

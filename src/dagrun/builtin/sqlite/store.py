@@ -11,7 +11,7 @@ from typing import Any, Final, Self, TypeVar
 import trio
 
 from dagrun.builtin.sqlite import read
-from dagrun.builtin.sqlite.schema import connect, open_database
+from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, open_database
 from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
@@ -32,17 +32,26 @@ class SqliteStore:
         path: the file. It and its folder are made when they are missing.
         hook: called with a name before and after each step of a commit; for tests that end the
             process there.
+        busy_timeout: seconds to wait for another process's transaction, then it is
+            :exc:`~dagrun.errors.StoreBusy`.
     """
 
-    def __init__(self, *, path: Path, hook: Callable[[str], None] = lambda _: None) -> None:
+    def __init__(
+        self,
+        *,
+        path: Path,
+        hook: Callable[[str], None] = lambda _: None,
+        busy_timeout: float = BUSY_TIMEOUT,
+    ) -> None:
         self.path = path
+        self._timeout = busy_timeout
         self._hook = hook
         self._connection: sqlite3.Connection | None = None
         self._lock = trio.Lock()
 
     async def __aenter__(self) -> Self:
         """Open, create or migrate the database."""
-        self._connection = await self._in_thread(lambda: open_database(self.path))
+        self._connection = await self._in_thread(lambda: open_database(self.path, self._timeout))
         return self
 
     async def __aexit__(
@@ -132,7 +141,7 @@ class SqliteStore:
         """Read on a connection of its own, which sees whole commits and waits for none."""
 
         def call() -> T:
-            connection = connect(self.path)
+            connection = connect(self.path, self._timeout)
             try:
                 connection.execute("begin")
                 return work(connection, *arguments)
