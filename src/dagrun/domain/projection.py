@@ -92,6 +92,8 @@ def project(events: Iterable[Event]) -> Changes:
         if node is None:
             node = nodes[key] = NodeChange(*key)
         _change_node(node, event)
+        if event.item is not None and event.type is Type.NODE_RUNNING:
+            _show_running(changes, event)
     return changes
 
 
@@ -105,6 +107,16 @@ def _change_run(run: RunChange, event: Event) -> None:
         run.error = data.get("error")
         if "outputs" in data:
             run.outputs_seq = event.seq
+
+
+def _show_running(changes: Changes, event: Event) -> None:
+    """The node of an item that starts runs, too, since its first item."""
+    key = (event.run_id, event.node_id or "", None)
+    node = changes.nodes.get(key)
+    if node is None:
+        node = changes.nodes[key] = NodeChange(*key)
+    node.status = "running"
+    node.started_at = node.started_at or event.time
 
 
 def _change_node(node: NodeChange, event: Event) -> None:
