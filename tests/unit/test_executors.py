@@ -67,3 +67,13 @@ async def test_what_opening_raises_reaches_who_asked_and_nobody_else(autojump_cl
         await executors.open(["plain"])
         assert set(executors.opened) == {"plain"}
         nursery.cancel_scope.cancel()
+
+
+async def test_an_asker_who_gives_up_does_not_keep_others_from_opening_it(nursery, autojump_clock):
+    executors = Executors(factory)
+    with trio.move_on_after(0):
+        await executors.open(["plain"])
+    await nursery.start(executors.run)
+    with trio.fail_after(5):
+        await executors.open(["plain"])
+    assert set(executors.opened) == {"plain"}

@@ -1,5 +1,6 @@
 """Executors that are open: made at first use, closed together."""
 
+import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 
@@ -29,7 +30,9 @@ class Executors:
         self._factory = factory
         self._opened: dict[str, Executor] = {}
         self._pending: dict[str, _Request] = {}
-        self._send, self._receive = trio.open_memory_channel[_Request](100)
+        # At most one a name. Sending must not be a checkpoint: a request whose sender was
+        # cancelled there would be waited for and never served.
+        self._send, self._receive = trio.open_memory_channel[_Request](math.inf)
 
     @property
     def opened(self) -> Mapping[str, Executor]:
@@ -51,7 +54,7 @@ class Executors:
         request = self._pending.get(name)
         if request is None:
             request = self._pending[name] = _Request(name)
-            await self._send.send(request)
+            self._send.send_nowait(request)
         await request.opened.wait()
         if request.error is not None:
             raise request.error
