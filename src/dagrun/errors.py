@@ -188,3 +188,10 @@ class NodeError(DagrunError):
     def __init__(self, type: str, message: str) -> None:  # noqa: A002 — the journal's word
         self.type, self.message = type, message
         super().__init__(message)
+
+
+def sole(error: BaseException) -> BaseException:
+    """Give what an exception group holds, if it is one thing only; otherwise the error itself."""
+    while isinstance(error, BaseExceptionGroup) and len(error.exceptions) == 1:
+        error = error.exceptions[0]
+    return error

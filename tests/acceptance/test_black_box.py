@@ -366,8 +366,9 @@ def test_ctrl_c_cancels_and_leaves_no_process(dagrun, tmp_path, write):
 def test_sigterm_leaves_the_run_to_be_resumed_and_no_process(dagrun, tmp_path, write):
     process = start_sleeper(tmp_path, write, 86402)
     process.send_signal(signal.SIGTERM)
-    _, err = process.communicate(timeout=20)
+    out, err = process.communicate(timeout=20)
     assert process.returncode == 130
+    assert json.loads(out)["status"] == "running"
     assert b"go on with: dagrun run --resume" in err
     assert sleepers(86402) == []
 
@@ -412,3 +413,212 @@ def test_several_programs_use_one_data_directory_at_once(tmp_path, write):
     for process in processes:
         _, err = process.communicate(timeout=30)
         assert process.returncode == 0, err
+
+
+def shell_command(tmp_path, line, **env):
+    """Run a line of shell in which ``$DAGRUN`` is the program."""
+    return subprocess.run(
+        ["sh", "-c", line],
+        capture_output=True,
+        text=True,
+        env={
+            **os.environ,
+            "DAGRUN": f"{sys.executable} -m dagrun.cli",
+            "DAGRUN_DATA_DIR": str(tmp_path / "data"),
+            **env,
+        },
+        timeout=60,
+        check=False,
+    )
+
+
+MANY = """
+  nodes:
+    - id: many
+      for_each: [1, 2, 3]
+      executor: {type: shell, command: "echo x >> %s/effects"}
+    - id: last
+      dependencies: [many]
+      executor: {type: shell, command: "echo x >> %s/effects"}
+"""
+
+
+@pytest.mark.parametrize("where", ["2>/dev/full", "2>&-", "2>&1 >/dev/null | head -c 1"])
+def test_a_run_does_not_depend_on_who_watches_it(dagrun, tmp_path, write, where):
+    file = write(MANY % (tmp_path, tmp_path))
+    done = shell_command(tmp_path, f"$DAGRUN run {file} {where}")
+    assert "Traceback" not in done.stderr
+    wait_until(lambda: (tmp_path / "effects").read_text() == "x\n" * 4)
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    assert run["status"] == "succeeded"
+
+
+@pytest.mark.parametrize(
+    ("where", "code", "said"),
+    [
+        ("> /dev/full", 1, "dagrun: standard output cannot be written"),
+        (">&-", 0, ""),
+        ("<&- >&- 2>&-", 0, ""),
+        ("| true", 0, ""),
+    ],
+)
+def test_a_standard_output_that_takes_nothing_gives_no_traceback(
+    dagrun, tmp_path, write, where, code, said
+):
+    file = write("  outputs: {a: 1}\n  nodes: [{id: a, executor: {type: shell, command: ls}}]\n")
+    for command in (f"run {file}", f"run --json {file}", "runs list", "plugins", "--help"):
+        done = shell_command(tmp_path, f"$DAGRUN {command} {where}")
+        assert "Traceback" not in done.stderr
+        assert "Exception" not in done.stderr
+        assert done.returncode == code, command
+        assert said in done.stderr
+    connection = sqlite3.connect(tmp_path / "data" / "dagrun.db")
+    states = connection.execute("select status from runs").fetchall()
+    connection.close()
+    assert states == [("succeeded",)] * 2
+
+
+@pytest.mark.parametrize("encoding", ["latin-1", "ascii"])
+def test_what_an_encoding_cannot_say_is_escaped(dagrun, tmp_path, write, encoding):
+    file = write(
+        "  outputs: {a: żółw 🐢}\n  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
+    )
+    done = shell_command(tmp_path, f"$DAGRUN run {file} --json", PYTHONIOENCODING=encoding)
+    assert json.loads(done.stdout)["outputs"] == {"a": "żółw 🐢"}
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    show = f"$DAGRUN runs show {run['run_id']}"
+    shown = shell_command(tmp_path, show, PYTHONIOENCODING=encoding)
+    assert shown.returncode == 0, shown.stderr
+    assert "a  succeeded" in shown.stdout
+
+
+def test_what_an_inline_function_prints_does_not_get_into_the_result(dagrun, tmp_path, write):
+    (tmp_path / "talkative.py").write_text("def talk():\n    print('hello')\n    return {'a': 1}\n")
+    call = "{type: python, callable: 'talkative:talk', isolation: inline}"
+    file = write(f"  outputs: {{a: '${{nodes.t.a}}'}}\n  nodes: [{{id: t, executor: {call}}}]\n")
+    done = dagrun("run", file, "--json")
+    assert json.loads(done.stdout)["outputs"] == {"a": 1}
+    assert "hello" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "said"),
+    [
+        ("in.yaml", "s: yes\nn: 7  # seven\n", None),
+        ("in.json", '{"s": "yes", "n": 7}', None),
+        ("in.yaml", "s: [", "in.yaml:2:1"),
+        ("in.yaml", "- 1\n", "in.yaml:1:1"),
+        ("in.json", "s: yes", "in.json"),
+        ("in.json", "[1]", "an object is needed"),
+    ],
+)
+def test_inputs_come_from_a_file_of_yaml_or_json(dagrun, tmp_path, write, name, text, said):
+    (tmp_path / name).write_text(text)
+    file = write(
+        "  outputs: {s: '${inputs.s}', n: '${inputs.n}'}\n"
+        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
+    )
+    done = dagrun("run", file, "--inputs-file", tmp_path / name)
+    if said is None:
+        assert json.loads(done.stdout) == {"s": "yes", "n": 7}
+    else:
+        assert done.returncode == 2
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def start_deaf(tmp_path, write, marker, kill_after="60s", **env):
+    """Start a run whose one node does not care for SIGTERM."""
+    file = write(
+        f"""
+  nodes:
+    - id: deaf
+      kill_after: {kill_after}
+      executor: {{type: shell, command: "trap '' TERM; sleep {marker} & wait; wait"}}
+"""
+    )
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data"), **env},
+    )
+    wait_until(lambda: sleepers(marker))
+    return process
+
+
+def test_a_second_ctrl_c_ends_at_once(tmp_path, write):
+    process = start_deaf(tmp_path, write, 86411)
+    process.send_signal(signal.SIGINT)
+    while "press Ctrl-C again" not in process.stderr.readline():
+        assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    out, err = process.communicate(timeout=5)
+    assert process.returncode == 130, err
+    assert json.loads(out)["status"] == "cancelling"
+    assert "--resume" in err
+    assert sleepers(86411) == []
+
+
+def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, write):
+    process = start_deaf(tmp_path, write, 86412, DAGRUN_GRACE="0.5")
+    process.send_signal(signal.SIGTERM)
+    start = time.monotonic()
+    out, err = process.communicate(timeout=5)
+    assert time.monotonic() - start > 0.4
+    assert process.returncode == 130, err
+    assert json.loads(out)["status"] == "running"
+    assert "--resume" in err
+    assert sleepers(86412) == []
+
+
+def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp_path, write):
+    process = start_deaf(tmp_path, write, 86413)
+    holder = sqlite3.connect(tmp_path / "data" / "dagrun.db", isolation_level=None)
+    holder.execute("begin immediate")
+    process.send_signal(signal.SIGINT)
+    time.sleep(0.3)
+    assert process.poll() is None
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=5)
+    holder.close()
+    assert process.returncode == 130, err
+    assert "--resume" in err
+    wait_until(lambda: not sleepers(86413))
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    assert run["status"] == "running"
+
+
+def test_a_damaged_journal_is_refused_with_what_to_do(dagrun, tmp_path, write):
+    file = write("  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n")
+    run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
+    with sqlite3.connect(tmp_path / "data" / "dagrun.db") as connection:
+        connection.execute("update events set node_id = 'b' where node_id = 'a'")
+    connection.close()
+    for command in ("show", "logs"):
+        done = dagrun("runs", command, run_id)
+        assert done.returncode == 2
+        assert f"the journal of run {run_id} is damaged" in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_logs_come_in_the_order_of_starts_and_unaltered(dagrun, write):
+    file = write(
+        r"""
+  nodes:
+    - id: b
+      dependencies: [a]
+      executor: {type: shell, command: "printf 'second\n'"}
+    - id: a
+      executor: {type: shell, command: "printf '10%%\r20%%\fx\n'"}
+"""
+    )
+    run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
+    done = subprocess.run(
+        [sys.executable, "-m", "dagrun.cli", "runs", "logs", run_id],
+        capture_output=True,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(file.parent / "data")},
+        check=True,
+    )
+    assert done.stdout == b"10%\r20%\x0cx\nsecond\n"

@@ -212,3 +212,48 @@ async def test_more_requests_than_the_socket_holds_are_all_carried_out():
         for number in range(40):
             nursery.start_soon(one, processes, number)
     assert codes == [0] * 40
+
+
+async def test_a_variable_that_no_process_can_have_fails_its_spawn_only():
+    async with open_processes() as processes:
+        for name in ("", "A=B"):
+            with pytest.raises(OSError, match="no name of a variable"):
+                await processes.spawn(["true"], env={**ENV, name: "x"}, cwd="/")
+        assert await (await processes.spawn(["true"], env=ENV, cwd="/")).wait() == 0
+
+
+async def test_the_guard_itself_outlives_a_variable_without_a_name(monkeypatch):
+    plain = {**ENV}
+    async with open_processes() as processes:
+        await processes.spawn(["true"], env=ENV, cwd="/")
+        guard = processes.statistics().guard
+        from dagrun.services import processes as module
+
+        made = module._spawn_frame
+        nameless = lambda number, argv, env, cwd, stdio: _with_field(  # noqa: E731
+            made(number, argv, env, cwd, stdio), b"=x"
+        )
+        monkeypatch.setattr(module, "_spawn_frame", nameless)
+        with pytest.raises(OSError, match="Invalid argument"):
+            await processes.spawn(["true"], env=plain, cwd="/")
+        monkeypatch.undo()
+        assert await (await processes.spawn(["true"], env=ENV, cwd="/")).wait() == 0
+        assert processes.statistics().guard == guard
+
+
+def _with_field(frame: bytes, field: bytes) -> bytes:
+    body = frame[4:] + b"\0" + field
+    return len(body).to_bytes(4, "little") + body
+
+
+async def test_all_children_can_be_killed_at_once_and_none_starts_afterwards(tmp_path):
+    async with open_processes() as processes:
+        command = ["sh", "-c", "trap '' TERM; echo $$ > pid; sleep 60"]
+        process = await processes.spawn(command, env=ENV, cwd=str(tmp_path))
+        pid = await written_pid(tmp_path / "pid")
+        processes.kill_all()
+        with pytest.raises(WorkerDied):
+            await process.wait()
+        assert not is_running(pid)
+        with pytest.raises(WorkerDied, match="none is started any more"):
+            await processes.spawn(command, env=ENV, cwd=str(tmp_path))

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from dagrun.cli.board import Board, interesting
 from dagrun.cli.progress import plain_line
+from dagrun.domain import decide
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import RetryPolicy
 from dagrun.testing.drive import Driver, make_node, make_plan
@@ -100,3 +101,13 @@ def _read(terminal: int) -> bytes:
         return os.read(terminal, 4096)
     except OSError:
         return b""
+
+
+def test_nodes_that_never_began_are_shown_as_cancelled_with_their_run():
+    def cancel(run):
+        run.ask(decide.cancel)
+        run.stop("a")
+
+    board = watch(make_node("a"), make_node("b", "a"), steps=cancel)
+    assert board.status is RunStatus.CANCELLED
+    assert plain_line(board.rows["b"]) == "■ b  cancelled"

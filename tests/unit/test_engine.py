@@ -14,7 +14,7 @@ from dagrun.domain.jsonvalue import encode
 from dagrun.domain.plan import Handling, compile_plan
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import ExecutorSpec, RetryPolicy
-from dagrun.errors import NodeError
+from dagrun.errors import ConflictError, NodeError
 from dagrun.ports.store import CommitResult, Refusal
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
@@ -69,6 +69,15 @@ class Executor:
                 raise LookupError(text)
             case {"give": outputs}:
                 return outputs
+            case {"exit": code}:
+                raise SystemExit(code)
+            case {"spoil": kind}:  # fails in its own way, in a task of its own, when it is stopped
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(trio.sleep_forever)
+                    try:
+                        await trio.sleep_forever()
+                    finally:
+                        raise NodeError(kind, "while it was stopped")
             case {"show": name}:
                 return {"value": getattr(context, name)}
             case {"until": attempt} if context.attempt < attempt:
@@ -329,7 +338,7 @@ async def test_a_batched_node_does_not_wait_for_the_disk(rig, autojump_clock):
 
 
 async def test_while_the_journal_has_no_room_nothing_starts(rig, autojump_clock, monkeypatch):
-    monkeypatch.setattr(rig.journal, "_full", True)
+    monkeypatch.setattr(rig.journal, "_blocked", "no room")
     execution = rig.start(node("a"))
     await trio.sleep(1)
     assert execution.state.status == "succeeded"
@@ -387,3 +396,60 @@ async def test_the_runs_scratch_directory_is_removed_after_it(rig, autojump_cloc
     rig.executor.act = act
     await rig.run(node("a"))
     assert list((tmp_path / "scratch").iterdir()) == []
+
+
+async def test_an_executor_that_exits_fails_its_node_only(rig, autojump_clock):
+    state = await rig.run(node("a", does={"exit": 3}), node("b"))
+    assert state.nodes[0].error == {"type": "SystemExit", "message": "3"}
+    assert state.nodes[1].status == "succeeded"
+
+
+async def test_an_attempt_that_fails_while_it_is_stopped_harms_nobody(rig, autojump_clock):
+    execution = rig.start(node("a", does={"spoil": "mess"}))
+    await trio.sleep(1)
+    assert await rig.engine.cancel("r")
+    await execution.done.wait()
+    assert execution.state.status == "cancelled"
+    assert execution.state.nodes[0].error == {"type": "mess", "message": "while it was stopped"}
+    assert (await rig.run(node("b"), run="r2")).status == "succeeded"
+
+
+async def test_an_attempt_that_fails_at_its_timeout_fails_only_itself(rig, autojump_clock):
+    state = await rig.run(node("a", does={"spoil": "mess"}, timeout=1), node("b"))
+    assert state.nodes[0].error["type"] == "mess"
+    assert state.nodes[1].status == "succeeded"
+
+
+async def test_what_fails_because_of_a_shutdown_is_not_journaled(tmp_path, autojump_clock):
+    async with open_rig(tmp_path) as rig:
+        rig.start(node("a", does={"spoil": "mess"}))
+        await trio.sleep(1)
+    assert rig.types("a") == ["node.running"]
+
+
+async def test_a_cancellation_takes_effect_even_if_nobody_waits_for_it(rig, autojump_clock):
+    execution = rig.start(node("a", does={"sleep": 60}))
+    await trio.sleep(1)
+    with trio.move_on_after(0):
+        await rig.engine.cancel("r")
+    await execution.done.wait()
+    assert execution.state.status == "cancelled"
+    assert trio.current_time() < 2
+
+
+async def test_asking_for_a_change_of_a_run_that_is_lost_gives_an_error(rig, autojump_clock):
+    for change in (rig.engine.cancel, rig.engine.pause):
+        rig.store.refuse = {}
+        execution = rig.start(node("a", does={"sleep": 60}))
+        await trio.sleep(1)
+        rig.store.refuse = {"r": Refusal.STALE_EPOCH}
+        with pytest.raises(ConflictError, match="taken over"):
+            await change("r")
+        assert execution.abandoned
+    rig.store.refuse = {}
+    execution = rig.start(node("a", does={"sleep": 60}))
+    await trio.sleep(1)
+    assert await rig.engine.pause("r")
+    rig.store.refuse = {"r": Refusal.STALE_EPOCH}
+    with pytest.raises(ConflictError, match="taken over"):
+        await rig.engine.resume("r")

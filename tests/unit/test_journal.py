@@ -7,7 +7,7 @@ import trio
 
 from dagrun.domain.events import Event, Type
 from dagrun.domain.jsonvalue import EMPTY, Raw
-from dagrun.errors import StoreError, StoreFull
+from dagrun.errors import ConflictError, StoreError, StoreFull
 from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
 from dagrun.services.journal import MAX_WAITING, RETRY, Journal
 
@@ -99,7 +99,7 @@ async def test_on_a_full_disk_events_wait_and_no_node_may_start_until_there_is_r
     journal.append([event(1)])
     await trio.testing.wait_all_tasks_blocked()
     assert not journal.has_room()
-    assert journal.statistics().full
+    assert journal.statistics().blocked
     await journal.wait_room()
     assert store.commits == [[("r", 1)]]
     assert trio.current_time() == pytest.approx(2 * RETRY)
@@ -188,3 +188,48 @@ async def test_forgetting_a_run_drops_what_is_known_of_it(nursery, autojump_cloc
     await journal.wait_durable("r", 7)
     journal.forget("r")
     assert journal.durable("r") == 0
+
+
+async def test_a_submission_that_is_cancelled_before_it_is_written_leaves_nothing(
+    nursery, autojump_clock
+):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1, "other")])
+    await trio.sleep(0.001)  # the commit is under way, and takes 0.01
+    with trio.move_on_after(0.001) as scope:
+        await journal.submit(new_run(), DEFINITION, [event(1)])
+    assert scope.cancelled_caught
+    await trio.sleep(1)
+    assert store.commits == [[("other", 1)]]
+
+
+async def test_a_submission_that_is_cancelled_while_it_is_written_is_answered(
+    nursery, autojump_clock
+):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    with trio.move_on_after(0.005) as scope:
+        await journal.submit(new_run(), DEFINITION, [event(1)])
+    assert scope.cancel_called
+    assert not scope.cancelled_caught
+    assert store.commits == [[("r", 1)]]
+
+
+async def test_an_error_of_who_is_told_does_not_stop_the_writing(nursery, autojump_clock, caplog):
+    def broken(_events):
+        raise LookupError("a bug")
+
+    journal = await nursery.start(Journal(ScriptedStore(), committed=broken).run)
+    for seq in (1, 2):
+        journal.append([event(seq)])
+        await journal.wait_durable("r", seq)
+    assert "a bug" in caplog.text
+
+
+async def test_who_waits_for_a_run_that_is_lost_is_told(nursery, autojump_clock):
+    store = ScriptedStore(CommitResult(refused={"r": Refusal.GAP}))
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1)])
+    with pytest.raises(ConflictError, match=r"run r was taken over by somebody else \(gap\)"):
+        await journal.wait_durable("r", 1)

@@ -64,3 +64,14 @@ def test_what_is_no_id_becomes_no_path(tmp_path, text):
             logs.open(*ids, 1)
         with pytest.raises(ValueError, match="is no id"):
             logs.read(*ids, 1)
+
+
+def test_the_cap_counts_what_an_attempt_wrote_before_another_process_went_on_with_it(tmp_path):
+    logs = NodeLogs(tmp_path, cap=10)
+    for _ in range(3):
+        log = logs.open("run", "node", 1)
+        log.write(b"x" * 7)
+        log.close()
+    data = logs.read("run", "node", 1)
+    assert data.startswith(b"x" * 10 + b"\n[dagrun: log cut")
+    assert data.count(b"x") == 10

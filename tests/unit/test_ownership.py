@@ -165,3 +165,24 @@ async def test_of_two_resumers_exactly_one_wins(tmp_path, spawn):
         assert answers == ["lost", f"won {record.owner}"]
         assert record.epoch == 2
         assert owner_pid(tmp_path, record.owner) in {process.pid for process in resumers}
+
+
+def test_an_old_lock_that_was_never_written_is_swept_and_a_new_one_is_left(tmp_path):
+    folder = tmp_path / FOLDER
+    folder.mkdir()
+    for name in ("old", "new"):
+        (folder / f"{name}.lock").touch()
+    os.utime(folder / "old.lock", (0, 0))
+    with OwnerLock(tmp_path):
+        assert not (folder / "old.lock").exists()
+        assert (folder / "new.lock").exists()
+
+
+def test_a_lock_that_cannot_be_written_leaves_no_file(tmp_path, monkeypatch):
+    def full(_fd, _data):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("dagrun.builtin.ownership.os.write", full)
+    with pytest.raises(StoreError, match="No space left"), OwnerLock(tmp_path):
+        pass
+    assert list((tmp_path / FOLDER).iterdir()) == []

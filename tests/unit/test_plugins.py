@@ -54,3 +54,15 @@ def test_an_unknown_name_lists_what_is_installed(plugin):
     loaded = load_plugins([plugin("one", dagrun_register=adds("executors", "x"))])
     with pytest.raises(UnknownPlugin, match="no executor is called 'y'; installed: x"):
         loaded.registry.executors.get("y")
+
+
+@pytest.mark.parametrize("error", [LookupError("no luck"), SystemExit("no luck")])
+def test_a_plugin_whose_hook_fails_is_listed_and_leaves_nothing(plugin, error):
+    def fails(registry):
+        registry.executors.add("half", dict)
+        raise error
+
+    good = plugin("two", dagrun_register=adds("executors", "x"))
+    loaded = load_plugins([plugin("one", dagrun_register=fails), good])
+    assert [(p.name, "no luck" in p.error) for p in loaded.broken()] == [("one", True)]
+    assert [entry.name for entry in loaded.registry.executors] == ["x"]

@@ -1,3 +1,5 @@
+# ruff: noqa: ASYNC110 — polls what other processes do
+import sys
 import time
 from functools import partial
 
@@ -27,12 +29,32 @@ async def later(a):
 
 def nothing():
     pass
+
+def leave():
+    raise SystemExit(3)
+
+async def leave_in_a_task():
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(trio.to_thread.run_sync, leave)
+
+def late():
+    import dagrun_test_helper
+    return {"a": dagrun_test_helper.A}
+
+def polite(path):
+    import pathlib, signal, sys, time
+    def stop(*_):
+        pathlib.Path(path).write_text("stopped in order")
+        sys.exit()
+    signal.signal(signal.SIGTERM, stop)
+    pathlib.Path(path).write_text("ready")
+    time.sleep(60)
 """
 
 
 class TestPythonKeepsWhatAnExecutorPromises(ExecutorSuite):
     def executor(self):
-        return PythonExecutor(size=1)
+        return PythonExecutor()
 
     def gives(self):
         return PythonOptions(code="outputs = {'answer': 42}")
@@ -56,19 +78,20 @@ class TestPythonKeepsWhatAnExecutorPromises(ExecutorSuite):
 
 
 @pytest.fixture
-async def run(tmp_path):
+async def run(tmp_path, monkeypatch):
     """Give a function that executes a node; the workers live as long as the test."""
+    monkeypatch.setattr(sys, "path", [*sys.path])
+    monkeypatch.delitem(sys.modules, "dagrun_test_tasks", raising=False)
     (tmp_path / "dagrun_test_tasks.py").write_text(MODULE)
-    async with open_processes() as processes, PythonExecutor(size=1) as executor:
+    async with open_processes() as processes, PythonExecutor() as executor:
 
         async def execute(context_values=None, **options):
             values = context_values or {}
             context = FakeContext(
                 options=PythonOptions(**options),
                 scratch=tmp_path,
-                base=tmp_path,
                 processes=processes,
-                **values,
+                **{"base": tmp_path, **values},
             )
             execute.log = context.log
             return outputs_of(await executor.execute(context))
@@ -93,6 +116,50 @@ async def test_an_error_has_its_class_and_a_traceback_in_the_log(run, isolation)
         await run(callable="dagrun_test_tasks:add", isolation=isolation)
     assert caught.value.type == "TypeError"
     assert "Traceback" in run.log.text()
+
+
+@pytest.mark.parametrize("name", ["leave", "leave_in_a_task"])
+async def test_an_inline_function_that_exits_fails_alone(run, name):
+    with pytest.raises(NodeError) as caught:
+        await run(callable=f"dagrun_test_tasks:{name}", isolation="inline")
+    assert (caught.value.type, caught.value.message) == ("SystemExit", "3")
+
+
+@pytest.mark.parametrize("isolation", ["process", "inline"])
+async def test_what_a_function_imports_when_called_is_found_beside_the_document(
+    run, tmp_path, isolation
+):
+    (tmp_path / "dagrun_test_helper.py").write_text("A = 1\n")
+    assert await run(callable="dagrun_test_tasks:late", isolation=isolation) == {"a": 1}
+    sys.modules.pop("dagrun_test_helper", None)
+
+
+async def test_an_inline_function_is_never_that_of_another_folders_module(run, tmp_path):
+    assert await run(callable="dagrun_test_tasks:nothing", isolation="inline") == {}
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "dagrun_test_tasks.py").write_text("def nothing(): return {'other': 1}\n")
+    with pytest.raises(NodeError, match="another module 'dagrun_test_tasks' is there") as caught:
+        await run({"base": other}, callable="dagrun_test_tasks:nothing", isolation="inline")
+    assert caught.value.type == "ImportError"
+    inside = {"base": other}
+    assert await run(inside, callable="dagrun_test_tasks:nothing") == {"other": 1}
+
+
+@pytest.mark.parametrize(("kill_after", "left"), [(5, "stopped in order"), (0, "ready")])
+async def test_a_cancelled_function_may_end_in_order_within_kill_after(
+    run, tmp_path, kill_after, left
+):
+    path = tmp_path / "state"
+    values = {"inputs": {"path": str(path)}, "kill_after": kill_after}
+    async with trio.open_nursery() as nursery:
+        call = partial(run, values, callable="dagrun_test_tasks:polite")
+        nursery.start_soon(call)
+        with trio.fail_after(10):
+            while not path.exists() or path.read_text() != "ready":
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert path.read_text() == left
 
 
 async def test_code_sees_inputs_nodes_and_item(run):

@@ -65,3 +65,17 @@ def test_what_does_not_parse_is_named_after_its_source(tmp_path, flags, environ,
 def test_a_file_that_was_asked_for_must_be_there(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml"):
         read_settings({}, environ={}, config=tmp_path / "none.toml")
+
+
+def test_the_time_for_a_shutdown_is_a_number_of_seconds_or_a_duration():
+    for text, seconds in [("5", 5), ("0.5", 0.5), ("2m", 120), ("0", 0)]:
+        assert read_settings({}, environ={"DAGRUN_GRACE": text}).grace == seconds
+    with pytest.raises(ConfigError, match="DAGRUN_GRACE: 'soon' is no duration"):
+        read_settings({}, environ={"DAGRUN_GRACE": "soon"})
+
+
+def test_a_variable_that_is_nearly_a_setting_is_refused_and_others_are_not():
+    with pytest.raises(ConfigError, match=r"DAGRUN_DATADIR.*did you mean 'DAGRUN_DATA_DIR'"):
+        read_settings({}, environ={"DAGRUN_DATADIR": "/x"})
+    node = {"DAGRUN_RUN_ID": "r", "DAGRUN_ATTEMPT": "1", "DAGRUN_SERVICE_HOST": "10.0.0.1"}
+    read_settings({}, environ=node)

@@ -1,3 +1,4 @@
+import os
 import signal
 from pathlib import Path
 
@@ -5,7 +6,7 @@ import pytest
 import trio
 
 from dagrun.builtin.shell import ShellExecutor, ShellOptions
-from dagrun.errors import NodeError
+from dagrun.errors import NodeError, WorkerDied
 from dagrun.services.processes import open_processes
 from dagrun.testing.executors import ExecutorSuite, FakeContext, is_running, written_pid
 
@@ -138,3 +139,46 @@ async def test_children_start_with_default_signals(tmp_path):
     _, context = await execute(ShellOptions(command="grep SigIgn /proc/self/status"), tmp_path)
     ignored = int(context.log.text().split()[1], 16)
     assert not any(ignored >> number - 1 & 1 for number in (signal.SIGINT, signal.SIGPIPE))
+
+
+@pytest.mark.parametrize("name", ["", "A=B", "A\0"])
+def test_a_name_that_no_variable_can_have_is_refused(name):
+    with pytest.raises(ValueError, match="no name of a variable"):
+        ShellOptions(command="true", env={name: "x"})
+
+
+async def test_what_a_killed_engine_left_is_not_taken_for_the_output_of_the_same_attempt(tmp_path):
+    stale = tmp_path / "node.1.1.output.json"
+    options = ShellOptions(code="echo '{\"a\": 1}' > $DAGRUN_OUTPUT; cp $DAGRUN_OUTPUT kept")
+    await execute(options, tmp_path)
+    (tmp_path / "kept").rename(stale)
+    outputs, _ = await execute(ShellOptions(command="true"), tmp_path, epoch=2)
+    assert outputs == {"exit_code": 0}
+
+
+async def test_an_output_that_is_a_directory_fails_and_leaves_no_descriptor_open(tmp_path):
+    options = ShellOptions(code="mkdir $DAGRUN_OUTPUT")
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 — counts
+    for _ in range(3):
+        assert (await failure(options, tmp_path)).type == "output"
+        next(tmp_path.glob("*.output.json")).rmdir()
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 — counts
+
+
+async def test_the_end_of_the_guard_is_told_as_what_it_is(tmp_path):
+    async with open_processes() as processes:
+        context = FakeContext(
+            options=ShellOptions(code="echo $$ > pid; sleep 60"),
+            scratch=tmp_path,
+            processes=processes,
+        )
+        async with trio.open_nursery() as nursery:
+
+            async def kill_guard():
+                await written_pid(tmp_path / "pid")
+                os.kill(processes.statistics().guard, signal.SIGKILL)
+
+            nursery.start_soon(kill_guard)
+            with pytest.RaisesGroup(WorkerDied, flatten_subgroups=True):
+                async with trio.open_nursery():
+                    await ShellExecutor().execute(context)

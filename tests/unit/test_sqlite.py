@@ -9,6 +9,7 @@ from dagrun.builtin.sqlite import SqliteStore
 from dagrun.builtin.sqlite.schema import APPLICATION, LATEST
 from dagrun.builtin.sqlite.write import _CHANGED_RUNS, _POSITIONS
 from dagrun.domain.events import Type
+from dagrun.errors import StoreCorrupt, StoreTooNew
 from dagrun.testing.stores import NOON, add_run, event, journal, new_run
 
 
@@ -79,3 +80,26 @@ async def test_a_failing_step_leaves_the_store_usable(path):
             await add_run(store)
         await add_run(store)
         assert await store.events("r") == journal()
+
+
+@pytest.mark.parametrize(
+    ("change", "error", "message"),
+    [
+        ("update events set type = 'node.dreamt' where seq = 2", StoreTooNew, "'node.dreamt'"),
+        ("update events set time = 'noon'", StoreCorrupt, "a row is damaged"),
+        ("update events set data = '{\"outputs\": '", StoreCorrupt, "a row is damaged"),
+        ("update runs set status = 'confused'", StoreCorrupt, "a row is damaged"),
+        ("update runs set inputs = x'ff'", StoreCorrupt, "a row is damaged"),
+    ],
+)
+async def test_what_cannot_be_understood_is_refused_with_the_files_name(
+    path, change, error, message
+):
+    async with SqliteStore(path=path) as store:
+        await add_run(store)
+        await store.commit(journal("r", 2)[1:])
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(change)
+        with pytest.raises(error, match=message) as caught:
+            await (store.run("r") if "runs" in change else store.events("r"))
+        assert str(path) in str(caught.value)

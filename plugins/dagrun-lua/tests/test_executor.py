@@ -37,7 +37,7 @@ def context(processes, code, *, timeout=None, **more):
 
 
 async def test_a_node_gets_raw_outputs_of_its_dependencies_and_gives_raw_outputs():
-    async with open_processes() as processes, LuaExecutor(size=1) as lua:
+    async with open_processes() as processes, LuaExecutor() as lua:
         given = context(
             processes, "print('hi') return {r = nodes.a.x + 1}", raw_nodes={"a": Raw(b'{"x":1}')}
         )
@@ -46,7 +46,7 @@ async def test_a_node_gets_raw_outputs_of_its_dependencies_and_gives_raw_outputs
 
 
 async def test_a_missing_file_and_a_lua_error_fail_the_node_with_their_types(tmp_path):
-    async with open_processes() as processes, LuaExecutor(size=1) as lua:
+    async with open_processes() as processes, LuaExecutor() as lua:
         with pytest.raises(NodeError) as missing:
             await lua.execute(
                 context(processes, "", options=LuaOptions(file="no.lua"), base=tmp_path)
@@ -65,7 +65,7 @@ async def test_a_missing_file_and_a_lua_error_fail_the_node_with_their_types(tmp
     ],
 )
 async def test_cancelling_ends_a_loop_inside_c_and_spares_other_nodes(code):
-    async with open_processes() as processes, LuaExecutor(size=2) as lua:
+    async with open_processes() as processes, LuaExecutor() as lua:
         await lua.execute(context(processes, "return {}"))
         started = time.monotonic()
         async with trio.open_nursery() as nursery:

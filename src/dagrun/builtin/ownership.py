@@ -7,6 +7,7 @@ lets go of the lock however the process ends, so a lock that can be taken means 
 import fcntl
 import os
 import secrets
+import time
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
@@ -15,6 +16,7 @@ from dagrun.domain.ids import is_id
 from dagrun.errors import StoreError
 
 FOLDER: Final = "owners"
+HOUR: Final = 3600.0  # seconds
 
 
 class OwnerLock:
@@ -45,6 +47,8 @@ class OwnerLock:
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(self._fd, b"%d\n" % os.getpid())
         except OSError as error:
+            if self._fd >= 0:
+                self._path.unlink(missing_ok=True)
             self._let_go()
             raise StoreError(f"the data directory cannot be used: {error}") from error
         _sweep(self._path.parent)
@@ -117,9 +121,11 @@ def _sweep(folder: Path) -> None:
         except OSError:
             continue
         try:
-            # The owner locks its file right after making it; a file without content may be one
-            # between the two, and is left alone.
-            if os.fstat(fd).st_size and not _is_locked(fd):
+            # The owner locks its file right after making it; a new file without content may be
+            # one between the two, and is left alone.
+            about = os.fstat(fd)
+            made = about.st_size or time.time() - about.st_mtime > HOUR
+            if made and not _is_locked(fd):
                 path.unlink(missing_ok=True)
         finally:
             os.close(fd)

@@ -3,10 +3,10 @@
 
 import importlib
 import inspect
-import os
 import sys
 import traceback
 from collections.abc import Callable, Mapping
+from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal
@@ -16,7 +16,7 @@ import msgspec
 
 from dagrun.domain.jsonvalue import NotJson, Raw, parse
 from dagrun.domain.workflow import JSON, Durability
-from dagrun.errors import NodeError, WorkerDied
+from dagrun.errors import NodeError, WorkerDied, sole
 from dagrun.ports.executor import Context
 from dagrun.workers.environment import base_environment, merged
 from dagrun.workers.pool import WorkerPool
@@ -74,9 +74,6 @@ class PythonExecutor:
 
     A worker serves the nodes of documents of one folder, which comes first on its import path.
     Async functions run under ``trio.run`` in a worker, and in the engine's own loop inline.
-
-    Args:
-        size: most workers; by default four for each core.
     """
 
     options: ClassVar[type[PythonOptions]] = PythonOptions
@@ -84,11 +81,11 @@ class PythonExecutor:
     uses_process: ClassVar[Callable[[Any], bool]] = staticmethod(_needs_process)
     literal_options: ClassVar[frozenset[str]] = frozenset({"code", "file"})
 
-    def __init__(self, *, size: int | None = None) -> None:
+    def __init__(self) -> None:
         self._base = base_environment()
         self._functions: dict[tuple[str, Path | None], Callable[..., Any]] = {}
         argv = [sys.executable, "-I", "-c", START, PACKAGES]
-        self._pool = WorkerPool(argv, env=self._base, size=size or 4 * (os.cpu_count() or 1))
+        self._pool = WorkerPool(argv, env=self._base)
 
     async def __aenter__(self) -> "PythonExecutor":
         await self._pool.__aenter__()
@@ -124,9 +121,12 @@ class PythonExecutor:
             result = function(**context.inputs)
             if type(result) is not dict and inspect.isawaitable(result):
                 result = await result
-        except Exception as error:
+        except (Exception, BaseExceptionGroup, SystemExit) as error:
             context.log.write(traceback.format_exc().encode(errors="replace"))
-            raise NodeError(type(error).__name__, str(error)) from error
+            cause = sole(error)
+            if not isinstance(cause, Exception | SystemExit):
+                raise  # it was stopped, too
+            raise NodeError(type(cause).__name__, str(cause)) from error
         return _mapping(result)
 
     async def _call_worker(self, context: Context) -> Raw:
@@ -136,6 +136,7 @@ class PythonExecutor:
             log=context.log,
             retire=_is_spent,
             arguments=() if context.base is None else (str(context.base),),
+            kill_after=context.kill_after,
         )
         return _outputs(reply)
 
@@ -156,18 +157,41 @@ class PythonExecutor:
 
 
 def _resolve(name: str, base: Path | None) -> Callable[..., Any]:
-    """Import a function, with the document's folder first on the path meanwhile."""
+    """Import a function, with the document's folder first on the path meanwhile.
+
+    The folder stays at the end of the path, for what the function imports when it is called.
+
+    Raises:
+        ImportError: also when a module of that name was imported from another folder before.
+    """
+    module, _, path = name.partition(":")
     before = list(sys.path)
     if base is not None:
+        _refuse_other(module.partition(".")[0], str(base))
         sys.path.insert(0, str(base))
     try:
-        module, _, path = name.partition(":")
         found: Any = importlib.import_module(module)
     finally:
         sys.path[:] = before
+    if base is not None and str(base) not in before:
+        sys.path.append(str(base))
     for part in path.split("."):
         found = getattr(found, part)
     return found  # type: ignore[no-any-return]  # calling it shows whether it is one
+
+
+def _refuse_other(package: str, base: str) -> None:
+    """Refuse what would silently be the module of another document's folder."""
+    loaded = sys.modules.get(package)
+    wanted = PathFinder.find_spec(package, [base])
+    if loaded is None or wanted is None or wanted.origin is None:
+        return
+    origin = getattr(loaded, "__file__", None)
+    if origin is None or not Path(origin).samefile(wanted.origin):
+        raise ImportError(
+            f"{wanted.origin} cannot be imported: another module {package!r} is there already, "
+            f"from {origin}; use another name, or isolation: process"
+        )
 
 
 def _mapping(result: object) -> Mapping[str, JSON]:

@@ -47,6 +47,9 @@ class ShellOptions:
             raise ValueError("give either 'command' or 'code'")
         if not (self.command or self.code):
             raise ValueError("the command is empty")
+        for name in self.env:
+            if not name or "=" in name or "\0" in name:
+                raise ValueError(f"{name!r} in 'env' is no name of a variable")
 
     def argv(self) -> list[str]:
         """Give what to execute."""
@@ -155,7 +158,9 @@ class _Files:
 
     def __init__(self, context: Context) -> None:
         item = "" if context.item_index is None else f".{context.item_index}"
-        self._stem = f"{context.scratch}/{context.node_id}{item}.{context.attempt}"
+        # The epoch keeps apart what a killed engine left, and the same attempt made again.
+        number = f"{context.epoch}.{context.attempt}"
+        self._stem = f"{context.scratch}/{context.node_id}{item}.{number}"
         self.inputs, self.output = self._stem + ".inputs.json", self._stem + ".output.json"
 
     def env(self) -> dict[str, str]:
@@ -211,7 +216,16 @@ def _read(path: str, limit: int) -> bytes:
         return b""
     except OSError as error:
         raise NodeError("output", f"the file DAGRUN_OUTPUT cannot be read: {error}") from error
-    with os.fdopen(fd, "rb") as file:
+    try:
         if not stat.S_ISREG(os.fstat(fd).st_mode):
             raise NodeError("output", "DAGRUN_OUTPUT is no regular file")
-        return file.read(limit)
+        return _read_all(fd, limit)
+    finally:
+        os.close(fd)
+
+
+def _read_all(fd: int, limit: int) -> bytes:
+    data = b""
+    while len(data) < limit and (chunk := os.read(fd, limit - len(data))):
+        data += chunk
+    return data

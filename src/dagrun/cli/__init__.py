@@ -5,6 +5,12 @@ import sys
 
 def main() -> None:
     """Run the command that ``sys.argv`` names, and end the process with its exit code."""
-    from dagrun.cli.app import run_command  # noqa: PLC0415 — the entry point stays light
+    try:
+        from dagrun.cli import output  # noqa: PLC0415 — the entry point stays light
+        from dagrun.cli.app import run_command  # noqa: PLC0415 — as above
 
-    sys.exit(run_command(sys.argv[1:]))
+        output.prepare()
+        code = run_command(sys.argv[1:])
+    except KeyboardInterrupt:
+        code = 130  # as output.INTERRUPTED, which may not be imported yet
+    sys.exit(code)

@@ -1,7 +1,6 @@
 """The commands and their options. What they do is imported when they are called."""
 
 import os
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any
@@ -69,6 +68,13 @@ def run(
             help="Most process nodes at once. DAGRUN_PARALLEL; default: 4 a core.",
         ),
     ] = None,
+    grace: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="Seconds that running nodes get at shutdown. DAGRUN_GRACE; default: 30.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -81,7 +87,7 @@ def run(
         inputs_file=inputs_file,
         resume=resume,
         as_json=json,
-        settings=_settings(config, data_dir=data_dir, parallel=parallel),
+        settings=_settings(config, data_dir=data_dir, parallel=parallel, grace=grace),
     )
 
 
@@ -176,13 +182,12 @@ def _settings(config: Path | None, **flags: object) -> Settings:
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command. Give the exit code."""
-    as_json = "--json" in argv
+    as_json = any(argument.split("=")[0] == "--json" for argument in argv)
     try:
         code = _call(argv, as_json=as_json)
-        sys.stdout.flush()
-    except BrokenPipeError:
-        output.stdout_is_gone()
-        return output.FAILED
+        output.flush()
+    except output.OutputLost as lost:
+        return output.stdout_is_gone(lost)
     return code
 
 
@@ -197,7 +202,16 @@ def _call(argv: Sequence[str], *, as_json: bool) -> int:
         return output.report(error, as_json=as_json)
     except KeyboardInterrupt:
         return output.INTERRUPTED
+    except OSError as error:
+        if not _prints_help(argv):
+            raise
+        raise output.OutputLost from error
     return result if isinstance(result, int) else output.DONE
+
+
+def _prints_help(argv: Sequence[str]) -> bool:
+    """Whether the parser answers the command by itself, on standard output."""
+    return len(argv) < 2 or not {"--help", "-h", "--version"}.isdisjoint(argv)
 
 
 def _usage(error: CycloptsError) -> str:

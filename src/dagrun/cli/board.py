@@ -68,6 +68,9 @@ class Board:
             self.started_at = self.started_at or event.time
         elif event.type in (Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED):
             self.finished_at = event.time
+            for row in self.rows.values():
+                if row.status not in NODE_ENDED:  # never begun, so no event tells of it
+                    self._turn(row, NodeStatus.CANCELLED, event.time)
 
     def _see_node(self, row: Row, event: Event) -> None:
         status = NodeStatus(event.type.removeprefix("node."))

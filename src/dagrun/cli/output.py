@@ -4,6 +4,9 @@ import json
 import os
 import sys
 from collections.abc import Sequence
+from contextlib import suppress
+from io import TextIOWrapper
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -29,19 +32,74 @@ INTERRUPTED: Final = 130
 _WRONG: Final = (DefinitionError, InputError, ConfigError, NotFound, StoreCorrupt, StoreTooNew)
 
 
+class OutputLost(Exception):
+    """Standard output takes nothing more."""
+
+
+def prepare() -> None:
+    """Make the standard streams fit to write to, whatever the caller left of them.
+
+    Closed ones lead nowhere from now on: a file opened later must not take their places.
+    """
+    for fd in range(3):
+        try:
+            os.fstat(fd)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest place that is free
+    for name in ("stdout", "stderr"):
+        if getattr(sys, name) is None:
+            setattr(sys, name, Path(os.devnull).open("w"))  # noqa: SIM115 — as long as the process
+    if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout.reconfigure(errors="backslashreplace")
+
+
 def say(line: str = "") -> None:
-    """Write a line of the result."""
-    sys.stdout.write(line + "\n")
+    """Write a line of the result.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    say_text(line + "\n")
+
+
+def say_text(text: str) -> None:
+    """Write a part of the result as it is.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    try:
+        sys.stdout.write(text)
+    except OSError as error:
+        raise OutputLost from error
+
+
+def flush() -> None:
+    """Push out what was said.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    try:
+        sys.stdout.flush()
+    except OSError as error:
+        raise OutputLost from error
 
 
 def note(line: str) -> None:
-    """Write a line for the person who watches."""
-    sys.stderr.write(line + "\n")
+    """Write a line for the person who watches, if anybody can."""
+    with suppress(OSError, ValueError):
+        sys.stderr.write(line + "\n")
 
 
 def say_json(value: Any) -> None:
-    """Write a result for a program: one line of JSON."""
-    say(json.dumps(value, ensure_ascii=False, allow_nan=False))
+    """Write a result for a program: one line of JSON.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    any_character = sys.stdout.encoding.lower() in ("utf-8", "utf8")
+    say(json.dumps(value, ensure_ascii=not any_character, allow_nan=False))
 
 
 def report(error: DagrunError, *, as_json: bool) -> int:
@@ -65,6 +123,12 @@ def problems_json(problems: Sequence[Problem]) -> list[dict[str, Any]]:
     return [{key: attrs.asdict(problem)[key] for key in keys} for problem in problems]
 
 
-def stdout_is_gone() -> None:
-    """Go on quietly after the reader of standard output went away."""
-    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+def stdout_is_gone(lost: OutputLost) -> int:
+    """Let the rest of standard output lead nowhere, and give the exit code.
+
+    A reader that went away knows why; a full disk is told of.
+    """
+    if not isinstance(lost.__cause__, BrokenPipeError):
+        note(f"dagrun: standard output cannot be written: {lost.__cause__}")
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+    return FAILED

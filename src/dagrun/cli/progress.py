@@ -11,7 +11,7 @@ from dagrun.cli import output
 from dagrun.cli.board import Board, Row, interesting
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event
-from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
+from dagrun.domain.status import NODE_ENDED, NodeStatus
 
 if TYPE_CHECKING:
     from rich.live import Live
@@ -92,13 +92,19 @@ class LiveTree:
         self._board.see(events)
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Draw until cancelled."""
+        """Draw until cancelled, or until there is nothing left to draw on."""
+        task_status.started()
+        try:
+            await self._draw()
+        except OSError:
+            await trio.sleep_forever()
+
+    async def _draw(self) -> None:
         from rich.console import Console  # noqa: PLC0415 — only a terminal pays for rich
         from rich.live import Live  # noqa: PLC0415
 
         console = Console(stderr=True)
         with Live(console=console, auto_refresh=False, transient=False) as live:
-            task_status.started()
             try:
                 while True:
                     live.update(self._picture(console.height), refresh=True)
@@ -124,8 +130,7 @@ def headline(board: Board) -> str:
     workflow = board.workflow
     end = board.finished_at or datetime.now(UTC)
     took = "" if board.started_at is None else format_duration(_seconds(board.started_at, end))
-    status = "running" if board.status is RunStatus.QUEUED else str(board.status)
-    return f"{workflow.id} {workflow.version}  {status}  {took}".rstrip()
+    return f"{workflow.id} {workflow.version}  {board.status}  {took}".rstrip()
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -1,11 +1,13 @@
 """``dagrun run``: one run in this process."""
 
 import json
+import os
 import signal
 import sys
 from collections.abc import Mapping, Sequence
+from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import trio
@@ -15,17 +17,29 @@ from dagrun.cli.board import Board
 from dagrun.cli.documents import load_file
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
+from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.result import RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_input
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, DagrunError, NotFound
+from dagrun.errors import (
+    ConfigError,
+    ConflictError,
+    DagrunError,
+    DefinitionError,
+    InputError,
+    NotFound,
+)
 from dagrun.plugin.registry import Registry
 from dagrun.roles.local import Local, Submission, open_local
 from dagrun.services.engine.execution import Execution
+from dagrun.services.journal import Journal
 from dagrun.settings import Settings
+
+AT_ONCE: Final = 1.0  # seconds that an end at once may take
+TELL: Final = 1.0  # seconds between looks at whether the journal waits
 
 
 @attrs.frozen(kw_only=True)
@@ -66,9 +80,12 @@ def run_file(
     if workflow is not None:
         _refuse_secrets(workflow)
     try:
-        return trio.run(_run, order, registry, settings)
+        # What inline nodes print must not get between the result and who reads it.
+        with redirect_stdout(sys.stderr):
+            ended = trio.run(_run, order, registry, settings)
     except BaseExceptionGroup as group:
         raise _first_error(group) from group
+    return _tell(order, ended)
 
 
 def _check_usage(
@@ -111,28 +128,58 @@ def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapp
 def _read_inputs(file: Path) -> dict[str, Any]:
     name = "standard input" if str(file) == "-" else str(file)
     try:
-        text = sys.stdin.read() if str(file) == "-" else file.read_text(encoding="utf-8")
-        inputs = json.loads(text)
-    except (OSError, ValueError, RecursionError) as error:
+        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
+    except (OSError, ValueError) as error:
         raise ConfigError(f"--inputs-file {name}: {error}") from error
+    try:
+        inputs = json.loads(data)
+    except (ValueError, RecursionError) as error:
+        if file.suffix == ".json":
+            raise ConfigError(f"--inputs-file {name}: {error}") from error
+        inputs = _read_yaml(data, name)
     if not isinstance(inputs, dict):
         raise ConfigError(f"--inputs-file {name}: an object is needed")
     return inputs
 
 
-async def _run(order: _Order, registry: Registry, settings: Settings) -> int:
-    view = _View()
-    async with open_local(registry, settings, committed=view.see) as local:
-        execution = await _start(local, order)
-        with trio.CancelScope() as at_once:
-            async with trio.open_nursery() as nursery:
-                signals = _Signals(local, execution, at_once)
-                await nursery.start(signals.run)
-                await nursery.start(view.run, execution)
-                await execution.done.wait()
-                nursery.cancel_scope.cancel()
-        view.stop()
-    return _tell(order, execution, interrupted=signals.interrupted)
+def _read_yaml(data: bytes, name: str) -> dict[str, Any]:
+    try:
+        inputs: dict[str, Any] = plain(compose(data))
+    except DefinitionError as error:
+        raise InputError([attrs.evolve(p, file=name) for p in error.problems]) from error
+    return inputs
+
+
+async def _run(order: _Order, registry: Registry, settings: Settings) -> "_Ended":
+    view, signals = _View(), _Signals(settings.grace)
+    async with trio.open_nursery() as nursery:
+        await nursery.start(signals.run)
+        with signals.opening:
+            async with open_local(registry, settings, committed=view.see) as local:
+                signals.local = local
+                execution = signals.execution = await _start(local, order)
+                async with trio.open_nursery() as watching:
+                    watching.start_soon(_tell_of_waiting, local.journal)
+                    await watching.start(view.run, execution)
+                    await execution.done.wait()
+                    watching.cancel_scope.cancel()
+        nursery.cancel_scope.cancel()
+    return _Ended(
+        execution=signals.execution,
+        durable=signals.is_end_durable(),
+        interrupted=signals.interrupted,
+    )
+
+
+async def _tell_of_waiting(journal: Journal) -> None:
+    """Say it when the run stands still because nothing can be written."""
+    told = None
+    while True:
+        await trio.sleep(TELL)
+        blocked = journal.statistics().blocked
+        if blocked is not None and blocked != told:
+            output.note(f"dagrun: waiting: {blocked}")
+        told = blocked
 
 
 async def _start(local: Local, order: _Order) -> Execution:
@@ -161,49 +208,109 @@ class _View:
         board = Board(execution.state.plan.workflow)
         self._progress = open_progress(board, run_id=execution.state.run_id)
         self._progress.see(self._early)
-        await self._progress.run(task_status=task_status)
-
-    def stop(self) -> None:
-        self._progress = None
+        try:
+            await self._progress.run(task_status=task_status)
+        finally:
+            self._progress = None
 
 
 class _Signals:
-    """Ctrl-C cancels the run, a second one ends at once; SIGTERM leaves it to be resumed."""
+    """Ctrl-C cancels the run, and SIGTERM leaves it to be resumed; one more ends all at once.
 
-    def __init__(self, local: Local, execution: Execution, at_once: trio.CancelScope) -> None:
-        self._local = local
-        self._execution = execution
-        self._at_once = at_once
+    Args:
+        grace: seconds that running nodes get after SIGTERM.
+    """
+
+    def __init__(self, grace: float) -> None:
+        self._grace = grace
+        self.opening = trio.CancelScope()
+        self.local: Local | None = None
+        self.execution: Execution | None = None
         self.interrupted = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
             task_status.started()
-            async for number in received:
-                if number == signal.SIGTERM or self.interrupted:
+            async with trio.open_nursery() as nursery:
+                async for number in received:
+                    if self.interrupted:
+                        nursery.start_soon(self._end_at_once)
+                    elif self.local is None:
+                        self.opening.cancel()
+                    elif number == signal.SIGINT and self.execution is not None:
+                        output.note("dagrun: cancelling; press Ctrl-C again to end at once")
+                        nursery.start_soon(self._cancel, self.local, self.execution)
+                    else:
+                        self.local.stop()
+                        nursery.start_soon(self._end_at_once, self._grace)
                     self.interrupted = True
-                    self._at_once.cancel()
-                    return
-                self.interrupted = True
-                output.note("dagrun: cancelling; press Ctrl-C again to end at once")
-                await self._local.engine.cancel(self._execution.state.run_id)
+
+    async def _cancel(self, local: Local, execution: Execution) -> None:
+        with suppress(ConflictError):  # taken over, as the execution says, too
+            await local.engine.cancel(execution.state.run_id)
+
+    async def _end_at_once(self, wait: float = 0.0) -> None:
+        await trio.sleep(wait)
+        if self.local is not None:
+            self.local.kill()
+        await trio.sleep(AT_ONCE)
+        # Something does not let go, such as a database that another process holds. Guard and
+        # journal are made for an end like this one.
+        if self.execution is not None:
+            _tell_how_to_go_on(self.execution)
+        os._exit(output.INTERRUPTED)
+
+    def is_end_durable(self) -> bool:
+        """Whether the run has ended, and its end is on the disk. Asked when all is closed."""
+        if self.execution is None or self.local is None:
+            return False
+        state = self.execution.state
+        return state.ended and self.local.journal.durable(state.run_id) >= state.seq
 
 
-def _tell(order: _Order, execution: Execution, *, interrupted: bool) -> int:
+@attrs.frozen(kw_only=True)
+class _Ended:
+    """How it came out."""
+
+    execution: Execution | None
+    """None if it was interrupted before there was a run."""
+
+    durable: bool
+    interrupted: bool
+
+
+def _tell(order: _Order, ended: _Ended) -> int:
+    execution = ended.execution
+    if execution is None:
+        return _tell_of_nothing(order)
     state = execution.state
     if execution.abandoned is not None:
         raise DagrunError(f"run {state.run_id} was taken over by another process")
-    if not execution.done.is_set():
-        output.note(f"dagrun: stopped; go on with: dagrun run --resume {state.run_id}")
-        return output.INTERRUPTED
     result = run_result(state)
     if order.as_json:
         output.say_json(to_json(result))
-    else:
+    if not execution.done.is_set() and not ended.durable:
+        _tell_how_to_go_on(execution)
+        return output.INTERRUPTED
+    if not order.as_json:
         _tell_person(result)
-    if interrupted and result.status is RunStatus.CANCELLED:
+    if ended.interrupted and result.status is RunStatus.CANCELLED:
         return output.INTERRUPTED
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
+
+
+def _tell_how_to_go_on(execution: Execution) -> None:
+    run_id = execution.state.run_id
+    output.note(f"dagrun: stopped; go on with: dagrun run --resume {run_id}")
+
+
+def _tell_of_nothing(order: _Order) -> int:
+    if order.as_json:
+        message = "stopped before a run was started"
+        output.say_json({"error": {"type": "interrupted", "message": message, "errors": []}})
+    else:
+        output.note("dagrun: stopped before a run was started")
+    return output.INTERRUPTED
 
 
 def _tell_person(result: RunResult) -> None:

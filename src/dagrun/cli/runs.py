@@ -12,22 +12,23 @@ from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
 from dagrun.domain.durations import format_duration
-from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
-from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConfigError, NotFound
+from dagrun.plugin.registry import Registry
 from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.local import DATABASE, LOGS, handling
+from dagrun.roles.local import DATABASE, LOGS, handling, restore, stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.settings import Settings
 
 T = TypeVar("T")
 MOST = 1000
 """Runs on one page."""
+
+NEVER = datetime.max.replace(tzinfo=UTC)
 
 
 def list_runs(
@@ -54,7 +55,10 @@ def list_runs(
         )
         return list(records), following
 
-    records, following = _with_store(settings, read) if _exists(settings) else ([], None)
+    records: list[RunRecord] = []
+    following = None
+    if _exists(settings):
+        records, following = _with_store(settings, load_with_warnings().registry, read)
     if as_json:
         output.say_json({"items": [_record_json(r) for r in records], "next": following})
         return output.DONE
@@ -69,11 +73,7 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     """Show how a run went. Give the exit code."""
     _check_run(settings, run_id)
 
-    async def read(store: Store) -> tuple[RunState, Board, str]:
-        record = await store.run(RunId(run_id))
-        return *await _replay(store, RunId(run_id)), record.owner
-
-    state, board, owner = _with_store(settings, read)
+    state, board, owner = _replayed(settings, run_id)
     if as_json:
         output.say_json(to_json(run_result(state)))
         return output.DONE
@@ -87,17 +87,19 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     return output.DONE
 
 
-async def _replay(store: Store, run_id: RunId) -> tuple[RunState, Board]:
-    record = await store.run(run_id)
-    definition = await store.definition(record.definition_hash)
-    events = list(await store.events(run_id))
-    workflow = from_json(definition.body)
-    plan = compile_plan(workflow, handling(load_with_warnings().registry))
-    state = RunState(plan, run_id, record.inputs)
-    replay(state, events)
-    board = Board(workflow)
-    board.see(events)
-    return state, board
+def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board, str]:
+    """Give a run as its journal tells it, and who executes it."""
+    registry = load_with_warnings().registry
+
+    async def read(store: Store) -> tuple[RunState, Board, str]:
+        record = await store.run(RunId(run_id))
+        workflow = await stored_workflow(store, record)
+        state, events = await restore(store, record, compile_plan(workflow, handling(registry)))
+        board = Board(workflow)
+        board.see(events)
+        return state, board, record.owner
+
+    return _with_store(settings, registry, read)
 
 
 def show_logs(
@@ -109,15 +111,15 @@ def show_logs(
     attempt: int | None,
     as_json: bool,
 ) -> int:
-    """Print what nodes wrote, in the order of their starts. Give the exit code."""
+    """Print what nodes wrote, in the order of their first starts. Give the exit code."""
     _check_run(settings, run_id)
-    state, _ = _with_store(settings, lambda store: _replay(store, RunId(run_id)))
+    state, board, _ = _replayed(settings, run_id)
     if node is not None and node not in state.plan.by_id:
         raise NotFound(f"run {run_id} has no node {node!r}")
     logs = NodeLogs(settings.data_dir / LOGS)
     found = [
         (node_id, index, number)
-        for node_id in ([node] if node else state.plan.by_id)
+        for node_id in ([node] if node else _by_start(board))
         for index, number in logs.attempts(run_id, node_id)
         if item in (None, index) and attempt in (None, number)
     ]
@@ -137,6 +139,12 @@ def show_logs(
     return output.DONE
 
 
+def _by_start(board: Board) -> list[str]:
+    """List the nodes that have started."""
+    started = [row for row in board.rows.values() if row.started_at is not None]
+    return [row.node_id for row in sorted(started, key=lambda row: row.started_at or NEVER)]
+
+
 def _text(log: bytes) -> str:
     return log.decode(errors="replace")
 
@@ -146,8 +154,9 @@ def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
         if len(items) > 1:
             index = "" if entry["item"] is None else f"[{entry['item']}]"
             output.note(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
-        for line in entry["text"].splitlines():
-            output.say(line)
+        output.say_text(entry["text"])
+        if entry["text"] and not entry["text"].endswith("\n"):
+            output.say()
 
 
 def _check_run(settings: Settings, run_id: str) -> None:
@@ -159,8 +168,10 @@ def _exists(settings: Settings) -> bool:
     return (settings.data_dir / DATABASE).exists()
 
 
-def _with_store(settings: Settings, use: Callable[[Store], Coroutine[Any, Any, T]]) -> T:
-    store_type = load_with_warnings().registry.stores.get("sqlite")
+def _with_store(
+    settings: Settings, registry: Registry, use: Callable[[Store], Coroutine[Any, Any, T]]
+) -> T:
+    store_type = registry.stores.get("sqlite")
 
     async def call() -> T:
         async with store_type(path=settings.data_dir / DATABASE) as store:

@@ -26,7 +26,7 @@ class Plugin:
     distribution: str
     version: str
     error: str | None = None
-    """Why it could not be imported, in one line; None when it was."""
+    """Why it could not be loaded, in one line; None when it was."""
 
 
 @attrs.frozen(kw_only=True)
@@ -37,7 +37,7 @@ class Installation:
     plugins: tuple[Plugin, ...]
 
     def broken(self) -> tuple[Plugin, ...]:
-        """Give the plugins that could not be imported."""
+        """Give the plugins that could not be loaded: an import failed, or their hook."""
         return tuple(plugin for plugin in self.plugins if plugin.error)
 
 
@@ -70,10 +70,13 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) 
         version=point.dist.version if point.dist else "",
     )
     try:
-        module = point.load()
-    except Exception as error:  # noqa: BLE001 — a broken plugin must not take the others along
+        _register(point.name, point.load(), manager, registry)
+    except PluginConflict:
+        raise
+    except (Exception, SystemExit) as error:  # noqa: BLE001 — it must not take the others along
+        for shelf in registry.shelves():
+            shelf.remove(point.name)
         return attrs.evolve(plugin, error=f"{type(error).__name__}: {error}")
-    _register(point.name, module, manager, registry)
     return plugin
 
 

@@ -59,6 +59,11 @@ class Shelf(Generic[T]):
             raise UnknownPlugin(self.kind, name, sorted(self._entries))
         return entry.factory
 
+    def remove(self, plugin: str) -> None:
+        """Take away what a plugin put here."""
+        kept = [entry for entry in self if entry.plugin != plugin]
+        self._entries = {entry.name: entry for entry in kept}
+
     def __contains__(self, name: str) -> bool:
         return name in self._entries
 

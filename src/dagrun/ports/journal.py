@@ -19,7 +19,11 @@ class JournalFeed(Protocol):
         ...
 
     async def wait_durable(self, run_id: RunId, seq: int) -> None:
-        """Wait until a run's events up to ``seq`` are durable."""
+        """Wait until a run's events up to ``seq`` are durable.
+
+        Raises:
+            ConflictError: they never will be, as the run belongs to somebody else now.
+        """
         ...
 
     def has_room(self) -> bool:

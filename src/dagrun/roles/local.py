@@ -24,10 +24,10 @@ from dagrun.domain.serialize import content_hash, from_json, to_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
-from dagrun.errors import ConflictError, InputError, Problem, RunOwned
+from dagrun.errors import ConflictError, InputError, Problem, RunOwned, StoreCorrupt
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
-from dagrun.ports.store import Definition, NewRun, Refusal, Store
+from dagrun.ports.store import Definition, NewRun, Refusal, RunRecord, Store
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.services.engine.execution import Execution
@@ -70,7 +70,9 @@ class Local:
         journal: Journal,
         engine: Engine,
         executors: Executors,
+        processes: GuardedProcesses,
         committed: Watcher,
+        scope: trio.CancelScope,
     ) -> None:
         self._registry = registry
         self._data_dir = data_dir
@@ -79,7 +81,9 @@ class Local:
         self.journal = journal
         self.engine = engine
         self._executors = executors
+        self._processes = processes
         self._committed = committed
+        self._scope = scope
         self._prepared: OrderedDict[int, Prepared] = OrderedDict()
 
     async def submit(self, submission: Submission) -> Execution:
@@ -118,6 +122,7 @@ class Local:
             NotFound: there is no such run.
             RunOwned: a live process executes it.
             ConflictError: it has ended, or runs another workflow than ``only``.
+            StoreCorrupt: what is stored of it is damaged.
         """
         record = await self.store.run(wanted)
         if only is not None and content_hash(to_json(only)) != record.definition_hash:
@@ -127,14 +132,24 @@ class Local:
         if (pid := owner_pid(self._data_dir, record.owner)) is not None:
             raise RunOwned(wanted, pid)
         record = await self.store.claim(wanted, owner=self._owner, expected_epoch=record.epoch)
-        definition = await self.store.definition(record.definition_hash)
-        plan = (await self.prepare(from_json(definition.body))).plan
-        state = RunState(plan, wanted, record.inputs)
-        events = list(await self.store.events(wanted))
-        replay(state, events)
+        workflow = await stored_workflow(self.store, record)
+        state, events = await restore(self.store, record, (await self.prepare(workflow)).plan)
         self._committed(events)
         self.journal.continue_from(wanted, state.seq)
         return self.engine.execute(state, epoch=record.epoch)
+
+    def stop(self) -> None:
+        """End the engine, and cancel the block of :func:`open_local`.
+
+        Runs stay as they are in the journal, to be gone on with. Processes get their SIGTERM and
+        ``kill_after``.
+        """
+        self._scope.cancel()
+
+    def kill(self) -> None:
+        """Do the same, and kill all processes at once."""
+        self._scope.cancel()
+        self._processes.kill_all()
 
     async def prepare(self, workflow: Workflow) -> "Prepared":
         """Compile a workflow, or give what was made of the same object before."""
@@ -152,6 +167,41 @@ class Local:
         if len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
         return prepared
+
+
+async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
+    """Give the workflow of a run as it was when the run was accepted.
+
+    Raises:
+        StoreCorrupt: it is damaged.
+    """
+    definition = await store.definition(record.definition_hash)
+    try:
+        return from_json(definition.body)
+    except Exception as error:
+        raise _damaged(record, "definition", error) from error
+
+
+async def restore(store: Store, record: RunRecord, plan: Plan) -> tuple[RunState, Sequence[Event]]:
+    """Let the journal of a run happen again. Give the state, and the events.
+
+    Raises:
+        StoreCorrupt: the journal is damaged.
+    """
+    events = list(await store.events(record.run_id))
+    state = RunState(plan, record.run_id, record.inputs)
+    try:
+        replay(state, events)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _damaged(record, "journal", error) from error
+    return state, events
+
+
+def _damaged(record: RunRecord, what: str, error: Exception) -> StoreCorrupt:
+    return StoreCorrupt(
+        f"the {what} of run {record.run_id} is damaged ({error}); "
+        "restore the database from a backup, or start the workflow anew"
+    )
 
 
 def _encoded(inputs: Mapping[str, Any]) -> Raw:
@@ -227,7 +277,7 @@ async def open_local(
             ),
             parallel=settings.parallel,
         )
-        await _serve(stack, engine.run)
+        scope = await _serve(stack, engine.run)
         yield Local(
             registry=registry,
             data_dir=data_dir,
@@ -236,15 +286,21 @@ async def open_local(
             journal=journal,
             engine=engine,
             executors=executors,
+            processes=processes,
             committed=committed,
+            scope=scope,
         )
 
 
-async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> None:
-    """Run a service in a nursery of its own, so that services end one after the other."""
+async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelScope:
+    """Run a service in a nursery of its own, so that services end one after the other.
+
+    Cancelling the scope that is given ends the service, and all that was opened after it.
+    """
     nursery = await stack.enter_async_context(trio.open_nursery())
     stack.callback(nursery.cancel_scope.cancel)
     await nursery.start(run)
+    return nursery.cancel_scope
 
 
 def _occupies_process(traits: Traits, options: Mapping[str, Any]) -> bool:

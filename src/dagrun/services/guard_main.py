@@ -19,6 +19,7 @@ no argument, variable or path can hold. Requests::
 The end of the engine's socket, whatever caused it, is the order to kill every descendant.
 """
 
+import errno
 import os
 import select
 import signal
@@ -111,7 +112,9 @@ class Guard:
         try:
             pid = self.spawn(number, rest[: int(argc)], rest[int(argc) :], cwd, passed)
         except OSError as error:
-            self.reply(b"failed", number, error.errno or 0)
+            self.reply(b"failed", number, error.errno or errno.EINVAL)
+        except ValueError:  # a name that no variable can have
+            self.reply(b"failed", number, errno.EINVAL)
         else:
             self.children[number] = self.leaders[pid] = Child(number, pid)
             self.reply(b"spawned", number, pid)
@@ -240,7 +243,7 @@ def find(program: bytes, path: bytes) -> bytes:
             if os.access(candidate, os.X_OK):
                 return candidate
             missing = PermissionError
-    raise missing(13 if missing is PermissionError else 2, "not found on PATH")
+    raise missing(errno.EACCES if missing is PermissionError else errno.ENOENT, "not found on PATH")
 
 
 def kill(pid: int) -> None:

@@ -1,5 +1,6 @@
 """The one writer of a store: takes events from everybody, and commits them in groups."""
 
+import logging
 from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final
@@ -10,13 +11,15 @@ import trio
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
-from dagrun.errors import StoreBusy, StoreFull
+from dagrun.errors import ConflictError, StoreBusy, StoreFull
 from dagrun.ports.store import Definition, NewRun, Refusal, Store
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
 MAX_GROUP: Final = 4000  # events in one commit, so that it takes some 30 ms at most
 RETRY: Final = 0.25  # seconds between tries while the disk is full
 EVENT_SIZE: Final = 200  # bytes that an event takes beside its data, roughly
+
+_log: Final = logging.getLogger(__name__)
 
 
 @attrs.frozen(kw_only=True)
@@ -27,8 +30,8 @@ class JournalStatistics:
     """Events that are not durable yet."""
 
     waiting_bytes: int
-    full: bool
-    """Whether the last commit found no room."""
+    blocked: str | None
+    """Why the last commit must be tried again; None when it went through."""
 
 
 @attrs.define(eq=False)
@@ -51,7 +54,8 @@ class _Portion:
 @attrs.define(eq=False)
 class _Waiter:
     seq: int
-    event: trio.Event
+    event: trio.Event = attrs.field(factory=trio.Event)
+    refused: Refusal | None = None
 
 
 class Journal:
@@ -79,7 +83,7 @@ class Journal:
         self._events: deque[_Portion] = deque()
         self._submissions: deque[_Submission] = deque()
         self._bytes = 0
-        self._full = False
+        self._blocked: str | None = None
         self._durable: dict[RunId, int] = {}
         self._waiters: dict[RunId, list[_Waiter]] = {}
         self._work = trio.Event()
@@ -110,6 +114,8 @@ class Journal:
     ) -> None:
         """Store a new run, and return when it is durable.
 
+        Cancelled before it is written, it leaves nothing; later, it returns all the same.
+
         Raises:
             StoreFull: there is no room; nothing was written.
             StoreBusy: another process holds the database; nothing was written.
@@ -117,7 +123,15 @@ class Journal:
         submission = _Submission(new_run, definition, events)
         self._submissions.append(submission)
         self._work.set()
-        await submission.answered.wait()
+        try:
+            await submission.answered.wait()
+        except trio.Cancelled:
+            if submission in self._submissions:
+                self._submissions.remove(submission)
+                raise
+            # It is being written. The caller must learn whether there is a run now.
+            with trio.CancelScope(shield=True):
+                await submission.answered.wait()
         if submission.error is not None:
             raise submission.error
 
@@ -137,11 +151,19 @@ class Journal:
         return self._durable.get(run_id, 0)
 
     async def wait_durable(self, run_id: RunId, seq: int) -> None:
-        """Wait until a run's events up to ``seq`` are durable."""
+        """Wait until a run's events up to ``seq`` are durable.
+
+        Raises:
+            ConflictError: they never will be, as the run belongs to somebody else now.
+        """
         if self.durable(run_id) < seq:
-            waiter = _Waiter(seq, trio.Event())
+            waiter = _Waiter(seq)
             self._waiters.setdefault(run_id, []).append(waiter)
             await waiter.event.wait()
+            if waiter.refused is not None:
+                raise ConflictError(
+                    f"run {run_id} was taken over by somebody else ({waiter.refused})"
+                )
 
     def forget(self, run_id: RunId) -> None:
         """Drop what is remembered of a run that has ended."""
@@ -150,7 +172,7 @@ class Journal:
 
     def has_room(self) -> bool:
         """Whether nodes may still be started: the disk takes commits, little is waiting."""
-        return not self._full and self._bytes <= MAX_WAITING
+        return self._blocked is None and self._bytes <= MAX_WAITING
 
     async def wait_room(self) -> None:
         """Wait until :meth:`has_room`."""
@@ -162,7 +184,7 @@ class Journal:
         return JournalStatistics(
             waiting_events=sum(len(portion.events) for portion in self._events),
             waiting_bytes=self._bytes,
-            full=self._full,
+            blocked=self._blocked,
         )
 
     # writing
@@ -171,14 +193,14 @@ class Journal:
         while self._submissions or self._events:
             try:
                 await self._write_group()
-            except (StoreFull, StoreBusy):
+            except (StoreFull, StoreBusy) as error:
                 # Without events that wait there is nothing to try again with, and the next
                 # submission shows whether there is room.
-                self._full = bool(self._events)
+                self._blocked = str(error) if self._events else None
                 if self._events:
                     await trio.sleep(RETRY)
             else:
-                self._full = False
+                self._blocked = None
                 self._wake_starters()
 
     async def _write_last(self) -> None:
@@ -217,9 +239,24 @@ class Journal:
         self._bytes -= sum(portion.size for portion in portions)
         for run_id, why in result.refused.items():
             self._refused(run_id, why)
+            self._release(run_id, why)
         taken = [event for event in group if event.run_id not in result.refused]
         self._acknowledge(taken)
-        self._committed([*new, *taken])
+        self._tell([*new, *taken])
+
+    def _tell(self, events: Sequence[Event]) -> None:
+        """Tell of durable events. An error of who listens concerns nobody else."""
+        try:
+            self._committed(events)
+        except Exception:  # noqa: BLE001 — see above
+            _log.exception("an error while durable events were told of")
+
+    def _release(self, run_id: RunId, why: Refusal) -> None:
+        """Tell all who wait for a run that its events are not taken."""
+        for waiter in self._waiters.get(run_id, ()):
+            waiter.refused = why
+            waiter.event.set()
+        self.forget(run_id)
 
     def _take_portions(self) -> list["_Portion"]:
         """Take what goes into the next commit: all that waits, or enough of it."""

@@ -45,7 +45,8 @@ class AttemptLog:
     def _append(self, data: bytes) -> None:
         if self._fd is None:
             self._fd = _create(self.path)
-        _write_all(self._fd, data[: self._room])
+            self._room -= os.fstat(self._fd).st_size  # what the attempt wrote before a hand-over
+        _write_all(self._fd, data[: max(self._room, 0)])
         self._room -= len(data)
         if self._room < 0:
             _write_all(self._fd, b"\n[dagrun: log cut, %d bytes are allowed]\n" % self._cap)

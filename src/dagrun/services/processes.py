@@ -12,7 +12,7 @@ import socket
 import sys
 from collections import deque
 from collections.abc import AsyncIterator, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from pathlib import Path
 from typing import Final
 
@@ -113,6 +113,7 @@ class GuardedProcesses:
         self._nursery: trio.Nursery | None = None
         self._guard: _Guard | None = None
         self._numbers = 0
+        self._ended = False
 
     async def run(
         self, *, task_status: trio.TaskStatus["GuardedProcesses"] = trio.TASK_STATUS_IGNORED
@@ -130,6 +131,12 @@ class GuardedProcesses:
         """Start the guard now, so that the first child need not wait for it."""
         self._ensure_guard()
         await trio.lowlevel.checkpoint()
+
+    def kill_all(self) -> None:
+        """Kill every child at once, for good: from now on none is started."""
+        self._ended = True
+        if self._guard is not None:
+            self._guard.end()
 
     def statistics(self) -> ProcessStatistics:
         """Say what runs."""
@@ -162,6 +169,8 @@ class GuardedProcesses:
     def _ensure_guard(self) -> "_Guard":
         if self._nursery is None:
             raise RuntimeError("GuardedProcesses.run() is not running")
+        if self._ended:
+            raise WorkerDied("all child processes were killed, and none is started any more")
         if self._guard is None or self._guard.gone:
             self._guard = _Guard()
             self._nursery.start_soon(self._guard.run)
@@ -200,6 +209,11 @@ class _Guard:
         finally:
             with trio.CancelScope(shield=True):
                 await self._close()
+
+    def end(self) -> None:
+        """Hang up, which the guard takes for the order to kill all; the reader sees to the rest."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
 
     def send(self, frame: bytes, fds: Sequence[int] = ()) -> None:
         """Send a frame, at once if there is room; keeps copies of descriptors otherwise."""
@@ -311,6 +325,9 @@ def _spawn_frame(
     body = os.fsencode("\0".join(texts))
     if not argv or body.count(b"\0") != len(texts) - 1:
         raise OSError(errno.EINVAL, "no program, or a NUL character in an argument or variable")
+    for name in env:
+        if not name or "=" in name:
+            raise OSError(errno.EINVAL, f"{name!r} is no name of a variable")
     return len(body).to_bytes(4, "little") + body
 
 

@@ -13,6 +13,7 @@ from typing import Any, Final
 
 import attrs
 
+from dagrun.domain.durations import parse_duration
 from dagrun.errors import ConfigError
 
 FILE: Final = "dagrun.toml"
@@ -20,6 +21,7 @@ FILE: Final = "dagrun.toml"
 
 PREFIX: Final = "DAGRUN_"
 PROCESSES_PER_CORE: Final = 4
+GRACE: Final = 30.0  # seconds
 
 
 @attrs.frozen(kw_only=True)
@@ -31,6 +33,9 @@ class Settings:
 
     parallel: int
     """Most process nodes at once."""
+
+    grace: float = GRACE
+    """Seconds that running nodes get at shutdown, at most."""
 
 
 def default_data_dir() -> Path:
@@ -63,13 +68,22 @@ def _positive(value: object) -> int:
     return number
 
 
+def _seconds(value: object) -> float:
+    try:
+        return parse_duration(float(value) if isinstance(value, str) else value)
+    except ValueError:
+        return parse_duration(value)
+
+
 _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "data_dir": _path,
     "parallel": _positive,
+    "grace": _seconds,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
     "parallel": default_parallel,
+    "grace": lambda: GRACE,
 }
 
 
@@ -88,6 +102,9 @@ def read_settings(
             variable or key.
     """
     file = _read_file(config)
+    for variable in environ:
+        if variable.startswith(PREFIX):
+            _refuse_misspelt(variable)
     chosen = {name: _choose(name, flags, environ, file) for name in _PARSERS}
     return Settings(**chosen)
 
@@ -120,7 +137,20 @@ def _read_file(config: Path | None) -> Mapping[str, object]:
         raise ConfigError(f"{path}: {error}") from error
     for key in settings:
         if key not in _PARSERS:
-            near = difflib.get_close_matches(key, _PARSERS, 1)
-            hint = f" (did you mean {near[0]!r}?)" if near else ""
+            near = _nearest(key)
+            hint = f" (did you mean {near!r}?)" if near else ""
             raise ConfigError(f"{path}: there is no setting {key!r}{hint}")
     return settings
+
+
+def _refuse_misspelt(variable: str) -> None:
+    """Refuse a variable that looks like one of ours. Others may have any meaning to anybody."""
+    name = variable.removeprefix(PREFIX).lower()
+    near = _nearest(name, cutoff=0.8)
+    if name not in _PARSERS and near:
+        hint = f"did you mean {PREFIX + near.upper()!r}?"
+        raise ConfigError(f"{variable}: there is no such setting ({hint})")
+
+
+def _nearest(name: str, cutoff: float = 0.6) -> str | None:
+    return next(iter(difflib.get_close_matches(name, _PARSERS, 1, cutoff)), None)

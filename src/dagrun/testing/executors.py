@@ -50,7 +50,7 @@ class FakeContext:
     item: JSON = None
     attempt: int = 1
     epoch: int = 1
-    idempotency_key: str = "run-1.node"
+    idempotency_key: str = "run-1/node"
     inputs: Mapping[str, JSON] = attrs.field(factory=dict)
     nodes: Mapping[str, JSON] = attrs.field(factory=dict)
     document_env: Mapping[str, str] = attrs.field(factory=dict)
@@ -69,7 +69,7 @@ class FakeContext:
     def run(self) -> Mapping[str, JSON]:
         """What Lua sees as ``run``."""
         return {
-            "run_id": self.run_id,
+            "id": self.run_id,
             "workflow_id": self.workflow_id,
             "version": self.version,
             "node_id": self.node_id,

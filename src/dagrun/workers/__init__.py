@@ -1,1 +1,1 @@
-"""Pools of pre-started worker processes, for executors whose code is not trusted."""
+"""Pools of worker processes that are used again, for executors whose code is not trusted."""

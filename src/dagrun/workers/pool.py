@@ -1,5 +1,6 @@
-"""Worker processes that are started before they are needed, and used again."""
+"""Worker processes that are kept after a call, and used again."""
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from types import TracebackType
 from typing import Final
@@ -24,28 +25,26 @@ class PoolStatistics:
     busy: int
     """Workers that serve one, or are being started or ended."""
 
-    waiting: int
-    """Calls that wait for a worker."""
-
 
 class WorkerPool:
-    """At most ``size`` workers that run ``argv``. Use it as ``async with``.
+    """Workers that run ``argv``, as many as there are calls. Use it as ``async with``.
 
-    Workers speak the frames of :mod:`dagrun.workers.child`.
+    Calls do not wait for each other: how many nodes run at once is the engine's affair. Workers
+    speak the frames of :mod:`dagrun.workers.child`.
 
     Args:
         argv: the worker's program and arguments.
         env: its whole environment.
-        size: most workers at once; further calls wait.
+        keep: most idle workers; by default four for each core.
     """
 
     def __init__(
-        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, size: int
+        self, argv: Sequence[str], *, env: Mapping[str, str] | None = None, keep: int | None = None
     ) -> None:
-        self._argv, self._env, self._size = tuple(argv), dict(env or {}), size
+        self._argv, self._env = tuple(argv), dict(env or {})
+        self._keep = 4 * (os.cpu_count() or 1) if keep is None else keep
         self._idle: list[Worker] = []
         self._count = 0
-        self._waiting = trio.lowlevel.ParkingLot()
         self._manager = trio.open_nursery()
         self._nursery: trio.Nursery | None = None
 
@@ -76,8 +75,9 @@ class WorkerPool:
         max_reply: int = MAX_REPLY,
         retire: Callable[[bytes], bool] | None = None,
         arguments: tuple[str, ...] = (),
+        kill_after: float = 0.0,
     ) -> bytes:
-        """Have a worker answer a request. A cancelled call kills the worker at once.
+        """Have a worker answer a request. A cancelled call ends the worker.
 
         Args:
             processes: starts a worker if none is idle.
@@ -87,6 +87,7 @@ class WorkerPool:
             retire: whether a reply says that its worker must not be used again; that worker is
                 gone, with all that it started, before the call returns.
             arguments: stand behind ``argv``; only workers that have the same are used again.
+            kill_after: seconds that a cancelled call leaves the worker between SIGTERM and SIGKILL.
 
         Raises:
             WorkerDied: the worker ended before it replied.
@@ -98,7 +99,7 @@ class WorkerPool:
         try:
             reply = await worker.call(request, max_reply=max_reply)
         except BaseException:
-            await self._end(worker)
+            await self._end(worker, kill_after=kill_after)
             raise
         worker.log = None
         if retire is not None and retire(reply):
@@ -107,29 +108,17 @@ class WorkerPool:
             self._give_back(worker)
         return reply
 
-    async def warm(self, processes: Processes, count: int) -> None:
-        """Start workers until ``count`` of them, at most ``size``, exist."""
-        while self._count < min(count, self._size):
-            self._count += 1
-            self._idle.append(await self._start(processes, ()))
-
     def statistics(self) -> PoolStatistics:
         """Say how many workers there are."""
         idle = len(self._idle)
-        return PoolStatistics(idle=idle, busy=self._count - idle, waiting=len(self._waiting))
+        return PoolStatistics(idle=idle, busy=self._count - idle)
 
     async def _take(self, processes: Processes, arguments: tuple[str, ...]) -> Worker:
-        while True:
-            while (worker := self._take_idle(arguments)) is not None:
-                if worker.is_alive():
-                    return worker
-                await self._end(worker)
-            if self._count >= self._size and self._idle:
-                await self._end(self._idle.pop(0))  # has other arguments
-            if self._count < self._size:
-                self._count += 1
-                return await self._start(processes, arguments)
-            await self._waiting.park()
+        while (worker := self._take_idle(arguments)) is not None:
+            if worker.is_alive():
+                return worker
+            await self._end(worker)
+        return await self._start(processes, arguments)
 
     def _take_idle(self, arguments: tuple[str, ...]) -> Worker | None:
         """Take the worker that was used last: the others may stay swapped out."""
@@ -139,27 +128,24 @@ class WorkerPool:
         return None
 
     async def _start(self, processes: Processes, arguments: tuple[str, ...]) -> Worker:
-        """Start a worker that was counted before."""
         assert self._nursery is not None, "use the pool as `async with`"  # noqa: S101 — misuse
+        self._count += 1
         try:
             worker = await Worker.start(processes, self._argv, self._env, arguments)
         except BaseException:
-            self._drop()
+            self._count -= 1
             raise
         self._nursery.start_soon(worker.copy_log)
         return worker
 
-    async def _end(self, worker: Worker) -> None:
+    async def _end(self, worker: Worker, *, kill_after: float = 0.0) -> None:
         try:
-            await worker.aclose()
+            await worker.aclose(kill_after=kill_after)
         finally:
-            self._drop()
-
-    def _drop(self) -> None:
-        self._count -= 1
-        self._waiting.unpark()
+            self._count -= 1
 
     def _give_back(self, worker: Worker) -> None:
+        assert self._nursery is not None  # noqa: S101 — entered before
         self._idle.append(worker)
-        if self._waiting:
-            self._waiting.unpark()
+        if len(self._idle) > self._keep:
+            self._nursery.start_soon(self._end, self._idle.pop(0))

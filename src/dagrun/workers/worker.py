@@ -9,7 +9,7 @@ import trio
 from dagrun.errors import NodeError, WorkerDied
 from dagrun.ports.executor import NodeLog
 from dagrun.ports.processes import Process, Processes
-from dagrun.workers.terminate import kill
+from dagrun.workers.terminate import kill, terminate
 
 READ = 1 << 16  # bytes
 HEAD = 4  # bytes; the length in front of a frame
@@ -114,11 +114,18 @@ class Worker:
                 self.log.write(data)
         return False
 
-    async def aclose(self) -> None:
-        """Kill the worker with its group, and wait until it is gone."""
+    async def aclose(self, *, kill_after: float = 0.0) -> None:
+        """End the worker with its group, and wait until it is gone.
+
+        Args:
+            kill_after: seconds between SIGTERM and SIGKILL; 0 kills at once.
+        """
         if self._closed:
             return
-        await kill(self.process)
+        if kill_after > 0:
+            await terminate(self.process, kill_after=kill_after)
+        else:
+            await kill(self.process)
         self.drain()
         self._closed = True
         trio.lowlevel.notify_closing(self._log_fd)

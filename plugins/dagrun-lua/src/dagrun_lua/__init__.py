@@ -1,4 +1,4 @@
-"""The ``lua`` executor: node code in pre-started, sandboxed worker processes."""
+"""The ``lua`` executor: node code in sandboxed worker processes that are used again."""
 
 from dagrun.plugin.hookspecs import hookimpl
 from dagrun.plugin.registry import Registry

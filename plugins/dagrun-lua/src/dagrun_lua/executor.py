@@ -1,6 +1,5 @@
 """The engine's side: requests to worker processes, and what their replies mean."""
 
-import os
 import sys
 from importlib.util import find_spec
 from pathlib import Path
@@ -21,6 +20,7 @@ MEMORY: Final = 64 * 1024 * 1024
 """Bytes that a node's code may allocate unless its options say otherwise."""
 
 _LEAST_MEMORY: Final = 1024 * 1024  # bytes; the libraries themselves take 30 kB
+_MOST_MEMORY: Final = 1 << 40  # bytes; a number that the system can count with
 _MARGIN: Final = 0.05  # seconds by which the worker's own limit comes before the engine's
 
 
@@ -36,7 +36,11 @@ class LuaOptions:
 
     memory: int = attrs.field(
         default=MEMORY,
-        validator=[attrs.validators.instance_of(int), attrs.validators.ge(_LEAST_MEMORY)],
+        validator=[
+            attrs.validators.instance_of(int),
+            attrs.validators.ge(_LEAST_MEMORY),
+            attrs.validators.le(_MOST_MEMORY),
+        ],
     )
     """Bytes that the code may allocate."""
 
@@ -52,8 +56,8 @@ class LuaExecutor:
     durability = Durability.BATCHED
     uses_process = True
 
-    def __init__(self, *, size: int | None = None) -> None:
-        self._pool = WorkerPool(worker_argv(), size=size or 4 * (os.cpu_count() or 1))
+    def __init__(self) -> None:
+        self._pool = WorkerPool(worker_argv())
 
     async def __aenter__(self) -> "LuaExecutor":
         await self._pool.__aenter__()

@@ -11,7 +11,7 @@ from dagrun.domain.events import RAW_FIELDS, Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.status import NodeStatus, RunStatus
-from dagrun.errors import NotFound
+from dagrun.errors import NotFound, StoreTooNew
 from dagrun.ports.store import Definition, NodeRecord, RunRecord
 
 _RUN: Final = """
@@ -123,13 +123,22 @@ def _events(run_id: RunId, rows: sqlite3.Cursor) -> Iterator[Event]:
             run_id,
             seq,
             epoch,
-            Type(kind),
+            _type(kind),
             datetime.fromisoformat(time),
             node_id,
             item,
             attempt,
             _data(data),
         )
+
+
+def _type(name: str) -> Type:
+    try:
+        return Type(name)
+    except ValueError:
+        raise StoreTooNew(
+            f"its journal holds an event {name!r} that this dagrun does not know; update dagrun"
+        ) from None
 
 
 def _data(text: str | None) -> dict[str, Any] | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
+import msgspec
 import trio
 
 from dagrun.builtin.sqlite import read
@@ -16,7 +17,14 @@ from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, StoreBusy, StoreCorrupt, StoreError, StoreFull
+from dagrun.errors import (
+    ConflictError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreTooNew,
+)
 from dagrun.ports.store import CommitResult, Definition, NewRun, NodeRecord, RunRecord
 
 T = TypeVar("T")
@@ -144,7 +152,8 @@ class SqliteStore:
             connection = connect(self.path, self._timeout)
             try:
                 connection.execute("begin")
-                return work(connection, *arguments)
+                with _damage(self.path):
+                    return work(connection, *arguments)
             finally:
                 connection.close()
 
@@ -175,6 +184,17 @@ def _our_errors(path: Path) -> Iterator[None]:
                 f"{path} is damaged, or no database ({error}); {_RESTORE}"
             ) from error
         raise StoreError(f"{path}: {error}") from error
+
+
+@contextmanager
+def _damage(path: Path) -> Iterator[None]:
+    """Say of what cannot be understood that it is damaged."""
+    try:
+        yield
+    except StoreTooNew as error:
+        raise StoreTooNew(f"{path}: {error}") from error
+    except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+        raise StoreCorrupt(f"{path}: a row is damaged ({error}); {_RESTORE}") from error
 
 
 def _claim(

@@ -12,13 +12,16 @@ from dagrun.domain.durations import format_duration
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.jsonvalue import NotJson, Raw, encode
 from dagrun.domain.state import RunState, Work
-from dagrun.errors import NodeError
+from dagrun.errors import NodeError, sole
 from dagrun.ports.executor import Executor
 from dagrun.ports.processes import Processes
 from dagrun.services.engine.context import AttemptContext, AttemptLog
 
 MAX_MESSAGE: Final = 4000
 """Characters of an error's message that are kept."""
+
+_OF_A_NODE: Final = (Exception, SystemExit, trio.Cancelled)
+"""What code of a node may raise without harm to others."""
 
 
 @attrs.frozen
@@ -70,11 +73,27 @@ async def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Raw |
         return Failure("expression", str(error), retryable=False)
     except NotJson as error:
         return Failure("output", str(error))
-    except NodeError as error:
-        return Failure(error.type, error.message)
     except Exception as error:  # noqa: BLE001 — whatever an executor raises fails its node only
-        return Failure(type(error).__name__, _message(error))
+        return failure_of(error)
     return Failure("timeout", f"the attempt took longer than {format_duration(timeout)}")
+
+
+def failure_of(error: BaseException) -> Failure:
+    """Say why an attempt failed, from what its executor raised.
+
+    Raises:
+        BaseException: ``error`` itself, if it concerns the whole program and no node.
+    """
+    cause = sole(error)
+    if isinstance(cause, NodeError):
+        return Failure(cause.type, cause.message)
+    if isinstance(cause, BaseExceptionGroup):
+        if cause.split(_OF_A_NODE)[1] is not None:
+            raise error
+        cause = cause.split(trio.Cancelled)[1] or cause  # what else went wrong in the end
+    elif not isinstance(cause, _OF_A_NODE):
+        raise error
+    return Failure(type(cause).__name__, _message(cause))
 
 
 async def _execute(workshop: Workshop, state: RunState, work: Work) -> Raw | Failure:
@@ -132,8 +151,8 @@ def _clean(text: str, most: int) -> str:
     return text if len(text) <= most else f"{text[:most]}… ({len(text)} characters)"
 
 
-def _message(error: Exception) -> str:
+def _message(error: BaseException) -> str:
     """Give an exception's text; a group's is that of what is inside."""
-    if isinstance(error, ExceptionGroup):
+    if isinstance(error, BaseExceptionGroup):
         return "; ".join(f"{type(e).__name__}: {_message(e)}" for e in error.exceptions)
     return str(error)

@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
 
@@ -15,8 +16,9 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.retry import time_left
 from dagrun.domain.state import RunState, Work
+from dagrun.errors import ConflictError
 from dagrun.ports.journal import JournalFeed
-from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
+from dagrun.services.engine.attempts import Failure, Workshop, failure_of, make_attempt
 from dagrun.services.engine.execution import INLINE_AT_ONCE, Execution, Slots
 
 
@@ -83,23 +85,41 @@ class Engine:
     async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
         """Cancel a run. Give False if it has ended, or is being cancelled already.
 
-        Returns when the request is durable and the attempts have been told to stop.
+        Returns when the request is durable and the attempts have been told to stop. Both happen
+        even if the caller does not wait.
+
+        Raises:
+            ConflictError: the run was taken over.
         """
         execution = self._executions.get(run_id)
         if execution is None or not decide.cancel(execution.state, self._now(), reason=reason):
             return False
         seq = execution.state.seq
         self._after_change(execution)
+        self._nursery.start_soon(self._stop_when_durable, execution, seq)
         await self._journal.wait_durable(run_id, seq)
         execution.stop_attempts()
         return True
 
+    async def _stop_when_durable(self, execution: Execution, seq: int) -> None:
+        with suppress(ConflictError):
+            await self._journal.wait_durable(execution.state.run_id, seq)
+            execution.stop_attempts()
+
     async def pause(self, run_id: RunId) -> bool:
-        """Start nothing more of a run. Give False if it is not running."""
+        """Start nothing more of a run. Give False if it is not running.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
         return await self._change(run_id, decide.pause)
 
     async def resume(self, run_id: RunId) -> bool:
-        """Go on with a paused run. Give False if it is not paused."""
+        """Go on with a paused run. Give False if it is not paused.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
         return await self._change(run_id, decide.resume)
 
     def abandon(self, run_id: RunId, why: str) -> None:
@@ -185,15 +205,18 @@ class Engine:
     # attempts
 
     async def _attempt(self, execution: Execution, work: Work, slots: Slots, barrier: int) -> None:
-        state = execution.state
         outcome: Raw | Failure | None = None
-        with trio.CancelScope() as scope:
-            execution.scopes[work] = scope
-            if execution.stopping:
-                scope.cancel()
-            if self._journal.durable(state.run_id) < barrier:
-                await self._journal.wait_durable(state.run_id, barrier)
-            outcome = await make_attempt(self._workshop, state, work)
+        try:
+            with trio.CancelScope() as scope:
+                execution.scopes[work] = scope
+                if execution.stopping:
+                    scope.cancel()
+                outcome = await self._outcome(execution.state, work, barrier)
+        except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 — of the node
+            outcome = failure_of(error)
+        if not isinstance(outcome, Raw):
+            # What comes of an attempt because the engine itself is being ended counts for nothing.
+            await trio.lowlevel.checkpoint_if_cancelled()
         del execution.scopes[work]
         slots.free += 1
         if execution.abandoned is None:
@@ -201,6 +224,11 @@ class Engine:
             self._after_change(execution)
         else:
             self._start_what_may()
+
+    async def _outcome(self, state: RunState, work: Work, barrier: int) -> Raw | Failure:
+        if self._journal.durable(state.run_id) < barrier:
+            await self._journal.wait_durable(state.run_id, barrier)
+        return await make_attempt(self._workshop, state, work)
 
     def _record(self, execution: Execution, work: Work, outcome: Raw | Failure | None) -> None:
         state, now = execution.state, self._now()
@@ -227,7 +255,10 @@ class Engine:
         """Answer when the run's end is durable."""
         state = execution.state
         execution.stop_timers()
-        await self._journal.wait_durable(state.run_id, state.seq)
+        try:
+            await self._journal.wait_durable(state.run_id, state.seq)
+        except ConflictError:
+            return  # abandoned
         await self._remove_scratch(state.run_id)
         self._executions.pop(state.run_id, None)
         self._journal.forget(state.run_id)
@@ -254,7 +285,8 @@ class Engine:
             )
 
     async def _time_out(self, run_id: RunId) -> None:
-        await self.cancel(run_id, reason=decide.TIMEOUT)
+        with suppress(ConflictError):
+            await self.cancel(run_id, reason=decide.TIMEOUT)
 
     def _set_timer(
         self, execution: Execution, seconds: float, ring: Callable[[], None]
