@@ -77,3 +77,46 @@ def test_ranges_of_versions():
     assert is_range("^1.2")
     assert is_range(">=1,<2")
     assert not is_range("about 3")
+
+
+@pytest.mark.parametrize(
+    ("schema", "message"),
+    [
+        ({"$ref": "http://127.0.0.1:1/x"}, "'http://127.0.0.1:1/x', which is not in it"),
+        ({"properties": {"a": {"$ref": "#/$defs/b"}}}, "which is not in it"),
+        ({"$ref": "#"}, "refers to itself without end"),
+    ],
+)
+def test_a_schema_that_leads_out_of_itself_or_nowhere_is_refused(schema, message):
+    assert message in schema_problem(schema)
+
+
+def test_a_schema_may_refer_to_its_own_parts_and_to_the_specifications():
+    tree = {"type": "object", "properties": {"left": {"$ref": "#"}, "n": {"$ref": "#/$defs/n"}}}
+    schema = {**tree, "$defs": {"n": {"type": "integer"}}, "default": {"$ref": "nowhere"}}
+    assert schema_problem(schema) is None
+    assert check_inputs(schema, {"left": {"left": {"n": 1}}}) == {"left": {"left": {"n": 1}}}
+    with pytest.raises(InputError, match=r"left\.left\.n"):
+        check_inputs(schema, {"left": {"left": {"n": "x"}}})
+    assert schema_problem({"$ref": "https://json-schema.org/draft/2020-12/schema"}) is None
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"properties": {"a": {"$ref": "#/properties/a"}}},
+        {"properties": {"a": {"$id": "http://127.0.0.1:1/", "$ref": "x"}}},
+    ],
+)
+def test_a_schema_that_cannot_be_applied_refuses_the_inputs_and_fetches_nothing(schema):
+    with pytest.raises(InputError, match="the schema of the inputs refers to"):
+        check_inputs(schema, {"a": 1})
+
+
+@pytest.mark.parametrize("schema", [None, {"type": "object"}])
+def test_inputs_that_are_nested_too_deeply_are_refused(schema):
+    deep = []
+    for _ in range(900):
+        deep = [deep]
+    with pytest.raises(InputError, match="nested deeper than 200 levels"):
+        check_inputs(schema, {"a": deep})

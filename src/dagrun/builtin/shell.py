@@ -50,6 +50,8 @@ class ShellOptions:
         for name in self.env:
             if not name or "=" in name or "\0" in name:
                 raise ValueError(f"{name!r} in 'env' is no name of a variable")
+        if any("\0" in text for text in (*self.argv(), *self.env.values(), self.cwd or "")):
+            raise ValueError("no program can be given a NUL character; write it in 'stdin'")
 
     def argv(self) -> list[str]:
         """Give what to execute."""

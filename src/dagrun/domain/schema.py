@@ -6,7 +6,11 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from dagrun.domain.document.places import show
+from dagrun.domain.jsonvalue import NotJson, decode, encode
 from dagrun.errors import InputError, Problem
+
+_VALUES: Final = ("default", "const", "enum", "examples")
+"""Keywords of JSON Schema whose values are no schemas."""
 
 RESERVED: Final = "_"
 """Inputs whose names begin so are dagrun's own."""
@@ -27,7 +31,10 @@ def check_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) ->
         for key in inputs
         if key.startswith(RESERVED)
     ]
-    filled: dict[str, Any] = copy.deepcopy(dict(inputs))
+    try:
+        filled: dict[str, Any] = decode(encode(dict(inputs)))
+    except NotJson as error:
+        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error
     if schema is not None:
         fill_defaults(schema, filled)
         problems += _violations(schema, filled)
@@ -49,30 +56,78 @@ def fill_defaults(schema: Any, value: Any) -> None:
 
 
 def _violations(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Problem]:
-    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415 — 130 ms for schemas only
 
-    validator = jsonschema.validators.validator_for(
-        schema, default=jsonschema.Draft202012Validator
-    )(schema)
-    errors = sorted(validator.iter_errors(inputs), key=lambda error: list(map(str, error.path)))
+    try:
+        errors = list(_validator(schema).iter_errors(inputs))
+    except Unresolvable as error:
+        return [Problem(message=f"the schema of the inputs refers to {error.ref!r}, not found")]
+    except RecursionError:
+        return [Problem(message="the schema of the inputs refers to itself without end")]
+    errors.sort(key=lambda error: list(map(str, error.path)))
     return [
         Problem(path=show(list(error.absolute_path)), message=error.message) for error in errors
     ]
 
 
+def _validator(schema: Mapping[str, Any]) -> Any:
+    """Give a validator that knows the schema and the specifications, and fetches nothing."""
+    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
+
+    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    return kind(schema, registry=_specifications())
+
+
+def _specifications() -> Any:
+    """Give the registry of the specifications' own schemas."""
+    import jsonschema_specifications  # type: ignore[import-untyped]  # noqa: PLC0415 — it has none
+
+    return jsonschema_specifications.REGISTRY
+
+
 def schema_problem(schema: Mapping[str, Any]) -> str | None:
     """Say what is wrong with a JSON Schema itself; None when it is right."""
     import jsonschema  # noqa: PLC0415 — as above
+    from referencing.exceptions import Unresolvable  # noqa: PLC0415 — as above
 
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
+    validator = _validator(schema)
     try:
-        kind.check_schema(dict(schema))
+        validator.check_schema(dict(schema))
     except jsonschema.SchemaError as error:
         place = show(list(error.absolute_path))
         return f"{place}: {error.message}" if place else error.message
     except RecursionError:
         return "it is nested too deeply"
+    try:
+        _look_up_all(schema)
+        validator.is_valid({})
+    except Unresolvable as error:
+        return f"it refers to {error.ref!r}, which is not in it; nothing is fetched from elsewhere"
+    except RecursionError:
+        return "it refers to itself without end"
     return None
+
+
+def _look_up_all(schema: Mapping[str, Any]) -> None:
+    """Look up every reference that is not relative to an ``$id`` inside the schema.
+
+    Raises:
+        referencing.exceptions.Unresolvable: one leads nowhere.
+    """
+    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415 — as above
+
+    resolver = _specifications().resolver_with_root(DRAFT202012.create_resource(schema))
+    waiting: list[Any] = [schema]
+    while waiting:
+        part = waiting.pop()
+        if isinstance(part, Mapping):
+            if part is not schema and "$id" in part:
+                continue
+            if isinstance(part.get("$ref"), str):
+                resolver.lookup(part["$ref"])
+            waiting.extend(value for key, value in part.items() if key not in _VALUES)
+        elif isinstance(part, list | tuple):
+            waiting.extend(part)
 
 
 def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:
