@@ -399,7 +399,7 @@ def test_kill_9_leaves_no_process_and_what_was_journaled_is_not_run_again(dagrun
     assert sleepers(86403) == []
     ended = dagrun("run", "--resume", run["run_id"])
     assert ended.returncode == 1
-    assert "has cancelled already" in ended.stderr
+    assert "has ended: cancelled" in ended.stderr
 
 
 def test_several_programs_use_one_data_directory_at_once(tmp_path, write):
@@ -486,10 +486,10 @@ def test_what_an_encoding_cannot_say_is_escaped(dagrun, tmp_path, write, encodin
     done = shell_command(tmp_path, f"$DAGRUN run {file} --json", PYTHONIOENCODING=encoding)
     assert json.loads(done.stdout)["outputs"] == {"a": "żółw 🐢"}
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
-    show = f"$DAGRUN runs show {run['run_id']}"
+    show = f"$DAGRUN runs show {run['run_id']} > {tmp_path}/shown"
     shown = shell_command(tmp_path, show, PYTHONIOENCODING=encoding)
     assert shown.returncode == 0, shown.stderr
-    assert "a  succeeded" in shown.stdout
+    assert "a  succeeded" in (tmp_path / "shown").read_text(encoding)
 
 
 def test_what_an_inline_function_prints_does_not_get_into_the_result(dagrun, tmp_path, write):
@@ -616,9 +616,92 @@ def test_logs_come_in_the_order_of_starts_and_unaltered(dagrun, write):
     )
     run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
     done = subprocess.run(
-        [sys.executable, "-m", "dagrun.cli", "runs", "logs", run_id],
+        [sys.executable, "-m", "dagrun.cli", "runs", "logs", run_id],  # as bytes
         capture_output=True,
         env={**os.environ, "DAGRUN_DATA_DIR": str(file.parent / "data")},
         check=True,
     )
-    assert done.stdout == b"10%\r20%\x0cx\nsecond\n"
+    first, second = b"10%\r20%\x0cx\n", b"second\n"
+    heads = b"==> a, attempt 1 <==\n", b"==> b, attempt 1 <==\n"
+    assert done.stdout == heads[0] + first + heads[1] + second
+
+
+def test_inputs_come_from_standard_input(tmp_path, write):
+    file = write(
+        "  outputs: {n: '${inputs.n}'}\n"
+        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
+    )
+    done = shell_command(tmp_path, f"echo 'n: 7' | $DAGRUN run {file} --inputs-file - -i m=1")
+    assert json.loads(done.stdout) == {"n": 7}
+
+
+def test_what_was_never_tried_has_no_log_and_the_answer_says_so(dagrun, write):
+    file = write(
+        """
+  nodes:
+    - {id: a, for_each: [1, 2], executor: {type: shell, command: echo hello}}
+    - {id: quiet, executor: {type: shell, command: "true"}}
+"""
+    )
+    run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
+    for arguments in (["a", "--item", 2], ["a", "--attempt", 2], ["quiet", "--item", 0]):
+        done = dagrun("runs", "logs", run_id, *arguments)
+        assert done.returncode == 2
+        assert f"run {run_id} has no" in done.stderr
+    for arguments in (["a", "--item", 1], ["a", "--attempt", 1], ["quiet", "--attempt", 1]):
+        assert dagrun("runs", "logs", run_id, *arguments).returncode == 0
+    assert "==> a[1], attempt 1 <==\nhello\n" in dagrun("runs", "logs", run_id).stdout
+
+
+def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):
+    process = start_deaf(tmp_path, write, 86414)
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    assert (run["status"], run["resumable"]) == ("running", False)
+    process.kill()
+    process.communicate()
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    assert (run["status"], run["resumable"]) == ("running", True)
+    assert "cut off" in dagrun("runs", "list").stdout
+
+
+def test_a_failed_run_tells_how_many_nodes_failed_and_whose_log_to_read(dagrun, write):
+    file = write(
+        """
+  nodes:
+    - {id: quiet, executor: {type: shell, command: "exit 1"}}
+    - {id: loud, executor: {type: shell, command: "echo why; exit 1"}}
+    - {id: lost, executor: {type: shell, cwd: nodir, command: "true"}}
+    - {id: items, for_each: [1], executor: {type: shell, command: "exit 1"},
+       retry: {max_attempts: 2, first_delay: 10ms, jitter: 0}}
+"""
+    )
+    done = dagrun("run", file)
+    assert "4 nodes failed: quiet, loud, lost, items" in done.stderr
+    assert done.stderr.rstrip().endswith(" loud")
+    assert "nodir' is none" in done.stderr
+    assert "↻ items[0]  retrying  exit_code: exit code 1; again in 0.01s" in done.stderr
+
+
+def test_code_that_does_not_compile_is_found_before_anything_runs(dagrun, tmp_path, write):
+    (tmp_path / "beside.lua").write_text("local x = 1\nreturn }\n")
+    file = write(
+        """
+  nodes:
+    - {id: a, executor: {type: lua, code: "return {"}}
+    - {id: b, executor: {type: python, code: "def ("}}
+    - {id: c, executor: {type: lua, code: "return {a = '${not.ours}'}"}}
+"""
+    )
+    done = dagrun("validate", file)
+    assert done.returncode == 2
+    assert "w.yaml:7:25: spec.nodes[0].executor: code, line 1: unexpected symbol" in done.stderr
+    assert "w.yaml:8:25: spec.nodes[1].executor: code, line 1: invalid syntax" in done.stderr
+    assert "nodes[2]" not in done.stderr
+    file = write("  nodes: [{id: a, executor: {type: lua, file: beside.lua}}]\n")
+    done = dagrun("run", file)
+    assert done.returncode == 2
+    assert "w.yaml:5:29: spec.nodes[0].executor: code, line 2: unexpected symbol" in done.stderr
+    file = write("  nodes: [{id: a, executor: {type: lua, file: missing.lua}}]\n")
+    done = dagrun("validate", file)
+    assert "w.yaml:5:47: spec.nodes[0].executor.file: " in done.stderr
+    assert "missing.lua cannot be read: No such file or directory" in done.stderr

@@ -93,7 +93,7 @@ async def test_a_run_goes_on_in_another_process_life(settings):
         assert await local.engine.cancel(run_id)
         await execution.done.wait()
         assert execution.state.status == "cancelled"
-        with pytest.raises(ConflictError, match="has cancelled already"):
+        with pytest.raises(ConflictError, match="has ended: cancelled"):
             await local.go_on(run_id)
         with pytest.raises(NotFound):
             await local.go_on("0unknown")

@@ -28,9 +28,9 @@ def test_everything_that_does_not_fit_is_told():
     with pytest.raises(InputError) as caught:
         check_inputs(SCHEMA, {"s": 1, "_x": 2})
     found = [(problem.path, problem.message) for problem in caught.value.problems]
-    assert ("_x", "names that begin with _ are reserved") in found
-    assert ("s", "1 is not of type 'string'") in found
-    assert ("", "'n' is a required property") in found
+    assert ("inputs._x", "names that begin with _ are reserved") in found
+    assert ("inputs.s", "1 is not of type 'string'") in found
+    assert ("inputs", "'n' is a required property") in found
 
 
 def test_without_a_schema_any_object_is_accepted():
@@ -120,3 +120,23 @@ def test_inputs_that_are_nested_too_deeply_are_refused(schema):
         deep = [deep]
     with pytest.raises(InputError, match="nested deeper than 200 levels"):
         check_inputs(schema, {"a": deep})
+
+
+def test_an_input_that_the_schema_does_not_know_is_named_with_the_nearest_one():
+    schema = {
+        "properties": {"least": {"type": "integer"}},
+        "patternProperties": {"^x": {}},
+        "additionalProperties": False,
+    }
+    with pytest.raises(InputError) as caught:
+        check_inputs(schema, {"leats": 1, "other": 2, "xy": 3})
+    assert [str(problem) for problem in caught.value.problems] == [
+        "inputs.leats: the workflow has no such input (did you mean 'least'?)",
+        "inputs.other: the workflow has no such input",
+    ]
+
+
+def test_a_list_that_is_no_json_is_refused_with_what_to_write():
+    schema = {"properties": {"words": {"type": "array"}}}
+    with pytest.raises(InputError, match=r"inputs\.words: 'abc' is no array; write it as JSON"):
+        parse_input(schema, "words=abc")

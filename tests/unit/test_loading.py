@@ -269,7 +269,7 @@ WRONG = {
     "  nodes: [{id: a, executor: 3}]\n": "spec.nodes[0].executor: a mapping is needed, not 3",
     "  nodes: [{id: a, executor: {}}]\n": "spec.nodes[0].executor: the key 'type' is missing",
     "  nodes: [{id: a, executor: {type: 3}}]\n": "executor.type: text is needed, not 3",
-    "  nodes: [{id: 3, executor: {type: any}}]\n": "spec.nodes[0].id: text is needed, not 3",
+    "  nodes: [{id: 3, executor: {type: any}}]\n": "spec.nodes[0].id: text is needed, not 3; use quotes",
     NODE + ", timeout: soon}]\n": "spec.nodes[0].timeout: 'soon' is no duration",
     NODE + ", timeout: 0}]\n": "spec.nodes[0].timeout: a time above 0 is needed, not 0",
     NODE + ", allow_failure: 1}]\n": "allow_failure: true or false is needed, not 1",
@@ -278,7 +278,7 @@ WRONG = {
     NODE + ", tolerate: 2}]\n": "tolerate: it has no effect",
     NODE + ", trigger_rule: all_done}]\n": "trigger_rule: it has no effect: the node has no depend",
     NODE + ", retry: {backoff: 3}}]\n": "retry: it has no effect: max_attempts is 1",
-    NODE + ", retry: {max_attempts: 0}}]\n": "max_attempts: a number from 1 to 1e+06 is needed",
+    NODE + ", retry: {max_attempts: 0}}]\n": "max_attempts: a number from 1 to 1000000 is needed",
     NODE + ", retry: {max_attempts: 2, jitter: 2}}]\n": "jitter: a number from 0 to 1 is needed",
     NODE + ", retry: {max_attempts: 2, when: nodes}}]\n": "retry.when: ",
     NODE + ", for_each: 3}]\n": "for_each: a list is needed, or one ${…} that gives a list",
@@ -414,7 +414,8 @@ def test_files_become_part_of_the_workflow_and_relative_programs_absolute():
             node("d", command=["echo"]),
         ],
     )
-    inlined = inline_files(workflow, Path("/base"), lambda name: f"content of {name}")
+    inlined, findings = inline_files(workflow, Path("/base"), lambda name: f"content of {name}")
+    assert findings == []
     options = [dict(node.executor.options) for node in inlined.nodes]
     assert options == [
         {"code": "content of /base/a.lua"},
@@ -426,5 +427,49 @@ def test_files_become_part_of_the_workflow_and_relative_programs_absolute():
     def missing(name):
         raise FileNotFoundError(2, "No such file", name)
 
-    with pytest.raises(DefinitionError, match=r"/base/a.lua cannot be read: No such file"):
-        inline_files(workflow, Path("/base"), missing)
+    _, (finding,) = inline_files(workflow, Path("/base"), missing)
+    assert finding.message == "/base/a.lua cannot be read: No such file"
+    assert finding.path == ("spec", "nodes", 0, "executor", "file")
+
+
+@pytest.mark.parametrize(
+    ("spec", "said"),
+    [
+        ("nodes: 3", "spec.nodes: a list is needed, not 3"),
+        ("nodes: abc", "spec.nodes: a list is needed, not 'abc'"),
+        ("nodes: {a: {id: b}}", "spec.nodes: a list is needed, not a mapping"),
+        ("nodes: [3]", "spec.nodes[0]: a mapping is needed, not 3"),
+        ("nodes: [{id: a, dependencies: abc, EX}]", "dependencies: a list is needed, not 'abc'"),
+        ("nodes: [{id: a, retry: 3, EX}]", "spec.nodes[0].retry: a mapping is needed, not 3"),
+        ("nodes: [{id: a, requires: {resources: {b: x}}, EX}]", "resources.b: a number is needed"),
+        ("concurrency: 3\n  nodes: [{id: a, EX}]", "spec.concurrency: a mapping is needed, not 3"),
+        ("handlers: {failure: 3}\n  nodes: [{id: a, EX}]", "handlers.failure: a mapping is needed"),
+        (
+            "nodes: [{id: a, when: '${inputs.x}', EX}]",
+            "when: write the expression without ${ and }",
+        ),
+        ("nodes: [{id: a, when: 'inputs.x ==', EX}]", "when: unexpected symbol near its end"),
+    ],
+)
+def test_a_value_of_the_wrong_kind_is_told_in_the_words_of_documents(spec, said):
+    text = HEAD + "  " + spec.replace("EX", "executor: {type: any}") + "\n"
+    assert said in "\n".join(map(str, problems(text)))
+
+
+def test_a_broken_node_does_not_hide_what_is_wrong_elsewhere():
+    text = (
+        HEAD
+        + """
+  nodes:
+    - {id: a, executor: 3}
+    - {executor: {type: any}}
+    - {id: b, dependencies: [a, zz], when: "inputs.", executor: {type: any}}
+"""
+    )
+    found = "\n".join(map(str, problems(text)))
+    assert "spec.nodes[0].executor: a mapping is needed, not 3" in found
+    assert "spec.nodes[1]: the key 'id' is missing" in found
+    assert "there is no node 'zz'" in found
+    assert "spec.nodes[2].when" in found
+    assert "broken" not in found
+    assert "there is no node 'a'" not in found

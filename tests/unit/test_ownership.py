@@ -9,7 +9,7 @@ import pytest
 
 from dagrun.builtin.ownership import FOLDER, OwnerLock, owner_pid
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.errors import StoreError
+from dagrun.errors import ConfigError, StoreError, StoreFull
 from dagrun.testing.stores import add_run
 
 OWNER = """
@@ -138,7 +138,7 @@ def test_an_owner_that_cannot_be_looked_up_is_not_taken_for_dead(tmp_path):
 
 def test_a_data_directory_that_cannot_be_made_is_named(tmp_path):
     (tmp_path / "file").touch()
-    with pytest.raises(StoreError, match="file/data"), OwnerLock(tmp_path / "file" / "data"):
+    with pytest.raises(ConfigError, match="file/data"), OwnerLock(tmp_path / "file" / "data"):
         pass
 
 
@@ -183,6 +183,6 @@ def test_a_lock_that_cannot_be_written_leaves_no_file(tmp_path, monkeypatch):
         raise OSError(28, "No space left on device")
 
     monkeypatch.setattr("dagrun.builtin.ownership.os.write", full)
-    with pytest.raises(StoreError, match="No space left"), OwnerLock(tmp_path):
+    with pytest.raises(StoreFull, match="No space left"), OwnerLock(tmp_path):
         pass
     assert list((tmp_path / FOLDER).iterdir()) == []

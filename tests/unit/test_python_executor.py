@@ -30,6 +30,9 @@ async def later(a):
 def nothing():
     pass
 
+def fail():
+    raise LookupError("as told")
+
 def leave():
     raise SystemExit(3)
 
@@ -115,7 +118,33 @@ async def test_an_error_has_its_class_and_a_traceback_in_the_log(run, isolation)
     with pytest.raises(NodeError) as caught:
         await run(callable="dagrun_test_tasks:add", isolation=isolation)
     assert caught.value.type == "TypeError"
+    assert "missing 2 required positional arguments" in run.log.text()
+    with pytest.raises(NodeError):
+        await run(callable="dagrun_test_tasks:fail", isolation=isolation)
+    assert "in fail\n" in run.log.text()
     assert "Traceback" in run.log.text()
+
+
+@pytest.mark.parametrize(
+    ("options", "said"),
+    [
+        ({"callable": "dagrun_test_tasks:fail"}, "in fail"),
+        ({"callable": "no_such_module:f"}, "ModuleNotFoundError"),
+        ({"code": "def f():\n    raise LookupError\nf()"}, "line 2, in f"),
+    ],
+)
+async def test_a_traceback_shows_the_nodes_code_and_none_of_ours(run, options, said):
+    with pytest.raises(NodeError):
+        await run(**options)
+    assert said in run.log.text()
+    assert "python_child" not in run.log.text()
+    assert "importlib" not in run.log.text()
+
+
+@pytest.mark.parametrize("code", ["def (", "x = '\\0", "return 1", "a\0b"])
+def test_code_that_cannot_be_compiled_is_refused(code):
+    with pytest.raises(ValueError, match="code"):
+        PythonOptions(code=code)
 
 
 @pytest.mark.parametrize("name", ["leave", "leave_in_a_task"])

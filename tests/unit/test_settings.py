@@ -70,7 +70,10 @@ def test_a_file_that_was_asked_for_must_be_there(tmp_path):
 def test_the_time_for_a_shutdown_is_a_number_of_seconds_or_a_duration():
     for text, seconds in [("5", 5), ("0.5", 0.5), ("2m", 120), ("0", 0)]:
         assert read_settings({}, environ={"DAGRUN_GRACE": text}).grace == seconds
-    with pytest.raises(ConfigError, match="DAGRUN_GRACE: 'soon' is no duration"):
+    with pytest.raises(
+        ConfigError,
+        match="DAGRUN_GRACE: seconds are needed, or a duration such as '1m', not 'soon'",
+    ):
         read_settings({}, environ={"DAGRUN_GRACE": "soon"})
 
 

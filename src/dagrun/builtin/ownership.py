@@ -4,6 +4,7 @@
 lets go of the lock however the process ends, so a lock that can be taken means a dead owner.
 """
 
+import errno
 import fcntl
 import os
 import secrets
@@ -13,7 +14,7 @@ from types import TracebackType
 from typing import Final, Self
 
 from dagrun.domain.ids import is_id
-from dagrun.errors import StoreError
+from dagrun.errors import ConfigError, StoreError, StoreFull
 
 FOLDER: Final = "owners"
 HOUR: Final = 3600.0  # seconds
@@ -37,7 +38,8 @@ class OwnerLock:
         """Take the lock.
 
         Raises:
-            StoreError: the data directory cannot be written to.
+            ConfigError: the data directory cannot be written to.
+            StoreFull: there is no room on its disk.
         """
         try:
             # One after the other: the mode is not that of parents made on the way.
@@ -50,7 +52,10 @@ class OwnerLock:
             if self._fd >= 0:
                 self._path.unlink(missing_ok=True)
             self._let_go()
-            raise StoreError(f"the data directory cannot be used: {error}") from error
+            if error.errno in (errno.ENOSPC, errno.EDQUOT):
+                raise StoreFull(f"{self._path.parent.parent}: {error.strerror}") from error
+            why = error.strerror or error
+            raise ConfigError(f"the data directory {self._path.parent.parent}: {why}") from error
         _sweep(self._path.parent)
         return self
 

@@ -5,6 +5,7 @@ import importlib
 import inspect
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Mapping
 from importlib.machinery import PathFinder
 from pathlib import Path
@@ -53,6 +54,19 @@ class PythonOptions:
             raise ValueError("give either 'callable' or 'code'")
         if self.code is not None and self.isolation == "inline":
             raise ValueError("'code' runs in a process only; inline needs a 'callable'")
+        if self.code is not None:
+            _check_syntax(self.code)
+
+
+def _check_syntax(code: str) -> None:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # the node's log is the place for them
+            compile(code, "code", "exec")
+    except SyntaxError as error:
+        raise ValueError(f"code, line {error.lineno}: {error.msg}") from error
+    except (ValueError, RecursionError, MemoryError) as error:
+        raise ValueError(f"the code cannot be compiled: {error}") from error
 
 
 class _Failure(msgspec.Struct):

@@ -101,21 +101,28 @@ async def _spawn(
     context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe, files: "_Files"
 ) -> Process:
     stdin = None if options.stdin is None else files.open_stdin(options.stdin)
+    cwd = _directory(context, options.cwd)
     try:
         return await context.processes.spawn(
             options.argv(),
             env=env,
-            cwd=_directory(context, options.cwd),
+            cwd=cwd,
             stdin=stdin,
             stdout=log.write_fd,
             stderr=log.write_fd,
         )
     except OSError as error:
-        raise NodeError("start", f"cannot start {options.argv()[0]!r}: {error}") from error
+        raise NodeError("start", _why_not(options.argv()[0], cwd, error)) from error
     finally:
         if stdin is not None:
             os.close(stdin)
         log.close_writer()
+
+
+def _why_not(program: str, cwd: str, error: OSError) -> str:
+    if not os.path.isdir(cwd):  # noqa: PTH112 — light
+        return f"the working directory {cwd!r} is none"
+    return f"cannot start {program!r}: {error.strerror or error}"
 
 
 async def _finish(process: Process, log: LogPipe, kill_after: float) -> int:

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated, Any
 
 from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts.exceptions import UnusedCliTokensError
 
 from dagrun.cli import output
 from dagrun.errors import ConfigError, DagrunError
@@ -19,7 +20,10 @@ def _version() -> str:
 
 
 SETTINGS = Group("Settings", sort_key=9)
-Json = Annotated[bool, Parameter(name="--json", negative="", help="Print JSON for programs.")]
+Json = Annotated[
+    bool,
+    Parameter(name="--json", negative="", show_default=False, help="Print JSON for programs."),
+]
 DataDir = Annotated[
     Path | None,
     Parameter(
@@ -37,7 +41,7 @@ Config = Annotated[
 
 app = App(
     name="dagrun",
-    help="Run workflows: directed acyclic graphs of Lua, shell and Python nodes. Nothing is lost.",
+    help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
     version=_version,
     help_format="plaintext",
 )
@@ -52,10 +56,17 @@ def run(
     *,
     input: Annotated[  # noqa: A002 — the flag's name
         list[str] | None,
-        Parameter(name=["--input", "-i"], negative="", help="An input, as key=value."),
+        Parameter(
+            name=["--input", "-i"],
+            negative="",
+            help="An input, as key=value; other values than text as JSON.",
+        ),
     ] = None,
     inputs_file: Annotated[
-        Path | None, Parameter(help="Inputs from a JSON or YAML file; - reads standard input.")
+        Path | None,
+        Parameter(
+            allow_leading_hyphen=True, help="Inputs from a JSON or YAML file; - is standard input."
+        ),
     ] = None,
     resume: Annotated[
         str | None, Parameter(help="Go on with a run whose process has ended.")
@@ -72,7 +83,7 @@ def run(
         str | None,
         Parameter(
             group=SETTINGS,
-            help="Seconds that running nodes get at shutdown. DAGRUN_GRACE; default: 30.",
+            help="Most time that nodes get at shutdown, such as 30 or 1m. DAGRUN_GRACE; default: 30.",
         ),
     ] = None,
     data_dir: DataDir = None,
@@ -216,4 +227,9 @@ def _prints_help(argv: Sequence[str]) -> bool:
 
 def _usage(error: CycloptsError) -> str:
     command = " ".join(error.command_chain or ()) or "dagrun"
+    if isinstance(error, UnusedCliTokensError):
+        unused = " ".join(error.unused_tokens or ())
+        return f"{command}: nothing is done with {unused!r}. Try: dagrun {command} --help".replace(
+            "dagrun dagrun", "dagrun"
+        )
     return f"{error} Try: dagrun {command} --help".replace("dagrun dagrun", "dagrun")

@@ -6,6 +6,7 @@ from datetime import datetime
 
 import attrs
 
+from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
@@ -77,7 +78,7 @@ class Board:
         if event.type is Type.NODE_RUNNING:
             row.started_at = row.started_at or event.time
             row.attempts = max(row.attempts, event.attempt or 0)
-        row.note = _note(event) or row.note
+        row.note = event_note(event) or row.note
         if event.item is not None:
             if status in NODE_ENDED:
                 row.items[status] += 1
@@ -98,10 +99,12 @@ class Board:
         return ", ".join(f"{n} {status}" for status, n in self.counts.items() if n)
 
 
-def _note(event: Event) -> str:
+def event_note(event: Event) -> str:
+    """Give what a row says of an event: the error and when it is tried again, or a reason."""
     data = event.data or {}
     if "error" in data:
-        return f"{data['error']['type']}: {data['error']['message']}"
+        again = f"; again in {format_duration(data['delay'])}" if "delay" in data else ""
+        return f"{data['error']['type']}: {data['error']['message']}{again}"
     return str(data.get("reason", ""))
 
 

@@ -64,8 +64,16 @@ def load_file(file: Path, registry: Registry) -> Workflow:
         raise DefinitionError([Problem(message=message, file=str(file))]) from error
     base = file.absolute().parent
     with _without_collections():
-        workflow = load_document(text, file=str(file), catalogue=catalogue(registry))
-    return inline_files(workflow, base, lambda name: _read(Path(name)).decode(), file=str(file))
+        return load_document(
+            text,
+            file=str(file),
+            catalogue=catalogue(registry),
+            complete=lambda workflow: inline_files(workflow, base, _read_text),
+        )
+
+
+def _read_text(name: str) -> str:
+    return _read(Path(name)).decode()
 
 
 @contextmanager

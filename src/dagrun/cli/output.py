@@ -98,8 +98,13 @@ def say_json(value: Any) -> None:
     Raises:
         OutputLost: standard output takes nothing more.
     """
+    say(json_text(value))
+
+
+def json_text(value: Any, *, indent: int | None = None) -> str:
+    """Write JSON in characters that standard output can take."""
     any_character = sys.stdout.encoding.lower() in ("utf-8", "utf8")
-    say(json.dumps(value, ensure_ascii=not any_character, allow_nan=False))
+    return json.dumps(value, ensure_ascii=not any_character, allow_nan=False, indent=indent)
 
 
 def report(error: DagrunError, *, as_json: bool) -> int:

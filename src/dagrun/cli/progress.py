@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from dagrun.cli import output
-from dagrun.cli.board import Board, Row, interesting
+from dagrun.cli.board import Board, Row, event_note, interesting
 from dagrun.domain.durations import format_duration
-from dagrun.domain.events import Event
+from dagrun.domain.events import Event, Type
 from dagrun.domain.status import NODE_ENDED, NodeStatus
 
 if TYPE_CHECKING:
@@ -58,6 +58,9 @@ class PlainLines:
 
     def see(self, events: Sequence[Event]) -> None:
         """Write what has changed."""
+        for event in events:
+            if event.type is Type.NODE_RETRYING and event.item is not None:
+                output.note(f"  ↻ {event.node_id}[{event.item}]  retrying  {event_note(event)}")
         for row in self._board.see(events):
             if row.status in NODE_ENDED or row.status is NodeStatus.RETRYING:
                 output.note("  " + plain_line(row))

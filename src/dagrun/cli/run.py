@@ -22,7 +22,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.result import RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_input
-from dagrun.domain.status import RunStatus
+from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import (
     ConfigError,
@@ -33,9 +33,10 @@ from dagrun.errors import (
     NotFound,
 )
 from dagrun.plugin.registry import Registry
-from dagrun.roles.local import Local, Submission, open_local
+from dagrun.roles.local import LOGS, Local, Submission, open_local
 from dagrun.services.engine.execution import Execution
 from dagrun.services.journal import Journal
+from dagrun.services.node_logs import NodeLogs
 from dagrun.settings import Settings
 
 AT_ONCE: Final = 1.0  # seconds that an end at once may take
@@ -130,7 +131,8 @@ def _read_inputs(file: Path) -> dict[str, Any]:
     try:
         data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
     except (OSError, ValueError) as error:
-        raise ConfigError(f"--inputs-file {name}: {error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"--inputs-file {name}: {reason}") from error
     try:
         inputs = json.loads(data)
     except (ValueError, RecursionError) as error:
@@ -168,6 +170,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings) -> "_Ended
         execution=signals.execution,
         durable=signals.is_end_durable(),
         interrupted=signals.interrupted,
+        logs=NodeLogs(settings.data_dir / LOGS),
     )
 
 
@@ -238,7 +241,9 @@ class _Signals:
                     elif self.local is None:
                         self.opening.cancel()
                     elif number == signal.SIGINT and self.execution is not None:
-                        output.note("dagrun: cancelling; press Ctrl-C again to end at once")
+                        output.note(
+                            "dagrun: cancelling; press Ctrl-C again to end at once, for --resume"
+                        )
                         nursery.start_soon(self._cancel, self.local, self.execution)
                     else:
                         self.local.stop()
@@ -277,6 +282,7 @@ class _Ended:
 
     durable: bool
     interrupted: bool
+    logs: NodeLogs
 
 
 def _tell(order: _Order, ended: _Ended) -> int:
@@ -293,7 +299,7 @@ def _tell(order: _Order, ended: _Ended) -> int:
         _tell_how_to_go_on(execution)
         return output.INTERRUPTED
     if not order.as_json:
-        _tell_person(result)
+        _tell_person(result, ended.logs)
     if ended.interrupted and result.status is RunStatus.CANCELLED:
         return output.INTERRUPTED
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
@@ -313,9 +319,14 @@ def _tell_of_nothing(order: _Order) -> int:
     return output.INTERRUPTED
 
 
-def _tell_person(result: RunResult) -> None:
+def _tell_person(result: RunResult, logs: NodeLogs) -> None:
     if result.error is not None:
         output.note(f"dagrun: {result.error['message']}")
-        output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id}")
+        failed = [node.id for node in result.nodes if node.status is NodeStatus.FAILED]
+        if len(failed) > 1:
+            output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}")
+        wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
+        if wrote is not None:
+            output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")
     if result.outputs:
-        output.say(json.dumps(result.outputs, indent=2, ensure_ascii=False))
+        output.say(output.json_text(result.outputs, indent=2))

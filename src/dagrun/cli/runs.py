@@ -16,7 +16,7 @@ from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RunStatus
+from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConfigError, NotFound
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import RunRecord, Store
@@ -59,11 +59,14 @@ def list_runs(
     following = None
     if _exists(settings):
         records, following = _with_store(settings, load_with_warnings().registry, read)
+    else:
+        output.note(f"dagrun: no run was ever started in {settings.data_dir}")
     if as_json:
-        output.say_json({"items": [_record_json(r) for r in records], "next": following})
+        items = [_record_json(r, cut_off=_is_cut_off(settings, r)) for r in records]
+        output.say_json({"items": items, "next": following})
         return output.DONE
     for record in records:
-        output.say(_record_line(record))
+        output.say(_record_line(record, cut_off=_is_cut_off(settings, record)))
     if following:
         output.note(f"dagrun: more with --cursor {following}")
     return output.DONE
@@ -82,6 +85,8 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         output.say("  " + plain_line(row))
     if state.error is not None:
         output.say(f"error: {state.error['message']}")
+    if outputs := run_result(state).outputs:
+        output.say(f"outputs: {output.json_text(outputs, indent=2)}")
     if not state.ended and owner_pid(settings.data_dir, owner) is None:
         output.say(f"its process has ended; go on with: dagrun run --resume {run_id}")
     return output.DONE
@@ -117,6 +122,8 @@ def show_logs(
     if node is not None and node not in state.plan.by_id:
         raise NotFound(f"run {run_id} has no node {node!r}")
     logs = NodeLogs(settings.data_dir / LOGS)
+    if node is not None and (item, attempt) != (None, None):
+        _check_attempt(state, node, item, attempt)
     found = [
         (node_id, index, number)
         for node_id in ([node] if node else _by_start(board))
@@ -139,6 +146,17 @@ def show_logs(
     return output.DONE
 
 
+def _check_attempt(state: RunState, node_id: str, item: int | None, attempt: int | None) -> None:
+    """Refuse what was never tried; an attempt that printed nothing is another thing."""
+    node = state.nodes[state.plan.by_id[node_id].index]
+    work = node if item is None else node.items.get(item)
+    most = 0 if work is None else max([work.attempt, *(i.attempt for i in node.items.values())])
+    if work is None or not 1 <= (attempt or 1) <= most:
+        what = f"item {item} of {node_id}" if item is not None else node_id
+        tried = f"attempt {attempt} of {what}" if attempt is not None else what
+        raise NotFound(f"run {state.run_id} has no {tried}")
+
+
 def _by_start(board: Board) -> list[str]:
     """List the nodes that have started."""
     started = [row for row in board.rows.values() if row.started_at is not None]
@@ -153,7 +171,7 @@ def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
     for entry in items:
         if len(items) > 1:
             index = "" if entry["item"] is None else f"[{entry['item']}]"
-            output.note(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
+            output.say(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
         output.say_text(entry["text"])
         if entry["text"] and not entry["text"].endswith("\n"):
             output.say()
@@ -180,12 +198,19 @@ def _with_store(
     return trio.run(call)
 
 
-def _record_json(record: RunRecord) -> dict[str, Any]:
+def _is_cut_off(settings: Settings, record: RunRecord) -> bool:
+    """Whether the process of a run that has not ended is gone."""
+    live = record.status not in RUN_ENDED
+    return live and owner_pid(settings.data_dir, record.owner) is None
+
+
+def _record_json(record: RunRecord, *, cut_off: bool) -> dict[str, Any]:
     return {
         "run_id": record.run_id,
         "workflow_id": record.workflow_id,
         "version": record.version,
         "status": record.status,
+        "resumable": cut_off,
         "created_at": rfc3339(record.created_at),
         "started_at": record.started_at and rfc3339(record.started_at),
         "finished_at": record.finished_at and rfc3339(record.finished_at),
@@ -193,13 +218,14 @@ def _record_json(record: RunRecord) -> dict[str, Any]:
     }
 
 
-def _record_line(record: RunRecord) -> str:
+def _record_line(record: RunRecord, *, cut_off: bool) -> str:
     end = record.finished_at or datetime.now(UTC)
-    took = "" if record.started_at is None else _took(record.started_at, end)
-    when = record.created_at.strftime("%Y-%m-%d %H:%M:%S")
+    took = "" if record.started_at is None or cut_off else _took(record.started_at, end)
+    when = record.created_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    status = "cut off" if cut_off else str(record.status)
     parts: Iterable[str] = (
         record.run_id,
-        f"{record.status:<10}",
+        f"{status:<10}",
         when,
         f"{took:>7}",
         f"{record.workflow_id} {record.version}",

@@ -40,10 +40,11 @@ def check_positive(seconds: float | None, path: Path) -> Findings:
         yield Finding(path=path, message=f"a time above 0 is needed, not {seconds:g}")
 
 
-def check_range(number: float, low: float, high: float, path: Path) -> Findings:
+def check_range(number: int | float, low: float, high: float, path: Path) -> Findings:
     """Check that a number lies between two others, which it may equal."""
     if not low <= number <= high:
-        message = f"a number from {low:g} to {high:g} is needed, not {number!r}"
+        shown = f"{number:g}" if isinstance(number, float) else str(number)
+        message = f"a number from {low:.12g} to {high:.12g} is needed, not {shown}"
         yield Finding(path=path, message=message)
 
 
@@ -100,6 +101,9 @@ def _each_part(value: Any, path: Path, site: Site, error: ExpressionSyntaxError)
 
 def check_expression(source: str, path: Path, site: Site) -> Findings:
     """Check an expression that stands without ``${`` and ``}``."""
+    if source.lstrip().startswith("${"):
+        yield Finding(path=path, message="write the expression without ${ and }")
+        return
     try:
         expression = compile_expression(source, names=site.names)
     except ExpressionSyntaxError as error:

@@ -336,7 +336,7 @@ def _finish(state: RunState, now: datetime) -> None:
         try:
             outputs = run_outputs(state)
         except (ExpressionError, NotJson) as problem:
-            error = {"type": "outputs", "message": str(problem)}
+            error = {"type": "outputs", "message": f"the run's outputs: {problem}"}
         else:
             _emit(state, Type.RUN_SUCCEEDED, now, data={"outputs": outputs})
             return

@@ -5,6 +5,7 @@ first expression is compiled that is more than the name of a value.
 """
 
 import math
+import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
@@ -131,8 +132,15 @@ def compile_expression(source: str, *, names: Sequence[str] = NAMES) -> Expressi
     except UnicodeEncodeError:
         raise ExpressionSyntaxError("the text is not valid Unicode") from None
     if problem is not None:
-        raise ExpressionSyntaxError(problem)
+        raise ExpressionSyntaxError(_without_our_bracket(problem, source))
     return expression
+
+
+def _without_our_bracket(problem: str, source: str) -> str:
+    """Do not name the bracket that was put behind the expression to compile it."""
+    if source.count(")") > source.count("("):
+        return problem
+    return re.sub(r"near '\)'$", "near its end", problem)
 
 
 def evaluate_condition(expression: Expression, scope: Mapping[str, JSON]) -> bool:

@@ -17,6 +17,7 @@ On the way back a table with the keys 1…n is an array, one with string keys an
 empty one an object unless it came from an array or from ``json.array()``.
 """
 
+import functools
 from typing import Any, Final
 
 MAX_DEPTH: Final = 200
@@ -159,6 +160,25 @@ def open_runtime(max_memory: int) -> Any:
         attribute_handlers=(_deny, _deny),
         max_memory=max_memory,
     )
+
+
+@functools.cache
+def _compiler() -> Any:
+    """Make a function that compiles code, runs none of it, and gives Lua's complaint or nil."""
+    return open_runtime(64 * 1024 * 1024).execute(
+        "local load, select = load, select; "
+        "return function(code) return (select(2, load(code, '=code', 't'))) end",
+        mode="t",
+    )
+
+
+def syntax_problem(code: str) -> str | None:
+    """Give what Lua says of code that does not compile, with the line; None if it does."""
+    try:
+        problem = _compiler()(code)
+    except Exception as error:  # noqa: BLE001 — lupa's own: too long, no valid text
+        problem = str(error)
+    return None if problem is None else str(problem).removeprefix("code:")
 
 
 def _deny(*_: object) -> None:

@@ -2,10 +2,11 @@
 
 import copy
 import json
-from collections.abc import Mapping
+import re
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from dagrun.domain.document.places import show
+from dagrun.domain.document.places import nearest, show
 from dagrun.domain.jsonvalue import NotJson, decode, encode
 from dagrun.errors import InputError, Problem
 
@@ -27,7 +28,7 @@ def check_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) ->
         InputError: with everything that does not fit.
     """
     problems = [
-        Problem(path=key, message="names that begin with _ are reserved")
+        Problem(path=f"inputs.{key}", message="names that begin with _ are reserved")
         for key in inputs
         if key.startswith(RESERVED)
     ]
@@ -65,9 +66,26 @@ def _violations(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Pr
     except RecursionError:
         return [Problem(message="the schema of the inputs refers to itself without end")]
     errors.sort(key=lambda error: list(map(str, error.path)))
-    return [
-        Problem(path=show(list(error.absolute_path)), message=error.message) for error in errors
-    ]
+    return [problem for error in errors for problem in _problems(error)]
+
+
+def _problems(error: Any) -> Iterator[Problem]:
+    """Say what a validator found; of keys too many, each by itself with the nearest known one."""
+    path = ["inputs", *error.absolute_path]
+    extra: list[str] = []
+    if error.validator == "additionalProperties" and error.validator_value is False:
+        known = error.schema.get("properties", {})
+        patterns = list(error.schema.get("patternProperties", {}))
+        extra = [
+            key
+            for key in error.instance
+            if key not in known and not any(re.search(pattern, key) for pattern in patterns)
+        ]
+    for key in extra:
+        message = "the workflow has no such input"
+        yield Problem(path=show([*path, key]), message=message, suggestion=nearest(key, known))
+    if not extra:
+        yield Problem(path=show(path), message=error.message)
 
 
 def _validator(schema: Mapping[str, Any]) -> Any:
@@ -149,8 +167,9 @@ def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:
     except (ValueError, RecursionError):
         if kind is None:
             return key, text
-        message = f"{text!r} is no {kind}"
-        raise InputError([Problem(path=key, message=message)]) from None
+        hint = "; write it as JSON" if kind in ("array", "object") else ""
+        message = f"{text!r} is no {kind}{hint}"
+        raise InputError([Problem(path=f"inputs.{key}", message=message)]) from None
     return key, value
 
 

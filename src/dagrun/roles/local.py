@@ -126,9 +126,15 @@ class Local:
         """
         record = await self.store.run(wanted)
         if only is not None and content_hash(to_json(only)) != record.definition_hash:
-            raise ConflictError(f"run {wanted} was started with another content of {only.id}")
+            raise ConflictError(
+                f"run {wanted} was started with another content of {only.id}; leave out the FILE to "
+                "go on with the stored document"
+            )
         if record.status in RUN_ENDED:
-            raise ConflictError(f"run {wanted} has {record.status} already")
+            raise ConflictError(
+                f"run {wanted} has ended: {record.status}. Only a run that was cut off can be gone on "
+                "with; start the workflow anew with: dagrun run FILE"
+            )
         if (pid := owner_pid(self._data_dir, record.owner)) is not None:
             raise RunOwned(wanted, pid)
         record = await self.store.claim(wanted, owner=self._owner, expected_epoch=record.epoch)

@@ -42,10 +42,17 @@ class AttemptLog:
             os.close(self._fd)
             self._fd = None
 
+    def _go_on(self, size: int) -> None:
+        """Count, and mark, what the same attempt wrote before its engine was lost."""
+        assert self._fd is not None  # noqa: S101 — the caller opened it
+        self._room -= size
+        if 0 < size <= self._cap:
+            _write_all(self._fd, b"\n[dagrun: cut off here, and made again]\n")
+
     def _append(self, data: bytes) -> None:
         if self._fd is None:
             self._fd = _create(self.path)
-            self._room -= os.fstat(self._fd).st_size  # what the attempt wrote before a hand-over
+            self._go_on(os.fstat(self._fd).st_size)
         _write_all(self._fd, data[: max(self._room, 0)])
         self._room -= len(data)
         if self._room < 0:

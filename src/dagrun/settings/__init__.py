@@ -8,6 +8,7 @@ import difflib
 import os
 import tomllib
 from collections.abc import Callable, Mapping
+from contextlib import suppress
 from pathlib import Path
 from typing import Any, Final
 
@@ -69,10 +70,13 @@ def _positive(value: object) -> int:
 
 
 def _seconds(value: object) -> float:
+    if isinstance(value, str):
+        with suppress(ValueError):
+            value = float(value)
     try:
-        return parse_duration(float(value) if isinstance(value, str) else value)
-    except ValueError:
         return parse_duration(value)
+    except ValueError:
+        raise ValueError("seconds are needed, or a duration such as '1m'") from None
 
 
 _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
@@ -134,7 +138,7 @@ def _read_file(config: Path | None) -> Mapping[str, object]:
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
-        raise ConfigError(f"{path}: {error}") from error
+        raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
     for key in settings:
         if key not in _PARSERS:
             near = _nearest(key)

@@ -101,12 +101,15 @@ def failure(kind: str, message: str) -> str:
 
 
 def print_traceback(error: BaseException) -> None:
-    """Print a traceback to the node's log, without the frames of this file."""
+    """Print a traceback to the node's log, without the frames that lead to the node's code."""
     frames = error.__traceback__
-    while frames is not None and frames.tb_frame.f_code.co_filename == __file__:
+    while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
-    frames = frames or error.__traceback__  # a call that did not fit: only ours are there
     sys.stderr.write("".join(traceback.format_exception(type(error), error, frames)))
+
+
+def _is_ours(file: str) -> bool:
+    return file == __file__ or "importlib" in file
 
 
 def leftovers() -> bool:

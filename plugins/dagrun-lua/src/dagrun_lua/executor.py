@@ -11,6 +11,7 @@ import msgspec
 import trio
 
 from dagrun.domain.jsonvalue import NotJson, Raw, encode, parse
+from dagrun.domain.lua import syntax_problem
 from dagrun.domain.workflow import Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
@@ -47,6 +48,9 @@ class LuaOptions:
     def __attrs_post_init__(self) -> None:
         if (self.code is None) == (self.file is None):
             raise ValueError("lua needs either code or file")
+        problem = None if self.code is None else syntax_problem(self.code)
+        if problem is not None:
+            raise ValueError(f"code, line {problem}")
 
 
 class LuaExecutor:

@@ -7,35 +7,32 @@ from typing import Any
 import attrs
 
 from dagrun.domain.document.catalogue import has_mark
-from dagrun.domain.document.places import Finding, show
+from dagrun.domain.document.places import Finding
 from dagrun.domain.workflow import ExecutorSpec, Node, Workflow
-from dagrun.errors import DefinitionError, Problem
 
 
 def inline_files(
-    workflow: Workflow, base: Path, read: Callable[[str], str], *, file: str | None = None
-) -> Workflow:
+    workflow: Workflow, base: Path, read: Callable[[str], str]
+) -> tuple[Workflow, list[Finding]]:
     """Put the contents of ``file`` options in place, and make relative programs absolute.
 
     Args:
         workflow: a workflow that was loaded from a document.
         base: the document's folder, absolute.
         read: gives the text of a file; raises OSError or ValueError.
-        file: the document's name, for error messages.
 
-    Raises:
-        DefinitionError: a file cannot be read.
+    Returns:
+        The workflow, the same one if it names nothing beside itself, and the files that cannot be
+        read.
     """
     findings: list[Finding] = []
     nodes = [
         _node(node, base, read, ("spec", "nodes", number, "executor"), findings)
         for number, node in enumerate(workflow.nodes)
     ]
-    if findings:
-        raise DefinitionError(
-            [Problem(message=f.message, path=show(f.path), file=file) for f in findings]
-        )
-    return attrs.evolve(workflow, nodes=tuple(nodes))
+    if all(new is old for new, old in zip(nodes, workflow.nodes, strict=True)):
+        return workflow, findings
+    return attrs.evolve(workflow, nodes=tuple(nodes)), findings
 
 
 def _node(

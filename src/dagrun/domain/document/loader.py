@@ -1,5 +1,6 @@
 """Load a document: compose, structure, check, and tell all that is wrong at once."""
 
+from collections.abc import Callable
 from typing import Any
 
 import attrs
@@ -14,14 +15,20 @@ from dagrun.domain.document.structure import findings_of
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
 
+Complete = Callable[[Workflow], tuple[Workflow, list[Finding]]]
+"""Adds to a workflow what its document names elsewhere, and tells what could not be had."""
 
-def load_document(text: str | bytes, *, file: str | None, catalogue: Catalogue) -> Workflow:
+
+def load_document(
+    text: str | bytes, *, file: str | None, catalogue: Catalogue, complete: Complete | None = None
+) -> Workflow:
     """Turn a document into a workflow.
 
     Args:
         text: YAML or JSON.
         file: its name, for error messages.
         catalogue: what is installed.
+        complete: is called when nothing else is wrong.
 
     Raises:
         DefinitionError: with everything that is wrong, in the order of the text.
@@ -30,26 +37,28 @@ def load_document(text: str | bytes, *, file: str | None, catalogue: Catalogue) 
         root = compose(text)
     except DefinitionError as error:
         raise DefinitionError([attrs.evolve(p, file=file) for p in error.problems]) from None
-    workflow, findings = _read(root, catalogue)
+    workflow, findings = _read(root, catalogue, complete)
     if findings or workflow is None:
         problems = {finding.locate(root, file): None for finding in findings}
         raise DefinitionError(sorted(problems, key=_order)) from None
     return workflow
 
 
-def _read(root: MarkedDict, catalogue: Catalogue) -> tuple[Workflow | None, list[Finding]]:
+def _read(
+    root: MarkedDict, catalogue: Catalogue, complete: Complete | None
+) -> tuple[Workflow | None, list[Finding]]:
     version = root.get("apiVersion")
     if version == CURRENT:
-        return _structure(root, catalogue)
+        return _structure(root, catalogue, complete)
     if version != LEGACY:
         return None, [_unknown_version(root, version)]
     made = modernise(root)
-    workflow, findings = _structure(made.root, catalogue, kubernetes=made.kubernetes)
+    workflow, findings = _structure(made.root, catalogue, complete, kubernetes=made.kubernetes)
     return workflow, [*made.findings, *map(made.back, findings)]
 
 
 def _structure(
-    root: dict[str, Any], catalogue: Catalogue, **more: Any
+    root: dict[str, Any], catalogue: Catalogue, complete: Complete | None, **more: Any
 ) -> tuple[Workflow | None, list[Finding]]:
     try:
         document = document_converter().structure(root, Document)
@@ -57,7 +66,13 @@ def _structure(
         findings = findings_of(error, ())
         return None, [*findings, *_check_rest(root, findings, catalogue)]
     workflow = to_workflow(document, **more)
-    return _with_trigger_ids(workflow), check(workflow, catalogue)
+    findings = check(workflow, catalogue)
+    if complete is not None and not findings:
+        whole, findings = complete(workflow)
+        if whole is not workflow and not findings:
+            findings = check(whole, catalogue)
+        workflow = whole
+    return _with_trigger_ids(workflow), findings
 
 
 def _check_rest(
@@ -67,13 +82,32 @@ def _check_rest(
     rest = plain(root)
     for finding in findings:
         _remove(rest, finding.path)
+    known = {finding.path for finding in findings}
     try:
         document = document_converter().structure(rest, Document)
-    except Exception:  # noqa: BLE001 — a key that must be there is wrong: there is no rest
-        return []
-    known = {finding.path for finding in findings}
+    except Exception as error:  # noqa: BLE001 — a key that must be there is wrong
+        known |= _stand_in(rest, {finding.path[:3] for finding in findings_of(error, ())})
+        try:
+            document = document_converter().structure(rest, Document)
+        except Exception:  # noqa: BLE001 — it is more than nodes: there is no rest
+            return []
     more = check(to_workflow(document), catalogue)
-    return [finding for finding in more if finding.path not in known]
+    return [
+        finding for finding in more if finding.path not in known and finding.path[:3] not in known
+    ]
+
+
+def _stand_in(rest: Any, places: set[Path]) -> set[Path]:
+    """Put something whole in the places of broken nodes, so that others may depend on them."""
+    put = set()
+    for place in places:
+        if place[:2] == ("spec", "nodes") and len(place) > 2:
+            nodes, number = rest["spec"]["nodes"], place[2]
+            node = nodes[number] if isinstance(nodes[number], dict) else {}
+            kept = {key: node[key] for key in ("id", "dependencies") if key in node}
+            nodes[number] = {"id": f"broken-{number}", **kept, "executor": {"type": "broken"}}
+            put.add(place)
+    return put
 
 
 def _remove(value: Any, path: Path) -> None:

@@ -9,7 +9,13 @@ import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
 from dagrun.domain.document.places import Finding
-from dagrun.domain.document.structure import Several, shown, strict_converter
+from dagrun.domain.document.structure import (
+    Several,
+    findings_of,
+    of_mapping,
+    shown,
+    strict_converter,
+)
 from dagrun.domain.durations import parse_duration
 from dagrun.domain.workflow import (
     JSON,
@@ -114,7 +120,7 @@ def document_converter() -> cattrs.Converter:
             _cattrs_detailed_validation=True,
             **hooks,
         )
-        converter.register_structure_hook(cls, function)
+        converter.register_structure_hook(cls, of_mapping(function))
     return converter
 
 
@@ -181,7 +187,13 @@ def _for_each(value: Any, _: Any) -> Any:
 def _handlers(converter: cattrs.Converter, value: Any) -> dict[HandlerEvent, Handler]:
     if not isinstance(value, Mapping):
         raise ValueError(f"a mapping is needed, not {shown(value)}")  # noqa: TRY004 — a finding
-    return {
-        converter.structure(key, HandlerEvent): converter.structure(handler, Handler)
-        for key, handler in value.items()
-    }
+    made: dict[HandlerEvent, Handler] = {}
+    wrong: list[Finding] = []
+    for key, handler in value.items():
+        try:
+            made[converter.structure(key, HandlerEvent)] = converter.structure(handler, Handler)
+        except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
+            wrong += findings_of(error, (key,))
+    if wrong:
+        raise Several(wrong)
+    return made

@@ -1,10 +1,13 @@
 """Strict structuring: values keep their types, unknown keys are refused, all errors are told."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
+import attrs
 import cattrs
+from cattrs.cols import list_structure_factory
 from cattrs.errors import (
     AttributeValidationNote,
     BaseValidationError,
@@ -28,7 +31,40 @@ def strict_converter() -> cattrs.Converter:
     converter.register_structure_hook(Enum, _member)
     converter.register_structure_hook_func(_is_literal, _literal)
     converter.register_structure_hook_func(_is_mapping, _mapping)
+    converter.register_structure_hook_factory(
+        attrs.has, lambda cls: of_mapping(converter.gen_structure_attrs_fromdict(cls))
+    )
+    converter.register_structure_hook_factory(_is_list, lambda kind: _of_list(converter, kind))
     return converter
+
+
+def of_mapping(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:
+    """Refuse what is no mapping before a function that needs one."""
+
+    def structure(value: Any, kind: Any) -> Any:
+        if not isinstance(value, Mapping):
+            raise ValueError(f"a mapping is needed, not {shown(value)}")  # noqa: TRY004 — a finding
+        return function(value, kind)
+
+    return structure
+
+
+def _is_list(kind: Any) -> bool:
+    return get_origin(kind) in (list, tuple)
+
+
+def _of_list(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    """Structure a list, or a tuple of one type; text is neither."""
+    collect = get_origin(kind)
+    members: Any = GenericAlias(list, get_args(kind)[:1])
+    hook = list_structure_factory(members, converter)
+
+    def structure(value: Any, _: Any) -> Any:
+        if not isinstance(value, list | tuple):
+            raise ValueError(f"a list is needed, not {shown(value)}")  # noqa: TRY004 — a finding
+        return collect(hook(value, members))
+
+    return structure
 
 
 def _exactly(value: Any, kind: type[T], name: str) -> T:
@@ -59,7 +95,12 @@ def _is_literal(kind: Any) -> bool:
 
 def _text(value: Any, kind: Any) -> Any:
     """Structure text; cattrs asks here for the enums of words, too, which are texts as well."""
-    return _exactly(value, str, "text") if kind is str else _member(value, kind)
+    if kind is not str:
+        return _member(value, kind)
+    if not isinstance(value, str):
+        hint = "" if value is None or isinstance(value, list | Mapping) else "; use quotes"
+        raise ValueError(f"text is needed, not {shown(value)}{hint}")  # noqa: TRY004 — a finding
+    return value
 
 
 class UnknownWord(ValueError):
@@ -97,7 +138,10 @@ def _mapping(value: Any, kind: Any) -> dict[str, Any]:
         if wrong:
             raise Several(wrong)
     if member is float:
-        return {key: _number(part, float) for key, part in value.items()}
+        wrong = [*_not_numbers(value)]
+        if wrong:
+            raise Several(wrong)
+        return {key: float(part) for key, part in value.items()}
     return {key: _copy(part) for key, part in value.items()}
 
 
@@ -111,6 +155,14 @@ class Several(ValueError):
 
 def _not_text(key: str, value: Any) -> Finding:
     return Finding(path=(key,), message=f"text is needed, not {shown(value)}; use quotes")
+
+
+def _not_numbers(value: Mapping[str, Any]) -> Iterator[Finding]:
+    for key, part in value.items():
+        try:
+            _number(part, float)
+        except ValueError as error:
+            yield Finding(path=(key,), message=str(error))
 
 
 def _copy(value: Any) -> Any:
@@ -142,7 +194,7 @@ def findings_of(error: BaseException, path: Path) -> list[Finding]:
 def _walk(error: BaseException, path: Path) -> Iterator[Finding]:
     if isinstance(error, Several):
         for finding in error.findings:
-            yield Finding(path=(*path, *finding.path), message=finding.message)
+            yield attrs.evolve(finding, path=(*path, *finding.path))
     elif isinstance(error, BaseValidationError):
         for inner in error.exceptions:
             yield from _walk(inner, (*path, *_step(inner, error)))
@@ -166,8 +218,6 @@ def _step(inner: BaseException, outer: BaseException) -> Path:
 
 
 def _extra_keys(error: ForbiddenExtraKeysError, path: Path) -> Iterator[Finding]:
-    import attrs  # noqa: PLC0415 — on errors only
-
     known = [field.name for field in attrs.fields(error.cl)]
     for key in sorted(error.extra_fields):
         yield Finding(
