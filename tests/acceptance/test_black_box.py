@@ -499,6 +499,8 @@ def test_what_an_inline_function_prints_does_not_get_into_the_result(dagrun, tmp
     done = dagrun("run", file, "--json")
     assert json.loads(done.stdout)["outputs"] == {"a": 1}
     assert "hello" in done.stderr
+    unread = shell_command(tmp_path, f"$DAGRUN run {file} --json 2>/dev/full")
+    assert json.loads(unread.stdout)["status"] == "succeeded"
 
 
 @pytest.mark.parametrize(
@@ -581,9 +583,10 @@ def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp
     time.sleep(0.3)
     assert process.poll() is None
     process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=5)
+    out, err = process.communicate(timeout=5)
     holder.close()
     assert process.returncode == 130, err
+    assert json.loads(out)["status"] == "cancelling"
     assert "--resume" in err
     wait_until(lambda: not sleepers(86413))
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
@@ -705,3 +708,14 @@ def test_code_that_does_not_compile_is_found_before_anything_runs(dagrun, tmp_pa
     done = dagrun("validate", file)
     assert "w.yaml:5:47: spec.nodes[0].executor.file: " in done.stderr
     assert "missing.lua cannot be read: No such file or directory" in done.stderr
+
+
+@pytest.mark.parametrize("flag", ["--cursor", "--workflow"])
+def test_a_flag_that_is_no_id_is_refused(dagrun, write, flag):
+    dagrun("run", write("  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"))
+    done = dagrun("runs", "list", f"{flag}=../\udcff")
+    assert done.returncode == 2
+    assert f"{flag}: " in done.stderr
+    plain = dagrun("runs", "list", "--limit", "0", "--json=false")
+    assert plain.returncode == 2
+    assert plain.stdout == ""

@@ -3,6 +3,7 @@
 import pytest
 import trio
 
+from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Workflow
 from dagrun.errors import ConflictError, InputError, NotFound, RunOwned, UnknownPlugin
 from dagrun.plugin.loading import load_plugins
@@ -143,3 +144,38 @@ async def test_inputs_that_json_cannot_hold_are_refused_and_nothing_is_written(s
         with pytest.raises(InputError, match="the inputs are refused"):
             await run(local, workflow, value=value)
         assert await local.store.runs() == ([], None)
+
+
+async def test_a_submission_that_is_written_while_the_engine_ends_is_there_to_go_on_with(
+    settings, monkeypatch
+):
+    waiting, go = trio.Event(), trio.Event()
+    commit, executions = SqliteStore.commit, []
+
+    async def slow(self, *arguments, **options):
+        waiting.set()
+        with trio.CancelScope(shield=True):
+            await go.wait()
+        return await commit(self, *arguments, **options)
+
+    monkeypatch.setattr(SqliteStore, "commit", slow)
+    workflow = Workflow("one", "1.0.0", nodes=[shell("a", "true")])
+
+    async def submit(local):
+        executions.append(await local.submit(Submission(workflow=workflow, inputs={})))
+
+    async with opened(settings) as local, trio.open_nursery() as nursery:
+        nursery.start_soon(submit, local)
+        await waiting.wait()
+        local.stop()
+        go.set()
+    (cut_off,) = executions
+    assert cut_off.state.status == "queued"
+    assert not cut_off.done.is_set()
+    async with opened(settings) as local:
+        assert [str(e.type) for e in await local.store.events(cut_off.state.run_id)] == [
+            "run.queued"
+        ]
+        execution = await local.go_on(cut_off.state.run_id)
+        await execution.done.wait()
+    assert execution.state.status == "succeeded"

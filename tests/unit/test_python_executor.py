@@ -187,8 +187,10 @@ async def test_a_cancelled_function_may_end_in_order_within_kill_after(
         with trio.fail_after(10):
             while not path.exists() or path.read_text() != "ready":
                 await trio.sleep(0.01)
+        started = time.monotonic()
         nursery.cancel_scope.cancel()
     assert path.read_text() == left
+    assert time.monotonic() - started < 4
 
 
 async def test_code_sees_inputs_nodes_and_item(run):

@@ -80,5 +80,10 @@ def test_the_time_for_a_shutdown_is_a_number_of_seconds_or_a_duration():
 def test_a_variable_that_is_nearly_a_setting_is_refused_and_others_are_not():
     with pytest.raises(ConfigError, match=r"DAGRUN_DATADIR.*did you mean 'DAGRUN_DATA_DIR'"):
         read_settings({}, environ={"DAGRUN_DATADIR": "/x"})
-    node = {"DAGRUN_RUN_ID": "r", "DAGRUN_ATTEMPT": "1", "DAGRUN_SERVICE_HOST": "10.0.0.1"}
+    node = {
+        "DAGRUN_TRACE": "1",
+        "DAGRUN_RUN_ID": "r",
+        "DAGRUN_ATTEMPT": "1",
+        "DAGRUN_SERVICE_HOST": "10.0.0.1",
+    }
     read_settings({}, environ=node)

@@ -193,7 +193,7 @@ def _settings(config: Path | None, **flags: object) -> Settings:
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command. Give the exit code."""
-    as_json = any(argument.split("=")[0] == "--json" for argument in argv)
+    as_json = any(argument in ("--json", "--json=true") for argument in argv)
     try:
         code = _call(argv, as_json=as_json)
         output.flush()

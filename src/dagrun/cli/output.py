@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from io import TextIOWrapper
+from io import TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -84,6 +84,16 @@ def flush() -> None:
         sys.stdout.flush()
     except OSError as error:
         raise OutputLost from error
+
+
+class Notes(TextIOBase):
+    """A stream for what is no result: to standard error, as long as that takes it."""
+
+    def write(self, text: str) -> int:
+        """Write, if anybody can read it."""
+        with suppress(OSError, ValueError):
+            sys.stderr.write(text)
+        return len(text)
 
 
 def note(line: str) -> None:

@@ -4,10 +4,10 @@ import json
 import os
 import signal
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, NoReturn
 
 import attrs
 import trio
@@ -82,7 +82,7 @@ def run_file(
         _refuse_secrets(workflow)
     try:
         # What inline nodes print must not get between the result and who reads it.
-        with redirect_stdout(sys.stderr):
+        with redirect_stdout(output.Notes()):
             ended = trio.run(_run, order, registry, settings)
     except BaseExceptionGroup as group:
         raise _first_error(group) from group
@@ -153,7 +153,17 @@ def _read_yaml(data: bytes, name: str) -> dict[str, Any]:
 
 
 async def _run(order: _Order, registry: Registry, settings: Settings) -> "_Ended":
-    view, signals = _View(), _Signals(settings.grace)
+    view, logs = _View(), NodeLogs(settings.data_dir / LOGS)
+
+    def end_now(execution: Execution | None) -> NoReturn:
+        ended = _Ended(execution=execution, durable=False, interrupted=True, logs=logs)
+        stdout = redirect_stdout(sys.__stdout__ or output.Notes())
+        with stdout, suppress(DagrunError, output.OutputLost):
+            _tell(order, ended)
+            output.flush()
+        os._exit(output.INTERRUPTED)
+
+    signals = _Signals(settings.grace, end_now)
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.run)
         with signals.opening:
@@ -170,7 +180,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings) -> "_Ended
         execution=signals.execution,
         durable=signals.is_end_durable(),
         interrupted=signals.interrupted,
-        logs=NodeLogs(settings.data_dir / LOGS),
+        logs=logs,
     )
 
 
@@ -222,10 +232,11 @@ class _Signals:
 
     Args:
         grace: seconds that running nodes get after SIGTERM.
+        end_now: ends the process, whatever it waits for.
     """
 
-    def __init__(self, grace: float) -> None:
-        self._grace = grace
+    def __init__(self, grace: float, end_now: Callable[[Execution | None], NoReturn]) -> None:
+        self._grace, self._end_now = grace, end_now
         self.opening = trio.CancelScope()
         self.local: Local | None = None
         self.execution: Execution | None = None
@@ -261,9 +272,7 @@ class _Signals:
         await trio.sleep(AT_ONCE)
         # Something does not let go, such as a database that another process holds. Guard and
         # journal are made for an end like this one.
-        if self.execution is not None:
-            _tell_how_to_go_on(self.execution)
-        os._exit(output.INTERRUPTED)
+        self._end_now(self.execution)
 
     def is_end_durable(self) -> bool:
         """Whether the run has ended, and its end is on the disk. Asked when all is closed."""

@@ -46,6 +46,10 @@ def list_runs(
     if not 1 <= limit <= MOST:
         raise ConfigError(f"--limit: a number from 1 to {MOST} is needed, not {limit}")
 
+    for flag, value in (("--workflow", workflow), ("--cursor", cursor)):
+        if value is not None and not is_id(value):
+            raise ConfigError(f"{flag}: {value!r} is no id")
+
     async def read(store: Store) -> tuple[list[RunRecord], str | None]:
         records, following = await store.runs(
             workflow_id=workflow,

@@ -150,7 +150,7 @@ def _read_file(config: Path | None) -> Mapping[str, object]:
 def _refuse_misspelt(variable: str) -> None:
     """Refuse a variable that looks like one of ours. Others may have any meaning to anybody."""
     name = variable.removeprefix(PREFIX).lower()
-    near = _nearest(name, cutoff=0.8)
+    near = _nearest(name, cutoff=0.85)
     if name not in _PARSERS and near:
         hint = f"did you mean {PREFIX + near.upper()!r}?"
         raise ConfigError(f"{variable}: there is no such setting ({hint})")

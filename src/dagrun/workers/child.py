@@ -23,7 +23,10 @@ def serve(handle: Callable[[bytes], bytes]) -> None:
     while (request := read_frame(engine)) is not None:
         reply = handle(request)
         flush()
-        write_frame(engine, reply)
+        try:
+            write_frame(engine, reply)
+        except OSError:  # nobody waits for it any more
+            return
 
 
 def read_frame(fd: int) -> bytes | None:
@@ -36,7 +39,10 @@ def read_exactly(fd: int, count: int) -> bytes | None:
     """Read ``count`` bytes; None when the other side has closed before."""
     data = bytearray()
     while len(data) < count:
-        chunk = os.read(fd, min(count - len(data), 1 << 20))
+        try:
+            chunk = os.read(fd, min(count - len(data), 1 << 20))
+        except ConnectionResetError:
+            return None
         if not chunk:
             return None
         data += chunk

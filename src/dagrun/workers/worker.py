@@ -3,6 +3,7 @@
 import os
 import socket
 from collections.abc import Mapping, Sequence
+from contextlib import suppress
 
 import trio
 
@@ -123,6 +124,8 @@ class Worker:
         if self._closed:
             return
         if kill_after > 0:
+            with suppress(OSError):
+                self._link.shutdown(socket.SHUT_RDWR)  # so that it ends when its call does
             await terminate(self.process, kill_after=kill_after)
         else:
             await kill(self.process)

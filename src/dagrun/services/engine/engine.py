@@ -62,6 +62,7 @@ class Engine:
         self._executions: dict[RunId, Execution] = {}
         self._nursery: trio.Nursery
         self._waits_for_room = False
+        self._ended = False
 
     async def run(
         self, *, task_status: trio.TaskStatus["Engine"] = trio.TASK_STATUS_IGNORED
@@ -69,13 +70,21 @@ class Engine:
         """Execute runs until cancelled. What is cut off then journals nothing."""
         async with trio.open_nursery() as self._nursery:
             task_status.started(self)
-            await trio.sleep_forever()
+            try:
+                await trio.sleep_forever()
+            finally:
+                self._ended = True
 
     # runs
 
     def execute(self, state: RunState, *, epoch: int) -> Execution:
-        """Start a run that is queued, or go on with one under a new epoch."""
+        """Start a run that is queued, or go on with one under a new epoch.
+
+        An engine that has ended leaves the run as it is in the journal.
+        """
         execution = Execution(state)
+        if self._ended:
+            return execution
         self._executions[state.run_id] = execution
         decide.begin(state, self._now(), epoch=epoch, engine=self.name)
         self._after_change(execution)
@@ -92,7 +101,9 @@ class Engine:
             ConflictError: the run was taken over.
         """
         execution = self._executions.get(run_id)
-        if execution is None or not decide.cancel(execution.state, self._now(), reason=reason):
+        if self._ended or execution is None:
+            return False
+        if not decide.cancel(execution.state, self._now(), reason=reason):
             return False
         seq = execution.state.seq
         self._after_change(execution)
@@ -142,7 +153,7 @@ class Engine:
 
     async def _change(self, run_id: RunId, change: Callable[[RunState, datetime], bool]) -> bool:
         execution = self._executions.get(run_id)
-        if execution is None or not change(execution.state, self._now()):
+        if self._ended or execution is None or not change(execution.state, self._now()):
             return False
         seq = execution.state.seq
         self._after_change(execution)
