@@ -422,8 +422,10 @@ async def test_an_attempt_that_fails_at_its_timeout_fails_only_itself(rig, autoj
 
 async def test_what_fails_because_of_a_shutdown_is_not_journaled(tmp_path, autojump_clock):
     async with open_rig(tmp_path) as rig:
-        rig.start(node("a", does={"spoil": "mess"}))
+        execution = rig.start(node("a", does={"spoil": "mess"}))
         await trio.sleep(1)
+    assert rig.executor.now == 0
+    assert execution.state.nodes[0].status == "running"
     assert rig.types("a") == ["node.running"]
 
 

@@ -352,3 +352,11 @@ def test_nothing_follows_the_end_of_a_run():
     run.succeed("a")
     with pytest.raises(IllegalEvent, match="the run has succeeded already"):
         apply(run.state, event(run.state.seq + 1, Type.RUN_RUNNING))
+
+
+def test_items_that_stood_in_line_stand_there_again_under_the_next_epoch():
+    driver = Driver(make_plan(make_node("a", for_each=(1, 2, 3))))
+    for epoch in (1, 2):
+        decide.begin(driver.state, driver.tick(), epoch=epoch, engine="test")
+    driver.take()
+    assert [work.index for work in driver.going] == [0, 1, 2]

@@ -108,9 +108,14 @@ def test_a_schema_may_refer_to_its_own_parts_and_to_the_specifications():
         {"properties": {"a": {"$id": "http://127.0.0.1:1/", "$ref": "x"}}},
     ],
 )
-def test_a_schema_that_cannot_be_applied_refuses_the_inputs_and_fetches_nothing(schema):
+def test_a_schema_that_cannot_be_applied_refuses_the_inputs_and_fetches_nothing(
+    schema, monkeypatch
+):
+    asked = []
+    monkeypatch.setattr("urllib.request.urlopen", lambda *request, **_: asked.append(request))
     with pytest.raises(InputError, match="the schema of the inputs refers to"):
         check_inputs(schema, {"a": 1})
+    assert asked == []
 
 
 @pytest.mark.parametrize("schema", [None, {"type": "object"}])

@@ -233,3 +233,13 @@ async def test_who_waits_for_a_run_that_is_lost_is_told(nursery, autojump_clock)
     journal.append([event(1)])
     with pytest.raises(ConflictError, match=r"run r was taken over by somebody else \(gap\)"):
         await journal.wait_durable("r", 1)
+
+
+async def test_a_commit_takes_only_so_many_events(nursery, autojump_clock, monkeypatch):
+    monkeypatch.setattr("dagrun.services.journal.MAX_GROUP", 2)
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    for seq in (1, 2, 3):
+        journal.append([event(seq)])
+    await journal.wait_durable("r", 3)
+    assert store.commits == [[("r", 1), ("r", 2)], [("r", 3)]]
