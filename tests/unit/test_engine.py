@@ -36,6 +36,10 @@ class ListStore:
         return CommitResult(refused=self.refuse)
 
 
+class Odd(BaseException):
+    """Nothing that anybody should raise."""
+
+
 class Executor:
     """Does what the node's ``does`` option says, and notes starts and ends."""
 
@@ -71,6 +75,8 @@ class Executor:
                 return outputs
             case {"exit": code}:
                 raise SystemExit(code)
+            case {"leave": text}:
+                raise Odd(text)
             case {"spoil": kind}:  # fails in its own way, in a task of its own, when it is stopped
                 async with trio.open_nursery() as nursery:
                     nursery.start_soon(trio.sleep_forever)
@@ -399,9 +405,10 @@ async def test_the_runs_scratch_directory_is_removed_after_it(rig, autojump_cloc
 
 
 async def test_an_executor_that_exits_fails_its_node_only(rig, autojump_clock):
-    state = await rig.run(node("a", does={"exit": 3}), node("b"))
+    state = await rig.run(node("a", does={"exit": 3}), node("b"), node("c", does={"leave": "odd"}))
     assert state.nodes[0].error == {"type": "SystemExit", "message": "3"}
     assert state.nodes[1].status == "succeeded"
+    assert state.nodes[2].error == {"type": "Odd", "message": "odd"}
 
 
 async def test_an_attempt_that_fails_while_it_is_stopped_harms_nobody(rig, autojump_clock):

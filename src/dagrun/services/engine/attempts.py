@@ -20,9 +20,6 @@ from dagrun.services.engine.context import AttemptContext, AttemptLog
 MAX_MESSAGE: Final = 4000
 """Characters of an error's message that are kept."""
 
-_OF_A_NODE: Final = (Exception, SystemExit, trio.Cancelled)
-"""What code of a node may raise without harm to others."""
-
 
 @attrs.frozen
 class Failure:
@@ -88,10 +85,10 @@ def failure_of(error: BaseException) -> Failure:
     if isinstance(cause, NodeError):
         return Failure(cause.type, cause.message)
     if isinstance(cause, BaseExceptionGroup):
-        if cause.split(_OF_A_NODE)[1] is not None:
+        if cause.subgroup(KeyboardInterrupt) is not None:
             raise error
         cause = cause.split(trio.Cancelled)[1] or cause  # what else went wrong in the end
-    elif not isinstance(cause, _OF_A_NODE):
+    elif isinstance(cause, KeyboardInterrupt):
         raise error
     return Failure(type(cause).__name__, _message(cause))
 

@@ -223,7 +223,9 @@ class Engine:
                 if execution.stopping:
                     scope.cancel()
                 outcome = await self._outcome(execution.state, work, barrier)
-        except (Exception, BaseExceptionGroup, SystemExit) as error:  # noqa: BLE001 — of the node
+        except (trio.Cancelled, KeyboardInterrupt):
+            raise
+        except BaseException as error:  # noqa: BLE001 — whatever it is, it is the node's
             outcome = failure_of(error)
         if not isinstance(outcome, Raw):
             # What comes of an attempt because the engine itself is being ended counts for nothing.
