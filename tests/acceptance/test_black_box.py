@@ -575,6 +575,67 @@ def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, wr
     assert sleepers(86412) == []
 
 
+@pytest.fixture
+def ended(dagrun, tmp_path, write):
+    """Give a process whose run has ended, and whose result nobody has read yet."""
+    file = write("""
+  nodes:
+    - id: a
+      executor:
+        type: shell
+        command: [sh, -c, 'head -c 500000 /dev/zero | tr "\\0" x | sed "s/.*/{\\"x\\": \\"&\\"}/" > "$DAGRUN_OUTPUT"']
+""")
+    process = subprocess.Popen(
+        [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data"), "PYTHONUNBUFFERED": "1"},
+    )
+
+    def is_succeeded():
+        if not (tmp_path / "data" / "dagrun.db").exists():
+            return False
+        items = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+        return [run["status"] for run in items] == ["succeeded"]
+
+    wait_until(is_succeeded)
+    time.sleep(0.5)  # until it writes to a pipe that is full
+    yield process
+    process.kill()
+    process.communicate()
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_behind_the_end_of_a_run_does_not_hide_its_result(ended, number):
+    ended.send_signal(number)
+    out, err = ended.communicate(timeout=10)
+    assert ended.returncode == 0, err
+    assert json.loads(out)["status"] == "succeeded"
+
+
+def test_a_signal_ends_dagrun_though_nobody_reads_its_result(ended):
+    ended.send_signal(signal.SIGTERM)
+    assert ended.wait(timeout=10) == 130
+
+
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_a_signal_while_the_interpreter_ends_changes_no_exit_code(dagrun, tmp_path, write, number):
+    (tmp_path / "dagrun_test_late.py").write_text(f"""
+import os
+class Late:
+    def __del__(self, kill=os.kill, pid=os.getpid()):
+        kill(pid, {int(number)})
+late = Late()
+def work():
+    return {{}}
+""")
+    call = "{type: python, callable: 'dagrun_test_late:work', isolation: inline}"
+    done = dagrun("run", write(f"  nodes: [{{id: a, executor: {call}}}]\n"), "--json")
+    assert done.returncode == 0, done.stderr
+    assert json.loads(done.stdout)["status"] == "succeeded"
+
+
 def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp_path, write):
     process = start_deaf(tmp_path, write, 86413)
     holder = sqlite3.connect(tmp_path / "data" / "dagrun.db", isolation_level=None)

@@ -56,6 +56,13 @@ def test_an_unknown_name_lists_what_is_installed(plugin):
         loaded.registry.executors.get("y")
 
 
+def test_a_plugin_that_cannot_be_imported_takes_nothing_away_from_its_namesake(plugin):
+    good = plugin("one", dagrun_register=adds("executors", "x"))
+    loaded = load_plugins([good, EntryPoint("one", "no_such_module_at_all", "dagrun")])
+    assert [plugin.name for plugin in loaded.broken()] == ["one"]
+    assert [entry.name for entry in loaded.registry.executors] == ["x"]
+
+
 @pytest.mark.parametrize("error", [LookupError("no luck"), SystemExit("no luck")])
 def test_a_plugin_whose_hook_fails_is_listed_and_leaves_nothing(plugin, error):
     def fails(registry):

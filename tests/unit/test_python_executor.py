@@ -168,11 +168,30 @@ async def test_an_inline_function_is_never_that_of_another_folders_module(run, t
     other = tmp_path / "other"
     other.mkdir()
     (other / "dagrun_test_tasks.py").write_text("def nothing(): return {'other': 1}\n")
-    with pytest.raises(NodeError, match="another module 'dagrun_test_tasks' is there") as caught:
+    with pytest.raises(NodeError, match="another module of that name is there") as caught:
         await run({"base": other}, callable="dagrun_test_tasks:nothing", isolation="inline")
     assert caught.value.type == "ImportError"
     inside = {"base": other}
     assert await run(inside, callable="dagrun_test_tasks:nothing") == {"other": 1}
+
+
+async def test_an_inline_function_never_gets_the_helper_of_another_folder(run, tmp_path):
+    for name, value in (("one", 1), ("two", 2)):
+        folder = tmp_path / name
+        folder.mkdir()
+        (folder / "dagrun_test_shared.py").write_text(f"VALUE = {value}\n")
+        text = "import dagrun_test_shared as s\ndef give(): return {'value': s.VALUE}\n"
+        (folder / f"dagrun_test_{name}.py").write_text(text)
+    one, two = ({"base": tmp_path / name} for name in ("one", "two"))
+    inline = {"isolation": "inline"}
+    assert await run(one, callable="dagrun_test_one:give", **inline) == {"value": 1}
+    with pytest.raises(NodeError, match="'dagrun_test_shared' cannot be imported from") as caught:
+        await run(two, callable="dagrun_test_two:give", **inline)
+    assert caught.value.type == "ImportError"
+    assert await run(two, callable="dagrun_test_two:give") == {"value": 2}
+    assert await run(one, callable="dagrun_test_one:give", **inline) == {"value": 1}
+    for name in ("shared", "one", "two"):
+        sys.modules.pop(f"dagrun_test_{name}", None)
 
 
 @pytest.mark.parametrize(("kill_after", "left"), [(5, "stopped in order"), (0, "ready")])

@@ -1,13 +1,11 @@
 # ruff: noqa: A003 — the option is called `callable` in documents
 """The executor ``python``: a function or a piece of code, in a worker process or in the engine."""
 
-import importlib
 import inspect
 import sys
 import traceback
 import warnings
 from collections.abc import Callable, Mapping
-from importlib.machinery import PathFinder
 from pathlib import Path
 from types import TracebackType
 from typing import Any, ClassVar, Final, Literal
@@ -15,6 +13,7 @@ from typing import Any, ClassVar, Final, Literal
 import attrs
 import msgspec
 
+from dagrun.builtin.inline_functions import Functions
 from dagrun.domain.jsonvalue import NotJson, Raw, parse
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError, WorkerDied, sole
@@ -97,7 +96,7 @@ class PythonExecutor:
 
     def __init__(self) -> None:
         self._base = base_environment()
-        self._functions: dict[tuple[str, Path | None], Callable[..., Any]] = {}
+        self._functions = Functions()
         argv = [sys.executable, "-I", "-c", START, PACKAGES]
         self._pool = WorkerPool(argv, env=self._base)
 
@@ -127,11 +126,8 @@ class PythonExecutor:
 
     async def _call_inline(self, context: Context) -> Mapping[str, JSON]:
         options: PythonOptions = context.options
-        key = (options.callable or "", context.base)
         try:
-            function = self._functions.get(key)
-            if function is None:
-                function = self._functions[key] = _resolve(*key)
+            function = self._functions.get(options.callable or "", context.base)
             result = function(**context.inputs)
             if type(result) is not dict and inspect.isawaitable(result):
                 result = await result
@@ -167,44 +163,6 @@ class PythonExecutor:
                 "env": merged(self._base, context.env),
                 "cwd": str(context.scratch),
             }
-        )
-
-
-def _resolve(name: str, base: Path | None) -> Callable[..., Any]:
-    """Import a function, with the document's folder first on the path meanwhile.
-
-    The folder stays at the end of the path, for what the function imports when it is called.
-
-    Raises:
-        ImportError: also when a module of that name was imported from another folder before.
-    """
-    module, _, path = name.partition(":")
-    before = list(sys.path)
-    if base is not None:
-        _refuse_other(module.partition(".")[0], str(base))
-        sys.path.insert(0, str(base))
-    try:
-        found: Any = importlib.import_module(module)
-    finally:
-        sys.path[:] = before
-    if base is not None and str(base) not in before:
-        sys.path.append(str(base))
-    for part in path.split("."):
-        found = getattr(found, part)
-    return found  # type: ignore[no-any-return]  # calling it shows whether it is one
-
-
-def _refuse_other(package: str, base: str) -> None:
-    """Refuse what would silently be the module of another document's folder."""
-    loaded = sys.modules.get(package)
-    wanted = PathFinder.find_spec(package, [base])
-    if loaded is None or wanted is None or wanted.origin is None:
-        return
-    origin = getattr(loaded, "__file__", None)
-    if origin is None or not Path(origin).samefile(wanted.origin):
-        raise ImportError(
-            f"{wanted.origin} cannot be imported: another module {package!r} is there already, "
-            f"from {origin}; use another name, or isolation: process"
         )
 
 

@@ -5,7 +5,7 @@ import os
 import sys
 from collections.abc import Sequence
 from contextlib import suppress
-from io import TextIOBase, TextIOWrapper
+from io import BufferedWriter, RawIOBase, TextIOBase, TextIOWrapper
 from pathlib import Path
 from typing import Any, Final
 
@@ -50,7 +50,21 @@ def prepare() -> None:
         if getattr(sys, name) is None:
             setattr(sys, name, Path(os.devnull).open(mode))  # noqa: SIM115 — as long as the process
     if isinstance(sys.stdout, TextIOWrapper):
+        sys.stdout = sys.__stdout__ = _complete(sys.stdout)  # type: ignore[misc]  # not Final to us
         sys.stdout.reconfigure(errors="backslashreplace")
+
+
+def _complete(stream: TextIOWrapper) -> TextIOWrapper:
+    """Give a stream that writes all of a text, or raises.
+
+    Under PYTHONUNBUFFERED there is no buffer, and a write that a signal or a full disk cuts short
+    loses the rest (https://github.com/python/cpython/issues/85393).
+    """
+    if not isinstance(stream.buffer, RawIOBase):
+        return stream
+    encoding = stream.encoding
+    raw: Any = stream.detach()  # the old object is of no use from now on
+    return TextIOWrapper(BufferedWriter(raw), encoding=encoding)
 
 
 def say(line: str = "") -> None:

@@ -2,9 +2,8 @@
 
 import json
 import os
-import signal
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -17,6 +16,7 @@ from dagrun.cli.board import Board
 from dagrun.cli.documents import load_file
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
+from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId, is_id
@@ -26,7 +26,6 @@ from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import (
     ConfigError,
-    ConflictError,
     DagrunError,
     DefinitionError,
     InputError,
@@ -39,7 +38,6 @@ from dagrun.services.journal import Journal
 from dagrun.services.node_logs import NodeLogs
 from dagrun.settings import Settings
 
-AT_ONCE: Final = 1.0  # seconds that an end at once may take
 TELL: Final = 1.0  # seconds between looks at whether the journal waits
 
 
@@ -80,10 +78,11 @@ def run_file(
     )
     if workflow is not None:
         _refuse_secrets(workflow)
+    held = Held()
     try:
         # What inline nodes print must not get between the result and who reads it.
         with redirect_stdout(output.Notes()):
-            ended = trio.run(_run, order, registry, settings)
+            ended = trio.run(_run, order, registry, settings, held)
     except BaseExceptionGroup as group:
         raise _first_error(group) from group
     return _tell(order, ended)
@@ -152,7 +151,7 @@ def _read_yaml(data: bytes, name: str) -> dict[str, Any]:
     return inputs
 
 
-async def _run(order: _Order, registry: Registry, settings: Settings) -> "_Ended":
+async def _run(order: _Order, registry: Registry, settings: Settings, held: Held) -> "_Ended":
     view, logs = _View(), NodeLogs(settings.data_dir / LOGS)
 
     def end_now(execution: Execution | None) -> NoReturn:
@@ -163,7 +162,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings) -> "_Ended
             output.flush()
         os._exit(output.INTERRUPTED)
 
-    signals = _Signals(settings.grace, end_now)
+    signals = Signals(held, settings.grace, end_now)
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.run)
         with signals.opening:
@@ -225,61 +224,6 @@ class _View:
             await self._progress.run(task_status=task_status)
         finally:
             self._progress = None
-
-
-class _Signals:
-    """Ctrl-C cancels the run, and SIGTERM leaves it to be resumed; one more ends all at once.
-
-    Args:
-        grace: seconds that running nodes get after SIGTERM.
-        end_now: ends the process, whatever it waits for.
-    """
-
-    def __init__(self, grace: float, end_now: Callable[[Execution | None], NoReturn]) -> None:
-        self._grace, self._end_now = grace, end_now
-        self.opening = trio.CancelScope()
-        self.local: Local | None = None
-        self.execution: Execution | None = None
-        self.interrupted = False
-
-    async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        with trio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as received:
-            task_status.started()
-            async with trio.open_nursery() as nursery:
-                async for number in received:
-                    if self.interrupted:
-                        nursery.start_soon(self._end_at_once)
-                    elif self.local is None:
-                        self.opening.cancel()
-                    elif number == signal.SIGINT and self.execution is not None:
-                        output.note(
-                            "dagrun: cancelling; press Ctrl-C again to end at once, for --resume"
-                        )
-                        nursery.start_soon(self._cancel, self.local, self.execution)
-                    else:
-                        self.local.stop()
-                        nursery.start_soon(self._end_at_once, self._grace)
-                    self.interrupted = True
-
-    async def _cancel(self, local: Local, execution: Execution) -> None:
-        with suppress(ConflictError):  # taken over, as the execution says, too
-            await local.engine.cancel(execution.state.run_id)
-
-    async def _end_at_once(self, wait: float = 0.0) -> None:
-        await trio.sleep(wait)
-        if self.local is not None:
-            self.local.kill()
-        await trio.sleep(AT_ONCE)
-        # Something does not let go, such as a database that another process holds. Guard and
-        # journal are made for an end like this one.
-        self._end_now(self.execution)
-
-    def is_end_durable(self) -> bool:
-        """Whether the run has ended, and its end is on the disk. Asked when all is closed."""
-        if self.execution is None or self.local is None:
-            return False
-        state = self.execution.state
-        return state.ended and self.local.journal.durable(state.run_id) >= state.seq
 
 
 @attrs.frozen(kw_only=True)

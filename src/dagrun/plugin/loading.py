@@ -74,8 +74,6 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) 
     except PluginConflict:
         raise
     except (Exception, SystemExit) as error:  # noqa: BLE001 — it must not take the others along
-        for shelf in registry.shelves():
-            shelf.remove(point.name)
         return attrs.evolve(plugin, error=f"{type(error).__name__}: {error}")
     return plugin
 

@@ -1,6 +1,6 @@
 """One typed shelf for each kind of plugin."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from typing import Any, Final, Generic, TypeVar
 
@@ -59,10 +59,13 @@ class Shelf(Generic[T]):
             raise UnknownPlugin(self.kind, name, sorted(self._entries))
         return entry.factory
 
-    def remove(self, plugin: str) -> None:
-        """Take away what a plugin put here."""
-        kept = [entry for entry in self if entry.plugin != plugin]
-        self._entries = {entry.name: entry for entry in kept}
+    def entries(self) -> Mapping[str, Entry[T]]:
+        """Give what is here now."""
+        return dict(self._entries)
+
+    def put_back(self, entries: Mapping[str, Entry[T]]) -> None:
+        """Let the shelf hold what it held when :meth:`entries` was called."""
+        self._entries = dict(entries)
 
     def __contains__(self, name: str) -> bool:
         return name in self._entries
@@ -86,9 +89,17 @@ class Registry:
 
     @contextmanager
     def filled_by(self, plugin: str) -> Iterator[None]:
-        """Name the plugin whose hook runs inside the ``with`` block."""
+        """Name the plugin whose hook runs inside the ``with`` block.
+
+        If it fails, all that it put on the shelves is taken away.
+        """
+        held = [(shelf, shelf.entries()) for shelf in self.shelves()]
         before, self.plugin = self.plugin, plugin
         try:
             yield
+        except BaseException:
+            for shelf, entries in held:
+                shelf.put_back(entries)
+            raise
         finally:
             self.plugin = before
