@@ -13,6 +13,8 @@ from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
+from dagrun.domain.result import node_result
+from dagrun.domain.state import NodeState
 from dagrun.domain.workflow import RetryPolicy, TriggerRule
 from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, make_node, make_plan, replayed
@@ -170,9 +172,10 @@ def test_rows_agree_with_the_state_that_the_journal_folds_to(graph, seed):
 
 
 def assert_same(row, work):
+    attempts = node_result(work).attempts if isinstance(work, NodeState) else work.attempt
     assert (row.status, row.attempts, row.error, row.started_at, row.finished_at) == (
         work.status,
-        work.attempt,
+        attempts,
         work.error,
         work.started_at,
         work.finished_at,

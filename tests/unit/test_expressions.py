@@ -170,3 +170,110 @@ def test_a_condition_is_true_or_false_and_nil_counts_as_false(source, expected):
 def test_a_condition_of_another_type_fails(source):
     with pytest.raises(ExpressionError, match="true or false is needed"):
         evaluate_condition(compile_expression(source), {})
+
+
+@pytest.mark.parametrize(
+    "argument",
+    [[[]] * 3_000_000, "x" * 300_000_000, {"k": "x" * 300_000_000}],
+    ids=["tables", "text", "member"],
+)
+def test_values_that_are_too_large_for_lua_fail_the_evaluation_only(argument):
+    with pytest.raises(ExpressionError) as caught:
+        compile_expression("#inputs.v > 3").evaluate({"inputs": {"v": argument}})
+    assert caught.value.kind == "memory"
+    assert value("nodes.a.rows * 2") == 6
+
+
+def test_values_beyond_the_memory_of_the_code_itself_are_no_matter():
+    scope = {"inputs": {"v": list(range(1_000_000))}, "item": "x" * 4_000_000}
+    assert compile_expression("#inputs.v + #item").evaluate(scope) == 5_000_000
+
+
+def test_few_but_costly_instructions_end_soon():
+    doubling = "s = s .. s " * 25
+    text = f"(function() local s = '\\0' {doubling} return {'s < s or ' * 40} 1 end)()"
+    started = time.perf_counter()
+    with pytest.raises(ExpressionError):
+        value(text)
+    assert time.perf_counter() - started < 1.5
+
+
+@pytest.mark.parametrize(
+    "source",
+    ['"' + "\\z" * 40, '"' + "\\z  " * 40, "function " * 8000, "item" + " and item" * 40_000],
+    ids=["skips", "skips and spaces", "functions", "chain"],
+)
+def test_checking_a_text_takes_no_time_to_speak_of(source):
+    started = time.perf_counter()
+    with pytest.raises(ExpressionSyntaxError):
+        compile_expression(source)
+    assert time.perf_counter() - started < 0.5
+
+
+def test_named_nodes_are_known_beside_nodes_as_a_whole():
+    expression = compile_expression("nodes.grand.rows + (next(nodes) and 1 or 0)")
+    assert expression.nodes == {"grand"}
+    assert expression.nodes_dynamic
+    assert expression.evaluate({"nodes": {"grand": {"rows": 1}, "b": {}}}) == 2
+
+
+@pytest.mark.parametrize(
+    "source", ["inputs.flag\u00a0", "inputs.a[\u0663]", "nodes.a.x --\r + nodes"]
+)
+def test_what_lua_would_not_compile_is_refused_though_it_looks_like_a_path(source):
+    if "--" in source:
+        assert "nodes" in compile_expression(source).names
+        assert compile_expression(source).nodes_dynamic
+    else:
+        with pytest.raises(ExpressionSyntaxError):
+            compile_expression(source)
+
+
+@pytest.mark.parametrize("short", ["back-end", "load-2b", "1st", "1", "end"])
+def test_an_id_that_is_no_name_in_lua_comes_with_how_to_write_it(short):
+    with pytest.raises(ExpressionSyntaxError) as caught:
+        compile_expression(f"nodes.{short}.rows")
+    assert caught.value.suggestion == f'nodes["{short}"]'
+
+
+@pytest.mark.parametrize(
+    ("source", "expected"),
+    [
+        ("(function() local t = {} function t.f(a) return a end return t.f(1) end)()", 1),
+        ("(function() local t = {} function t:f(a) return a end return t:f(1) end)()", 1),
+        ("(function() ::a:: local x = 1 ::b:: x = x + 1 return x end)()", 2),
+        ("next({b = 1, a = 2})", "a"),
+        ("json.encode({0.1, 1/3, 1e300, 2.5})", "[0.1,0.3333333333333333,1e+300,2.5]"),
+        ("('a\\z  \\z b')", "ab"),
+    ],
+)
+def test_lua_is_understood_as_lua_understands_it(source, expected):
+    assert value(source) == expected
+
+
+def test_a_long_list_and_many_keys_can_be_walked_through():
+    source = "(function() local n = 0 for k, v in pairs(inputs.v) do n = n + v end return n end)()"
+    expression = compile_expression(source)
+    assert expression.evaluate({"inputs": {"v": [1] * 20_000}}) == 20_000
+    assert expression.evaluate({"inputs": {"v": {f"k{i}": 1 for i in range(20_000)}}}) == 20_000
+
+
+@pytest.mark.parametrize(
+    ("source", "message"),
+    [
+        ("('x'):contains(nil)", "contains: a text is needed, not nil"),
+        ("('x'):find('a', {})", "find: a number is needed, not table"),
+        ("json.array(string)", "json.array cannot change this table"),
+        ("next({1}, 1)", "next: it gives the first key only; use pairs"),
+    ],
+)
+def test_messages_name_what_the_author_wrote(source, message):
+    with pytest.raises(ExpressionError) as caught:
+        value(source)
+    assert str(caught.value).endswith(f": {message}")
+
+
+def test_a_message_that_speaks_of_memory_is_not_taken_for_want_of_it():
+    with pytest.raises(ExpressionError) as caught:
+        value("inputs['not enough memory'].x.y")
+    assert caught.value.kind == "runtime"

@@ -2,9 +2,10 @@
 
 import pytest
 
-from dagrun.domain import decide
+from dagrun.domain import decide, scope
 from dagrun.domain.events import Event, Type
 from dagrun.domain.fold import IllegalEvent, apply
+from dagrun.domain.jsonvalue import decode
 from dagrun.domain.plan import Handling
 from dagrun.domain.result import run_result, to_json
 from dagrun.domain.workflow import OnEngineLoss, RetryPolicy
@@ -360,3 +361,104 @@ def test_items_that_stood_in_line_stand_there_again_under_the_next_epoch():
         decide.begin(driver.state, driver.tick(), epoch=epoch, engine="test")
     driver.take()
     assert [work.index for work in driver.going] == [0, 1, 2]
+
+
+def test_a_run_whose_timeout_passed_while_nobody_held_it_starts_nothing_more():
+    run = drive(make_node("a"), make_node("b", "a"), timeout=60.0)
+    resumed = Driver(run.state.plan, events=run.journal)
+    resumed.tick(3600)
+    resumed.begin()
+    assert resumed.started == []
+    assert resumed.state.status == "failed"
+    assert resumed.state.error["type"] == "timeout"
+    assert resumed.statuses() == {"a": "cancelled", "b": "cancelled"}
+
+
+def test_cut_off_items_of_a_node_that_fails_anyway_are_not_made_again():
+    run = drive(make_node("a", for_each=tuple(range(6)), max_parallel=3))
+    run.fail("a", 1)
+    resumed = Driver(run.state.plan, events=run.journal).begin()
+    assert resumed.started == []
+    assert resumed.state.status == "failed"
+    assert resumed.state.error["message"] == "node a: item_failed: item 1: it failed"
+
+
+def test_after_giving_up_a_failed_item_is_not_tried_again():
+    retry = RetryPolicy(max_attempts=5)
+    run = drive(make_node("a", for_each=(1, 2), retry=retry))
+    run.fail("a", 0, retryable=False)
+    run.fail("a", 1)
+    assert run.state.status == "failed"
+
+
+def test_items_are_given_up_as_soon_as_their_outputs_are_too_large_together(monkeypatch):
+    monkeypatch.setattr(decide, "MAX_AGGREGATE", 100)
+    run = drive(make_node("a", for_each=tuple(range(50)), max_parallel=1))
+    for item in range(4):
+        run.succeed("a", {"x": "y" * 20}, item)
+    assert run.started == []
+    assert run.state.nodes[0].error["type"] == "output"
+    assert "more than 100 bytes" in run.state.nodes[0].error["message"]
+
+
+def test_a_retry_condition_that_fails_is_told_of():
+    retry = RetryPolicy(max_attempts=3, when="error.code > 3")
+    run = drive(make_node("a", retry=retry)).fail("a")
+    error = run.state.nodes[0].error
+    assert error["type"] == "boom"
+    assert error["message"].startswith("it failed (not tried again: retry.when: error.code > 3: ")
+
+
+def test_an_env_that_is_too_large_in_a_retry_condition_fails_its_node_only():
+    retry = RetryPolicy(max_attempts=3, when="env.X ~= ''")
+    env = {"X": "${ {inputs.s, inputs.s} }"}
+    run = drive(make_node("a", retry=retry), make_node("b"), inputs={"s": "x" * 600_000}, env=env)
+    run.fail("a").succeed("b")
+    assert run.statuses() == {"a": "failed", "b": "succeeded"}
+    assert "at most 1048576 are allowed" in run.state.nodes[0].error["message"]
+
+
+def test_the_reason_of_a_pause_survives_a_hand_over():
+    run = drive(make_node("a"))
+    run.ask(decide.pause, reason="poison")
+    resumed = Driver(run.state.plan, events=run.journal).begin()
+    assert resumed.state.reason == "poison"
+    assert resumed.journal[-1].data == {"engine": "test", "reason": "poison"}
+    resumed.ask(decide.resume)
+    assert resumed.state.reason is None
+
+
+def test_items_of_a_cancelled_run_are_cancelled_whether_or_not_they_were_started():
+    run = drive(make_node("a", for_each=(1, 2, 3), max_parallel=1))
+    run.succeed("a", item=0)
+    states = [item.status for item in run_result(run.state).nodes[0].items]
+    assert states == ["succeeded", "running", "pending"]
+    run.ask(decide.cancel)
+    run.stop("a", 1)
+    states = [item.status for item in run_result(run.state).nodes[0].items]
+    assert states == ["succeeded", "cancelled", "cancelled"]
+
+
+def test_outputs_are_decoded_once_for_all_items_that_look_at_them(monkeypatch):
+    decoded = []
+
+    def counting(raw):
+        decoded.append(bytes(raw))
+        return decode(raw)
+
+    monkeypatch.setattr(scope, "decode", counting)
+    run = drive(
+        make_node("a"),
+        make_node("b", "a", for_each=(1, 2, 3), inputs={"row": "${nodes.a.rows[item]}"}),
+    )
+    run.succeed("a", {"rows": [7, 8, 9]})
+    assert [scope.node_inputs(run.state, work)["row"] for work in run.going] == [7, 8, 9]
+    assert len(decoded) == 1
+
+
+@pytest.mark.parametrize("kind", [Type.NODE_SKIPPED, Type.NODE_FAILED])
+def test_a_node_cannot_end_without_an_attempt_while_it_waits(kind):
+    run = drive(make_node("a"), make_node("b", "a"))
+    data = {"error": {"type": "x", "message": "y"}, "reason": "z"}
+    with pytest.raises(IllegalEvent, match="dependencies"):
+        apply(run.state, event(run.state.seq + 1, kind, node_id="b", data=data))

@@ -27,6 +27,10 @@ async def later(a):
     await trio.sleep(0)
     return {"a": a}
 
+def spoil(rows, deep):
+    rows.append(9)
+    deep['a'].clear()
+
 def nothing():
     pass
 
@@ -173,6 +177,13 @@ async def test_an_inline_function_is_never_that_of_another_folders_module(run, t
     assert caught.value.type == "ImportError"
     inside = {"base": other}
     assert await run(inside, callable="dagrun_test_tasks:nothing") == {"other": 1}
+
+
+async def test_what_an_inline_function_does_to_its_inputs_is_seen_by_nobody(run):
+    inputs = {"rows": [1], "deep": {"a": [2]}}
+    values = {"inputs": inputs}
+    assert await run(values, callable="dagrun_test_tasks:spoil", isolation="inline") == {}
+    assert inputs == {"rows": [1], "deep": {"a": [2]}}
 
 
 async def test_an_inline_function_never_gets_the_helper_of_another_folder(run, tmp_path):

@@ -8,7 +8,7 @@ import pytest
 from dagrun.workers.child import read_frame, write_frame
 from dagrun_lua.executor import LuaOptions, worker_argv
 
-NONE = {"inputs": {}, "nodes": {}, "run": {}, "env": {}, "item": None, "item_index": None}
+NONE = {"inputs": {}, "nodes": {}, "run": {}, "env": {}}
 
 
 class Client:
@@ -63,6 +63,26 @@ def test_code_sees_its_scope_and_returns_outputs(worker):
         ),
         ("while true do xpcall(error, function() while true do end end) end", "timeout", None),
         ("\x1bLua", "lua", None),
+        ("coroutine.yield('5')", "lua", "the code yields, but it is no coroutine"),
+        ("coroutine.yield()", "lua", "the code yields, but it is no coroutine"),
+        ("coroutine.yield('done', '{}')", "lua", "the code yields, but it is no coroutine"),
+        ("coroutine.yield({a = 1})", "lua", "the code yields, but it is no coroutine"),
+        ("error(setmetatable({}, {__tostring = function() return 'mine' end}))", "lua", "mine"),
+        (
+            "return {[{}] = 1}",
+            "output",
+            "it returns a sparse table, or one with a key that is no text but a table",
+        ),
+        (
+            "error(setmetatable({}, {__tostring = function() while true do end end}))",
+            "timeout",
+            None,
+        ),
+        (
+            "error({[setmetatable({}, {__tostring=function() while true do end end})]=1})",
+            "lua",
+            "an error that is a table",
+        ),
     ],
 )
 def test_each_failure_is_typed_and_ends_within_its_limit(worker, code, kind, message):
@@ -71,6 +91,18 @@ def test_each_failure_is_typed_and_ends_within_its_limit(worker, code, kind, mes
     assert error["type"] == kind
     assert message in (None, error["message"])
     assert time.monotonic() - started < 0.3 + 0.5
+    assert worker.call("return {ok = true}") == {"outputs": {"ok": True}}
+
+
+def test_a_null_item_is_null_and_no_item_is_nil(worker):
+    code = "return {null = item == json.null, none = item == nil}"
+    assert worker.call(code, item=None) == {"outputs": {"null": True, "none": False}}
+    assert worker.call(code) == {"outputs": {"null": False, "none": True}}
+
+
+@pytest.mark.parametrize("inputs", [{"v": [[]] * 300_000}, {"v": "x" * 20_000_000}])
+def test_inputs_that_are_too_large_for_the_memory_fail_the_node_only(worker, inputs):
+    assert worker.call("return {}", inputs=inputs)["error"]["type"] == "memory"
     assert worker.call("return {ok = true}") == {"outputs": {"ok": True}}
 
 

@@ -1,6 +1,7 @@
 # ruff: noqa: A003 — the option is called `callable` in documents
 """The executor ``python``: a function or a piece of code, in a worker process or in the engine."""
 
+import copy
 import inspect
 import sys
 import traceback
@@ -128,7 +129,8 @@ class PythonExecutor:
         options: PythonOptions = context.options
         try:
             function = self._functions.get(options.callable or "", context.base)
-            result = function(**context.inputs)
+            # A copy: what the function does to it must not be seen by others.
+            result = function(**copy.deepcopy(context.inputs))
             if type(result) is not dict and inspect.isawaitable(result):
                 result = await result
         except (Exception, BaseExceptionGroup, SystemExit) as error:

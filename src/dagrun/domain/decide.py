@@ -25,6 +25,9 @@ REQUESTED = "requested"
 TIMEOUT = "timeout"
 """Reasons of a cancellation."""
 
+ENGINE_LOST = "engine_lost"
+"""Type of the error of what ran on an engine that was lost, and is not to be done again."""
+
 
 def submit(state: RunState, now: datetime, *, base: str | None = None) -> None:
     """Queue a run that nothing was journaled for.
@@ -43,8 +46,12 @@ def begin(state: RunState, now: datetime, *, epoch: int, engine: str) -> None:
         RunStatus.PAUSED: Type.RUN_PAUSED,
         RunStatus.CANCELLING: Type.RUN_CANCELLING,
     }.get(state.status, Type.RUN_RUNNING)
-    _emit(state, again, now, data={"engine": engine}, epoch=epoch)
-    advance(state, now)
+    reason = {"reason": state.reason} if state.reason else {}
+    _emit(state, again, now, data={"engine": engine, **reason}, epoch=epoch)
+    if time_left_to_run(state, now) == 0:
+        cancel(state, now, reason=TIMEOUT)  # it passed while nobody executed the run
+    else:
+        advance(state, now)
 
 
 def advance(state: RunState, now: datetime) -> None:
@@ -89,7 +96,7 @@ def start(state: RunState, work: Work, now: datetime) -> int:
     _emit(state, Type.NODE_RUNNING, now, step.node.id, work.index, attempt)
     if step.guarded_start:
         return work.hold
-    return max((state.nodes[index].hold for index in step.dependencies), default=0)
+    return work.node.entry
 
 
 def succeed(state: RunState, work: Work, outputs: Raw, now: datetime) -> None:
@@ -121,7 +128,13 @@ def fail(
         draw: a random number in [0, 1) for the jitter of the delay.
         retryable: False when another attempt would fail in the same way.
     """
-    delay = _delay(state, work, error, draw) if retryable else None
+    delay = None
+    if retryable:
+        try:
+            delay = _delay(state, work, error, draw)
+        except ExpressionError as problem:
+            why = f"{error.get('message')} (not tried again: retry.when: {problem})"
+            error = {**error, "message": why}
     if delay is None:
         _emit_work(state, Type.NODE_FAILED, work, now, {"error": error})
     else:
@@ -195,7 +208,7 @@ def _consider(state: RunState, node: NodeState, now: datetime) -> None:
 
 
 def _consider_pending(state: RunState, node: NodeState, now: datetime) -> None:
-    match verdict(state, node):
+    match verdict(node):
         case Verdict.SKIP:
             _skip(state, node, now, skip_reason(state, node))
         case Verdict.START if node.step.announced:
@@ -241,7 +254,7 @@ def _queue(state: RunState, work: Work) -> None:
 
 
 def _consider_items(state: RunState, node: NodeState, now: datetime) -> None:
-    if node.failed_items > node.step.node.tolerate:
+    if _is_given_up(node):
         _give_up_items(state, node, now)
         return
     values = node.values or []
@@ -251,27 +264,41 @@ def _consider_items(state: RunState, node: NodeState, now: datetime) -> None:
             _queue(state, take_up(node, node.next_item))
         node.next_item += 1
     if not node.active_items and node.next_item == len(values):
-        _complete_items(state, node, now)
-
-
-def _complete_items(state: RunState, node: NodeState, now: datetime) -> None:
-    size = sum(len(bytes(item.outputs or b"null")) + 1 for item in node.items.values())
-    if size > MAX_AGGREGATE:
-        message = f"the items' outputs have {size} bytes; at most {MAX_AGGREGATE} are allowed"
-        _fail_node(state, node, now, "output", message)
-    else:
         _emit(state, Type.NODE_SUCCEEDED, now, node.step.node.id)
 
 
+def _is_given_up(node: NodeState) -> bool:
+    """Whether a node fails, whatever becomes of its other items."""
+    return node.failed_items > node.step.node.tolerate or node.item_bytes > MAX_AGGREGATE
+
+
 def _give_up_items(state: RunState, node: NodeState, now: datetime) -> None:
-    """Too many items failed: start no more, let the running ones end, then fail."""
-    drop_waiting_items(node)
-    for item in [i for i in node.items.values() if i.status is NodeStatus.RETRYING]:
-        _emit_work(state, Type.NODE_FAILED, item, now, {"error": item.error})
-    if not node.active_items:
-        first = min(i for i, item in node.items.items() if item.status is NodeStatus.FAILED)
-        error = node.items[first].error or {}
+    """Start no more items, let the running ones end, then fail."""
+    if not node.gave_up:
+        drop_waiting_items(node)
+        for item in [i for i in node.items.values() if i.status is NodeStatus.RETRYING]:
+            _emit_work(state, Type.NODE_FAILED, item, now, {"error": item.error})
+        node.gave_up = True
+    if node.active_items:
+        return
+    if node.failed_items <= node.step.node.tolerate:
+        message = f"the items' outputs have more than {MAX_AGGREGATE} bytes together"
+        _fail_node(state, node, now, "output", message)
+    else:
+        failed = (item for item in node.items.values() if item.status is NodeStatus.FAILED)
+        first, error = min(map(_culprit, failed))[1:]
         _fail_node(state, node, now, "item_failed", f"item {first}: {error.get('message')}")
+
+
+def _culprit(item: Work) -> tuple[bool, int, Error]:
+    """Give what failed items are ordered by: one that was only lost explains nothing."""
+    error = item.error or {}
+    return error.get("type") == ENGINE_LOST, item.index or 0, error
+
+
+def _is_doomed(work: Work) -> bool:
+    """Whether it is an item of a node that fails, whatever becomes of the item."""
+    return work.index is not None and _is_given_up(work.node)
 
 
 # Ends
@@ -280,23 +307,18 @@ def _give_up_items(state: RunState, node: NodeState, now: datetime) -> None:
 def _see_to_lost(state: RunState, now: datetime) -> None:
     lost, state.lost = state.lost, []
     for work in lost:
-        if work.node.step.node.on_engine_loss is OnEngineLoss.RETRY:
+        if work.node.step.node.on_engine_loss is OnEngineLoss.RETRY and not _is_doomed(work):
             _queue(state, work)
         else:
-            error = {"type": "engine_lost", "message": "its engine was lost while it ran"}
+            error = {"type": ENGINE_LOST, "message": "its engine was lost while it ran"}
             _emit_work(state, Type.NODE_FAILED, work, now, {"error": error})
 
 
 def _delay(state: RunState, work: Work, error: Error, draw: float) -> float | None:
-    if state.status is RunStatus.CANCELLING:
+    if state.status is RunStatus.CANCELLING or _is_doomed(work):
         return None
     delay = next_delay(work.node.step.node.retry, work.attempt, draw)
-    if delay is None:
-        return None
-    try:
-        return delay if may_retry(state, work, error) else None
-    except ExpressionError:
-        return None
+    return delay if delay is not None and may_retry(state, work, error) else None
 
 
 def _wind_up(state: RunState, now: datetime) -> None:
@@ -308,7 +330,7 @@ def _wind_up(state: RunState, now: datetime) -> None:
         return
     for node in state.nodes:
         _cancel_journaled(state, node, now)
-    if state.stop_reason == TIMEOUT:
+    if state.reason == TIMEOUT:
         limit = format_duration(state.plan.workflow.timeout or 0.0)
         error = {"type": TIMEOUT, "message": f"the run took longer than {limit}"}
         _emit(state, Type.RUN_FAILED, now, data={"error": error})

@@ -4,12 +4,13 @@ They are evaluated in this process, see :mod:`dagrun.domain.sandbox`; Lua itself
 first expression is compiled that is more than the name of a value.
 """
 
+import json
 import math
 import re
 from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
-from dagrun.domain.sandbox import Kind, failure, sandbox
+from dagrun.domain.sandbox import ABSENT, Kind, failure, sandbox
 from dagrun.domain.usage import Malformed, examine
 from dagrun.domain.workflow import JSON
 
@@ -49,6 +50,8 @@ class Expression:
         "_chunk",
         "_fields",
         "_path",
+        "_plain",
+        "_whole",
         "hyphenated",
         "names",
         "nodes",
@@ -61,15 +64,17 @@ class Expression:
         self.source = source
         self.names = frozenset(usage.fields)
         """The names of its scope that it uses."""
-        self.nodes = usage.fields.get("nodes", frozenset()) or frozenset()
+        self.nodes = usage.fields.get("nodes", frozenset())
         """Ids of the nodes that it names."""
-        self.nodes_dynamic = "nodes" in usage.fields and usage.fields["nodes"] is None
+        self.nodes_dynamic = "nodes" in usage.whole
         """Whether it uses ``nodes`` otherwise, so that the ids are known only when it runs."""
         self.hyphenated: Mapping[str, str] = usage.hyphenated
         """Node id → the longer id that was probably meant: ``my`` → ``my-node`` for
         ``nodes.my-node``, which Lua reads as a subtraction."""
         self._fields = usage.fields
+        self._whole = usage.whole
         self._path = usage.path
+        self._plain = usage.plain
         # On one line, so that Lua counts lines as the author does; the newline ends a comment.
         head = f"local {','.join(usage.fields)}=...;" if usage.fields else ""
         self._chunk = f"{head}return({source}\n)"
@@ -79,7 +84,7 @@ class Expression:
 
     def problem(self) -> str | None:
         """Give Lua's complaint about the syntax, or None."""
-        return None if self._path is not None else sandbox().compile(self._chunk)
+        return None if self._plain else sandbox().compile(self._chunk)
 
     def evaluate(self, scope: Mapping[str, JSON]) -> JSON:
         """Give the value. nil, and names that the scope lacks, are None.
@@ -97,9 +102,12 @@ class Expression:
     def _run(self, scope: Mapping[str, JSON]) -> JSON:
         try:
             machine = sandbox()
-            to_lua = machine.to_lua
             arguments = [
-                to_lua(_part(scope[name], fields)) if name in scope else None
+                ABSENT
+                if name not in scope
+                else scope[name]
+                if name in self._whole
+                else _part(scope[name], fields)
                 for name, fields in self._fields.items()
             ]
             result: JSON = machine.evaluate(self._chunk, arguments)
@@ -132,6 +140,8 @@ def compile_expression(source: str, *, names: Sequence[str] = NAMES) -> Expressi
     except UnicodeEncodeError:
         raise ExpressionSyntaxError("the text is not valid Unicode") from None
     if problem is not None:
+        for whole in expression.hyphenated.values():
+            raise ExpressionSyntaxError(f"nodes.{whole} is no name in Lua", f'nodes["{whole}"]')
         raise ExpressionSyntaxError(_without_our_bracket(problem, source))
     return expression
 
@@ -152,13 +162,14 @@ def evaluate_condition(expression: Expression, scope: Mapping[str, JSON]) -> boo
     value = expression.evaluate(scope)
     if value is None or isinstance(value, bool):
         return bool(value)
-    shown = repr(value) if len(repr(value)) <= 40 else type(value).__name__
+    shown = json.dumps(value, ensure_ascii=False)
+    shown = shown if len(shown) <= 40 else shown[:37] + "..."
     raise ExpressionError(f"{expression.source}: true or false is needed, not {shown}")
 
 
-def _part(value: Any, fields: frozenset[str] | None) -> Any:
+def _part(value: Any, fields: frozenset[str]) -> Any:
     """Leave out the members that the expression does not read."""
-    if fields is None or not isinstance(value, Mapping):
+    if not isinstance(value, Mapping):
         return value
     return {field: value[field] for field in fields if field in value}
 

@@ -1,4 +1,4 @@
-"""The fold: what an event makes of a run's state. Live or replayed, all changes happen here."""
+"""The fold: what an event makes of a run's state, live or replayed."""
 
 from collections.abc import Callable
 from typing import Final
@@ -25,7 +25,8 @@ def apply(state: RunState, event: Event) -> None:
     """Let one event happen.
 
     Raises:
-        IllegalEvent: it cannot follow; the state is unchanged.
+        IllegalEvent: it cannot follow. The state is of no use any more.
+        LookupError: the event's data lacks something; the same holds.
     """
     if event.seq != state.seq + 1:
         raise IllegalEvent(event, f"expected seq {state.seq + 1}")
@@ -47,6 +48,7 @@ def replay(state: RunState, events: list[Event]) -> None:
 
     Raises:
         IllegalEvent: the journal is damaged.
+        LookupError: the same.
     """
     for event in events:
         apply(state, event)
@@ -70,6 +72,7 @@ def _running(state: RunState, event: Event) -> None:
         state.paused_for += max((event.time - state.paused_at).total_seconds(), 0.0)
         state.paused_at = None
     state.status = RunStatus.RUNNING
+    state.reason = None
     if first:
         state.started_at = event.time
         state.dirty.extend(node.step.index for node in state.nodes if not node.unresolved)
@@ -79,6 +82,7 @@ def _running(state: RunState, event: Event) -> None:
 def _paused(state: RunState, event: Event) -> None:
     _expect(state, event, RunStatus.RUNNING, RunStatus.PAUSED)
     state.status = RunStatus.PAUSED
+    state.reason = (event.data or {}).get("reason", state.reason)
     if state.paused_at is None:
         state.paused_at = event.time
     _take_over(state, event)
@@ -90,7 +94,7 @@ def _cancelling(state: RunState, event: Event) -> None:
         raise IllegalEvent(event, "the run is being cancelled already")
     state.status = RunStatus.CANCELLING
     if not again:
-        state.stop_reason = str((event.data or {}).get("reason", "requested"))
+        state.reason = str((event.data or {}).get("reason", "requested"))
         state.startable.clear()
         state.startable_processes.clear()
     _take_over(state, event)
@@ -123,6 +127,7 @@ def drop_waiting_items(node: NodeState) -> None:
             del node.items[item.index or 0]
             node.active_items -= 1
     node.next_item = 0
+    node.gave_up = False
 
 
 def _has_attempt(work: Work) -> bool:
@@ -195,7 +200,7 @@ def take_up(node: NodeState, index: int) -> Work:
 def _ready(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     if work is not node or node.status is not NodeStatus.PENDING:
         raise IllegalEvent(event, f"it is {work.status}")
-    _must_be_startable(state, node, event)
+    _must_be_startable(node, event)
     data = event.data or {}
     node.status = NodeStatus.READY
     node.announced = True
@@ -217,7 +222,7 @@ def _node_running(state: RunState, node: NodeState, work: Work, event: Event) ->
     if node.step.announced and not (node.announced and node.condition):
         raise IllegalEvent(event, "its condition and items are not known, or forbid it")
     if work.attempt == 0:
-        _must_be_startable(state, node, event)
+        _must_be_startable(node, event)
     if work is not node:
         node.status = NodeStatus.RUNNING
         node.started_at = node.started_at or event.time
@@ -231,16 +236,16 @@ def _node_running(state: RunState, node: NodeState, work: Work, event: Event) ->
     state.running += 1
 
 
-def _must_be_startable(state: RunState, node: NodeState, event: Event) -> None:
-    if verdict(state, node) is not Verdict.START:
+def _must_be_startable(node: NodeState, event: Event) -> None:
+    if verdict(node) is not Verdict.START:
         raise IllegalEvent(event, "its dependencies do not allow it yet")
 
 
 def _retrying(state: RunState, node: NodeState, work: Work, event: Event) -> None:
-    _end_attempt(state, work, event)
-    data = event.data or {}
     if work.attempt >= node.step.node.retry.max_attempts:
         raise IllegalEvent(event, f"{work.attempt} attempts are all that it has")
+    _end_attempt(state, work, event)
+    data = event.data or {}
     work.status = NodeStatus.RETRYING
     work.error = data["error"]
     work.retrying_since = event.time
@@ -258,7 +263,10 @@ def _succeeded(state: RunState, node: NodeState, work: Work, event: Event) -> No
         outputs = _aggregate(node)
     else:
         _end_attempt(state, work, event)
-        state.output_bytes += len(bytes(outputs or b""))
+        size = len(bytes(outputs or b""))
+        state.output_bytes += size
+        if work is not node:
+            node.item_bytes += size + 1
     work.outputs = outputs
     work.error = None
     _end(state, node, work, event, NodeStatus.SUCCEEDED)
@@ -284,6 +292,8 @@ def _failed(state: RunState, node: NodeState, work: Work, event: Event) -> None:
         _end_attempt(state, work, event)
     elif work is node and node.active_items:
         raise IllegalEvent(event, "items of it have not ended")
+    elif work is node and node.status is NodeStatus.PENDING:
+        _must_be_startable(node, event)
     work.error = (event.data or {})["error"]
     _end(state, node, work, event, NodeStatus.FAILED)
 
@@ -291,6 +301,8 @@ def _failed(state: RunState, node: NodeState, work: Work, event: Event) -> None:
 def _skipped(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     if work is not node or node.status not in (NodeStatus.PENDING, NodeStatus.READY):
         raise IllegalEvent(event, f"it is {work.status}")
+    if verdict(node) is Verdict.WAIT:
+        raise IllegalEvent(event, "its dependencies have not ended")
     node.reason = (event.data or {}).get("reason")
     _end(state, node, work, event, NodeStatus.SKIPPED)
 
@@ -324,12 +336,12 @@ def _end(state: RunState, node: NodeState, work: Work, event: Event, status: Nod
         node.failed_items += status is NodeStatus.FAILED
         state.dirty.append(node.step.index)
         return
-    node.hold = _hold_for_dependents(state, node, event, started=started)
+    node.hold = _hold_for_dependents(node, event, started=started)
     state.unfinished -= 1
     _tell_dependents(state, node)
 
 
-def _hold_for_dependents(state: RunState, node: NodeState, event: Event, *, started: bool) -> int:
+def _hold_for_dependents(node: NodeState, event: Event, *, started: bool) -> int:
     """Give the ``seq`` that must be durable before a dependant starts.
 
     Dependants of a strict node wait for its end. A node that never started passes on what it
@@ -337,20 +349,26 @@ def _hold_for_dependents(state: RunState, node: NodeState, event: Event, *, star
     """
     if node.step.strict and (started or node.values is not None):
         return event.seq
-    return 0 if started else max((state.nodes[i].hold for i in node.step.dependencies), default=0)
+    return 0 if started else node.entry
 
 
 def _tell_dependents(state: RunState, node: NodeState) -> None:
-    succeeded = node.counts_as_succeeded
+    own, failed, succeeded = node.step.index, node.failed, node.counts_as_succeeded
     for index in node.step.dependents:
         dependent = state.nodes[index]
         dependent.unresolved -= 1
+        if node.hold > dependent.entry:
+            dependent.entry = node.hold
         if not succeeded:
-            if dependent.unsuccessful is None:
-                dependent.unsuccessful = []
-            dependent.unsuccessful.append(node.step.index)
-        if not dependent.unresolved or not succeeded:
+            dependent.unsuccessful_dependency = _first(dependent.unsuccessful_dependency, own)
+            if failed:
+                dependent.failed_dependency = _first(dependent.failed_dependency, own)
+        if not dependent.unresolved or failed:
             state.dirty.append(index)
+
+
+def _first(known: int | None, new: int) -> int:
+    return new if known is None else min(known, new)
 
 
 _RUN: Final[dict[Type, Callable[[RunState, Event], None]]] = {

@@ -25,12 +25,17 @@ MAX_DEPTH: Final = 200
 
 _INTEGERS: Final = range(-(2**63), 2**63)
 
+_TABLE: Final = 150  # bytes of an empty table, and of what keeps it on the Python side
+_ELEMENT: Final = 48  # bytes of an element while its table grows, with the old array beside
+_MEMBER: Final = 160  # bytes of a member and its key in the same way
+
 VALUES: Final = r"""
 local MAX_DEPTH = ...
 local type, next, error, rawequal, rawlen = type, next, error, rawequal, rawlen
 local format, gsub, find = string.format, string.gsub, string.find
 local concat, sort, utf8_len, math_type = table.concat, table.sort, utf8.len, math.type
-local setmetatable, metatable_of, tostring = setmetatable, debug.getmetatable, tostring
+local setmetatable, metatable_of, tonumber = setmetatable, debug.getmetatable, tonumber
+local rawget = rawget
 local huge = math.huge
 
 -- Values that JSON cannot hold are told from other failures by this mark.
@@ -48,7 +53,9 @@ local function array(t)
   if type(t) ~= "table" or rawequal(t, null) then
     error("json.array takes a table", 2)
   end
-  if metatable_of(t) == ARRAY then return t end
+  local has = metatable_of(t)
+  if has == ARRAY then return t end
+  if has and has.__metatable ~= nil then error("json.array cannot change this table", 2) end
   return mark(t)
 end
 
@@ -68,7 +75,9 @@ local function number(n)
   if math_type(n) == "integer" then return format("%d", n) end
   if n ~= n then refuse("NaN, which JSON does not have") end
   if n == huge or n == -huge then refuse("infinity, which JSON does not have") end
-  local short = format("%.17g", n)
+  local short = format("%.15g", n)
+  if tonumber(short) ~= n then short = format("%.16g", n) end
+  if tonumber(short) ~= n then short = format("%.17g", n) end
   if find(short, "[.e]") then return short end
   return short .. ".0"
 end
@@ -107,7 +116,7 @@ local function write_table(out, t, depth)
       names = names + 1
       keys[names] = key
     else
-      refuse("a sparse table, or one with a key that is no text: " .. tostring(key))
+      refuse("a sparse table, or one with a key that is no text but a " .. type(key))
     end
   end
   if keys and (indexes > 0 or metatable_of(t) == ARRAY) then
@@ -172,8 +181,20 @@ def _compiler() -> Any:
     )
 
 
+LONGEST_CHECKED: Final = 64 * 1024
+"""Characters of code that are compiled only to see whether they compile.
+
+Lua takes quadratic time for some chains of operators; a longer code is compiled in its worker.
+"""
+
+
 def syntax_problem(code: str) -> str | None:
-    """Give what Lua says of code that does not compile, with the line; None if it does."""
+    """Give what Lua says of code that does not compile, with the line; None if it does.
+
+    Code longer than ``LONGEST_CHECKED`` is not looked at.
+    """
+    if len(code) > LONGEST_CHECKED:
+        return None
     try:
         problem = _compiler()(code)
     except Exception as error:  # noqa: BLE001 — lupa's own: too long, no valid text
@@ -186,23 +207,42 @@ def _deny(*_: object) -> None:
 
 
 class Converter:
-    """Makes Lua values of JSON values, in one runtime."""
+    """Makes Lua values of JSON values, in one runtime.
 
-    def __init__(self, runtime: Any, null: Any, mark: Any) -> None:
+    Values are made outside of any call into Lua, where running out of memory would end the
+    process. So the runtime's own limit must be off meanwhile, and this one holds.
+
+    Args:
+        runtime: the runtime.
+        null: its ``json.null``.
+        mark: its function that makes a table an array.
+        room: bytes that the values made between two calls of :meth:`begin` may take.
+    """
+
+    def __init__(self, runtime: Any, null: Any, mark: Any, room: int) -> None:
         self._table = runtime.table_from
         self._null = null
         self._mark = mark
+        self._room = self._left = room
+
+    def begin(self) -> None:
+        """Count anew: what was made before is gone."""
+        self._left = self._room
 
     def to_lua(self, value: Any) -> Any:
         """Give what Lua is to see.
 
         Raises:
+            MemoryError: it takes more than there is room for.
             OverflowError: a number is beyond what a float can hold.
             UnicodeEncodeError: a string has a lone surrogate.
             TypeError: something that is no JSON value.
         """
         kind = type(value)
-        if kind is str or kind is bool or kind is float:
+        if kind is bool or kind is float:
+            return value
+        if kind is str:
+            self._take(len(value) if value.isascii() else 4 * len(value))
             return value
         if kind is int:
             return value if value in _INTEGERS else float(value)
@@ -213,9 +253,16 @@ class Converter:
     def _container(self, value: Any) -> Any:
         to_lua = self.to_lua
         if isinstance(value, list | tuple):
+            self._take(_TABLE + _ELEMENT * len(value))
             return self._mark(self._table([to_lua(element) for element in value]))
         if hasattr(value, "items"):
+            self._take(_TABLE + _MEMBER * len(value) + 4 * sum(map(len, value)))
             return self._table({key: to_lua(member) for key, member in value.items()})
         if isinstance(value, str):  # a subclass, such as an enumeration's member
-            return str(value)
+            return to_lua(str(value))
         raise TypeError(f"a {type(value).__name__} is no JSON value")
+
+    def _take(self, size: int) -> None:
+        self._left -= size
+        if self._left < 0:
+            raise MemoryError(f"the values need more than {self._room} bytes of memory")

@@ -1,6 +1,7 @@
 """A workflow made ready for execution: ids become numbers, expressions are compiled.
 
-One plan serves all runs of a workflow version in a process; nothing in it changes.
+One plan serves all runs of a workflow version in a process. Nothing in it changes, but that an
+engine may keep with a step what it made of its options.
 """
 
 from collections.abc import Callable, Mapping
@@ -86,14 +87,6 @@ class Plan:
     """The workflow's ``env``; it is filled in once a run, from ``inputs`` and ``run``."""
 
     outputs: Template
-
-    def step(self, node_id: str) -> Step:
-        """Give a node's step.
-
-        Raises:
-            KeyError: the workflow has no such node.
-        """
-        return self.by_id[node_id]
 
 
 def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:

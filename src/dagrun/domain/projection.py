@@ -117,6 +117,7 @@ def _show_running(changes: Changes, event: Event) -> None:
         node = changes.nodes[key] = NodeChange(*key)
     node.status = "running"
     node.started_at = node.started_at or event.time
+    node.attempts = max(node.attempts, event.attempt or 0)
 
 
 def _change_node(node: NodeChange, event: Event) -> None:

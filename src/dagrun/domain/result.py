@@ -133,10 +133,18 @@ def _items(node: NodeState) -> tuple[ItemResult, ...]:
     )
 
 
+def _unstarted(node: NodeState, item: Work | None) -> NodeStatus:
+    """Give the state of an item that has made no attempt."""
+    if node.status is NodeStatus.CANCELLED:
+        return NodeStatus.CANCELLED
+    if node.ended:
+        return NodeStatus.SKIPPED
+    return NodeStatus.PENDING if item is None else NodeStatus.READY
+
+
 def _item(index: int, item: Work | None, node: NodeState) -> ItemResult:
-    if item is None:
-        status = NodeStatus.SKIPPED if node.ended else NodeStatus.PENDING
-        return ItemResult(index=index, status=status, attempts=0, error=None)
+    if item is None or item.status is NodeStatus.PENDING:
+        return ItemResult(index=index, status=_unstarted(node, item), attempts=0, error=None)
     return ItemResult(index=index, status=item.status, attempts=item.attempt, error=item.error)
 
 

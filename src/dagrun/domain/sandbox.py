@@ -6,25 +6,36 @@ that catches errors, no coroutines, no randomness. Everything that they share is
 """
 
 import json
+from collections.abc import Iterable
 from typing import Any, Final, Literal
 
 from dagrun.domain.lua import MAX_DEPTH, OUTPUT_MARK, VALUES, Converter, open_runtime
 
-MEMORY: Final = 64 * 1024 * 1024
-"""Bytes that the runtime may hold, with the values of the expression being evaluated."""
+MEMORY: Final = 16 * 1024 * 1024
+"""Bytes that an evaluation may take beside the values that it is given."""
+
+ROOM: Final = 256 * 1024 * 1024
+"""Bytes that those may take: 16 MiB of JSON at least, unless it is made of empty tables."""
 
 BUDGET: Final = 1_000_000
 """Instructions that one evaluation may take."""
 
-_STEP: Final = 100  # instructions between two looks at the clock; one may copy megabytes
+_STEP: Final = 10  # instructions between two looks at the clock; one may compare megabytes
 _SECONDS: Final = 0.25  # CPU time of one evaluation: the limit for few but costly instructions
-_CACHED: Final = 4096  # compiled expressions that are kept
+_CACHED: Final = 1024 * 1024  # characters of code of which the compiled form is kept
+
+_LONGEST: Final = MEMORY // 2  # bytes of an argument that is a text
+
+ABSENT: Final = object()
+"""An argument that there is not."""
 
 Kind = Literal["budget", "memory", "runtime", "output", "input"]
 
 _MACHINE: Final = r"""
 local null, array, encode, BUDGET, STEP, SECONDS = ...
 local type, next, error, select, ipairs, load = type, next, error, select, ipairs, load
+local rawget, move, collectgarbage = rawget, table.move, collectgarbage
+local LARGE = 4096  -- KiB
 local setmetatable, rawequal, lua_tostring = setmetatable, rawequal, tostring
 local math_type, sort, byte, plain_find = math.type, table.sort, string.byte, string.find
 local sethook, clock, metatable_of = debug.sethook, os.clock, debug.getmetatable
@@ -44,18 +55,26 @@ end
 
 local function check_text(s, name)
   if type(s) == "number" then return lua_tostring(s) end
-  if type(s) ~= "string" then error(name .. ": a text is needed, not " .. type(s), 3) end
+  if type(s) ~= "string" then error(name .. ": a text is needed, not " .. type(s), 0) end
   return s
 end
 
 local strings = chosen(string, "upper lower len sub byte char reverse")
 -- A plain search may compare each position with the whole needle.
-function strings.find(s, needle, init)
-  s, needle = check_text(s, "find"), check_text(needle, "find")
-  if #s * #needle > 100000000 then error("find: the texts are too long", 2) end
+local function search(name, s, needle, init)
+  s, needle = check_text(s, name), check_text(needle, name)
+  if init ~= nil and not math_type(init) then error(name .. ": a number is needed, not " .. type(init), 3) end
+  if #s * #needle > 100000000 then error(name .. ": the texts are too long", 3) end
   return plain_find(s, needle, init, true)
 end
-function strings.contains(s, needle) return strings.find(s, needle) ~= nil end
+function strings.find(s, needle, init)
+  local first, last = search("find", s, needle, init)
+  return first, last
+end
+function strings.contains(s, needle)
+  local first = search("contains", s, needle)
+  return first ~= nil
+end
 function strings.starts(s, head)
   return check_text(s, "starts"):sub(1, #check_text(head, "starts")) == head
 end
@@ -72,22 +91,32 @@ local function text_of(value)
   return lua_tostring(value)
 end
 
--- Lua's own order changes from process to process; a replay must see the same.
-local function before(a, b)
-  if math_type(a) and math_type(b) then return a < b end
-  if type(a) == "string" and type(b) == "string" then return a < b end
-  return type(a) == "number"
+-- Lua's own order changes from process to process; a replay must see the same: numbers, then texts.
+local function sorted_keys(t, name)
+  if type(t) ~= "table" then error(name .. ": a table is needed, not " .. type(t), 0) end
+  local keys, count, texts, words = {}, 0, {}, 0
+  for key in next, t do
+    if type(key) == "string" then
+      words = words + 1
+      texts[words] = key
+    elseif type(key) == "number" then
+      count = count + 1
+      keys[count] = key
+    else
+      error(name .. ": a key that is neither number nor text", 0)
+    end
+  end
+  sort(keys)
+  sort(texts)
+  return move(texts, 1, words, count + 1, keys)
+end
+local function sorted_next(t, key)
+  if key ~= nil then error("next: it gives the first key only; use pairs", 2) end
+  local first = sorted_keys(t, "next")[1]
+  if first ~= nil then return first, rawget(t, first) end
 end
 local function sorted_pairs(t)
-  if type(t) ~= "table" then error("pairs: a table is needed, not " .. type(t), 2) end
-  local keys = {}
-  for key in next, t do
-    if type(key) ~= "number" and type(key) ~= "string" then
-      error("pairs: a key that is neither number nor text", 2)
-    end
-    keys[#keys + 1] = key
-  end
-  sort(keys, before)
+  local keys = sorted_keys(t, "pairs")
   local i = 0
   return function()
     i = i + 1
@@ -97,7 +126,7 @@ local function sorted_pairs(t)
 end
 
 local library = {
-  type = type, next = next, select = select, ipairs = ipairs, tonumber = tonumber,
+  type = type, next = sorted_next, select = select, ipairs = ipairs, tonumber = tonumber,
   tostring = text_of, pairs = sorted_pairs,
   string = locked(strings, "string"),
   table = locked(chosen(table, "concat unpack"), "table"),
@@ -118,13 +147,13 @@ shared.__metatable = false
 local steps, deadline
 local function watch()
   steps = steps - 1
-  local now = clock()
-  deadline = deadline or now + SECONDS
-  if steps <= 0 or now > deadline then sethook() error("\1budget", 0) end
+  -- Asking for the time takes longer than ten instructions, but for those with large texts.
+  local look = steps % 10 == 0 or collectgarbage("count") > LARGE
+  if look and (steps <= 0 or clock() > deadline) then sethook() error("\1budget", 0) end
 end
 
 local function guard(budget)
-  steps, deadline = budget // STEP, nil
+  steps, deadline = budget // STEP, clock() + SECONDS
   sethook(watch, "", STEP)
 end
 
@@ -159,34 +188,68 @@ class Sandbox:
     """Compiles and evaluates expressions in one Lua runtime."""
 
     def __init__(self) -> None:
-        runtime = open_runtime(MEMORY)
+        self._runtime = runtime = open_runtime(MEMORY)
         null, mark, array, encode, _ = runtime.execute(VALUES, MAX_DEPTH, name="=values", mode="t")
         self._compile, self._run, self._unwatch = runtime.execute(
             _MACHINE, null, array, encode, BUDGET, _STEP, _SECONDS, name="=sandbox", mode="t"
         )
         self._functions: dict[str, Any] = {}
-        self.to_lua = Converter(runtime, null, mark).to_lua
+        self._cached = 0  # characters of their sources
+        self._converter = Converter(runtime, null, mark, ROOM)
+        self._limit = runtime.set_max_memory
+        self._limit(0)
 
     def compile(self, chunk: str) -> str | None:
         """Give what is wrong with a chunk, or None. What is right is not kept."""
-        compiled = self._compile(chunk)
+        compiled = self._call(self._compile, chunk)
         return _cleaned(compiled[1]) if isinstance(compiled, tuple) else None
 
-    def evaluate(self, chunk: str, arguments: list[Any]) -> Any:
-        """Run a chunk that compiles, with Lua values as arguments; give a JSON value."""
+    def _call(self, function: Any, *arguments: Any) -> Any:
+        """Bound what Lua may take, while it runs in a call that can fail of it.
+
+        Anywhere else, running out of memory ends the process.
+        """
+        self._limit(self._runtime.get_memory_used(True) + MEMORY, True)
         try:
-            result = self._run(self._function(chunk), *arguments)
+            return function(*arguments)
+        finally:
+            self._limit(0)
+
+    def evaluate(self, chunk: str, arguments: Iterable[Any]) -> Any:
+        """Run a chunk that compiles; give a JSON value.
+
+        Args:
+            chunk: the code.
+            arguments: JSON values, or ``ABSENT`` for nil.
+        """
+        self._converter.begin()
+        values = [self._argument(value) for value in arguments]
+        function = self._function(chunk)
+        try:
+            result = self._call(self._run, function, *values)
         except Exception:
             self._unwatch()  # an error leaves the hook in place, and values are made in Lua, too
             raise
         return json.loads(result[1]) if isinstance(result, tuple) else result
 
+    def _argument(self, value: Any) -> Any:
+        if value is ABSENT:
+            return None
+        if type(value) is str and len(value) * (1 if value.isascii() else 4) > _LONGEST:
+            raise MemoryError("a text is too long")  # it is copied under the limit
+        return self._converter.to_lua(value)
+
     def _function(self, chunk: str) -> Any:
         function = self._functions.get(chunk)
         if function is None:
-            if len(self._functions) >= _CACHED:
+            self._cached += len(chunk)
+            if self._cached > _CACHED:
                 self._functions.clear()
-            function = self._functions[chunk] = self._compile(chunk)
+                self._cached = len(chunk)
+            function = self._call(self._compile, chunk)
+            if isinstance(function, tuple):
+                raise Failure("runtime", _cleaned(function[1]))
+            self._functions[chunk] = function
         return function
 
 
@@ -204,11 +267,18 @@ def failure(error: Exception) -> Failure:
     """Say what an exception from :meth:`Sandbox.evaluate` means."""
     from lupa.lua54 import LuaMemoryError  # noqa: PLC0415 — loaded by now
 
-    if isinstance(error, LuaMemoryError | MemoryError) or "not enough memory" in str(error):
+    if isinstance(error, Failure):
+        return error
+    # lupa takes any message with these words for one; its own has none, or nothing else.
+    by_lua = isinstance(error, LuaMemoryError) and _cleaned(str(error)) in ("", "not enough memory")
+    if by_lua or (isinstance(error, MemoryError) and not isinstance(error, LuaMemoryError)):
         _sandboxes.clear()  # what ran out of memory may be left half done
-        return Failure("memory", f"it needs more than {MEMORY // 2**20} MiB of memory")
+        why = (
+            f"it needs more than {MEMORY // 2**20} MiB of memory, or {ROOM // 2**20} MiB for values"
+        )
+        return Failure("memory", why)
     if isinstance(error, UnicodeDecodeError):
-        return Failure("output", "it gives a text that is not UTF-8")
+        return Failure("output", "it gives, or complains of, a text that is not UTF-8")
     if isinstance(error, UnicodeEncodeError | OverflowError | TypeError):
         return Failure("input", f"a value that Lua cannot hold: {error}")
     return _lua_failure(_cleaned(str(error)))

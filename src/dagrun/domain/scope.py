@@ -4,12 +4,15 @@ from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
 from dagrun.domain.expressions import Expression, ExpressionError, evaluate_condition
-from dagrun.domain.jsonvalue import MAX_AGGREGATE, Raw, decode, encode
+from dagrun.domain.jsonvalue import MAX_AGGREGATE, NotJson, Raw, decode, encode
 from dagrun.domain.state import NodeState, RunState, Work
 from dagrun.domain.templates import Template
 
 MAX_ITEMS: Final = 100_000
 """Most items that ``for_each`` may have."""
+
+KEPT: Final = 16
+"""Nodes of a run whose decoded outputs are kept."""
 
 
 def run_inputs(state: RunState) -> Mapping[str, Any]:
@@ -164,8 +167,7 @@ def _values(state: RunState, names: Iterable[str], nodes: Iterable[int]) -> dict
     for name in names:
         if name == "nodes":
             scope[name] = {
-                state.nodes[index].step.node.id: decode(state.nodes[index].result())
-                for index in nodes
+                state.nodes[index].step.node.id: _outputs(state, index) for index in nodes
             }
         elif name == "inputs":
             scope[name] = run_inputs(state)
@@ -176,6 +178,19 @@ def _values(state: RunState, names: Iterable[str], nodes: Iterable[int]) -> dict
     return scope
 
 
+def _outputs(state: RunState, index: int) -> Any:
+    """Give a node's outputs, decoded once for all who look at them in a row, such as items."""
+    decoded = state.cache.setdefault("outputs", {})
+    if index not in decoded:
+        raw = state.nodes[index].result()
+        if not state.nodes[index].ended:
+            return None
+        if len(decoded) >= KEPT:
+            decoded.clear()
+        decoded[index] = decode(raw)
+    return decoded[index]
+
+
 def _text(env: Mapping[str, Any]) -> dict[str, str]:
     """Turn filled-in values into text: null into nothing, and all that is no text into JSON."""
     return {name: _as_text(name, value) for name, value in env.items()}
@@ -184,7 +199,10 @@ def _text(env: Mapping[str, Any]) -> dict[str, str]:
 def _as_text(name: str, value: Any) -> str:
     if value is None:
         return ""
-    text = value if isinstance(value, str) else bytes(encode(value)).decode()
+    try:
+        text = value if isinstance(value, str) else bytes(encode(value)).decode()
+    except NotJson as error:
+        raise ExpressionError(f"env {name}: {error}", "output") from error
     if "\0" in text:
         raise ExpressionError(f"env {name}: a NUL character cannot be in an environment")
     return text

@@ -1,6 +1,7 @@
-"""Where one run stands. Only :mod:`dagrun.domain.fold` changes it, one event at a time.
+"""Where one run stands.
 
-One loop owns a state and changes it in place, so that an event costs time in proportion to the
+What is journaled changes in :mod:`dagrun.domain.fold`, one event at a time. The lists of what is
+to be done next are kept by it and :mod:`dagrun.domain.decide`, and follow from the rest. One loop owns a state and changes it in place, so that an event costs time in proportion to the
 node's dependants, never to the size of the graph.
 """
 
@@ -75,13 +76,17 @@ class NodeState(Work):
         "active_items",
         "announced",
         "condition",
+        "entry",
+        "failed_dependency",
         "failed_items",
+        "gave_up",
+        "item_bytes",
         "items",
         "next_item",
         "reason",
         "step",
         "unresolved",
-        "unsuccessful",
+        "unsuccessful_dependency",
         "values",
     )
 
@@ -92,8 +97,14 @@ class NodeState(Work):
         self.unresolved = len(step.dependencies)
         """Direct dependencies that have not ended."""
 
-        self.unsuccessful: list[int] | None = None
-        """Direct dependencies that failed or were skipped."""
+        self.failed_dependency: int | None = None
+        """The first direct dependency, in document order, that failed."""
+
+        self.unsuccessful_dependency: int | None = None
+        """The first one that did not succeed: it failed, was skipped or cancelled."""
+
+        self.entry = 0
+        """``seq`` that must be durable before its first attempts, as its dependencies say."""
 
         self.announced = False
         """Whether ``when`` and ``for_each`` are evaluated and journaled."""
@@ -113,6 +124,11 @@ class NodeState(Work):
         """Items taken up that have not ended."""
 
         self.failed_items = 0
+        self.item_bytes = 0
+        """Size of the array that the outputs of the items make up so far."""
+
+        self.gave_up = False
+        """Whether it fails because of its items, and those that waited were dropped."""
 
     @property
     def failed(self) -> bool:
@@ -150,8 +166,8 @@ class RunState:
         self.running = 0
         """Attempts that are being made under the current epoch."""
 
-        self.stop_reason: str | None = None
-        """Why it is being cancelled; None when it is not."""
+        self.reason: str | None = None
+        """Why it is paused or being cancelled; None when it is not."""
 
         self.base: str | None = None
         """The folder of the workflow's document, if it came from a file."""

@@ -36,13 +36,13 @@ OPENING: Final = {"(": ")", "[": "]", "{": "}"}
 CLOSING: Final = frozenset(")]}")
 
 _TOKEN: Final = re.compile(
-    r"""(?P<space>\s+|--\[(?P<c>=*)\[.*?\](?P=c)\]|--(?!\[=*\[)[^\n]*)
+    r"""(?P<space>\s+|--\[(?P<c>=*)\[.*?\](?P=c)\]|--(?!\[=*\[)[^\r\n]*)
       |(?P<name>[A-Za-z_][A-Za-z0-9_]*)
-      |(?P<string>"(?:[^"\\\n]|\\z\s*|\\.)*"|'(?:[^'\\\n]|\\z\s*|\\.)*'
+      |(?P<string>"(?:[^"\\\r\n]|\\z\s*+|\\\r\n|\\[^z])*+"|'(?:[^'\\\r\n]|\\z\s*+|\\\r\n|\\[^z])*+'
                  |\[(?P<l>=*)\[.*?\](?P=l)\])
       |(?P<number>0[xX][0-9A-Fa-f.]+(?:[pP][+-]?[0-9]+)?|\.?[0-9][0-9.]*(?:[eE][+-]?[0-9]+)?)
       |(?P<symbol>::|\.\.\.|\.\.|[=~<>]=|//|<<|>>|--|.)""",
-    re.DOTALL | re.VERBOSE,
+    re.DOTALL | re.VERBOSE | re.ASCII,
 )
 _PLAIN: Final = re.compile(r"""(["'])([^\\]*)\1""", re.DOTALL)
 

@@ -26,8 +26,13 @@ LIBRARY: Final = frozenset(
 )
 """Names that every expression may use besides those of its scope."""
 
+_IN_LISTS: Final = frozenset({"(", ",", "<", ">", ".", ":"})
 _END: Final = Token("symbol", "", 0, 0)
-_BEFORE_FIELD: Final = frozenset({".", ":", "goto", "::"})
+_BEFORE_FIELD: Final = frozenset({".", ":", "goto"})
+LONGEST: Final = 16 * 1024  # characters of an expression
+
+_ID: Final = re.compile(r"\s*\.\s*([A-Za-z0-9_]+(?:-[A-Za-z0-9_]+)*)", re.ASCII)
+_LUA_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*", re.ASCII)
 
 
 _PLAIN_PATH: Final = re.compile(r"\s*[A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\s*", re.ASCII)
@@ -45,25 +50,36 @@ class Malformed(ValueError):
 class Usage:
     """Which names an expression uses, and how."""
 
-    fields: dict[str, frozenset[str] | None]
-    """Name of the scope → the fields that are read of it; None if it is used as a whole."""
+    fields: dict[str, frozenset[str]]
+    """Name of the scope → the fields of it that are named."""
+
+    whole: frozenset[str]
+    """Names of the scope that are used without a field, too."""
 
     path: tuple[str | int, ...] | None
     """The names and indexes, if the expression is nothing but such as ``nodes.a.rows[1]``."""
 
     hyphenated: dict[str, str]
-    """Field of ``nodes`` → what it reads with the hyphens that follow, if any do."""
+    """Field of ``nodes`` as Lua reads it → the id that stands there, if that is another one."""
+
+    plain: bool = False
+    """Whether it is so simple that Lua need not be asked whether it compiles."""
 
 
 def examine(source: str, names: Sequence[str]) -> Usage:
     """Find out what an expression uses.
 
     Raises:
-        Malformed: an unknown name, brackets that do not fit, an unfinished string, no text.
+        Malformed: an unknown name, brackets that do not fit, an unfinished string, no text, too
+            much of it.
     """
+    if len(source) > LONGEST:
+        raise Malformed(f"an expression may have {LONGEST} characters, not {len(source)}")
     path = _plain_path(source, names)
     if path is not None:
-        return Usage({path[0]: frozenset(path[1:2]) or None}, path, {})
+        named = frozenset(path[1:2])
+        unnamed = frozenset[str]() if named else frozenset(path)
+        return Usage({path[0]: named}, unnamed, path, {}, plain=True)
     found = _read(source)
     declared = _declared(found)
     uses = [
@@ -71,19 +87,23 @@ def examine(source: str, names: Sequence[str]) -> Usage:
         for index, token in enumerate(found[:-1])
         if token.kind == "name" and _is_variable(found, index)
     ]
-    fields: dict[str, frozenset[str] | None] = {}
+    fields: dict[str, frozenset[str]] = {}
+    whole = set[str]()
     hyphenated: dict[str, str] = {}
     for index in uses:
         name = found[index].text
         if name in names:
-            _note_use(fields, found, index)
+            field = _field(found, index)
+            fields[name] = fields.get(name, frozenset()) | ({field[0]} if field else frozenset())
+            if field is None:
+                whole.add(name)
             if name == "nodes":
-                _note_hyphens(hyphenated, found, index)
+                _note_id(hyphenated, source, found[index].end)
     for index in uses:
         name = found[index].text
         if name not in names and name not in LIBRARY and name not in declared:
             raise _unknown(source.strip(), name, names, hyphenated)
-    return Usage(fields, _path(found, names), hyphenated)
+    return Usage(fields, frozenset(whole), _path(found, names), hyphenated)
 
 
 def _plain_path(source: str, names: Collection[str]) -> tuple[str, ...] | None:
@@ -118,10 +138,10 @@ def _check_brackets(found: Sequence[Token]) -> None:
 
 def _is_variable(found: Sequence[Token], index: int) -> bool:
     """Whether the name stands for a variable: no field, no label, no key of a constructor."""
-    before = found[index - 1].text if index else ""
-    if before in _BEFORE_FIELD:
+    before, after = found[index - 1].text if index else "", found[index + 1].text
+    if before in _BEFORE_FIELD or (before == "::" and after == "::"):
         return False
-    return not (found[index + 1].text == "=" and before in ("{", ",", ";"))
+    return not (after == "=" and before in ("{", ",", ";"))
 
 
 def _declared(found: Sequence[Token]) -> frozenset[str]:
@@ -134,9 +154,11 @@ def _declared(found: Sequence[Token]) -> frozenset[str]:
 
 
 def _list_of_names(found: Sequence[Token], index: int) -> Iterator[str]:
-    while found[index].kind == "name" or found[index].text in ("(", ",", "<", ">", "function"):
+    while found[index].kind == "name" or found[index].text in _IN_LISTS:
         if found[index].kind == "name":
             yield found[index].text
+        elif found[index].text == ":":
+            yield "self"
         index += 1
 
 
@@ -151,25 +173,15 @@ def _field(found: Sequence[Token], index: int) -> tuple[str, int] | None:
     return None
 
 
-def _note_use(fields: dict[str, frozenset[str] | None], found: Sequence[Token], index: int) -> None:
-    name = found[index].text
-    known = fields.get(name, frozenset())
-    field = _field(found, index)
-    fields[name] = None if field is None or known is None else known | {field[0]}
-
-
-def _note_hyphens(hyphenated: dict[str, str], found: Sequence[Token], index: int) -> None:
-    field = _field(found, index)
-    if field is None or found[index + 1].text != ".":
+def _note_id(hyphenated: dict[str, str], source: str, end: int) -> None:
+    """Note the id that stands behind ``nodes.``, if Lua reads something else there."""
+    match = _ID.match(source, end)
+    if match is None:
         return
-    short, last = field
-    whole = short
-    while found[last + 1].text == "-" and found[last + 2].kind in ("name", "number"):
-        if not found[last].end == found[last + 1].start == found[last + 2].start - 1:
-            break
-        whole += "-" + found[last + 2].text
-        last += 2
-    if whole != short:
+    whole = match[1]
+    name = _LUA_NAME.match(whole)
+    short = name[0] if name else ""
+    if short != whole or short in KEYWORDS:
         hyphenated[short] = whole
 
 
@@ -181,9 +193,10 @@ def _path(found: Sequence[Token], names: Collection[str]) -> tuple[str | int, ..
     while found[index + 1] is not _END:
         field = _field(found, index)
         if field is None:
-            if found[index + 1].text != "[" or not found[index + 2].text.isdecimal():
+            number = found[index + 2]
+            if found[index + 1].text != "[" or found[index + 3].text != "]":
                 return None
-            if found[index + 3].text != "]":
+            if number.kind != "number" or not number.text.isdecimal():
                 return None
             field_or_index: str | int = int(found[index + 2].text[:18])
             index += 3
@@ -194,8 +207,8 @@ def _path(found: Sequence[Token], names: Collection[str]) -> tuple[str | int, ..
 
 
 def _unknown(source: str, name: str, names: Sequence[str], hyphenated: dict[str, str]) -> Malformed:
-    for whole in hyphenated.values():
-        if name in whole.split("-")[1:]:
+    for short, whole in hyphenated.items():
+        if name in whole or not short:
             return Malformed(f"unknown name {name!r}", f'nodes["{whole}"]')
     if source == name and name.isupper():
         return Malformed(f"unknown name {name!r}", f"$${{{name}}}")

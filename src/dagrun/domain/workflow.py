@@ -108,7 +108,11 @@ class RetryPolicy:
     """Share of the delay, from 0 to 1, that is added or taken away at random."""
 
     when: str | None = None
-    """Lua expression over ``error``; a failure for which it is false is not retried."""
+    """Lua expression; a failure for which it is false is not retried.
+
+    It sees ``error`` (``{type, message}``), ``attempt``, and the run's ``inputs``, ``run`` and
+    ``env``.
+    """
 
 
 @attrs.frozen(kw_only=True)

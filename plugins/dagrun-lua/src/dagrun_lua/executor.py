@@ -115,6 +115,7 @@ async def _code(context: Context) -> str:
 
 def _request(context: Context, code: str) -> bytes:
     options: LuaOptions = context.options
+    item = {"item": encode(context.item), "item_index": context.item_index}
     return msgspec.json.encode(
         {
             "name": options.file or context.node_id,
@@ -126,8 +127,7 @@ def _request(context: Context, code: str) -> bytes:
                 "nodes": dict(context.raw_nodes),
                 "run": encode(context.run),
                 "env": dict(context.env),
-                "item": encode(context.item),
-                "item_index": context.item_index,
+                **(item if context.item_index is not None else {}),
             },
         }
     )

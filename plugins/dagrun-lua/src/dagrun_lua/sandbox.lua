@@ -4,7 +4,9 @@ local null, array, encode, MARK = ...
 local type, error, select, tostring, next, rawget = type, error, select, tostring, next, rawget
 local raw_pcall, raw_setmetatable, load = pcall, setmetatable, load
 local raw_create, raw_resume, raw_close = coroutine.create, coroutine.resume, coroutine.close
+local status = coroutine.status
 local sethook, clock, stdout = debug.sethook, os.clock, io.stdout
+local metatable_of = debug.getmetatable
 local concat, pack, gsub, utf8_len = table.concat, table.pack, string.gsub, utf8.len
 
 local STEP = 10000  -- instructions between two looks at the clock, some 50 µs
@@ -93,12 +95,15 @@ local ENV = {
 }
 ENV._G = ENV
 
+-- May call what the author wrote (__tostring), so it runs where the hook watches.
 local function described(value)
   if type(value) == "table" then
     local ok, text = raw_pcall(encode, value)
+    local meta = metatable_of(value)
+    if type(meta) == "table" and rawget(meta, "__tostring") then ok, text = safe_pcall(tostring, value) end
     value = ok and text or "an error that is a table"
   end
-  local text = type(value) == "string" and value or tostring(value)
+  local text = type(value) == "string" and value or "an error that is a " .. type(value)
   if not utf8_len(text) then text = gsub(text, "[\128-\255]", "?") end
   return text
 end
@@ -110,7 +115,7 @@ local function failed(value)
   return "lua", text
 end
 
-local function work(code)
+local function body(code)
   local value = code()
   if value == nil then return "{}" end
   if type(value) ~= "table" or rawequal(value, null) then
@@ -119,6 +124,11 @@ local function work(code)
   end
   return encode(value)
 end
+local function ended(ok, value)
+  if ok then return "done", value end
+  return failed(value)
+end
+local function work(code) return ended(raw_pcall(body, code)) end
 
 return function(source, name, seconds, inputs, nodes, run, env, item, item_index)
   ENV.inputs, ENV.nodes, ENV.run, ENV.env = inputs, nodes, run, env
@@ -128,8 +138,11 @@ return function(source, name, seconds, inputs, nodes, run, env, item, item_index
   if not code then return "lua", described(problem) end
   if seconds then deadline = clock() + seconds end
   -- Hooks belong to threads: in one of its own the code leaves none behind here.
-  local ok, value = raw_resume(create(work), code)
+  local thread = create(work)
+  local ok, kind, text = raw_resume(thread, code)
   stdout:flush()
-  if not ok then return failed(value) end
-  return "done", value
+  if expired then return "timeout", "" end
+  if not ok then return "lua", type(kind) == "string" and described(kind) or "an error in an error" end
+  if status(thread) ~= "dead" then return "lua", "the code yields, but it is no coroutine" end
+  return kind, text
 end

@@ -20,7 +20,7 @@ with open(__file__.removesuffix("worker.py") + "sandbox.lua", encoding="utf-8") 
 
 _NO_NEW_PRIVS = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 _ROOM = 1 << 30  # bytes of address space beside Lua's: Python, its libraries, the request
-_LEAST = 1 << 20  # bytes, until a request says how many
+_LEAST = 1 << 20  # bytes that the sandbox itself is made with, and that a call needs
 _NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
 
 
@@ -35,15 +35,21 @@ class Machine:
         self._run = self._runtime.execute(
             _SANDBOX, null, array, encode, output_mark, name="=sandbox", mode="t"
         )
-        self._to_lua = Converter(self._runtime, null, mark).to_lua
+        self._null, self._mark = null, mark
+        self._runtime.set_max_memory(0)
 
     def run(self, asked: dict) -> tuple[str, str]:  # type: ignore[type-arg]  # typing takes 4 ms
         """Run the code that is asked for; give the kind of its end, and outputs or message."""
-        self._runtime.set_max_memory(asked["memory"])
-        _limit(resource.RLIMIT_AS, 2 * asked["memory"] + _ROOM)
-        scope = asked["scope"]
-        values = [None if scope[name] is None else self._to_lua(scope[name]) for name in _NAMES]
-        kind, text = self._run(asked["code"], asked["name"], asked["timeout"], *values)
+        memory, scope, code = asked["memory"], asked["scope"], asked["code"]
+        _limit(resource.RLIMIT_AS, 2 * memory + _ROOM)
+        # Values are made before the limit holds: outside of a call, reaching it ends the process.
+        to_lua = Converter(self._runtime, self._null, self._mark, memory).to_lua
+        values = [to_lua(scope[name]) if name in scope else None for name in _NAMES]
+        copied = 4 * (len(code) + sum(len(value) for value in values if type(value) is str))
+        if self._runtime.get_memory_used() + copied + _LEAST > memory:
+            raise MemoryError
+        self._runtime.set_max_memory(memory)
+        kind, text = self._run(code, asked["name"], asked["timeout"], *values)
         return kind, text
 
 
