@@ -87,7 +87,8 @@ class ShellExecutor:
         files = _Files(context)
         try:
             files.write_inputs(context.inputs)
-            env = merged(self._base, context.env, options.env, files.env())
+            ours = {name: context.env[name] for name in context.env if name.startswith("DAGRUN_")}
+            env = merged(self._base, context.env, options.env, ours, files.env())
             with LogPipe(context.log) as log:
                 process = await _spawn(context, options, env, log, files)
                 code = await _finish(process, log, context.kill_after)

@@ -73,7 +73,10 @@ def load_file(file: Path, registry: Registry) -> Workflow:
 
 
 def _read_text(name: str) -> str:
-    return _read(Path(name)).decode()
+    data = _read(Path(name))
+    if len(data) > MAX_BYTES:
+        raise ValueError(f"it has more than {MAX_BYTES} bytes")
+    return data.decode()
 
 
 @contextmanager

@@ -78,6 +78,7 @@ class References:
 
     def __init__(self, nodes: Sequence[Node], spelling: Spelling) -> None:
         self._graph = {node.id: node.dependencies for node in nodes}
+        self._direct: dict[str, frozenset[str]] = {}
         self._spelling = spelling
         self._asked: dict[tuple[str, str], list[Path]] = {}
 
@@ -93,8 +94,13 @@ class References:
             meant = expression.hyphenated.get(name)
             if name not in self._graph:
                 yield self._unknown(name, meant, path)
-            elif node is not None and name not in node.dependencies:
+            elif node is not None and name not in self._dependencies(node):
                 self._asked.setdefault((node.id, name), []).append(path)
+
+    def _dependencies(self, node: Node) -> frozenset[str]:
+        if node.id not in self._direct:
+            self._direct[node.id] = frozenset(node.dependencies)
+        return self._direct[node.id]
 
     def _unknown(self, name: str, meant: str | None, path: Path) -> Finding:
         if meant is not None and meant in self._graph:

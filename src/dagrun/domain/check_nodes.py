@@ -26,9 +26,11 @@ from dagrun.domain.check_parts import (
 )
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.places import Finding, Path
+from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import NAMES
 from dagrun.domain.plan import RETRY_NAMES
 from dagrun.domain.scope import MAX_ITEMS
+from dagrun.domain.templates import is_one_expression
 from dagrun.domain.workflow import Node, RetryPolicy, TriggerRule, Workflow
 
 MAX_ATTEMPTS: Final = 1_000_000
@@ -71,7 +73,7 @@ def _check_before(node: Node, path: Path, site: Site) -> Findings:
 def _check_items(node: Node, path: Path, site: Site) -> Findings:
     items, place = node.for_each, (*path, "for_each")
     if isinstance(items, str):
-        if not (items.startswith("${") and items.endswith("}")):
+        if not is_one_expression(items):
             message = "a list is needed, or one ${…} that gives a list"
             yield Finding(path=place, message=message)
         yield from check_template(items, place, site)
@@ -88,6 +90,8 @@ def _check_items(node: Node, path: Path, site: Site) -> Findings:
 def _check_rest(node: Node, path: Path, references: References) -> Findings:
     if node.timeout is not None:
         yield from check_positive(node.timeout, (*path, "timeout"))
+    if not 0 <= node.kill_after <= LONGEST:
+        yield from check_range(node.kill_after, 0, LONGEST, (*path, "kill_after"))
     if node.retry is not _NO_RETRY and node.retry != _NO_RETRY:
         yield from _check_retry(node.retry, (*path, "retry"), Site(references, RETRY_NAMES))
     if node.trigger_rule is not TriggerRule.ALL_SUCCEEDED and not node.dependencies:
@@ -106,6 +110,11 @@ def _check_retry(retry: RetryPolicy, path: Path, site: Site) -> Findings:
     yield from check_range(retry.max_attempts, 1, MAX_ATTEMPTS, (*path, "max_attempts"))
     yield from check_range(retry.backoff, 1, MAX_BACKOFF, (*path, "backoff"))
     yield from check_range(retry.jitter, 0, 1, (*path, "jitter"))
+    yield from check_range(retry.first_delay, 0, LONGEST, (*path, "first_delay"))
+    yield from check_range(retry.max_delay, 0, LONGEST, (*path, "max_delay"))
+    if retry.first_delay > retry.max_delay:
+        message = f"it is longer than max_delay ({retry.max_delay:g} s), which no delay passes"
+        yield Finding(path=(*path, "first_delay"), message=message)
     if retry.max_attempts == 1:
         yield no_effect(path, "max_attempts is 1, so nothing is tried again")
     if retry.when is not None:

@@ -1,7 +1,7 @@
 """Checks of what stands in many places of a workflow: numbers, schemas, templates, variables."""
 
 import re
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
@@ -9,6 +9,7 @@ import attrs
 from dagrun.domain.check_graph import References
 from dagrun.domain.document.catalogue import Catalogue, check_options, has_mark
 from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import Expression, ExpressionSyntaxError, compile_expression
 from dagrun.domain.schema import schema_problem
 from dagrun.domain.templates import compile_template
@@ -17,6 +18,8 @@ from dagrun.domain.workflow import ExecutorSpec, Node
 Findings = Iterator[Finding]
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
+_OURS: Final = "names that begin with DAGRUN_ are reserved"
+_SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
 _SECRET: Final = re.compile(r"[a-z][a-z0-9-]*:.+", re.DOTALL)
 
 
@@ -36,7 +39,7 @@ class Site:
 
 def check_positive(seconds: float | None, path: Path) -> Findings:
     """Check a time limit."""
-    if seconds is not None and not seconds > 0:
+    if seconds is not None and not 0 < seconds <= LONGEST:
         yield Finding(path=path, message=f"a time above 0 is needed, not {seconds:g}")
 
 
@@ -48,10 +51,20 @@ def check_range(number: int | float, low: float, high: float, path: Path) -> Fin
         yield Finding(path=path, message=message)
 
 
-def check_schema(schema: Mapping[str, Any] | None, path: Path) -> Findings:
-    """Check that a JSON Schema is one."""
-    if schema is not None and (problem := schema_problem(schema)) is not None:
+def check_schema(
+    schema: Mapping[str, Any] | None,
+    path: Path,
+    *,
+    extra: Callable[[Mapping[str, Any]], str | None] = lambda _: None,
+) -> Findings:
+    """Check that a JSON Schema is one, and what ``extra`` has to say about it."""
+    if schema is None:
+        return
+    problem = schema_problem(schema)
+    if problem is not None:
         yield Finding(path=path, message=f"it is no JSON Schema: {problem}")
+    elif (problem := extra(schema)) is not None:
+        yield Finding(path=path, message=problem)
 
 
 def check_env(env: Mapping[str, Any], path: Path, site: Site) -> Findings:
@@ -61,14 +74,22 @@ def check_env(env: Mapping[str, Any], path: Path, site: Site) -> Findings:
             message = f"{name!r} is no name of a variable"
             yield Finding(path=(*path, name), message=message, on_key=True)
         elif name.startswith("DAGRUN_"):
-            message = "names that begin with DAGRUN_ are reserved"
-            yield Finding(path=(*path, name), message=message, on_key=True)
+            yield Finding(path=(*path, name), message=_OURS, on_key=True)
+    for name, value in env.items():
+        if isinstance(value, str) and "\0" in value:
+            message = "a NUL character cannot be in an environment"
+            yield Finding(path=(*path, name), message=message)
     yield from check_template(env, path, site)
 
 
 def check_secrets(secrets: Mapping[str, str], path: Path) -> Findings:
     """Check that each secret says where it comes from."""
     for name, reference in secrets.items():
+        if not _SECRET_NAME.fullmatch(name):
+            message = f"{name!r} is no name of a secret"
+            yield Finding(path=(*path, name), message=message, on_key=True)
+        elif name.startswith("DAGRUN_"):
+            yield Finding(path=(*path, name), message=_OURS, on_key=True)
         if not _SECRET.fullmatch(reference):
             message = f"write provider:reference, such as env:{name}"
             yield Finding(path=(*path, name), message=message)
@@ -76,27 +97,25 @@ def check_secrets(secrets: Mapping[str, str], path: Path) -> Findings:
 
 def check_template(value: Any, path: Path, site: Site) -> Findings:
     """Check every ``${…}`` of a value."""
-    if value is None or not has_mark(value):
-        return
-    try:
-        template = compile_template(value, names=site.names)
-    except ExpressionSyntaxError as error:
-        yield from _each_part(value, path, site, error)
-        return
-    for place, expression in template.expressions:
-        yield from site.check(expression, (*path, *place))
-
-
-def _each_part(value: Any, path: Path, site: Site, error: ExpressionSyntaxError) -> Findings:
-    """Look at the parts one by one, as more than one may be wrong."""
-    if isinstance(value, Mapping):
+    if isinstance(value, str):
+        if "${" in value:
+            yield from _check_text(value, path, site)
+    elif isinstance(value, Mapping):
         for key, member in value.items():
             yield from check_template(member, (*path, key), site)
     elif isinstance(value, list | tuple):
         for index, element in enumerate(value):
             yield from check_template(element, (*path, index), site)
-    else:
+
+
+def _check_text(text: str, path: Path, site: Site) -> Findings:
+    try:
+        template = compile_template(text, names=site.names)
+    except ExpressionSyntaxError as error:
         yield Finding(path=path, message=str(error), suggestion=error.suggestion)
+        return
+    for _, expression in template.expressions:
+        yield from site.check(expression, path)
 
 
 def check_expression(source: str, path: Path, site: Site) -> Findings:
@@ -119,8 +138,12 @@ def check_executor(spec: ExecutorSpec, path: Path, site: Site, catalogue: Catalo
         yield unknown(spec.type, (*path, "type"), "executor", catalogue.executors)
         return
     for key, value in spec.options.items():
-        if key not in kind.literal_options and has_mark(value):
+        if key not in kind.literal_options:
             yield from check_template(value, (*path, key), site)
+    env = spec.options.get("env")
+    for name in env if isinstance(env, Mapping) else ():
+        if name.startswith("DAGRUN_"):
+            yield Finding(path=(*path, "env", name), message=_OURS, on_key=True)
     options = _without_literals(spec, kind.literal_options)
     yield from check_options(kind.options, options, path, open_=True)
 

@@ -18,7 +18,9 @@ def parse_duration(value: object) -> float:
     """
     seconds = _seconds(value)
     if seconds is None or not math.isfinite(seconds) or not 0 <= seconds <= LONGEST:
-        raise ValueError(f"{value!r} is no duration: write seconds, or '30s', '5m', '1h30m'")
+        text = repr(value)
+        text = text if len(text) <= 60 else text[:57] + "..."
+        raise ValueError(f"{text} is no duration: write seconds, or '30s', '5m', '1h30m'")
     return seconds
 
 

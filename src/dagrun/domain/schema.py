@@ -2,6 +2,7 @@
 
 import copy
 import json
+import math
 import re
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -10,8 +11,43 @@ from dagrun.domain.document.places import nearest, show
 from dagrun.domain.jsonvalue import NotJson, decode, encode
 from dagrun.errors import InputError, Problem
 
-_VALUES: Final = ("default", "const", "enum", "examples")
-"""Keywords of JSON Schema whose values are no schemas."""
+MAX_SCHEMA: Final = 256 * 1024
+"""Bytes of JSON that a schema may have."""
+
+MAX_CHECKS: Final = 1000
+"""Schemas that one value may be checked against."""
+
+_ANNOTATIONS: Final = frozenset(
+    [
+        "$schema",
+        "$id",
+        "$anchor",
+        "$dynamicAnchor",
+        "$recursiveAnchor",
+        "$vocabulary",
+        "$comment",
+        "$defs",
+        "definitions",
+        "title",
+        "description",
+        "default",
+        "examples",
+        "deprecated",
+        "readOnly",
+        "writeOnly",
+        "contentEncoding",
+        "contentMediaType",
+        "contentSchema",
+        "id",
+        "then",
+        "else",
+        "if",
+        "format",
+        "minContains",
+        "maxContains",
+    ]
+)
+"""Keywords of JSON Schema that no validator has a function for."""
 
 RESERVED: Final = "_"
 """Inputs whose names begin so are dagrun's own."""
@@ -65,6 +101,8 @@ def _violations(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Pr
         return [Problem(message=f"the schema of the inputs refers to {error.ref!r}, not found")]
     except RecursionError:
         return [Problem(message="the schema of the inputs refers to itself without end")]
+    except Exception as error:  # noqa: BLE001 — the library trips over some wrong references
+        return [Problem(message=f"the schema of the inputs cannot be understood: {error}")]
     errors.sort(key=lambda error: list(map(str, error.path)))
     return [problem for error in errors for problem in _problems(error)]
 
@@ -105,47 +143,122 @@ def _specifications() -> Any:
 
 def schema_problem(schema: Mapping[str, Any]) -> str | None:
     """Say what is wrong with a JSON Schema itself; None when it is right."""
+    try:
+        encode(dict(schema), limit=MAX_SCHEMA)
+    except NotJson as error:
+        return str(error)
+    if not isinstance(schema.get("$schema", ""), str):
+        return "$schema: text is needed"
     import jsonschema  # noqa: PLC0415 — as above
     from referencing.exceptions import Unresolvable  # noqa: PLC0415 — as above
 
-    validator = _validator(schema)
     try:
-        validator.check_schema(dict(schema))
+        _validator(schema).check_schema(dict(schema))
+        return _unknown_keyword(schema) or _Walk(schema).problem()
     except jsonschema.SchemaError as error:
         place = show(list(error.absolute_path))
         return f"{place}: {error.message}" if place else error.message
-    except RecursionError:
-        return "it is nested too deeply"
-    try:
-        _look_up_all(schema)
-        validator.is_valid({})
     except Unresolvable as error:
         return f"it refers to {error.ref!r}, which is not in it; nothing is fetched from elsewhere"
     except RecursionError:
-        return "it refers to itself without end"
+        return "it is nested too deeply"
+    except Exception as error:  # noqa: BLE001 — the libraries trip over some wrong references
+        return f"it cannot be understood ({type(error).__name__}: {error})"
+
+
+def _unknown_keyword(schema: Mapping[str, Any]) -> str | None:
+    """Find a word at the top that is no keyword, and would have no effect."""
+    known = {*_validator(schema).VALIDATORS, *_ANNOTATIONS}
+    for key in schema:
+        if key not in known and not key.startswith("x-"):
+            near = nearest(key, known)
+            hint = (
+                f"; did you mean {near!r}?" if near else "; names of inputs go under 'properties'"
+            )
+            return f"{key!r} is no keyword of JSON Schema{hint}"
     return None
 
 
-def _look_up_all(schema: Mapping[str, Any]) -> None:
-    """Look up every reference that is not relative to an ``$id`` inside the schema.
+class _Walk:
+    """Looks up every reference of a schema, and how much work a check against it may be."""
 
-    Raises:
-        referencing.exceptions.Unresolvable: one leads nowhere.
-    """
-    from referencing.jsonschema import DRAFT202012  # noqa: PLC0415 — as above
+    def __init__(self, schema: Mapping[str, Any]) -> None:
+        from referencing.jsonschema import DRAFT202012, specification_with  # noqa: PLC0415 — above
 
-    resolver = _specifications().resolver_with_root(DRAFT202012.create_resource(schema))
-    waiting: list[Any] = [schema]
-    while waiting:
-        part = waiting.pop()
-        if isinstance(part, Mapping):
-            if part is not schema and "$id" in part:
-                continue
-            if isinstance(part.get("$ref"), str):
-                resolver.lookup(part["$ref"])
-            waiting.extend(value for key, value in part.items() if key not in _VALUES)
-        elif isinstance(part, list | tuple):
-            waiting.extend(part)
+        try:
+            draft = specification_with(schema.get("$schema", ""), default=DRAFT202012)
+        except Exception:  # noqa: BLE001 — an unknown one is no error elsewhere, either
+            draft = DRAFT202012
+        self._resource = draft.create_resource(schema)
+        self._resolver = _specifications().resolver_with_root(self._resource)
+        self._costs: dict[int, float] = {}
+
+    def problem(self) -> str | None:
+        """Say what is wrong.
+
+        Raises:
+            Unresolvable: a reference leads nowhere.
+        """
+        waiting = [(self._resource, self._resolver)]
+        while waiting:
+            resource, resolver = waiting.pop()
+            cost = self._cost(resource.contents, resolver)
+            if cost == math.inf:
+                return "it refers to itself without end"
+            if cost > MAX_CHECKS:
+                return "its parts refer to each other so often that checking takes too long"
+            parts = resource.subresources()
+            waiting.extend((part, resolver.in_subresource(part)) for part in parts)
+        return None
+
+    def _cost(self, schema: Any, resolver: Any) -> float:
+        """Count the schemas that one value is checked against; infinity for a circle."""
+        if not isinstance(schema, Mapping):
+            if not isinstance(schema, bool):
+                raise TypeError("a reference leads to something that is no schema")
+            return 1
+        known = self._costs.get(id(schema))
+        if known is None:
+            self._costs[id(schema)] = math.inf  # until it is known: whoever asks now is a circle
+            known = self._costs[id(schema)] = 1 + sum(
+                self._cost(part, where) for part, where in _beside(schema, resolver)
+            )
+        return known
+
+
+def _beside(schema: Mapping[str, Any], resolver: Any) -> Iterator[tuple[Any, Any]]:
+    """Give the schemas that the same value must fit, too, and where their references start."""
+    if isinstance(schema.get("$ref"), str):
+        found = resolver.lookup(schema["$ref"])
+        yield found.contents, found.resolver
+    for key in ("allOf", "anyOf", "oneOf"):
+        for part in schema.get(key, ()):
+            yield part, resolver
+    for key in ("not", "if", "then", "else"):
+        if key in schema:
+            yield schema[key], resolver
+    dependent = schema.get("dependentSchemas")
+    for part in dependent.values() if isinstance(dependent, Mapping) else ():
+        yield part, resolver
+
+
+def inputs_problem(schema: Mapping[str, Any]) -> str | None:
+    """Say why no inputs could ever fit a schema that is right by itself."""
+    kind = schema.get("type", "object")
+    if "object" not in (kind if isinstance(kind, list) else [kind]):
+        return f"the inputs are an object, which the type {kind!r} never fits"
+    for name in schema.get("required", ()):
+        if name.startswith(RESERVED):
+            return f"{name!r} is required, but names that begin with _ are reserved"
+    properties = schema.get("properties", {})
+    for name, part in properties.items():
+        if isinstance(part, Mapping) and "default" in part:
+            value = copy.deepcopy(part["default"])
+            fill_defaults(part, value)
+            validator = _validator(schema)
+            for error in validator.evolve(schema=part).iter_errors(value):
+                return f"the default of {name!r} does not fit: {error.message}"
+    return None
 
 
 def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:

@@ -2,6 +2,7 @@
 
 import functools
 import hashlib
+import math
 from enum import Enum
 from typing import Any
 
@@ -13,7 +14,11 @@ from dagrun.domain.workflow import ExecutorSpec, Node, Trigger, Workflow
 
 
 def to_json(workflow: Workflow) -> bytes:
-    """Write a workflow. Equal workflows give equal bytes; what has its default is left out."""
+    """Write a workflow. Equal workflows give equal bytes; what has its default is left out.
+
+    Raises:
+        ValueError: a free value in it is nothing that JSON can hold.
+    """
     return msgspec.json.encode(_value(workflow), order="sorted")
 
 
@@ -33,10 +38,18 @@ def _value(value: Any) -> Any:
     if attrs.has(type(value)):
         return _object(value)
     if isinstance(value, dict):
-        return {str(key): _value(member) for key, member in value.items()}
+        return {_key(key): _value(member) for key, member in value.items()}
     if isinstance(value, list | tuple):
         return [_value(element) for element in value]
+    if isinstance(value, float) and not math.isfinite(value):
+        raise ValueError(f"{value} is no number that JSON can hold")
     return value.value if isinstance(value, Enum) else value
+
+
+def _key(key: Any) -> str:
+    if not isinstance(key, str):
+        raise ValueError(f"{key!r} stands as a key, and is no text")  # noqa: TRY004 — a wrong value
+    return str(key)
 
 
 def _object(value: Any) -> dict[str, Any]:

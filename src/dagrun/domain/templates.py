@@ -77,6 +77,16 @@ def compile_template(value: JSON, *, names: Sequence[str] = NAMES) -> Template:
     return Template(constant, render, compiler.found)
 
 
+def is_one_expression(text: str) -> bool:
+    """Whether a text is one ``${…}`` and nothing beside it; a broken one counts as such."""
+    if not text.startswith("${"):
+        return False
+    try:
+        return _closing(text, 2) == len(text) - 1
+    except ExpressionSyntaxError:
+        return True
+
+
 class _Compiler:
     """Turns values into functions; what is constant stays a value, with None for a function."""
 

@@ -65,6 +65,26 @@ def _frozen_mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
     return dict(value or {})
 
 
+def _trigger_rule(value: Any) -> TriggerRule:
+    return value if type(value) is TriggerRule else TriggerRule(value)
+
+
+def _durability(value: Any) -> Durability | None:
+    return None if value is None else Durability(value)
+
+
+def _on_engine_loss(value: Any) -> OnEngineLoss:
+    return value if type(value) is OnEngineLoss else OnEngineLoss(value)
+
+
+def _seconds(value: Any) -> float | None:
+    return None if value is None else float(value)
+
+
+def _handlers(value: "Mapping[Any, Handler] | None") -> "dict[HandlerEvent, Handler]":
+    return {HandlerEvent(event): handler for event, handler in (value or {}).items()}
+
+
 def _ids(value: Iterable[str]) -> tuple[str, ...]:
     return tuple(value)
 
@@ -95,16 +115,16 @@ class RetryPolicy:
     max_attempts: int = 1
     """Attempts in all, the first one included; at least 1."""
 
-    first_delay: float = 1.0
+    first_delay: float = attrs.field(default=1.0, converter=float)
     """Seconds between the first failure and the second attempt."""
 
-    backoff: float = 2.0
+    backoff: float = attrs.field(default=2.0, converter=float)
     """Factor by which each further delay grows; at least 1."""
 
-    max_delay: float = 60.0
+    max_delay: float = attrs.field(default=60.0, converter=float)
     """Seconds that no delay passes, jitter included."""
 
-    jitter: float = 0.1
+    jitter: float = attrs.field(default=0.1, converter=float)
     """Share of the delay, from 0 to 1, that is added or taken away at random."""
 
     when: str | None = None
@@ -138,15 +158,17 @@ class Node:
     when: str | None = None
     """Lua expression; when it is false the node is skipped."""
 
-    trigger_rule: TriggerRule = TriggerRule.ALL_SUCCEEDED
+    trigger_rule: TriggerRule = attrs.field(
+        default=TriggerRule.ALL_SUCCEEDED, converter=_trigger_rule
+    )
     allow_failure: bool = False
     """Whether a failure counts as success with null outputs."""
 
     retry: RetryPolicy = attrs.field(factory=RetryPolicy)
-    timeout: float | None = None
+    timeout: float | None = attrs.field(default=None, converter=_seconds)
     """Seconds that one attempt may take, from its real start."""
 
-    kill_after: float = 1.0
+    kill_after: float = attrs.field(default=1.0, converter=float)
     """Seconds between SIGTERM and SIGKILL."""
 
     for_each: str | tuple[JSON, ...] | None = None
@@ -158,8 +180,10 @@ class Node:
     tolerate: int = 0
     """How many items may fail without failing the node."""
 
-    on_engine_loss: OnEngineLoss = OnEngineLoss.RETRY
-    durability: Durability | None = None
+    on_engine_loss: OnEngineLoss = attrs.field(
+        default=OnEngineLoss.RETRY, converter=_on_engine_loss
+    )
+    durability: Durability | None = attrs.field(default=None, converter=_durability)
     """None takes the executor's default."""
 
     requires: Requirements = attrs.field(factory=Requirements)
@@ -180,8 +204,8 @@ class Concurrency:
 
     key: str
     limit: int = 1
-    on_limit: OnLimit = OnLimit.QUEUE
-    scope: Scope = Scope.WORKFLOW
+    on_limit: OnLimit = attrs.field(default=OnLimit.QUEUE, converter=OnLimit)
+    scope: Scope = attrs.field(default=Scope.WORKFLOW, converter=Scope)
 
 
 @attrs.frozen(kw_only=True)
@@ -199,7 +223,7 @@ class Handler:
     executor: ExecutorSpec
     inputs: Mapping[str, JSON] | None = None
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
-    timeout: float | None = None
+    timeout: float | None = attrs.field(default=None, converter=_seconds)
     """Seconds."""
 
 
@@ -237,10 +261,10 @@ class Workflow:
     secrets: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=_frozen_mapping)
     """Name as every node sees it → ``provider:reference``."""
 
-    timeout: float | None = attrs.field(kw_only=True, default=None)
+    timeout: float | None = attrs.field(kw_only=True, default=None, converter=_seconds)
     """Seconds from the run's first start, paused time not counted."""
 
-    start_timeout: float | None = attrs.field(kw_only=True, default=None)
+    start_timeout: float | None = attrs.field(kw_only=True, default=None, converter=_seconds)
     """Most seconds in the queue."""
 
     priority: int = attrs.field(kw_only=True, default=0)
@@ -249,7 +273,7 @@ class Workflow:
     concurrency: Concurrency | None = attrs.field(kw_only=True, default=None)
     placement: Placement = attrs.field(kw_only=True, factory=Placement)
     handlers: Mapping[HandlerEvent, Handler] = attrs.field(
-        kw_only=True, factory=dict, converter=_frozen_mapping
+        kw_only=True, factory=dict, converter=_handlers
     )
     triggers: tuple[Trigger, ...] = attrs.field(kw_only=True, default=(), converter=_triggers)
     kubernetes: Mapping[str, JSON] = attrs.field(

@@ -1,5 +1,6 @@
 """Whether a schedule can be understood, and whether it ever comes."""
 
+import functools
 import re
 from datetime import UTC, datetime
 from typing import Final
@@ -15,6 +16,7 @@ _FROM: Final = datetime(2000, 1, 1, tzinfo=UTC)  # fixed, so that the answer is 
 _RANDOM: Final = re.compile(r"(?<![a-z])[hr](?![a-z])", re.IGNORECASE)
 
 
+@functools.lru_cache(maxsize=1000)
 def complaint(schedule: str) -> str | None:
     """Say what is wrong with a schedule; None when it is right.
 

@@ -2,8 +2,8 @@
 
 import functools
 import types
-from collections.abc import Callable, Mapping
-from typing import Any, Literal, Union, get_args, get_origin, get_type_hints
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
@@ -78,31 +78,60 @@ def check_options(
     if not isinstance(kind, type):
         return _check_schema(kind, options, path, open_=open_)
     unfinished = {key for key, value in options.items() if open_ and has_mark(value)}
-    if unfinished:
-        return _check_closed(kind, options, unfinished, path)
+    if not unfinished:
+        return _misfits(options, kind, path)
+    return _check_parts(kind, options, path) or _check_whole(kind, options, unfinished, path)
+
+
+def _misfits(value: Any, kind: Any, path: Path) -> list[Finding]:
     try:
-        _converter().structure(options, kind)
+        _converter().structure(value, kind)
     except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
         return findings_of(error, path)
     return []
 
 
-def _check_closed(
-    kind: type[Any], options: Mapping[str, JSON], unfinished: set[str], path: Path
-) -> list[Finding]:
-    """Check what can be checked while some options are still to be filled in."""
+def _check_parts(kind: type[Any], options: Mapping[str, JSON], path: Path) -> list[Finding]:
+    """Check one by one the options, and members of options, that are not to be filled in."""
     known = {field.name for field in attrs.fields(kind)}
     hints = get_type_hints(kind)
     findings = []
     for key, value in options.items():
         if key not in known:
             findings.append(unknown_key(path, key, known))
-        elif key not in unfinished:
-            try:
-                _converter().structure(value, hints[key])
-            except Exception as error:  # noqa: BLE001 — as above
-                findings += findings_of(error, (*path, key))
+        elif not has_mark(value):
+            findings += _misfits(value, hints[key], (*path, key))
+        elif isinstance(value, Mapping):
+            finished = {name: part for name, part in value.items() if not has_mark(part)}
+            findings += _misfits(finished, hints[key], (*path, key))
     return findings
+
+
+_EXAMPLES: Final[Sequence[JSON]] = ("${}", "a:b", "/", 1, 2**26, 0.5, True, ["a"], {"a": "b"}, {})
+
+
+def _check_whole(
+    kind: type[Any], options: Mapping[str, JSON], unfinished: set[str], path: Path
+) -> list[Finding]:
+    """Put examples where something is to be filled in, and see whether anything ever fits.
+
+    What is wrong in the same way with every example does not depend on what is filled in.
+    """
+    hints = get_type_hints(kind)
+    fitting = {
+        key: [value for value in _EXAMPLES if not _misfits(value, hints[key], ())]
+        for key in unfinished
+    }
+    if not all(fitting.values()):
+        return []
+    found: list[Finding] = []
+    for number in range(max(map(len, fitting.values()))):
+        examples = {key: values[number % len(values)] for key, values in fitting.items()}
+        now = _misfits({**options, **examples}, kind, path)
+        if not now or (found and now != found):
+            return []
+        found = now
+    return found
 
 
 def _check_schema(

@@ -15,6 +15,9 @@ from dagrun.errors import DefinitionError, Problem
 
 MAX_BYTES: Final = 4 * 1024 * 1024
 MAX_LEVELS: Final = 64
+MAX_PROBLEMS: Final = 1000
+"""Things that are told to be wrong with the text of one document."""
+
 MAX_DIGITS: Final = 300
 """Digits that a number may have."""
 
@@ -24,6 +27,9 @@ Place = tuple[int, int]
 _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure one is slow but equal
 _UNPRINTABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
+)
+_SURROGATES: Final = re.compile(
+    r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
 _INTEGER: Final = re.compile(r"[-+]?[0-9]+|0o[0-7]+|0x[0-9a-fA-F]+")
 _FLOAT: Final = re.compile(r"[-+]?(\.[0-9]+|[0-9]+(\.[0-9]*)?)([eE][-+]?[0-9]+)?")
@@ -102,11 +108,29 @@ def _decode(text: str | bytes) -> str:
     if isinstance(text, bytes):
         text = _from_utf8(text)
     text = text.removeprefix("\ufeff")
+    if text.lstrip().startswith("{"):
+        text = _SURROGATES.sub(_joined, text)
+    _refuse_directives(text)
     bad = _UNPRINTABLE.search(text)
     if bad is not None:
         name = f"U+{ord(bad[0]):04X}"
         raise _Wrong(f"the character {name} is not allowed", _place_behind(text[: bad.start()]))
     return text
+
+
+def _joined(match: re.Match[str]) -> str:
+    """Join the two escapes in which JSON may write one character; YAML knows no such pairs."""
+    high, low = int(match[2], 16), int(match[3], 16)
+    return match[1] + chr(0x10000 + ((high - 0xD800) << 10) + (low - 0xDC00))
+
+
+def _refuse_directives(text: str) -> None:
+    """Refuse ``%TAG``, of which many take the parser minutes; tags are not known anyway."""
+    for number, line in enumerate(text.split("\n", 1000)[:1000]):
+        if line.startswith("%") and not line.startswith("%YAML "):
+            raise _Wrong("directives are not allowed", (number + 1, 1))
+        if line.strip() and not line.startswith(("#", "%")):
+            return
 
 
 def _from_utf8(data: bytes) -> str:
@@ -178,6 +202,8 @@ class _Composer:
             raise _Wrong("merge keys are not allowed", place)
         if value in mapping:
             self._problems.append(_problem(f"the key {value!r} stands here twice", place))
+            if len(self._problems) >= MAX_PROBLEMS:
+                raise _Wrong("more is wrong than is told", place)
         self._key = value
         mapping.keys_at[value] = place
 
@@ -239,7 +265,7 @@ def _resolve(text: str, place: Place) -> Any:
         return _WORDS[text]
     if not (text[0].isdigit() or text[0] in "-+."):
         return text
-    if len(text) > MAX_DIGITS and _FLOAT.fullmatch(text):
+    if len(text) > MAX_DIGITS and (_FLOAT.fullmatch(text) or _INTEGER.fullmatch(text)):
         raise _Wrong(f"a number may have {MAX_DIGITS} digits", place)
     if _INTEGER.fullmatch(text):
         return int(text, 0) if text[:2] in ("0o", "0x") else int(text)

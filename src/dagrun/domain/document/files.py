@@ -2,13 +2,16 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 
 from dagrun.domain.document.catalogue import has_mark
 from dagrun.domain.document.places import Finding
-from dagrun.domain.workflow import ExecutorSpec, Node, Workflow
+from dagrun.domain.document.places import Path as FindingPath
+from dagrun.domain.workflow import ExecutorSpec, Handler, Node, Workflow
+
+T = TypeVar("T", Node, Handler)
 
 
 def inline_files(
@@ -26,22 +29,25 @@ def inline_files(
         read.
     """
     findings: list[Finding] = []
-    nodes = [
-        _node(node, base, read, ("spec", "nodes", number, "executor"), findings)
+    nodes = tuple(
+        _whole(node, base, read, ("spec", "nodes", number), findings)
         for number, node in enumerate(workflow.nodes)
-    ]
-    if all(new is old for new, old in zip(nodes, workflow.nodes, strict=True)):
+    )
+    handlers = {
+        event: _whole(handler, base, read, ("spec", "handlers", event), findings)
+        for event, handler in workflow.handlers.items()
+    }
+    old = (*workflow.nodes, *workflow.handlers.values())
+    if all(new is one for new, one in zip((*nodes, *handlers.values()), old, strict=True)):
         return workflow, findings
-    return attrs.evolve(workflow, nodes=tuple(nodes)), findings
+    return attrs.evolve(workflow, nodes=nodes, handlers=handlers), findings
 
 
-def _node(
-    node: Node,
-    base: Path,
-    read: Callable[[str], str],
-    path: tuple[str | int, ...],
-    findings: list[Finding],
-) -> Node:
+def _whole(
+    node: T, base: Path, read: Callable[[str], str], place: FindingPath, findings: list[Finding]
+) -> T:
+    """Give a node or handler with all that its executor names."""
+    path: FindingPath = (*place, "executor")
     options = node.executor.options
     changed = {**_absolute(options, base)}
     if isinstance(options.get("file"), str):

@@ -110,6 +110,9 @@ def _node(made: Rewriting, node: Mapping[str, Any], path: Path) -> dict[str, Any
     metadata = new.get("metadata")
     if metadata is None or isinstance(metadata, Mapping):
         free = {**named, **(metadata or {})}
+        for key in named.keys() & (metadata or {}).keys():
+            place = (*path, "metadata", key)
+            made.complain(place, f"{key} stands outside metadata, too", on_key=True)
         _lift_timeout(made, free, new, path)
         _lift_retries(made, free, new, path)
         new["metadata"] = free
@@ -169,6 +172,8 @@ def _rewrite_triggers(made: Rewriting, spec: dict[str, Any], origin: Path) -> No
         if options is not None and not isinstance(options, Mapping):
             made.complain((*origin, kind), f"a mapping is needed, not {shown(options)}")
             continue
+        if options is not None and options.get("type", kind) != kind:
+            made.complain((*origin, kind, "type"), f"the trigger is of the type {kind}")
         path = ("spec", "triggers", len(spec["triggers"]))
         made.origins[path] = made.origins[*path, "type"] = (*origin, kind)
         spec["triggers"].append({**(options or {}), "type": kind})

@@ -128,7 +128,7 @@ def _add_secret(found: Configuration, secret: Secret, path: Path) -> None:
 
 
 def _add(found: Configuration, name: str, reference: str, path: Path) -> None:
-    if found.secrets is None or name in found.secrets:
+    if found.secrets is None or found.secrets.get(name, reference) != reference:
         found.complain(path, f"{name!r} is the name of an earlier secret")
         return
     found.secrets[name] = reference

@@ -2,6 +2,7 @@
 
 import difflib
 from collections.abc import Collection, Iterable, Sequence
+from itertools import islice
 from typing import Any, Final
 
 import attrs
@@ -46,13 +47,17 @@ class Spelling:
     def __init__(self, known: Collection[str]) -> None:
         self._known = known
         self._left = MAX_FINDINGS if len(known) <= _MANY else _FEW
+        """Looks that are left."""
 
     def nearest(self, word: str) -> str | None:
         """Give the known word that is most like ``word``, if any is and it may be looked for."""
         if self._left == 0:
             return None
         self._left -= 1
-        return nearest(word, self._known)
+        if len(self._known) <= _MANY:
+            return nearest(word, self._known)
+        like = (k for k in self._known if k[:1] == word[:1] and abs(len(k) - len(word)) <= 2)
+        return nearest(word, islice(like, _MANY))
 
 
 def place_of(root: Any, path: Sequence[str | int], *, key: bool = False) -> Place | None:

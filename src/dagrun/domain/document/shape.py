@@ -8,6 +8,7 @@ import attrs
 import cattrs
 from cattrs.gen import make_dict_structure_fn, override
 
+from dagrun.domain.document.composer import plain
 from dagrun.domain.document.places import Finding
 from dagrun.domain.document.structure import (
     Several,
@@ -150,10 +151,10 @@ def _executor(value: Any, _: Any) -> ExecutorSpec:
 
 def _trigger(value: Any, _: Any) -> Trigger:
     kind, options = _typed(value)
-    name = options.pop("id", "")
-    if not isinstance(name, str):
+    name = options.pop("id", None)
+    if name is not None and not (isinstance(name, str) and name):
         raise Several([Finding(path=("id",), message=f"text is needed, not {shown(name)}")])
-    return Trigger(id=name, type=kind, options=options)
+    return Trigger(id=name or "", type=kind, options=options)
 
 
 def _typed(value: Any) -> tuple[str, dict[str, Any]]:
@@ -165,22 +166,14 @@ def _typed(value: Any) -> tuple[str, dict[str, Any]]:
     kind = value["type"]
     if not isinstance(kind, str):
         raise Several([Finding(path=("type",), message=f"text is needed, not {shown(kind)}")])
-    return kind, {key: _plain(part) for key, part in value.items() if key != "type"}
-
-
-def _plain(value: Any) -> Any:
-    if isinstance(value, dict):
-        return {key: _plain(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_plain(element) for element in value]
-    return value
+    return kind, {key: plain(part) for key, part in value.items() if key != "type"}
 
 
 def _for_each(value: Any, _: Any) -> Any:
     if value is None or isinstance(value, str):
         return value
     if isinstance(value, list):
-        return tuple(_plain(value))
+        return tuple(plain(value))
     raise ValueError(f"a list is needed, or one ${{…}} that gives a list, not {shown(value)}")
 
 

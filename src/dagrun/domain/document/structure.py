@@ -2,6 +2,7 @@
 
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
+from itertools import islice
 from types import GenericAlias
 from typing import Any, Literal, TypeVar, get_args, get_origin
 
@@ -16,7 +17,8 @@ from cattrs.errors import (
     IterableValidationNote,
 )
 
-from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.document.composer import plain
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 
 T = TypeVar("T")
 
@@ -142,7 +144,7 @@ def _mapping(value: Any, kind: Any) -> dict[str, Any]:
         if wrong:
             raise Several(wrong)
         return {key: float(part) for key, part in value.items()}
-    return {key: _copy(part) for key, part in value.items()}
+    return {key: plain(part) for key, part in value.items()}
 
 
 class Several(ValueError):
@@ -165,15 +167,6 @@ def _not_numbers(value: Mapping[str, Any]) -> Iterator[Finding]:
             yield Finding(path=(key,), message=str(error))
 
 
-def _copy(value: Any) -> Any:
-    """Copy without places."""
-    if isinstance(value, dict):
-        return {key: _copy(member) for key, member in value.items()}
-    if isinstance(value, list):
-        return [_copy(element) for element in value]
-    return value
-
-
 def shown(value: object) -> str:
     """Write a value for a message, not too long of it."""
     if value is None:
@@ -182,13 +175,15 @@ def shown(value: object) -> str:
         return "a mapping"
     if isinstance(value, list | tuple):
         return "a list"
+    if value == "":
+        return "an empty text"
     text = str(value).lower() if isinstance(value, bool) else repr(value)
     return text if len(text) <= 60 else text[:57] + "..."
 
 
 def findings_of(error: BaseException, path: Path) -> list[Finding]:
-    """Turn what cattrs raised into findings."""
-    return list(_walk(error, path))
+    """Turn what cattrs raised into findings, up to ``MAX_FINDINGS``."""
+    return list(islice(_walk(error, path), MAX_FINDINGS))
 
 
 def _walk(error: BaseException, path: Path) -> Iterator[Finding]:
