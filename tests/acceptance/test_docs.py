@@ -12,7 +12,7 @@ import pytest
 
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
-from dagrun.cli.documents import load_file
+from dagrun.roles.documents import catalogue, load_file
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
 from dagrun.plugin.loading import load_plugins
@@ -90,13 +90,13 @@ def links() -> list[tuple[Path, str]]:
 def test_every_whole_document_in_the_docs_is_valid(tmp_path: Path, text: str) -> None:
     file = tmp_path / "document.yaml"
     file.write_text(text)
-    load_file(file, load_plugins().registry)
+    load_file(file, catalogue(load_plugins().registry))
 
 
 def test_the_pieces_of_the_tutorial_are_one_valid_document(tmp_path: Path) -> None:
     file = tmp_path / "shop.yaml"
     file.write_text(tutorial())
-    workflow = load_file(file, load_plugins().registry)
+    workflow = load_file(file, catalogue(load_plugins().registry))
     assert [node.id for node in workflow.nodes] == ["fetch", "price", "total", "celebrate", "alarm"]
 
 

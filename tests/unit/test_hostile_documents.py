@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from dagrun.cli.documents import catalogue
+from dagrun.roles.documents import catalogue
 from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.files import inline_files

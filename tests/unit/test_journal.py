@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 import trio
 
@@ -28,7 +29,9 @@ class ScriptedStore:
         if isinstance(answer, Exception):
             raise answer
         self.commits.append([(event.run_id, event.seq) for event in events])
-        return answer or CommitResult()
+        answer = answer or CommitResult()
+        taken = [event for event in events if event.run_id not in answer.refused]
+        return attrs.evolve(answer, taken=taken, position=1)
 
 
 def event(seq, run="r", size=0):
@@ -61,7 +64,7 @@ async def test_what_waits_during_a_commit_goes_into_the_next_one(nursery, autoju
 
 async def test_events_are_told_only_after_they_are_durable(nursery, autojump_clock):
     told = []
-    journal = await nursery.start(Journal(ScriptedStore(), committed=told.extend).run)
+    journal = await nursery.start(Journal(ScriptedStore(), committed=lambda events, _: told.extend(events)).run)
     journal.append([event(1)])
     await trio.sleep(0.009)
     assert told == []
@@ -128,7 +131,7 @@ async def test_a_run_that_belongs_to_somebody_else_is_reported_and_the_rest_goes
     refused, told = [], []
     store = ScriptedStore(CommitResult(refused={"r": Refusal.STALE_EPOCH}))
     journal = Journal(
-        store, committed=told.extend, refused=lambda run, why: refused.append((run, why))
+        store, committed=lambda events, _: told.extend(events), refused=lambda run, why: refused.append((run, why))
     )
     await nursery.start(journal.run)
     journal.append([event(1)])
@@ -217,7 +220,7 @@ async def test_a_submission_that_is_cancelled_while_it_is_written_is_answered(
 
 
 async def test_an_error_of_who_is_told_does_not_stop_the_writing(nursery, autojump_clock, caplog):
-    def broken(_events):
+    def broken(_events, _position):
         raise LookupError("a bug")
 
     journal = await nursery.start(Journal(ScriptedStore(), committed=broken).run)

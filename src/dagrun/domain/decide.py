@@ -25,6 +25,9 @@ REQUESTED = "requested"
 TIMEOUT = "timeout"
 """Reasons of a cancellation."""
 
+START_TIMEOUT = "start_timeout"
+"""Type of the error of a run that waited too long in the queue."""
+
 ENGINE_LOST = "engine_lost"
 """Type of the error of what ran on an engine that was lost, and is not to be done again."""
 
@@ -166,20 +169,27 @@ def time_left_to_run(state: RunState, now: datetime) -> float | None:
 # What people ask for
 
 
-def cancel(state: RunState, now: datetime, *, reason: str = REQUESTED) -> bool:
-    """Ask for the end of a run. Give False if it has ended, or ends already."""
+def cancel(
+    state: RunState, now: datetime, *, reason: str = REQUESTED, epoch: int | None = None
+) -> bool:
+    """Ask for the end of a run. Give False if it has ended, or ends already.
+
+    ``epoch``, here and below, is the run's if it was handed over since its last event.
+    """
     if state.ended or state.status is RunStatus.CANCELLING:
         return False
-    _emit(state, Type.RUN_CANCELLING, now, data={"reason": reason})
+    _emit(state, Type.RUN_CANCELLING, now, data={"reason": reason}, epoch=epoch)
     advance(state, now)
     return True
 
 
-def pause(state: RunState, now: datetime, *, reason: str = REQUESTED) -> bool:
-    """Start nothing more. Give False if the run is not running."""
-    if state.status is not RunStatus.RUNNING:
+def pause(
+    state: RunState, now: datetime, *, reason: str = REQUESTED, epoch: int | None = None
+) -> bool:
+    """Start nothing more. Give False if the run neither runs nor waits in the queue."""
+    if state.status not in (RunStatus.RUNNING, RunStatus.QUEUED):
         return False
-    _emit(state, Type.RUN_PAUSED, now, data={"reason": reason})
+    _emit(state, Type.RUN_PAUSED, now, data={"reason": reason}, epoch=epoch)
     return True
 
 
@@ -189,6 +199,24 @@ def resume(state: RunState, now: datetime) -> bool:
         return False
     _emit(state, Type.RUN_RUNNING, now)
     advance(state, now)
+    return True
+
+
+def requeue(state: RunState, now: datetime, *, epoch: int | None = None) -> bool:
+    """Let a paused run that no engine holds wait for one. Give False if it is not paused."""
+    if state.status is not RunStatus.PAUSED:
+        return False
+    _emit(state, Type.RUN_QUEUED, now, epoch=epoch)
+    return True
+
+
+def expire(state: RunState, now: datetime, *, epoch: int | None = None) -> bool:
+    """End a run that waited in the queue for its ``start_timeout``. Give False if it does not."""
+    if state.status is not RunStatus.QUEUED:
+        return False
+    limit = format_duration(state.plan.workflow.start_timeout or 0.0)
+    error = {"type": START_TIMEOUT, "message": f"the run waited longer than {limit} for its start"}
+    _emit(state, Type.RUN_FAILED, now, data={"error": error}, epoch=epoch)
     return True
 
 

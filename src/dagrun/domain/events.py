@@ -62,7 +62,8 @@ class Event:
     """What belongs to the type, ready for JSON.
 
     ========================  ==========================================================
-    ``run.queued``            ``base``: folder of the document, if it came from a file
+    ``run.queued``            ``base``: folder of the document, if it came from a file; again
+                              when a paused run is to go on and waits for an engine
     ``run.running``           ``engine``: who executes the run from now on
     ``run.paused``            ``reason``
     ``run.cancelling``        ``reason``: ``requested`` or ``timeout``

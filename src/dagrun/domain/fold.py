@@ -59,17 +59,29 @@ def replay(state: RunState, events: list[Event]) -> None:
 
 def _queued(state: RunState, event: Event) -> None:
     if state.seq != 0:
-        raise IllegalEvent(event, "only the first event queues a run")
+        _queued_again(state, event)
+        return
     state.epoch = event.epoch
     state.created_at = event.time
     state.base = (event.data or {}).get("base")
 
 
+def _queued_again(state: RunState, event: Event) -> None:
+    """A paused run that gave its place back waits for another one; its pause lasts until then."""
+    _expect(state, event, RunStatus.PAUSED)
+    if state.running and event.epoch == state.epoch:
+        raise IllegalEvent(event, f"{state.running} attempts are still running")
+    state.status = RunStatus.QUEUED
+    state.reason = None
+    _take_over(state, event)
+
+
 def _running(state: RunState, event: Event) -> None:
     _expect(state, event, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.PAUSED)
-    first = state.status is RunStatus.QUEUED
+    first = state.started_at is None
     if state.paused_at is not None:
-        state.paused_for += max((event.time - state.paused_at).total_seconds(), 0.0)
+        if not first:
+            state.paused_for += max((event.time - state.paused_at).total_seconds(), 0.0)
         state.paused_at = None
     state.status = RunStatus.RUNNING
     state.reason = None
@@ -80,7 +92,7 @@ def _running(state: RunState, event: Event) -> None:
 
 
 def _paused(state: RunState, event: Event) -> None:
-    _expect(state, event, RunStatus.RUNNING, RunStatus.PAUSED)
+    _expect(state, event, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.PAUSED)
     state.status = RunStatus.PAUSED
     state.reason = (event.data or {}).get("reason", state.reason)
     if state.paused_at is None:
@@ -139,13 +151,13 @@ def _has_attempt(work: Work) -> bool:
 def _run_ended(state: RunState, event: Event) -> None:
     wanted = {
         Type.RUN_SUCCEEDED: (RunStatus.RUNNING, RunStatus.PAUSED),
-        Type.RUN_FAILED: (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELLING),
+        Type.RUN_FAILED: tuple(RunStatus),
         Type.RUN_CANCELLED: (RunStatus.CANCELLING,),
     }[event.type]
     _expect(state, event, *wanted)
     if state.running:
         raise IllegalEvent(event, f"{state.running} attempts are still running")
-    if state.unfinished and state.status is not RunStatus.CANCELLING:
+    if state.unfinished and state.status not in (RunStatus.CANCELLING, RunStatus.QUEUED):
         raise IllegalEvent(event, f"{state.unfinished} nodes have not ended")
     data = event.data or {}
     state.outputs = data.get("outputs")

@@ -87,6 +87,8 @@ class Plan:
     """The workflow's ``env``; it is filled in once a run, from ``inputs`` and ``run``."""
 
     outputs: Template
+    concurrency_key: Template | None
+    placement_key: Template | None
 
 
 def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:
@@ -111,6 +113,8 @@ def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling
         {step.node.id: step for step in steps},
         compile_template(dict(workflow.env)),
         compile_template(dict(workflow.outputs)),
+        None if workflow.concurrency is None else compile_template(workflow.concurrency.key),
+        None if workflow.placement.key is None else compile_template(workflow.placement.key),
     )
 
 

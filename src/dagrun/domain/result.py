@@ -8,6 +8,7 @@ import attrs
 from dagrun.domain.jsonvalue import Raw, decode
 from dagrun.domain.state import Error, NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.errors import RunFailed
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +61,28 @@ class RunResult:
     """Seconds from the first start to the end; None before the end."""
 
     nodes: tuple[NodeResult, ...]
+
+    def node(self, node_id: str) -> NodeResult:
+        """Give how a node went.
+
+        Raises:
+            KeyError: the workflow has no such node.
+        """
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+    def raise_for_status(self) -> "RunResult":
+        """Give the result itself.
+
+        Raises:
+            RunFailed: the run did not succeed.
+        """
+        if self.status is not RunStatus.SUCCEEDED:
+            message = None if self.error is None else self.error["message"]
+            raise RunFailed(self.run_id, self.status, message, self)
+        return self
 
 
 def run_result(state: RunState) -> RunResult:

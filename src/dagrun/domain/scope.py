@@ -11,6 +11,9 @@ from dagrun.domain.templates import Template
 MAX_ITEMS: Final = 100_000
 """Most items that ``for_each`` may have."""
 
+MAX_KEY: Final = 1000
+"""Characters of a key for concurrency or placement."""
+
 KEPT: Final = 16
 """Nodes of a run whose decoded outputs are kept."""
 
@@ -122,6 +125,18 @@ def run_outputs(state: RunState) -> Raw:
     nodes = _mentions(state, range(len(state.nodes)), template)
     scope = _values(state, template.names, nodes)
     return encode(template.render(scope), limit=MAX_AGGREGATE)
+
+
+def run_key(state: RunState, template: Template) -> str:
+    """Fill in a key that a run has from its beginning, such as that of its concurrency limit.
+
+    Raises:
+        ExpressionError: an expression fails, or the key is too long.
+    """
+    key = _as_text("key", template.render(_values(state, template.names, ())))
+    if len(key) > MAX_KEY:
+        raise ExpressionError(f"the key has {len(key)} characters; at most {MAX_KEY} are allowed")
+    return key
 
 
 def may_retry(state: RunState, work: Work, error: Mapping[str, str]) -> bool:

@@ -1,7 +1,8 @@
 """Semantic versions and ranges of them."""
 
 import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 _NUMBER: Final = r"(?:0|[1-9]\d*)"
 _PART: Final = r"(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -26,3 +27,29 @@ def is_range(text: str) -> bool:
     except ValueError:
         return False
     return len(text) <= LONGEST
+
+
+def is_prerelease(version: str) -> bool:
+    """Whether a semantic version comes before a release: ``1.0.0-rc.1``."""
+    return "-" in version.partition("+")[0]
+
+
+def sort_key(version: str) -> tuple[Any, ...]:
+    """Give what orders semantic versions: a release behind its pre-releases.
+
+    Build metadata counts for nothing in the standard; here it decides between equals, as text.
+    """
+    rest, _, build = version.partition("+")
+    numbers, _, pre = rest.partition("-")
+    parts = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pre.split(".")] if pre else []
+    return (*map(int, numbers.split(".")), not pre, parts, build)
+
+
+def current(versions: Iterable[str]) -> str | None:
+    """Give the highest version that is no pre-release, or None.
+
+    >>> current(["1.2.0", "1.10.0", "2.0.0-rc.1"])
+    '1.10.0'
+    """
+    released = [version for version in versions if not is_prerelease(version)]
+    return max(released, key=sort_key, default=None)

@@ -108,6 +108,9 @@ class Registration:
     metadata: Raw | None = None
     """What the caller said beside the workflow, a JSON object."""
 
+    base: str | None = None
+    """The folder of the workflow's document, if it came from a file."""
+
     registered_at: datetime
 
 

@@ -1,8 +1,12 @@
 """What nodes print: one file an attempt, bounded in size."""
 
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Final
+
+import trio
 
 from dagrun.domain.ids import is_id
 
@@ -89,6 +93,22 @@ class NodeLogs:
             return self._path(run_id, node_id, attempt, item).read_bytes()
         except FileNotFoundError:
             return b""
+
+    async def remove(self, run_id: str) -> None:
+        """Delete the logs of a run.
+
+        Raises:
+            ValueError: the id is none.
+        """
+        if not is_id(run_id):
+            raise ValueError(f"{run_id!r} is no id")
+        await trio.to_thread.run_sync(
+            partial(shutil.rmtree, self._root / run_id, ignore_errors=True)
+        )
+
+    def runs(self) -> list[str]:
+        """List the runs that have logs."""
+        return sorted(path.name for path in self._root.glob("*") if is_id(path.name))
 
     def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
         """List (item, attempt) of all logs of a node, in order; item is None without one.

@@ -23,6 +23,8 @@ FILE: Final = "dagrun.toml"
 PREFIX: Final = "DAGRUN_"
 PROCESSES_PER_CORE: Final = 4
 GRACE: Final = 30.0  # seconds
+RETENTION: Final = 30 * 86400.0  # seconds; 30 days
+FOREVER: Final = "forever"
 
 
 @attrs.frozen(kw_only=True)
@@ -37,6 +39,9 @@ class Settings:
 
     grace: float = GRACE
     """Seconds that running nodes get at shutdown, at most."""
+
+    retention: float | None = RETENTION
+    """Seconds for which ended runs are kept; None for ever."""
 
 
 def default_data_dir() -> Path:
@@ -79,15 +84,26 @@ def _seconds(value: object) -> float:
         raise ValueError("seconds are needed, or a duration such as '1m'") from None
 
 
+def parse_retention(value: object) -> float | None:
+    """Turn a duration, or ``forever``, into seconds or None.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return None if value == FOREVER else _seconds(value)
+
+
 _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "data_dir": _path,
     "parallel": _positive,
     "grace": _seconds,
+    "retention": parse_retention,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
     "parallel": default_parallel,
     "grace": lambda: GRACE,
+    "retention": lambda: RETENTION,
 }
 
 

@@ -428,7 +428,7 @@ class StoreSuite(ABC):
     # registered workflows
 
     async def test_a_version_is_registered_once_and_never_changes(self, store: Store) -> None:
-        first = registration("w", "1.0.0", metadata=encode({"owner": "me"}))
+        first = registration("w", "1.0.0", metadata=encode({"owner": "me"}), base="/b")
         assert await store.register(first, definition())
         assert not await store.register(first, definition())
         other = definition(b'{"id":"other"}')

@@ -35,9 +35,10 @@ def register(
     metadata = None if registration.metadata is None else bytes(registration.metadata).decode()
     time = registration.registered_at.isoformat(timespec="microseconds")
     connection.execute(
-        "insert into workflows (workflow_id, version, definition_hash, metadata, registered_at)"
-        " values (?, ?, ?, ?, ?)",
-        (*key, registration.definition_hash, metadata, time),
+        "insert into workflows"
+        " (workflow_id, version, definition_hash, metadata, base, registered_at)"
+        " values (?, ?, ?, ?, ?, ?)",
+        (*key, registration.definition_hash, metadata, registration.base, time),
     )
     return True
 
@@ -47,7 +48,7 @@ def read_registrations(
 ) -> Sequence[Registration]:
     """Give the versions of a workflow, or of all, by id; newest registration last."""
     rows = connection.execute(
-        "select workflow_id, version, definition_hash, metadata, registered_at from workflows"
+        "select workflow_id, version, definition_hash, metadata, base, registered_at from workflows"
         " where ?1 is null or workflow_id = ?1 order by workflow_id, registered_at, version",
         (workflow_id,),
     )
@@ -57,7 +58,8 @@ def read_registrations(
             version=row[1],
             definition_hash=row[2],
             metadata=None if row[3] is None else Raw(row[3].encode()),
-            registered_at=datetime.fromisoformat(row[4]),
+            base=row[4],
+            registered_at=datetime.fromisoformat(row[5]),
         )
         for row in rows
     ]

@@ -26,6 +26,7 @@ create table workflows (
   version         text not null,
   definition_hash text not null,
   metadata        text,              -- what the caller said beside the workflow
+  base            text,              -- folder of the document, if it came from a file
   registered_at   text not null,
   primary key (workflow_id, version)
 ) without rowid;

@@ -1,0 +1,483 @@
+"""Which run goes to which engine, and when; and what is asked of runs, wherever they are."""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from dagrun.domain import decide
+from dagrun.domain.ids import RunId
+from dagrun.domain.queue import Entry, Queue
+from dagrun.domain.state import RunState
+from dagrun.domain.workflow import OnLimit, Workflow
+from dagrun.errors import ConflictError
+from dagrun.ports.balancer import Balancer, Candidate
+from dagrun.ports.engine import EngineLink
+from dagrun.ports.journal import JournalFeed
+from dagrun.ports.store import Slot
+
+RECHECK: Final = 0.5  # seconds between looks for a slot that a run elsewhere holds
+
+
+class Change(Protocol):
+    """Lets something happen to a run that no engine has."""
+
+    def __call__(self, state: RunState, now: datetime, *, epoch: int | None) -> bool:
+        """Give False when it cannot happen."""
+        ...
+
+
+class Runs(Protocol):
+    """What the dispatcher asks of the store, in the words of runs."""
+
+    async def load(self, run_id: RunId) -> tuple[RunState, int]:
+        """Give a run as its journal tells it, and its present epoch."""
+        ...
+
+    async def claim(self, run_id: RunId) -> tuple[RunState, int]:
+        """Begin a new epoch of a run. Give the run, and the epoch."""
+        ...
+
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free."""
+        ...
+
+    async def cancel_oldest(self, slot: Slot) -> None:
+        """Cancel the oldest run that holds a slot and is not being cancelled yet."""
+        ...
+
+
+@attrs.define(eq=False, kw_only=True)
+class Ticket:
+    """A run of this process, from when it was accepted to its end.
+
+    There may be 100,000 of them, so what few need is made when it is needed.
+    """
+
+    run_id: RunId
+    workflow: Workflow
+    make: Callable[[], RunState] | None = None
+    """Makes what the run begins with. None: the journal says, and the run goes on under the next
+    epoch.
+    """
+
+    epoch: int = 1
+    """Under which it begins with what ``make`` makes."""
+
+    priority: int = 0
+    slot: Slot | None = None
+    """What it must still be given before it may go to an engine."""
+
+    on_limit: OnLimit = OnLimit.QUEUE
+    key: str | None = None
+    """What a balancer chooses an engine by; None for the run's id."""
+
+    due: float | None = None
+    """When its ``start_timeout`` ends, on the loop's clock; None once it is placed."""
+
+    fresh: bool = True
+    """Whether it was never with an engine."""
+
+    state: RunState | None = None
+    """What is known of it; None until something happens after it was accepted."""
+
+    engine: EngineLink | None = None
+    abandoned: str | None = None
+    """Why it is somebody else's now."""
+
+    gone: bool = False
+    """Whether this process has no more to do with it."""
+
+    admission: trio.CancelScope | None = None
+    """Set while it waits for its slot."""
+
+    moving: trio.Event | None = None
+    """Set while it is on its way to an engine."""
+
+    _lock: trio.Lock | None = None
+    _left: trio.Event | None = None
+
+    def picture(self) -> RunState | None:
+        """Give what is known of it now; None for a run of another process."""
+        return self.make() if self.state is None and self.make is not None else self.state
+
+    def alone(self) -> trio.Lock:
+        """Give what is held while it is brought to an engine, or something is asked of it."""
+        if self._lock is None:
+            self._lock = trio.Lock()
+        return self._lock
+
+    async def wait(self) -> None:
+        """Wait until it has ended, or was abandoned."""
+        if not self.gone:
+            if self._left is None:
+                self._left = trio.Event()
+            await self._left.wait()
+
+    def leave(self) -> None:
+        """Let those go on who wait for its end."""
+        self.gone = True
+        if self._left is not None:
+            self._left.set()
+
+
+@attrs.frozen(kw_only=True)
+class DispatcherStatistics:
+    """What waits and what runs."""
+
+    queued: int
+    running: int
+
+
+@attrs.define(eq=False)
+class _Place:
+    """An engine and the runs that it has."""
+
+    engine: EngineLink
+    runs: set[RunId] = attrs.field(factory=set)
+
+    def has_room(self) -> bool:
+        return len(self.runs) < self.engine.capacity
+
+    def candidate(self) -> Candidate:
+        return Candidate(
+            engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
+        )
+
+
+class Dispatcher:
+    """Gives queued runs to engines as there is room.
+
+    Implements :class:`~dagrun.ports.engine.EngineListener`.
+
+    Args:
+        runs: what is stored of runs.
+        journal: takes the events of runs that no engine has.
+        balancer: gives the balancer of a name, or the default one for None; the same each time.
+        now: the clock, in UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        journal: JournalFeed,
+        balancer: Callable[[str | None], Balancer],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._balancer = balancer
+        self._now = now
+        self._queue = Queue()
+        self._places: dict[str, _Place] = {}
+        self._tickets: dict[RunId, Ticket] = {}
+        self._counted: dict[RunId, list[Entry]] = {}
+        self._admitted: deque[Ticket] = deque()
+        self._freed: dict[str, trio.Event] = {}
+        self._due: list[tuple[float, RunId]] = []
+        self._earlier = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Dispatcher"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Place runs until cancelled. Those that wait then stay queued in the store."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._expire)
+            self._nursery = nursery
+            try:
+                task_status.started(self)
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+
+    def add_engine(self, engine: EngineLink) -> None:
+        """Take an engine in. Its name must be new."""
+        self._places[engine.name] = _Place(engine)
+        self._place()
+
+    def statistics(self) -> DispatcherStatistics:
+        """Say how much waits and runs."""
+        running = sum(len(place.runs) for place in self._places.values())
+        return DispatcherStatistics(queued=len(self._tickets) - running, running=running)
+
+    # runs come and go
+
+    def adopt(self, ticket: Ticket) -> None:
+        """Know a run that does not wait for an engine yet."""
+        self._tickets[ticket.run_id] = ticket
+
+    def drop(self, ticket: Ticket) -> None:
+        """Forget a run that came to nothing."""
+        self._tickets.pop(ticket.run_id, None)
+
+    def enqueue(self, ticket: Ticket) -> None:
+        """Let a known run that is durable wait for an engine. Does not block."""
+        if ticket.due is not None:
+            heapq.heappush(self._due, (ticket.due, ticket.run_id))
+            self._earlier.set()
+        self._queue.push(_entry(ticket))
+        self._place()
+
+    def workflow_of(self, run_id: str) -> str:
+        """Give the id of the workflow of a run of this process; empty for others."""
+        ticket = self._tickets.get(RunId(run_id))
+        return "" if ticket is None else ticket.workflow.id
+
+    def ticket(self, run_id: RunId) -> Ticket | None:
+        """Give a run of this process that has not ended."""
+        return self._tickets.get(run_id)
+
+    def tickets(self) -> Mapping[RunId, Ticket]:
+        """Give all runs of this process that have not ended."""
+        return self._tickets
+
+    def left(self, state: RunState, abandoned: str | None) -> None:
+        """Hear that an engine has no more to do with a run; see the port."""
+        ticket = self._tickets.get(state.run_id)
+        if ticket is None or ticket.engine is None:
+            return
+        self._places[ticket.engine.name].runs.discard(state.run_id)
+        ticket.engine = None
+        if abandoned is not None or state.ended:
+            self._lose(ticket, abandoned)
+        self._place()
+
+    def _lose(self, ticket: Ticket, why: str | None = None) -> None:
+        """Have no more to do with a run: it has ended, or was abandoned."""
+        ticket.abandoned, ticket.gone = why, True
+        self._tickets.pop(ticket.run_id, None)
+        for entry in self._counted.pop(ticket.run_id, ()):
+            self._queue.ended(entry)
+            freed = self._freed.pop(entry.key or "", None)
+            if freed is not None:
+                freed.set()
+        ticket.leave()
+
+    # placing
+
+    def _place(self) -> None:
+        """Give runs to engines, as long as there is a run and an engine with room."""
+        if self._nursery is None:
+            return
+        while self._has_room() and (ticket := self._next()) is not None:
+            if ticket.slot is None:
+                self._give(ticket)
+            else:
+                ticket.admission = trio.CancelScope()
+                self._nursery.start_soon(self._admit, ticket, ticket.slot, ticket.admission)
+
+    def _next(self) -> Ticket | None:
+        if self._admitted:
+            return self._admitted.popleft()
+        entry = self._queue.next()
+        if entry is None:
+            return None
+        self._queue.started(entry)
+        self._counted.setdefault(entry.run_id, []).append(entry)
+        return self._tickets[entry.run_id]
+
+    def _has_room(self) -> bool:
+        return any(place.has_room() for place in self._places.values())
+
+    def _give(self, ticket: Ticket) -> None:
+        """Give a run to an engine; one that is not in memory is read first."""
+        place = self._choose(ticket)
+        place.runs.add(ticket.run_id)
+        ticket.due = None
+        if ticket.make is not None:
+            self._execute(ticket, place, ticket.make(), ticket.epoch)
+        elif self._nursery is not None:
+            ticket.moving = trio.Event()
+            self._nursery.start_soon(self._read_and_execute, ticket, place, ticket.moving)
+
+    def _execute(self, ticket: Ticket, place: _Place, state: RunState, epoch: int) -> None:
+        ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
+        ticket.make = None
+        place.engine.execute(state, epoch=epoch)
+
+    async def _read_and_execute(self, ticket: Ticket, place: _Place, arrived: trio.Event) -> None:
+        try:
+            state, epoch = await self._runs.claim(ticket.run_id)
+        except ConflictError as error:
+            place.runs.discard(ticket.run_id)
+            self._lose(ticket, str(error))
+            self._place()
+        else:
+            self._execute(ticket, place, state, epoch)
+        ticket.moving = None
+        arrived.set()
+
+    def _choose(self, ticket: Ticket) -> _Place:
+        """Choose an engine; called only when one has room."""
+        if len(self._places) == 1:
+            return next(iter(self._places.values()))
+        candidates = [place.candidate() for place in self._places.values() if place.has_room()]
+        balancer = self._balancer(ticket.workflow.placement.balancer)
+        return self._places[balancer.choose(ticket.key or ticket.run_id, candidates)]
+
+    async def _admit(self, ticket: Ticket, slot: Slot, scope: trio.CancelScope) -> None:
+        """Wait until a run has its slot. The store knows of those that runs elsewhere hold."""
+        with scope:
+            told = False
+            while not await self._runs.admit(ticket.run_id, slot):
+                if ticket.on_limit is OnLimit.CANCEL_OLDEST and not told:
+                    told = True
+                    await self._runs.cancel_oldest(slot)
+                freed = self._freed.setdefault(slot.key, trio.Event())
+                with trio.move_on_after(RECHECK):
+                    await freed.wait()
+            ticket.slot = None
+            self._admitted.append(ticket)
+            ticket.admission = None
+        self._place()
+
+    # waiting for too long
+
+    async def _expire(self) -> None:
+        """Fail the runs whose ``start_timeout`` passes while they wait."""
+        while True:
+            while self._due and self._due[0][0] <= trio.current_time():
+                _, run_id = heapq.heappop(self._due)
+                await self._fail_late(run_id)
+            self._earlier = trio.Event()
+            with trio.move_on_at(self._due[0][0] if self._due else math.inf):
+                await self._earlier.wait()
+
+    async def _fail_late(self, run_id: RunId) -> None:
+        ticket = self._tickets.get(run_id)
+        if ticket is not None:
+            async with ticket.alone():
+                if ticket.due is not None and self._take_out(ticket):
+                    await self._change(ticket, decide.expire)
+
+    # what is asked of runs
+
+    async def cancel(self, run_id: RunId) -> bool:
+        """Cancel a run, wherever it is. Give False if it has ended, or is being cancelled.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        return await self._ask(run_id, lambda engine: engine.cancel(run_id), self._cancel_waiting)
+
+    async def pause(self, run_id: RunId) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        return await self._ask(run_id, lambda engine: engine.pause(run_id), self._pause_waiting)
+
+    async def resume(self, run_id: RunId) -> bool:
+        """Go on with a paused run as soon as there is room. Give False if it is not paused.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        return await self._ask(run_id, lambda engine: engine.resume(run_id), self._resume_waiting)
+
+    async def _ask(
+        self,
+        run_id: RunId,
+        of_engine: Callable[[EngineLink], Awaitable[bool]],
+        of_waiting: Callable[[Ticket], Awaitable[bool]],
+    ) -> bool:
+        ticket = self._tickets.get(run_id)
+        if ticket is None:
+            return False
+        async with ticket.alone():
+            if ticket.moving is not None:
+                await ticket.moving.wait()
+            while (engine := ticket.engine) is not None:
+                if await of_engine(engine):
+                    return True
+                if ticket.engine is engine:
+                    return False  # else it was given back in the meantime
+            return ticket.run_id in self._tickets and await of_waiting(ticket)
+
+    async def _cancel_waiting(self, ticket: Ticket) -> bool:
+        queued = self._take_out(ticket)
+        if ticket.fresh:
+            return await self._change(ticket, decide.cancel)
+        if queued:
+            await self._change(ticket, decide.pause)  # lest anything starts before it is cancelled
+        # Parts of it were done: an engine winds it up, whether one has room or not.
+        place = min(self._places.values(), key=lambda place: len(place.runs))
+        place.runs.add(ticket.run_id)
+        self._execute(ticket, place, *await self._runs.claim(ticket.run_id))
+        return await place.engine.cancel(ticket.run_id)
+
+    async def _pause_waiting(self, ticket: Ticket) -> bool:
+        return self._take_out(ticket) and await self._change(ticket, decide.pause)
+
+    async def _resume_waiting(self, ticket: Ticket) -> bool:
+        if not await self._change(ticket, decide.requeue):
+            return False
+        self.enqueue(ticket)
+        return True
+
+    def explain(self, run_id: RunId) -> str | None:
+        """Say why a run of this process is with no engine; None when it is with one, or unknown."""
+        ticket = self._tickets.get(run_id)
+        if ticket is None or ticket.engine is not None or ticket.moving is not None:
+            return None
+        if ticket.slot is not None and (ticket.admission is not None or not self._has_room()):
+            return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
+        if self._has_room():
+            return "it waits until it is resumed"
+        full = ", ".join(f"{p.engine.name} {len(p.runs)}" for p in self._places.values())
+        return f"it waits for an engine: all have as many runs as they may ({full})"
+
+    def _take_out(self, ticket: Ticket) -> bool:
+        """Let a run wait no more. Give False if it does not."""
+        ticket.due = None
+        if ticket.admission is not None:
+            ticket.admission.cancel()
+            ticket.admission = None
+            return True
+        if ticket in self._admitted:
+            self._admitted.remove(ticket)
+            return True
+        return self._queue.remove(ticket.run_id) is not None
+
+    async def _change(self, ticket: Ticket, change: Change) -> bool:
+        """Change a run that no engine has, and return when that is durable."""
+        state, epoch = await self._runs.load(ticket.run_id)
+        self._journal.continue_from(ticket.run_id, state.seq)
+        if not change(state, self._now(), epoch=epoch):
+            return False
+        ticket.make = None
+        self._journal.append(state.take_events())
+        await self._journal.wait_durable(ticket.run_id, state.seq)
+        self._journal.forget(ticket.run_id)
+        ticket.state = state
+        if state.ended:
+            self._lose(ticket)
+            self._place()
+        return True
+
+
+def _entry(ticket: Ticket) -> Entry:
+    """Give what the queue knows of a run. Without a key it waits for no other run there."""
+    slot = None if ticket.on_limit is OnLimit.CANCEL_OLDEST else ticket.slot
+    return Entry(
+        run_id=ticket.run_id,
+        workflow_id=ticket.workflow.id,
+        priority=ticket.priority,
+        fresh=ticket.fresh,
+        key=None if slot is None else slot.key,
+        limit=0 if slot is None else slot.limit,
+    )
