@@ -3,6 +3,7 @@
 import re
 import sys
 import types
+from collections.abc import Callable
 from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
@@ -144,13 +145,38 @@ def test_every_test_behind_a_promise_exists() -> None:
     assert missing == []
 
 
-def test_the_example_of_a_plugin_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = blocks(ROOT / "docs" / "architecture.md", "python")
-    module = types.ModuleType("dagrun_echo")
-    monkeypatch.setitem(sys.modules, "dagrun_echo", module)
-    exec(compile(code, "dagrun_echo", "exec"), vars(module))
+@pytest.fixture
+def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], types.ModuleType]:
+    """Make a module of the example in the architecture that begins with these words."""
+
+    def make(name: str, start: str) -> types.ModuleType:
+        found = blocks(ROOT / "docs" / "architecture.md", "python")
+        (code,) = (block for block in found if block.startswith(start))
+        module = types.ModuleType(name)
+        monkeypatch.setitem(sys.modules, name, module)
+        exec(compile(code, name, "exec"), vars(module))
+        return module
+
+    return make
+
+
+def test_the_example_of_an_executor_works(example: Callable[[str, str], Any]) -> None:
+    example("dagrun_echo", '"""The executor')
     point = EntryPoint(name="echo", value="dagrun_echo", group="dagrun")
     assert "echo" in load_plugins([point]).registry.executors
+
+
+def test_the_example_of_a_balancer_works_and_passes_its_tests(
+    example: Callable[[str, str], Any],
+) -> None:
+    example("dagrun_two_choices", '"""The balancer')
+    point = EntryPoint(name="two-choices", value="dagrun_two_choices", group="dagrun")
+    assert "two-choices" in load_plugins([point]).registry.balancers
+    suite = example("test_two_choices", "from dagrun.testing").TestTwoChoices()
+    tests = [name for name in dir(suite) if name.startswith("test_")]
+    assert tests
+    for name in tests:
+        getattr(suite, name)()
 
 
 def test_the_promises_name_tests_that_exist() -> None:

@@ -53,6 +53,7 @@ CATALOGUE = Catalogue(
             check=lambda options: {"at": "never"} if options.get("at") == "no" else {}
         ),
     },
+    balancers={"consistent-hash": True, "round-robin": False},
 )
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
@@ -315,6 +316,7 @@ WRONG = {
     NODE + "}]\n  priority: 9999999\n": "spec.priority: a number from",
     NODE + "}]\n  concurrency: {key: a, limit: 0}\n": "concurrency.limit: a number from 1",
     NODE + "}]\n  placement: {balancer: round-robin, key: a}\n": "placement.key: it has no effect",
+    NODE + "}]\n  placement: {balancer: moon}\n": "no balancer is called 'moon'; installed: consist",
     NODE + "}]\n  handlers: {never: {executor: {type: any}}}\n": "handlers",
     NODE + "}]\n  handlers: 3\n": "spec.handlers: a mapping is needed",
     NODE + "}]\n  triggers: [{type: moon}]\n": "no trigger is called 'moon'",

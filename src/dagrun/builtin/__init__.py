@@ -1,5 +1,6 @@
 """What comes with the core. It registers through the same hooks as any other plugin."""
 
+from dagrun.builtin.balancers import ConsistentHash, LeastLoaded, RoundRobin
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.python import PythonExecutor
 from dagrun.builtin.shell import ShellExecutor
@@ -10,8 +11,12 @@ from dagrun.plugin.registry import Registry
 
 @hookimpl
 def dagrun_register(registry: Registry) -> None:
-    """Put the built-in executors and stores on their shelves."""
+    """Put the built-in executors, stores and balancers on their shelves."""
     registry.executors.add("shell", ShellExecutor)
     registry.executors.add("python", PythonExecutor)
     registry.stores.add("sqlite", SqliteStore)
     registry.stores.add("memory", MemoryStore)
+    registry.balancers.add("consistent-hash", ConsistentHash)
+    registry.balancers.add("round-robin", RoundRobin)
+    registry.balancers.add("least-loaded", LeastLoaded)
+    registry.balancers.add("least-connections", LeastLoaded)

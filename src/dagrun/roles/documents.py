@@ -33,6 +33,9 @@ def catalogue(registry: Registry) -> Catalogue:
                 for name, kind in triggers.items()
             },
         },
+        balancers={
+            entry.name: getattr(entry.factory, "uses_key", True) for entry in registry.balancers
+        },
     )
 
 

@@ -40,8 +40,11 @@ class Catalogue:
 
     executors: Mapping[str, ExecutorKind]
     triggers: Mapping[str, TriggerInfo]
-    balancers: frozenset[str] | None = None
-    """None when any name may be one, because engines elsewhere know theirs."""
+    balancers: Mapping[str, bool] | None = None
+    """Name → whether the balancer looks at the key.
+
+    None when any name may be one, because an orchestrator elsewhere knows its own.
+    """
 
 
 def structure_options(kind: OptionsKind, options: Mapping[str, JSON]) -> Any:
