@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -31,6 +32,12 @@ def dagrun(tmp_path):
         )
 
     return call
+
+
+def seconds_of_children():
+    """Give the processor time of ended child processes: a busy machine does not lengthen it."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @pytest.fixture
@@ -164,9 +171,9 @@ def test_a_bad_document_is_refused_quickly_with_its_place_and_nothing_is_written
 ):
     file = tmp_path / "bad.yaml"
     file.write_text(BAD[name])
-    start = time.monotonic()
+    start = seconds_of_children()
     done = dagrun("run", file)
-    assert time.monotonic() - start < 1
+    assert seconds_of_children() - start < 1
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr

@@ -13,10 +13,10 @@ import pytest
 
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
-from dagrun.roles.documents import catalogue, load_file
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
 from dagrun.plugin.loading import load_plugins
+from dagrun.roles.documents import catalogue, load_file
 from dagrun.settings import PREFIX, Settings
 from dagrun_lua import LuaOptions
 

@@ -12,9 +12,9 @@ from pathlib import Path
 import trio
 
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.roles.documents import catalogue, load_file
 from dagrun.plugin.loading import load_plugins
 from dagrun.plugin.registry import Entry
+from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
 

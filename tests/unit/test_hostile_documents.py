@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from dagrun.roles.documents import catalogue
 from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.files import inline_files
@@ -25,6 +24,7 @@ from dagrun.domain.workflow import (
 )
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
+from dagrun.roles.documents import catalogue
 
 CATALOGUE = Catalogue(executors={"any": ExecutorKind()}, triggers={"http": TriggerInfo()})
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"

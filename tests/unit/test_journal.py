@@ -64,7 +64,9 @@ async def test_what_waits_during_a_commit_goes_into_the_next_one(nursery, autoju
 
 async def test_events_are_told_only_after_they_are_durable(nursery, autojump_clock):
     told = []
-    journal = await nursery.start(Journal(ScriptedStore(), committed=lambda events, _: told.extend(events)).run)
+    journal = await nursery.start(
+        Journal(ScriptedStore(), committed=lambda events, _: told.extend(events)).run
+    )
     journal.append([event(1)])
     await trio.sleep(0.009)
     assert told == []
@@ -131,7 +133,9 @@ async def test_a_run_that_belongs_to_somebody_else_is_reported_and_the_rest_goes
     refused, told = [], []
     store = ScriptedStore(CommitResult(refused={"r": Refusal.STALE_EPOCH}))
     journal = Journal(
-        store, committed=lambda events, _: told.extend(events), refused=lambda run, why: refused.append((run, why))
+        store,
+        committed=lambda events, _: told.extend(events),
+        refused=lambda run, why: refused.append((run, why)),
     )
     await nursery.start(journal.run)
     journal.append([event(1)])

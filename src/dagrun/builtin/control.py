@@ -23,6 +23,7 @@ from dagrun.errors import ConflictError, DagrunError, RemoteError
 MAX_LINE: Final = 64 * 1024  # bytes of a request or an answer
 PATIENCE: Final = 10.0  # seconds for a request to arrive, and for an answer
 BACKLOG: Final = 64
+ROOT: Final = 0  # user id
 _CREDENTIALS: Final = struct.Struct("3i")
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
@@ -120,7 +121,7 @@ def _short(folder: Path, name: str) -> Iterator[str]:
 def _is_trusted(stream: trio.SocketStream) -> bool:
     data = stream.socket.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
     _, user, _ = _CREDENTIALS.unpack(data)
-    return user in (0, os.geteuid())
+    return user in (ROOT, os.geteuid())
 
 
 async def _read_line(stream: trio.SocketStream) -> bytes:

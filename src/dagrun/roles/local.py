@@ -6,7 +6,7 @@ import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import cache, partial
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -433,8 +433,7 @@ def _engine_names(count: int) -> Sequence[str]:
 
 
 def _balancers(registry: Registry) -> Callable[[str | None], Balancer]:
-    """Give what makes each balancer once."""
-    return cache(lambda name: registry.balancers.get(name or DEFAULT_BALANCER)())
+    return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
 
 
 async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelScope:

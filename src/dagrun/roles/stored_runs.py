@@ -124,6 +124,7 @@ class StoredRuns:
             epoch=record.epoch,
             fresh=state.started_at is None,
             slot=slot_of(prepared.workflow, record),
+            held=record.slot_key if record.admitted else None,
         )
         return ticket, events
 

@@ -16,7 +16,7 @@ from dagrun.domain.queue import Entry, Queue
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import OnLimit, Workflow
 from dagrun.errors import ConflictError
-from dagrun.ports.balancer import Balancer, Candidate
+from dagrun.ports.balancer import Balancer, Candidate, Candidates
 from dagrun.ports.engine import EngineLink
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.store import Slot
@@ -72,6 +72,9 @@ class Ticket:
     priority: int = 0
     slot: Slot | None = None
     """What it must still be given before it may go to an engine."""
+
+    held: str | None = None
+    """The key of the slot that it has."""
 
     on_limit: OnLimit = OnLimit.QUEUE
     key: str | None = None
@@ -141,9 +144,6 @@ class _Place:
     engine: EngineLink
     runs: set[RunId] = attrs.field(factory=set)
 
-    def has_room(self) -> bool:
-        return len(self.runs) < self.engine.capacity
-
     def candidate(self) -> Candidate:
         return Candidate(
             engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
@@ -158,7 +158,7 @@ class Dispatcher:
     Args:
         runs: what is stored of runs.
         journal: takes the events of runs that no engine has.
-        balancer: gives the balancer of a name, or the default one for None; the same each time.
+        balancer: makes the balancer of a name, or the default one for None.
         now: the clock, in UTC.
     """
 
@@ -172,10 +172,12 @@ class Dispatcher:
     ) -> None:
         self._runs = runs
         self._journal = journal
-        self._balancer = balancer
+        self._make_balancer = balancer
+        self._balancers: dict[str | None, Balancer] = {}
         self._now = now
         self._queue = Queue()
         self._places: dict[str, _Place] = {}
+        self._candidates = Candidates()
         self._tickets: dict[RunId, Ticket] = {}
         self._counted: dict[RunId, list[Entry]] = {}
         self._admitted: deque[Ticket] = deque()
@@ -199,8 +201,26 @@ class Dispatcher:
 
     def add_engine(self, engine: EngineLink) -> None:
         """Take an engine in. Its name must be new."""
-        self._places[engine.name] = _Place(engine)
+        place = self._places[engine.name] = _Place(engine)
+        for balancer in self._balancers.values():
+            balancer.joined(engine.name)
+        self._update(place)
         self._place()
+
+    def _update(self, place: _Place) -> None:
+        """Note how many runs an engine has now."""
+        if len(place.runs) < place.engine.capacity:
+            self._candidates.put(place.candidate())
+        else:
+            self._candidates.discard(place.engine.name)
+
+    def _take(self, place: _Place, run_id: RunId) -> None:
+        place.runs.add(run_id)
+        self._update(place)
+
+    def _give_back(self, place: _Place, run_id: RunId) -> None:
+        place.runs.discard(run_id)
+        self._update(place)
 
     def statistics(self) -> DispatcherStatistics:
         """Say how much waits and runs."""
@@ -243,7 +263,7 @@ class Dispatcher:
         ticket = self._tickets.get(state.run_id)
         if ticket is None or ticket.engine is None:
             return
-        self._places[ticket.engine.name].runs.discard(state.run_id)
+        self._give_back(self._places[ticket.engine.name], state.run_id)
         ticket.engine = None
         if abandoned is not None or state.ended:
             self._lose(ticket, abandoned)
@@ -255,9 +275,9 @@ class Dispatcher:
         self._tickets.pop(ticket.run_id, None)
         for entry in self._counted.pop(ticket.run_id, ()):
             self._queue.ended(entry)
-            freed = self._freed.pop(entry.key or "", None)
-            if freed is not None:
-                freed.set()
+        freed = self._freed.pop(ticket.held or "", None)
+        if freed is not None:
+            freed.set()
         ticket.leave()
 
     # placing
@@ -266,7 +286,7 @@ class Dispatcher:
         """Give runs to engines, as long as there is a run and an engine with room."""
         if self._nursery is None:
             return
-        while self._has_room() and (ticket := self._next()) is not None:
+        while self._candidates and (ticket := self._next()) is not None:
             if ticket.slot is None:
                 self._give(ticket)
             else:
@@ -283,13 +303,10 @@ class Dispatcher:
         self._counted.setdefault(entry.run_id, []).append(entry)
         return self._tickets[entry.run_id]
 
-    def _has_room(self) -> bool:
-        return any(place.has_room() for place in self._places.values())
-
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
         place = self._choose(ticket)
-        place.runs.add(ticket.run_id)
+        self._take(place, ticket.run_id)
         ticket.due = None
         if ticket.make is not None:
             self._execute(ticket, place, ticket.make(), ticket.epoch)
@@ -306,7 +323,7 @@ class Dispatcher:
         try:
             state, epoch = await self._runs.claim(ticket.run_id)
         except ConflictError as error:
-            place.runs.discard(ticket.run_id)
+            self._give_back(place, ticket.run_id)
             self._lose(ticket, str(error))
             self._place()
         else:
@@ -318,9 +335,16 @@ class Dispatcher:
         """Choose an engine; called only when one has room."""
         if len(self._places) == 1:
             return next(iter(self._places.values()))
-        candidates = [place.candidate() for place in self._places.values() if place.has_room()]
-        balancer = self._balancer(ticket.workflow.placement.balancer)
-        return self._places[balancer.choose(ticket.key or ticket.run_id, candidates)]
+        balancer = self._balancer_of(ticket.workflow.placement.balancer)
+        return self._places[balancer.choose(ticket.key or ticket.run_id, self._candidates)]
+
+    def _balancer_of(self, name: str | None) -> Balancer:
+        """Give a balancer, the same each time, that knows all engines."""
+        if name not in self._balancers:
+            balancer = self._balancers[name] = self._make_balancer(name)
+            for engine in self._places:
+                balancer.joined(engine)
+        return self._balancers[name]
 
     async def _admit(self, ticket: Ticket, slot: Slot, scope: trio.CancelScope) -> None:
         """Wait until a run has its slot. The store knows of those that runs elsewhere hold."""
@@ -333,7 +357,7 @@ class Dispatcher:
                 freed = self._freed.setdefault(slot.key, trio.Event())
                 with trio.move_on_after(RECHECK):
                     await freed.wait()
-            ticket.slot = None
+            ticket.slot, ticket.held = None, slot.key
             self._admitted.append(ticket)
             ticket.admission = None
         self._place()
@@ -416,7 +440,7 @@ class Dispatcher:
             await self._change(ticket, decide.pause)  # lest anything starts before it is cancelled
         # Parts of it were done: an engine winds it up, whether one has room or not.
         place = min(self._places.values(), key=lambda place: len(place.runs))
-        place.runs.add(ticket.run_id)
+        self._take(place, ticket.run_id)
         self._execute(ticket, place, *await self._runs.claim(ticket.run_id))
         return await place.engine.cancel(ticket.run_id)
 
@@ -434,9 +458,9 @@ class Dispatcher:
         ticket = self._tickets.get(run_id)
         if ticket is None or ticket.engine is not None or ticket.moving is not None:
             return None
-        if ticket.slot is not None and (ticket.admission is not None or not self._has_room()):
+        if ticket.slot is not None and (ticket.admission is not None or self._candidates):
             return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
-        if self._has_room():
+        if self._candidates:
             return "it waits until it is resumed"
         full = ", ".join(f"{p.engine.name} {len(p.runs)}" for p in self._places.values())
         return f"it waits for an engine: all have as many runs as they may ({full})"
