@@ -17,37 +17,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
 
-@pytest.fixture
-def dagrun(tmp_path):
-    def call(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-            timeout=60,
-            check=False,
-            **options,
-        )
-
-    return call
-
-
 def seconds_of_children():
     """Give the processor time of ended child processes: a busy machine does not lengthen it."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
-
-
-@pytest.fixture
-def write(tmp_path):
-    def make(spec, name="w.yaml"):
-        file = tmp_path / name
-        file.write_text(HEAD + spec)
-        return file
-
-    return make
 
 
 @pytest.fixture

@@ -1,6 +1,8 @@
 """What the documents say is true, as far as a program can tell."""
 
+import os
 import re
+import subprocess
 import sys
 import types
 from collections.abc import Callable
@@ -132,9 +134,36 @@ def test_every_link_leads_somewhere(page: Path, target: str) -> None:
     assert not anchor or anchor in anchors(file)
 
 
+def programs() -> list[Any]:
+    """Give the programs of a page with what they print, in order."""
+    text = (ROOT / "docs" / "python.md").read_text()
+    found = re.findall(
+        r"^```python\n(.*?)^```\n\nIt prints `(.*?)`", text, re.MULTILINE | re.DOTALL
+    )
+    assert len(found) == text.count("```python")
+    return [pytest.param(*each, id=str(number)) for number, each in enumerate(found)]
+
+
+@pytest.mark.parametrize(("program", "printed"), programs())
+def test_a_program_in_the_docs_prints_what_it_says(
+    tmp_path: Path, program: str, printed: str
+) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(file)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, printed), done.stderr
+
+
 def test_every_test_behind_a_promise_exists() -> None:
     text = (ROOT / "docs" / "promises.md").read_text()
-    sections = re.split(r"`(tests/\w+/\w+\.py)`", text)[1:]
+    sections = re.split(r"`((?:tests/\w+|src/dagrun/testing)/\w+\.py)`", text)[1:]
     named = {
         (file, test)
         for file, rest in zip(sections[::2], sections[1::2], strict=True)

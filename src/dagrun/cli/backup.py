@@ -77,6 +77,9 @@ def _copy(file: Path, fresh: Path) -> None:
     except OSError as error:
         fresh.unlink(missing_ok=True)
         raise ConfigError(f"{file}: cannot be brought back: {error.strerror or error}") from error
+    if not fresh.stat().st_size:  # which SQLite would take for a new database
+        fresh.unlink()
+        raise ConfigError(f"{file}: cannot be brought back: it is empty")
 
 
 def _check(registry: Registry, fresh: Path) -> None:
