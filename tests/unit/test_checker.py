@@ -5,8 +5,9 @@ import pytest
 
 from dagrun.domain.events import Type
 from dagrun.domain.workflow import RetryPolicy, TriggerRule
-from dagrun.testing.checker import check, check_effects
+from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, make_node, make_plan
+from dagrun.testing.effects import check_effects
 from dagrun.testing.stores import ERROR, event
 
 A_B = make_plan(make_node("a", retry=RetryPolicy(max_attempts=2)), make_node("b", "a"))

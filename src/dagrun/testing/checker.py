@@ -1,9 +1,9 @@
-"""Says what is illegal in a run's history: in its journal, and in what its nodes did outside.
+"""Says what is illegal in a run's journal.
 
 It shares no code with the fold, so that a mistake there does not hide itself here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -98,7 +98,7 @@ class _Checker:
             self._say(event, "follows a cancellation")
         for (node_id, item), part in self.parts.items():
             if part.running and part.epoch == self.epoch:
-                self._say(event, f"comes while {_name(node_id, item)} is running")
+                self._say(event, f"comes while {name_of(node_id, item)} is running")
         if not cancelling:
             for node_id in self.nodes:
                 if self._end_of(node_id) is None:
@@ -214,94 +214,6 @@ class _Checker:
         return end is Type.NODE_SUCCEEDED or (end is Type.NODE_FAILED and allowed)
 
 
-# outside
-
-
-@attrs.frozen
-class _Effect:
-    run: str
-    node: str
-    item: int | None
-    attempt: int
-    epoch: int
-    starts: bool
-
-    @property
-    def key(self) -> tuple[str, str, int | None]:
-        return self.run, self.node, self.item
-
-    def __str__(self) -> str:
-        place = f"{self.run}/{_name(self.node, self.item)}"
-        return f"{place}: attempt {self.attempt} of epoch {self.epoch}"
-
-
-def check_effects(lines: Iterable[str], events: Iterable[Event]) -> list[str]:
-    """Give every double execution that a file outside dagrun bears witness to.
-
-    Args:
-        lines: ``run node item attempt epoch start|end``, in the order in which the nodes
-            appended them; ``-`` as the item of a node that has none.
-        events: the journals of these runs.
-    """
-    problems: list[str] = []
-    effects = []
-    for line in lines:
-        try:
-            effects.append(_effect(line))
-        except ValueError:
-            problems.append(f"not a line of a node: {line!r}")
-    return problems + _repeated(effects) + _after_hand_over(effects) + _after_end(effects, events)
-
-
-def _effect(line: str) -> _Effect:
-    run, node, item, attempt, epoch, what = line.split()
-    if what not in ("start", "end"):
-        raise ValueError(what)
-    number = None if item == "-" else int(item)
-    return _Effect(run, node, number, int(attempt), int(epoch), what == "start")
-
-
-def _repeated(effects: Sequence[_Effect]) -> list[str]:
-    seen: set[_Effect] = set()
-    problems = []
-    for effect in effects:
-        if effect in seen:
-            problems.append(f"{effect} {'started' if effect.starts else 'ended'} twice")
-        if not effect.starts and attrs.evolve(effect, starts=True) not in seen:
-            problems.append(f"{effect} ended without a start")
-        seen.add(effect)
-    return problems
-
-
-def _after_hand_over(effects: Sequence[_Effect]) -> list[str]:
-    """Find what an engine did when the run was another one's already."""
-    newest: dict[str, int] = {}
-    problems = []
-    for effect in effects:
-        epoch = newest[effect.run] = max(newest.get(effect.run, 0), effect.epoch)
-        if effect.epoch < epoch:
-            what = "started" if effect.starts else "went on"
-            problems.append(f"{effect} {what} after epoch {epoch} had begun")
-    return problems
-
-
-def _after_end(effects: Sequence[_Effect], events: Iterable[Event]) -> list[str]:
-    """Find what was done again though its end is journaled."""
-    ends = {
-        (str(event.run_id), event.node_id, event.item): event
-        for event in events
-        if event.type in NODE_ENDS
-    }
-    return [
-        f"{effect} started after its end was journaled"
-        for effect in effects
-        if effect.starts and (end := ends.get(effect.key)) and _is_later(effect, end)
-    ]
-
-
-def _is_later(effect: _Effect, end: Event) -> bool:
-    return effect.epoch > end.epoch or effect.attempt > (end.attempt or 0)
-
-
-def _name(node_id: str, item: int | None) -> str:
+def name_of(node_id: str, item: int | None) -> str:
+    """Write which node or item is meant."""
     return node_id if item is None else f"{node_id}/{item}"
