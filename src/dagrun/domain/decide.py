@@ -45,6 +45,7 @@ def begin(state: RunState, now: datetime, *, epoch: int, engine: str) -> None:
     again = {
         RunStatus.PAUSED: Type.RUN_PAUSED,
         RunStatus.CANCELLING: Type.RUN_CANCELLING,
+        RunStatus.ENDING: Type.RUN_ENDING,
     }.get(state.status, Type.RUN_RUNNING)
     reason = {"reason": state.reason} if state.reason else {}
     emit(state, again, now, data={"engine": engine, **reason}, epoch=epoch)
@@ -58,6 +59,9 @@ def advance(state: RunState, now: datetime) -> None:
     """Let everything happen that follows by rule, until something has to be waited for."""
     if state.status is RunStatus.CANCELLING:
         ends.wind_up(state, now)
+        return
+    if state.status is RunStatus.ENDING:
+        ends.see_to_handlers(state, now)
         return
     if state.ended or state.status is RunStatus.QUEUED:
         return
@@ -78,7 +82,7 @@ def pop_startable(state: RunState, *, processes: bool) -> Work | None:
         state: the run.
         processes: whether to look among what ``DAGRUN_PARALLEL`` counts, or among the rest.
     """
-    if state.status is not RunStatus.RUNNING:
+    if state.status is not RunStatus.RUNNING and state.status is not RunStatus.ENDING:
         return None
     line = state.startable_processes if processes else state.startable
     while line:
@@ -101,7 +105,8 @@ def start(state: RunState, work: Work, now: datetime) -> int:
 
 def succeed(state: RunState, work: Work, outputs: Raw, now: datetime) -> None:
     """Record that an attempt returned."""
-    if state.output_bytes + len(bytes(outputs)) > MAX_RUN_OUTPUTS:
+    too_much = state.output_bytes + len(bytes(outputs)) > MAX_RUN_OUTPUTS
+    if too_much and work.node.step.handles is None:
         message = f"the outputs of the run would pass {MAX_RUN_OUTPUTS} bytes"
         fail(state, work, {"type": "output", "message": message}, now, draw=0, retryable=False)
         return
@@ -167,8 +172,11 @@ def time_left_to_run(state: RunState, now: datetime) -> float | None:
 
 
 def cancel(state: RunState, now: datetime, *, reason: str = REQUESTED) -> bool:
-    """Ask for the end of a run. Give False if it has ended, or ends already."""
-    if state.ended or state.status is RunStatus.CANCELLING:
+    """Ask for the end of a run. Give False if it has ended, or ends already.
+
+    It ends already while its handlers run: they are part of the end, and it has its outcome.
+    """
+    if state.ended or state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
         return False
     emit(state, Type.RUN_CANCELLING, now, data={"reason": reason})
     advance(state, now)

@@ -5,6 +5,7 @@ from typing import Final
 
 from dagrun.domain.events import Event, Type
 from dagrun.domain.fold_run import RUN, IllegalEvent, expect, has_attempt
+from dagrun.domain.handlers import HANDLER_IDS
 from dagrun.domain.jsonvalue import Raw, decode
 from dagrun.domain.rules import Verdict, verdict
 from dagrun.domain.state import NodeState, RunState, Work
@@ -46,13 +47,23 @@ def replay(state: RunState, events: list[Event]) -> None:
 
 def _apply_to_node(state: RunState, event: Event) -> None:
     step = state.plan.by_id.get(event.node_id or "")
-    if step is None:
-        raise IllegalEvent(event, "the workflow has no such node")
-    node = state.nodes[step.index]
+    node = _handler(state, event) if step is None else state.nodes[step.index]
     work = node if event.item is None else _item(node, event)
     if work.ended or node.ended:
         raise IllegalEvent(event, f"it has {work.status} already")
     _NODE[event.type](state, node, work, event)
+
+
+def _handler(state: RunState, event: Event) -> NodeState:
+    """Give the handler whose turn it is. It starts, and succeeds or fails; nothing stops it."""
+    if event.node_id not in HANDLER_IDS:
+        raise IllegalEvent(event, "the workflow has no such node")
+    handler = state.next_handler()
+    if handler is None or handler.step.node.id != event.node_id:
+        raise IllegalEvent(event, "it is not the turn of this handler")
+    if event.type not in (Type.NODE_RUNNING, Type.NODE_SUCCEEDED, Type.NODE_FAILED):
+        raise IllegalEvent(event, "this does not happen to a handler")
+    return handler
 
 
 def _item(node: NodeState, event: Event) -> Work:
@@ -91,7 +102,7 @@ def _ready(state: RunState, node: NodeState, work: Work, event: Event) -> None:
 def _node_running(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     if work is node and node.values is not None:
         raise IllegalEvent(event, "a node with items has no attempts of its own")
-    expect(state, event, RunStatus.RUNNING)
+    expect(state, event, RunStatus.RUNNING, RunStatus.ENDING)
     if work.status is NodeStatus.RUNNING:
         if work.epoch == event.epoch or event.attempt != work.attempt:
             raise IllegalEvent(event, f"attempt {work.attempt} is running")

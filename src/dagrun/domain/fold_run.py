@@ -4,7 +4,8 @@ from collections.abc import Callable
 from typing import Final
 
 from dagrun.domain.events import Event, Type
-from dagrun.domain.state import NodeState, RunState, Work
+from dagrun.domain.handlers import due
+from dagrun.domain.state import NodeState, Outcome, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
 
 
@@ -50,7 +51,16 @@ def _paused(state: RunState, event: Event) -> None:
     _take_over(state, event)
 
 
+_CANCELLABLE: Final = (
+    RunStatus.QUEUED,
+    RunStatus.RUNNING,
+    RunStatus.PAUSED,
+    RunStatus.CANCELLING,
+)
+
+
 def _cancelling(state: RunState, event: Event) -> None:
+    expect(state, event, *_CANCELLABLE)
     again = state.status is RunStatus.CANCELLING
     if again and event.epoch == state.epoch:
         raise IllegalEvent(event, "the run is being cancelled already")
@@ -98,26 +108,66 @@ def has_attempt(work: Work) -> bool:
     return running and not (isinstance(work, NodeState) and work.values is not None)
 
 
+_ENDS_FROM: Final = {
+    RunStatus.SUCCEEDED: (RunStatus.RUNNING, RunStatus.PAUSED),
+    RunStatus.FAILED: (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELLING),
+    RunStatus.CANCELLED: (RunStatus.CANCELLING,),
+}
+
+
+def _ending(state: RunState, event: Event) -> None:
+    """The outcome is decided, all nodes have ended, and the handlers are next."""
+    if state.outcome is None:
+        data = event.data or {}
+        outcome = Outcome(RunStatus(data["status"]), data.get("outputs"), data.get("error"))
+        _must_be_over(state, event, *_ENDS_FROM[outcome.status])
+        _call_for_handlers(state, outcome)
+    elif event.epoch == state.epoch:
+        raise IllegalEvent(event, "the run is ending already")
+    _take_over(state, event)
+
+
+def _call_for_handlers(state: RunState, outcome: Outcome) -> None:
+    state.status = RunStatus.ENDING
+    state.reason = None
+    state.outcome = outcome
+    _cancel_rest(state)
+    known = {one.step.handles: one for one in state.handlers if one.step.handles is not None}
+    state.due = due(known, outcome.status)
+    for handler in state.due:
+        handler.unresolved = 0
+    state.unfinished = len(state.due)
+
+
 def _run_ended(state: RunState, event: Event) -> None:
-    wanted = {
-        Type.RUN_SUCCEEDED: (RunStatus.RUNNING, RunStatus.PAUSED),
-        Type.RUN_FAILED: (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELLING),
-        Type.RUN_CANCELLED: (RunStatus.CANCELLING,),
-    }[event.type]
-    expect(state, event, *wanted)
-    if state.running:
-        raise IllegalEvent(event, f"{state.running} attempts are still running")
-    if state.unfinished and state.status is not RunStatus.CANCELLING:
-        raise IllegalEvent(event, f"{state.unfinished} nodes have not ended")
+    status = RunStatus(event.type.removeprefix("run."))
+    if state.outcome is None:
+        _must_be_over(state, event, *_ENDS_FROM[status])
+    elif state.outcome.status is not status:
+        raise IllegalEvent(event, f"the run comes to {state.outcome.status}")
+    else:
+        _must_be_over(state, event, RunStatus.ENDING)
     data = event.data or {}
     state.outputs = data.get("outputs")
     state.error = data.get("error")
     state.finished_at = event.time
-    state.status = RunStatus(event.type.removeprefix("run."))
+    state.status = status
+    _cancel_rest(state)
+    state.unfinished = 0
+
+
+def _must_be_over(state: RunState, event: Event, *statuses: RunStatus) -> None:
+    expect(state, event, *statuses)
+    if state.running:
+        raise IllegalEvent(event, f"{state.running} attempts are still running")
+    if state.unfinished and state.status is not RunStatus.CANCELLING:
+        raise IllegalEvent(event, f"{state.unfinished} nodes have not ended")
+
+
+def _cancel_rest(state: RunState) -> None:
     for node in state.nodes:
         if not node.ended:
             node.status = NodeStatus.CANCELLED
-    state.unfinished = 0
 
 
 def expect(state: RunState, event: Event, *statuses: RunStatus) -> None:
@@ -131,6 +181,7 @@ RUN: Final[dict[Type, Callable[[RunState, Event], None]]] = {
     Type.RUN_RUNNING: _running,
     Type.RUN_PAUSED: _paused,
     Type.RUN_CANCELLING: _cancelling,
+    Type.RUN_ENDING: _ending,
     Type.RUN_SUCCEEDED: _run_ended,
     Type.RUN_FAILED: _run_ended,
     Type.RUN_CANCELLED: _run_ended,

@@ -218,13 +218,16 @@ class Placement:
 
 @attrs.frozen(kw_only=True)
 class Handler:
-    """What runs after the graph. It does not change the run's result."""
+    """What runs after the graph. It does not change the run's result.
+
+    See :mod:`dagrun.domain.handlers` for when it runs, and what it sees.
+    """
 
     executor: ExecutorSpec
     inputs: Mapping[str, JSON] | None = None
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     timeout: float | None = attrs.field(default=None, converter=_seconds)
-    """Seconds."""
+    """Seconds; None takes :data:`dagrun.domain.handlers.TIMEOUT`."""
 
 
 @attrs.frozen(kw_only=True)

@@ -162,7 +162,9 @@ class Local:
         prepared = self._prepared.get(id(workflow))
         if prepared is not None:
             return prepared
-        await self._executors.open(node.executor.type for node in workflow.nodes)
+        handlers = [handler.executor for handler in workflow.handlers.values()]
+        executors = (*(node.executor for node in workflow.nodes), *handlers)
+        await self._executors.open(executor.type for executor in executors)
         body = to_json(workflow)
         prepared = Prepared(
             workflow=workflow,

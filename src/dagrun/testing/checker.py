@@ -15,6 +15,9 @@ RUN_ENDS: Final = frozenset({Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCE
 NODE_ENDS: Final = frozenset(
     {Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED, Type.NODE_CANCELLED}
 )
+_HANDLERS: Final = {"succeeded": "success", "failed": "failure", "cancelled": "cancelled"}
+"""Status of a run that ends → its own handler."""
+
 _Key = tuple[str, int | None]
 
 
@@ -25,7 +28,8 @@ def check(workflow: Workflow, events: Sequence[Event]) -> list[str]:
         workflow: what the run executes.
         events: the journal, from its first event, as a store gives it.
     """
-    return _Checker({node.id: node for node in workflow.nodes}).check(events)
+    handlers = frozenset(map(str, workflow.handlers))
+    return _Checker({node.id: node for node in workflow.nodes}, handlers).check(events)
 
 
 @attrs.define(eq=False)
@@ -46,11 +50,18 @@ class _Part:
 @attrs.define(eq=False)
 class _Checker:
     nodes: dict[str, Node]
+    handlers: frozenset[str]
     parts: dict[_Key, _Part] = attrs.field(factory=dict)
     problems: list[str] = attrs.field(factory=list)
     seq: int = 0
     epoch: int = 0
     status: Type | None = None
+    started: bool = False
+    outcome: str | None = None
+    """What the run comes to, once that was decided for the sake of handlers."""
+
+    turns: list[str] = attrs.field(factory=list)
+    """Handlers that are to run, in order."""
 
     def check(self, events: Sequence[Event]) -> list[str]:
         for event in events:
@@ -86,12 +97,43 @@ class _Checker:
             self._say(event, "is not how a journal begins" if before is None else "comes again")
         if before is Type.RUN_CANCELLING and kind in (Type.RUN_RUNNING, Type.RUN_PAUSED):
             self._say(event, "follows a cancellation")
-        if kind in RUN_ENDS:
-            self._run_end(event, cancelling=before is Type.RUN_CANCELLING)
+        if before is Type.RUN_ENDING and kind not in RUN_ENDS | {Type.RUN_ENDING}:
+            self._say(event, "follows the decision about the end")
+        if kind is Type.RUN_ENDING:
+            self._ending(event)
+        elif kind in RUN_ENDS:
+            self._run_end(event)
+        self.started = self.started or kind is Type.RUN_RUNNING
         self.status = kind
 
-    def _run_end(self, event: Event, *, cancelling: bool) -> None:
-        kind = event.type
+    def _ending(self, event: Event) -> None:
+        status = (event.data or {}).get("status")
+        if (status is None) != (self.outcome is not None):
+            self._say(event, "decides twice" if status else "decides nothing")
+        elif status is not None:
+            if self.status is Type.RUN_PAUSED:
+                self._say(event, "comes while the run is paused")
+            self._graph_end(event, Type(f"run.{status}"))
+            self.outcome = status
+            self.turns = self._due(status)
+
+    def _due(self, status: str) -> list[str]:
+        wanted = (_HANDLERS[status], "exit")
+        return [f"handler:{name}" for name in wanted if name in self.handlers and self.started]
+
+    def _run_end(self, event: Event) -> None:
+        if self.outcome is None:
+            self._graph_end(event, event.type)
+            if self._due(event.type.removeprefix("run.")):
+                self._say(event, "comes without handlers")
+            return
+        if event.type != f"run.{self.outcome}":
+            self._say(event, f"is not what was decided ({self.outcome})")
+        for handler in self.turns:
+            self._say(event, f"comes before the end of {handler}")
+
+    def _graph_end(self, event: Event, kind: Type) -> None:
+        cancelling = self.status is Type.RUN_CANCELLING
         if kind is Type.RUN_CANCELLED and not cancelling:
             self._say(event, "follows no cancellation")
         if kind is Type.RUN_SUCCEEDED and cancelling:
@@ -109,6 +151,11 @@ class _Checker:
     # nodes and items
 
     def _node(self, event: Event) -> None:
+        if event.node_id in {f"handler:{name}" for name in self.handlers}:
+            self._handler(event)
+            return
+        if self.outcome is not None:
+            self._say(event, "follows the end of the graph")
         node = self.nodes.get(event.node_id or "")
         if node is None:
             self._say(event, "names no node of the workflow")
@@ -127,6 +174,23 @@ class _Checker:
             self._retry(event, node, part)
         elif event.type in NODE_ENDS:
             self._end(event, node, part)
+
+    def _handler(self, event: Event) -> None:
+        if event.node_id not in self.turns[:1]:
+            self._say(event, "comes when it is not its turn")
+            return
+        part = self.parts.setdefault((event.node_id, None), _Part())
+        if event.type is Type.NODE_RUNNING:
+            if part.running and event.epoch == part.epoch:
+                self._say(event, "starts while it is running")
+            if event.attempt != 1:
+                self._say(event, f"is attempt {event.attempt}, and a handler has one")
+            part.running, part.epoch = True, event.epoch
+        elif event.type in (Type.NODE_SUCCEEDED, Type.NODE_FAILED):
+            self._was_running(event, part)
+            self.turns.pop(0)
+        else:
+            self._say(event, "does not happen to a handler")
 
     def _start(self, event: Event, node: Node, part: _Part) -> None:
         if self.status is not Type.RUN_RUNNING:
