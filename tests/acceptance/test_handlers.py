@@ -319,3 +319,21 @@ def test_what_is_wrong_with_handlers_is_said_by_validate(dagrun, write):
         "  handlers: {exit: {executor: {type: lua, file: missing.lua}}}\n"
     )
     assert "spec.handlers.exit.executor.file: " in dagrun("validate", file).stderr
+
+
+def test_outputs_that_do_not_fit_their_schema_fail_the_node_with_the_place(dagrun, write):
+    file = write(
+        """
+  nodes:
+    - id: a
+      outputs: {required: [rows], properties: {rows: {items: {type: integer}}}}
+      executor: {type: lua, code: 'return {rows = {1, "x"}}'}
+"""
+    )
+    done = dagrun("run", file, "--json")
+    assert done.returncode == 1
+    (node,) = json.loads(done.stdout)["nodes"]
+    assert node["error"] == {
+        "type": "output_schema",
+        "message": "outputs.rows[1]: 'x' is not of type 'integer'",
+    }

@@ -1,5 +1,7 @@
 """The engine: what it starts, waits for, stops and journals. Time is virtual."""
 
+import threading
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -11,6 +13,7 @@ from dagrun.domain.events import Type
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode, encode
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.plan import Handling, compile_plan
 from dagrun.domain.result import run_result
 from dagrun.domain.state import RunState
@@ -633,3 +636,59 @@ async def test_handlers_that_need_a_process_wait_for_a_free_one(tmp_path, autoju
             await execution.done.wait()
         assert rig.executor.most == 1
         assert handled.state.due[0].status == "succeeded"
+
+
+ROWS = {
+    "type": "object",
+    "required": ["rows"],
+    "properties": {"rows": {"type": "array", "items": {"type": "integer"}}},
+}
+
+
+async def test_outputs_that_do_not_fit_their_schema_fail_the_attempt(rig, autojump_clock):
+    retry = RetryPolicy(max_attempts=2, first_delay=1)
+    state = await rig.run(
+        node("good", does={"give": {"rows": [1], "more": 2}}, outputs=ROWS),
+        node("bad", does={"give": {"rows": [1, "x"]}}, outputs=ROWS, retry=retry),
+        node("none", does={"give": {}}, outputs=ROWS),
+        node("after", "bad"),
+    )
+    errors = {n.step.node.id: n.error for n in state.nodes}
+    assert errors["good"] is None
+    assert errors["bad"] == {
+        "type": "output_schema",
+        "message": "outputs.rows[1]: 'x' is not of type 'integer'",
+    }
+    assert errors["none"]["message"] == "outputs: 'rows' is a required property"
+    assert rig.types("bad") == ["node.running", "node.retrying", "node.running", "node.failed"]
+    assert state.node("after").status == "skipped"
+
+
+async def test_the_outputs_of_each_item_are_checked_by_themselves(rig, autojump_clock):
+    async def act(context):
+        return {"rows": [context.item]}
+
+    rig.executor.act = act
+    node_ = node("a", for_each=(1, "x", 3), tolerate=1, outputs=ROWS)
+    state = await rig.run(node_)
+    assert decode(state.nodes[0].outputs) == [{"rows": [1]}, None, {"rows": [3]}]
+    assert state.nodes[0].items[1].error["type"] == "output_schema"
+
+
+async def test_outputs_are_checked_beside_the_loop_two_at_a_time(rig, autojump_clock, monkeypatch):
+    going, most, threads = set(), [], set()
+
+    def problem(_schema, outputs):
+        going.add(bytes(outputs))
+        most.append(len(going))
+        threads.add(threading.current_thread())
+        time.sleep(0.01)  # in a thread; the others have the time to come
+        going.discard(bytes(outputs))
+
+    monkeypatch.setattr(OutputSchema, "problem", problem)
+    nodes = [node(f"n{i}", does={"give": {"rows": [i]}}, outputs=ROWS) for i in range(6)]
+    state = await rig.run(*nodes)
+    assert state.status == "succeeded"
+    assert len(most) == 6
+    assert max(most) <= 2
+    assert threading.main_thread() not in threads

@@ -12,6 +12,7 @@ import attrs
 from dagrun.domain.expressions import NAMES, Expression, compile_expression
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.handlers import as_node
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.templates import Template, compile_template
 from dagrun.domain.workflow import (
     Durability,
@@ -78,6 +79,9 @@ class Step:
 
     literal_options: Mapping[str, Any]
     retry_when: Expression | None
+    output_schema: OutputSchema | None
+    """What the outputs of the node, or of each item, must fit."""
+
     handles: HandlerEvent | None = None
     """When it runs, if it is a handler; None for a node of the graph."""
 
@@ -175,6 +179,7 @@ def _step(
         options=own_options,
         literal_options=literal,
         retry_when=_retry_when(node),
+        output_schema=None if node.outputs is None else OutputSchema(node.outputs),
     )
 
 

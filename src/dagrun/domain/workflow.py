@@ -192,7 +192,7 @@ class Node:
 
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     outputs: Mapping[str, JSON] | None = None
-    """JSON Schema of what the node returns."""
+    """JSON Schema of what the node, or each item of it, returns."""
 
     metadata: Mapping[str, JSON] = attrs.field(factory=dict, converter=_frozen_mapping)
     """Free: kept, shown, and without effect."""
