@@ -82,7 +82,7 @@ def test_options_that_may_fit_when_they_are_filled_in_are_right(installed, optio
         ("{properties: {default: {$ref: '#/none'}}}", "/none', which is not in it"),
         ("{properties: {$id: {$ref: '#/none'}}}", "/none', which is not in it"),
         ("{$ref: '#'}", "refers to itself without end"),
-        ("{source: {type: string}}", "'source' is no keyword of JSON Schema; names of inputs go"),
+        ("{source: {type: string}}", "'source' is no keyword of JSON Schema; names go"),
         ("{propertys: {}}", "did you mean 'properties'"),
         ("{type: array}", "the inputs are an object"),
         ("{required: [_n]}", "'_n' is required, but names that begin with _ are reserved"),

@@ -20,7 +20,7 @@ from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId, is_id
-from dagrun.domain.result import RunResult, run_result, to_json
+from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_input
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
@@ -282,5 +282,15 @@ def _tell_person(result: RunResult, logs: NodeLogs) -> None:
         wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
         if wrote is not None:
             output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")
+    for handler in result.handlers or ():
+        _warn_of(handler, result.run_id, logs)
     if result.outputs:
         output.say(output.json_text(result.outputs, indent=2))
+
+
+def _warn_of(handler: NodeResult, run_id: str, logs: NodeLogs) -> None:
+    """Tell of a handler that failed; the run's result is what it is."""
+    if handler.error is not None:
+        output.note(f"dagrun: warning: {handler.id} failed: {handler.error['message']}")
+        if logs.attempts(run_id, handler.id):
+            output.note(f"dagrun: see what it wrote with: dagrun runs logs {run_id} {handler.id}")

@@ -122,8 +122,8 @@ def show_logs(
     """Print what nodes wrote, in the order of their first starts. Give the exit code."""
     check_run(settings, run_id)
     state, board, _ = _replayed(settings, run_id)
-    if node is not None and node not in state.plan.by_id:
-        raise NotFound(f"run {run_id} has no node {node!r}")
+    if node is not None:
+        _check_node(state, node)
     logs = NodeLogs(settings.data_dir / LOGS)
     if node is not None and (item, attempt) != (None, None):
         _check_attempt(state, node, item, attempt)
@@ -149,9 +149,16 @@ def show_logs(
     return output.DONE
 
 
+def _check_node(state: RunState, node_id: str) -> None:
+    try:
+        state.node(node_id)
+    except KeyError:
+        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
+
+
 def _check_attempt(state: RunState, node_id: str, item: int | None, attempt: int | None) -> None:
     """Refuse what was never tried; an attempt that printed nothing is another thing."""
-    node = state.nodes[state.plan.by_id[node_id].index]
+    node = state.node(node_id)
     work = node if item is None else node.items.get(item)
     most = 0 if work is None else max([work.attempt, *(i.attempt for i in node.items.values())])
     if work is None or not 1 <= (attempt or 1) <= most:

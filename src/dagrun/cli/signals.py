@@ -11,12 +11,14 @@ from typing import Final, NoReturn
 import trio
 
 from dagrun.cli import output
+from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
 from dagrun.roles.local import Local
 from dagrun.services.dispatcher import Ticket
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE: Final = 1.0  # seconds that an end at once may take
+_AGAIN: Final = "press Ctrl-C again to end at once, for --resume"
 
 
 class Held:
@@ -56,6 +58,13 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _what_goes_on(ticket: Ticket) -> str:
+    """Say what a request to cancel does."""
+    if (state := ticket.state) is not None and state.status is RunStatus.ENDING:
+        return "the run has its outcome, and its handlers go on"
+    return "cancelling"
+
+
 class Signals:
     """Ctrl-C cancels the run, and SIGTERM leaves it to be resumed; one more ends all at once.
 
@@ -86,9 +95,7 @@ class Signals:
                     elif self.local is None:
                         self.opening.cancel()
                     elif number == signal.SIGINT and self.ticket is not None:
-                        output.note(
-                            "dagrun: cancelling; press Ctrl-C again to end at once, for --resume"
-                        )
+                        output.note(f"dagrun: {_what_goes_on(self.ticket)}; {_AGAIN}")
                         nursery.start_soon(self._cancel, self.local, self.ticket)
                     else:
                         self.local.stop()

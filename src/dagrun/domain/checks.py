@@ -26,6 +26,7 @@ from dagrun.domain.check_parts import (
 )
 from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, Spelling
+from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.schema import inputs_problem
 from dagrun.domain.serialize import to_json
 from dagrun.domain.versions import is_version
@@ -129,7 +130,7 @@ def _check_trigger(trigger: Trigger, path: Path, catalogue: Catalogue) -> Findin
 def _check_handlers(
     handlers: Mapping[Any, Handler], references: References, catalogue: Catalogue
 ) -> Findings:
-    site = Site(references, ("nodes", *_RUN_NAMES, "error"))
+    site = Site(references, HANDLER_NAMES)
     for event, handler in handlers.items():
         path: Path = ("spec", "handlers", str(event))
         yield from check_executor(handler.executor, (*path, "executor"), site, catalogue)

@@ -4,16 +4,20 @@ One plan serves all runs of a workflow version in a process. Nothing in it chang
 engine may keep with a step what it made of its options.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
-from dagrun.domain.expressions import Expression, compile_expression
+from dagrun.domain.expressions import NAMES, Expression, compile_expression
+from dagrun.domain.handlers import NAMES as HANDLER_NAMES
+from dagrun.domain.handlers import as_node
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.templates import Template, compile_template
 from dagrun.domain.workflow import (
     Durability,
     ExecutorSpec,
+    HandlerEvent,
     Node,
     OnEngineLoss,
     TriggerRule,
@@ -40,7 +44,10 @@ class Handling:
 
 @attrs.define(eq=False)
 class Step:
-    """One node of a plan. Numbers are positions in :attr:`Plan.steps`, in document order."""
+    """One node of a plan, or a handler. Numbers are positions in :attr:`Plan.steps`.
+
+    Those are in document order. Handlers depend on all of them, and are numbered behind them.
+    """
 
     index: int
     node: Node
@@ -72,6 +79,12 @@ class Step:
 
     literal_options: Mapping[str, Any]
     retry_when: Expression | None
+    output_schema: OutputSchema | None
+    """What the outputs of the node, or of each item, must fit."""
+
+    handles: HandlerEvent | None = None
+    """When it runs, if it is a handler; None for a node of the graph."""
+
     prepared: Any = None
     """What an engine made of options that hold no ``${…}``."""
 
@@ -89,6 +102,7 @@ class Plan:
     outputs: Template
     concurrency_key: Template | None
     placement_key: Template | None
+    handlers: tuple[Step, ...] = ()
 
 
 def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:
@@ -115,6 +129,23 @@ def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling
         compile_template(dict(workflow.outputs)),
         None if workflow.concurrency is None else compile_template(workflow.concurrency.key),
         None if workflow.placement.key is None else compile_template(workflow.placement.key),
+        _handlers(workflow, handling),
+    )
+
+
+def _handlers(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> tuple[Step, ...]:
+    if not workflow.handlers:
+        return ()
+    everything = tuple(range(len(workflow.nodes)))
+    return tuple(
+        attrs.evolve(
+            _step(
+                index, as_node(event, handler), {}, (), handling(handler.executor), HANDLER_NAMES
+            ),
+            dependencies=everything,
+            handles=event,
+        )
+        for index, (event, handler) in enumerate(workflow.handlers.items(), len(everything))
     )
 
 
@@ -124,14 +155,15 @@ def _step(
     numbers: Mapping[str, int],
     dependents: tuple[int, ...],
     handling: Handling,
+    names: Sequence[str] = NAMES,
 ) -> Step:
     dependencies = tuple(numbers[dependency] for dependency in node.dependencies)
     options = node.executor.options
     literal = {key: options[key] for key in options if key in handling.literal_options}
-    inputs = None if node.inputs is None else compile_template(dict(node.inputs))
-    own_env = compile_template(dict(node.env))
+    inputs = None if node.inputs is None else compile_template(dict(node.inputs), names=names)
+    own_env = compile_template(dict(node.env), names=names)
     own_options = compile_template(
-        {key: value for key, value in options.items() if key not in literal}
+        {key: value for key, value in options.items() if key not in literal}, names=names
     )
     strict = _is_strict(node, handling)
     return Step(
@@ -151,6 +183,7 @@ def _step(
         options=own_options,
         literal_options=literal,
         retry_when=_retry_when(node),
+        output_schema=None if node.outputs is None else OutputSchema(node.outputs),
     )
 
 

@@ -27,9 +27,21 @@ def run_inputs(state: RunState) -> Mapping[str, Any]:
 
 
 def run_facts(state: RunState) -> dict[str, Any]:
-    """Give what expressions see as ``run``."""
+    """Give what expressions see as ``run``; those of handlers see what it came to, too."""
+    outcome = state.outcome
+    if outcome is None:
+        return _identity(state)
+    return {**_identity(state), "status": str(outcome.status), "error": _run_error(state)}
+
+
+def _identity(state: RunState) -> dict[str, Any]:
     workflow = state.plan.workflow
     return {"id": state.run_id, "workflow_id": workflow.id, "version": workflow.version}
+
+
+def _run_error(state: RunState) -> dict[str, str] | None:
+    error = None if state.outcome is None else state.outcome.error
+    return None if error is None else dict(error)
 
 
 def run_env(state: RunState) -> Mapping[str, str]:
@@ -41,7 +53,7 @@ def run_env(state: RunState) -> Mapping[str, str]:
     if "env" not in state.cache:
         template = state.plan.env
         state.cache["env"] = _text(
-            template.render({"inputs": run_inputs(state), "run": run_facts(state)})
+            template.render({"inputs": run_inputs(state), "run": _identity(state)})
         )
     env: Mapping[str, str] = state.cache["env"]
     return env
@@ -190,6 +202,8 @@ def _values(state: RunState, names: Iterable[str], nodes: Iterable[int]) -> dict
             scope[name] = run_facts(state)
         elif name == "env":
             scope[name] = run_env(state)
+        elif name == "error":
+            scope[name] = _run_error(state)
     return scope
 
 

@@ -201,7 +201,7 @@ class Node:
 
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     outputs: Mapping[str, JSON] | None = None
-    """JSON Schema of what the node returns."""
+    """JSON Schema of what the node, or each item of it, returns."""
 
     metadata: Mapping[str, JSON] = attrs.field(factory=dict, converter=_frozen_mapping)
     """Free: kept, shown, and without effect."""
@@ -227,13 +227,16 @@ class Placement:
 
 @attrs.frozen(kw_only=True)
 class Handler:
-    """What runs after the graph. It does not change the run's result."""
+    """What runs after the graph. It does not change the run's result.
+
+    See :mod:`dagrun.domain.handlers` for when it runs, and what it sees.
+    """
 
     executor: ExecutorSpec = attrs.field(converter=_executor)
     inputs: Mapping[str, JSON] | None = None
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     timeout: float | None = attrs.field(default=None, converter=_seconds)
-    """Seconds."""
+    """Seconds; None takes :data:`dagrun.domain.handlers.TIMEOUT`."""
 
 
 @attrs.frozen(kw_only=True)

@@ -8,6 +8,7 @@ from typing import Final
 
 import trio
 
+from dagrun.domain.handlers import is_node_id
 from dagrun.domain.ids import is_id
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
@@ -120,8 +121,8 @@ class NodeLogs:
         return sorted(found, key=lambda key: (-1 if key[0] is None else key[0], key[1]))
 
     def _folder(self, run_id: str, node_id: str) -> Path:
-        for text in (run_id, node_id):
-            if not is_id(text):
+        for text, fits in ((run_id, is_id), (node_id, is_node_id)):
+            if not fits(text):
                 raise ValueError(f"{text!r} is no id")
         return self._root / run_id / node_id
 

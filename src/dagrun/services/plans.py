@@ -81,7 +81,9 @@ class Plans:
         return prepared
 
     async def _compiled(self, workflow: Workflow, body: bytes) -> Prepared:
-        await self._executors.open(node.executor.type for node in workflow.nodes)
+        handlers = [handler.executor for handler in workflow.handlers.values()]
+        executors = (*(node.executor for node in workflow.nodes), *handlers)
+        await self._executors.open(executor.type for executor in executors)
         prepared = Prepared(
             workflow=workflow,
             plan=compile_plan(workflow, self._handling),

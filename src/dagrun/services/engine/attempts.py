@@ -11,12 +11,15 @@ from dagrun.domain import scope
 from dagrun.domain.durations import format_duration
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.jsonvalue import NotJson, Raw, encode
+from dagrun.domain.output_schema import TYPE as OUTPUT_SCHEMA
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.state import RunState, Work
 from dagrun.errors import NodeError, sole
 from dagrun.ports.executor import Executor
 from dagrun.ports.processes import Processes
 from dagrun.services.engine.context import AttemptContext, AttemptLog
 
+CHECKS: Final = 2  # outputs that are checked against schemas at once
 MAX_MESSAGE: Final = 4000
 """Characters of an error's message that are kept."""
 
@@ -56,6 +59,9 @@ class Workshop:
     logs: Logs
     scratch: Path
     """Holds a directory for each run."""
+
+    checks: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CHECKS))
+    """Keeps checks of outputs from taking the threads that the store needs."""
 
 
 async def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Raw | Failure:
@@ -114,11 +120,22 @@ async def _execute(workshop: Workshop, state: RunState, work: Work) -> Raw | Fai
         outputs = await workshop.executors[kind].execute(context)
     finally:
         context.close()
-    if isinstance(outputs, Raw):
-        return outputs
-    if not isinstance(outputs, Mapping):
-        raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
-    return encode(outputs if type(outputs) is dict else dict(outputs))
+    if not isinstance(outputs, Raw):
+        if not isinstance(outputs, Mapping):
+            raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
+        outputs = encode(outputs if type(outputs) is dict else dict(outputs))
+    if step.output_schema is not None:
+        await _check(workshop, step.output_schema, outputs)
+    return outputs
+
+
+async def _check(workshop: Workshop, schema: OutputSchema, outputs: Raw) -> None:
+    """Refuse outputs that do not fit. In a thread, as it takes long for a large value."""
+    problem = await trio.to_thread.run_sync(
+        schema.problem, outputs, abandon_on_cancel=True, limiter=workshop.checks
+    )
+    if problem is not None:
+        raise NodeError(OUTPUT_SCHEMA, problem)
 
 
 def _options(workshop: Workshop, state: RunState, work: Work) -> Any:

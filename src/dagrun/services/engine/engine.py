@@ -102,7 +102,7 @@ class Engine:
         return execution
 
     async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
-        """Cancel a run. Give False if it has ended, or is being cancelled already.
+        """Cancel a run. Give False if it has ended, or is being cancelled or ending already.
 
         Returns when the request is durable and the attempts have been told to stop. Both happen
         even if the caller does not wait.
@@ -147,11 +147,9 @@ class Engine:
         """Stop all work on a run that belongs to somebody else now, and journal nothing."""
         execution = self._executions.pop(run_id, None)
         if execution is not None:
-            execution.abandoned = why
             self._inline.drop(execution)
             self._processes.drop(execution)
-            execution.stop_timers()
-            execution.stop_attempts()
+            execution.abandon(why)
             self._leave(execution)
 
     def _leave(self, execution: Execution) -> None:
@@ -242,7 +240,7 @@ class Engine:
         try:
             with trio.CancelScope() as scope:
                 execution.scopes[work] = scope
-                if execution.stopping:
+                if execution.is_stopped(work):
                     scope.cancel()
                 outcome = await self._outcome(execution.state, work, barrier)
         except (trio.Cancelled, KeyboardInterrupt):
