@@ -124,7 +124,7 @@ class StoredRuns:
             epoch=record.epoch,
             fresh=state.started_at is None,
             slot=slot_of(prepared.workflow, record),
-            held=record.slot_key if record.admitted else None,
+            admitted=record.admitted,
         )
         return ticket, events
 
@@ -174,7 +174,7 @@ class StoredRuns:
 
 
 def slot_of(workflow: Workflow, record: RunRecord) -> Slot | None:
-    """Give the slot that a stored run still waits for."""
-    if record.slot_key is None or record.admitted or workflow.concurrency is None:
+    """Give the slot that a stored run has or waits for."""
+    if record.slot_key is None or workflow.concurrency is None:
         return None
     return Slot(key=record.slot_key, limit=workflow.concurrency.limit)

@@ -71,10 +71,10 @@ class Ticket:
 
     priority: int = 0
     slot: Slot | None = None
-    """What it must still be given before it may go to an engine."""
+    """What it must be given before it may go to an engine, and keeps until it ends."""
 
-    held: str | None = None
-    """The key of the slot that it has."""
+    admitted: bool = False
+    """Whether it has its slot."""
 
     on_limit: OnLimit = OnLimit.QUEUE
     key: str | None = None
@@ -179,7 +179,6 @@ class Dispatcher:
         self._places: dict[str, _Place] = {}
         self._candidates = Candidates()
         self._tickets: dict[RunId, Ticket] = {}
-        self._counted: dict[RunId, list[Entry]] = {}
         self._admitted: deque[Ticket] = deque()
         self._freed: dict[str, trio.Event] = {}
         self._due: list[tuple[float, RunId]] = []
@@ -267,15 +266,16 @@ class Dispatcher:
         ticket.engine = None
         if abandoned is not None or state.ended:
             self._lose(ticket, abandoned)
+        else:
+            self._queue.parked(ticket.run_id)
         self._place()
 
     def _lose(self, ticket: Ticket, why: str | None = None) -> None:
         """Have no more to do with a run: it has ended, or was abandoned."""
         ticket.abandoned, ticket.gone = why, True
         self._tickets.pop(ticket.run_id, None)
-        for entry in self._counted.pop(ticket.run_id, ()):
-            self._queue.ended(entry)
-        freed = self._freed.pop(ticket.held or "", None)
+        self._queue.ended(ticket.run_id)
+        freed = self._freed.pop(ticket.slot.key if ticket.slot else "", None)
         if freed is not None:
             freed.set()
         ticket.leave()
@@ -287,7 +287,7 @@ class Dispatcher:
         if self._nursery is None:
             return
         while self._candidates and (ticket := self._next()) is not None:
-            if ticket.slot is None:
+            if ticket.slot is None or ticket.admitted:
                 self._give(ticket)
             else:
                 ticket.admission = trio.CancelScope()
@@ -296,12 +296,8 @@ class Dispatcher:
     def _next(self) -> Ticket | None:
         if self._admitted:
             return self._admitted.popleft()
-        entry = self._queue.next()
-        if entry is None:
-            return None
-        self._queue.started(entry)
-        self._counted.setdefault(entry.run_id, []).append(entry)
-        return self._tickets[entry.run_id]
+        entry = self._queue.next(lambda _needs: True)  # all engines of a program are alike
+        return None if entry is None else self._tickets[entry.run_id]
 
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
@@ -357,7 +353,7 @@ class Dispatcher:
                 freed = self._freed.setdefault(slot.key, trio.Event())
                 with trio.move_on_after(RECHECK):
                     await freed.wait()
-            ticket.slot, ticket.held = None, slot.key
+            ticket.admitted = True
             self._admitted.append(ticket)
             ticket.admission = None
         self._place()
@@ -458,7 +454,7 @@ class Dispatcher:
         ticket = self._tickets.get(run_id)
         if ticket is None or ticket.engine is not None or ticket.moving is not None:
             return None
-        if ticket.slot is not None and (ticket.admission is not None or self._candidates):
+        if ticket.slot is not None and not ticket.admitted and (ticket.admission is not None or self._candidates):
             return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
         if self._candidates:
             return "it waits until it is resumed"
@@ -503,5 +499,5 @@ def _entry(ticket: Ticket) -> Entry:
         priority=ticket.priority,
         fresh=ticket.fresh,
         key=None if slot is None else slot.key,
-        limit=0 if slot is None else slot.limit,
+        limit=1 if slot is None else slot.limit,
     )
