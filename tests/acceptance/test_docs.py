@@ -10,6 +10,7 @@ from typing import Any
 import attrs
 import pytest
 
+from dagrun.builtin.http.options import BasicAuth, HttpOptions
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
 from dagrun.cli.documents import load_file
@@ -36,6 +37,8 @@ MODEL = (
     ShellOptions,
     PythonOptions,
     LuaOptions,
+    HttpOptions,
+    BasicAuth,
 )
 COMMANDS = (
     (

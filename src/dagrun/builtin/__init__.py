@@ -1,5 +1,6 @@
 """What comes with the core. It registers through the same hooks as any other plugin."""
 
+from dagrun.builtin.http import HttpExecutor
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.python import PythonExecutor
 from dagrun.builtin.shell import ShellExecutor
@@ -13,5 +14,6 @@ def dagrun_register(registry: Registry) -> None:
     """Put the built-in executors and stores on their shelves."""
     registry.executors.add("shell", ShellExecutor)
     registry.executors.add("python", PythonExecutor)
+    registry.executors.add("http", HttpExecutor)
     registry.stores.add("sqlite", SqliteStore)
     registry.stores.add("memory", MemoryStore)

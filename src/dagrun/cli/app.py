@@ -86,6 +86,14 @@ def run(
             help="Most time that nodes get at shutdown, such as 30 or 1m. DAGRUN_GRACE; default: 30.",
         ),
     ] = None,
+    http_allow: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="Hosts, addresses and networks that are not public, and that http nodes may reach, "
+            "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -98,7 +106,9 @@ def run(
         inputs_file=inputs_file,
         resume=resume,
         as_json=json,
-        settings=_settings(config, data_dir=data_dir, parallel=parallel, grace=grace),
+        settings=_settings(
+            config, data_dir=data_dir, parallel=parallel, grace=grace, http_allow=http_allow
+        ),
     )
 
 

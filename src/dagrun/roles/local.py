@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
 from dagrun.errors import ConflictError, InputError, Problem, RunOwned, StoreCorrupt
 from dagrun.plugin.registry import Registry
-from dagrun.ports.executor import Traits
+from dagrun.ports.executor import Executor, Traits
 from dagrun.ports.store import Definition, NewRun, Refusal, RunRecord, Store
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
@@ -269,7 +270,7 @@ async def open_local(
         await _serve(stack, journal.run)
         processes = GuardedProcesses()
         await _serve(stack, processes.run)
-        executors = Executors(registry.executors.get)
+        executors = Executors(_factories(registry, settings))
         await _serve(stack, executors.run)
         engine = Engine(
             name=f"{os.uname().nodename}/{os.getpid()}",
@@ -296,6 +297,17 @@ async def open_local(
             committed=committed,
             scope=scope,
         )
+
+
+def _factories(registry: Registry, settings: Settings) -> Callable[[str], Callable[[], Executor]]:
+    """Give what finds an executor's factory, with the settings that its class asks for."""
+
+    def find(name: str) -> Callable[[], Executor]:
+        factory = registry.executors.get(name)
+        wanted = Traits.of(factory).settings
+        return partial(factory, **{setting: getattr(settings, setting) for setting in wanted})
+
+    return find
 
 
 async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelScope:

@@ -38,6 +38,9 @@ class Settings:
     grace: float = GRACE
     """Seconds that running nodes get at shutdown, at most."""
 
+    http_allow: tuple[str, ...] = ()
+    """Hosts, addresses and networks that ``http`` nodes may reach although they are not public."""
+
 
 def default_data_dir() -> Path:
     """Give the platform's directory for a user's data."""
@@ -79,15 +82,29 @@ def _seconds(value: object) -> float:
         raise ValueError("seconds are needed, or a duration such as '1m'") from None
 
 
+def _hosts(value: object) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+        raise ValueError("hosts, addresses or networks are needed, with commas between them")
+    entries = tuple(entry.strip() for entry in listed if entry.strip())
+    if entries:
+        from dagrun.domain.addresses import Allowed  # noqa: PLC0415 — for those who use it
+
+        Allowed.parse(entries)
+    return entries
+
+
 _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "data_dir": _path,
     "parallel": _positive,
     "grace": _seconds,
+    "http_allow": _hosts,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
     "parallel": default_parallel,
     "grace": lambda: GRACE,
+    "http_allow": lambda: (),
 }
 
 
