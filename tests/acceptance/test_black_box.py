@@ -256,7 +256,7 @@ def test_version_and_plugins(dagrun):
     assert dagrun("--version").stdout.startswith("dagrun ")
     items = json.loads(dagrun("plugins", "--json").stdout)["items"]
     offers = {item["name"]: item["offers"] for item in items}
-    assert offers["builtin"]["executor"] == ["python", "shell"]
+    assert offers["builtin"]["executor"] == ["http", "python", "shell"]
     assert offers["lua"]["executor"] == ["lua"]
 
 

@@ -13,6 +13,7 @@ from typing import Any
 import attrs
 import pytest
 
+from dagrun.builtin.http.options import BasicAuth, HttpOptions
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
 from dagrun.domain.document.shape import Metadata, Spec
@@ -39,6 +40,8 @@ MODEL = (
     ShellOptions,
     PythonOptions,
     LuaOptions,
+    HttpOptions,
+    BasicAuth,
 )
 COMMANDS = (
     (

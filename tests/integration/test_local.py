@@ -118,7 +118,7 @@ async def test_a_run_that_was_taken_over_is_abandoned(settings):
 async def test_an_executor_that_is_not_installed_refuses_the_submission(settings):
     node = Node(id="a", executor=ExecutorSpec(type="nothing"))
     async with opened(settings) as local:
-        with pytest.raises(UnknownPlugin, match="installed: lua, python, shell"):
+        with pytest.raises(UnknownPlugin, match="installed: http, lua, python, shell"):
             await run(local, Workflow("w", "1.0.0", nodes=[node]))
         assert await local.store.runs() == ([], None)
 

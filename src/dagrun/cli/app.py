@@ -73,6 +73,14 @@ def run(
             "default: 30d.",
         ),
     ] = None,
+    http_allow: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="Hosts, addresses and networks that are not public, and that http nodes may reach, "
+            "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -86,7 +94,12 @@ def run(
         resume=resume,
         as_json=json,
         settings=settings_of(
-            config, data_dir=data_dir, parallel=parallel, grace=grace, retention=retention
+            config,
+            data_dir=data_dir,
+            parallel=parallel,
+            grace=grace,
+            retention=retention,
+            http_allow=http_allow,
         ),
     )
 

@@ -180,6 +180,9 @@ class Traits:
     literal_options: frozenset[str] = frozenset({"code", "file"})
     """Options in which ``${…}`` means nothing to dagrun."""
 
+    settings: tuple[str, ...] = ()
+    """Settings that the factory takes, as keyword arguments of these names."""
+
     @classmethod
     def of(cls, factory: Any) -> "Traits":
         """Read the class attributes of an executor's factory."""

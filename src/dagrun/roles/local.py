@@ -32,6 +32,7 @@ from dagrun.domain.workflow import OnLimit, Scope, Workflow
 from dagrun.errors import ConflictError, InputError, NotFound, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
+from dagrun.ports.executor import Executor, Traits
 from dagrun.ports.store import NewRun, Refusal, Request, Slot, Store
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
 from dagrun.services.dispatcher import Dispatcher, Ticket
@@ -379,7 +380,7 @@ async def open_local(
         await _serve(stack, journal.run)
         processes = GuardedProcesses()
         await _serve(stack, processes.run)
-        executors = Executors(registry.executors.get)
+        executors = Executors(_factories(registry, settings))
         await _serve(stack, executors.run)
         plans = Plans(registry, executors)
         runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
@@ -435,6 +436,17 @@ def _engine_names(count: int) -> Sequence[str]:
 
 def _balancers(registry: Registry) -> Callable[[str | None], Balancer]:
     return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
+
+
+def _factories(registry: Registry, settings: Settings) -> Callable[[str], Callable[[], Executor]]:
+    """Give what finds an executor's factory, with the settings that its class asks for."""
+
+    def find(name: str) -> Callable[[], Executor]:
+        factory = registry.executors.get(name)
+        wanted = Traits.of(factory).settings
+        return partial(factory, **{setting: getattr(settings, setting) for setting in wanted})
+
+    return find
 
 
 async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelScope:

@@ -454,7 +454,11 @@ class Dispatcher:
         ticket = self._tickets.get(run_id)
         if ticket is None or ticket.engine is not None or ticket.moving is not None:
             return None
-        if ticket.slot is not None and not ticket.admitted and (ticket.admission is not None or self._candidates):
+        if (
+            ticket.slot is not None
+            and not ticket.admitted
+            and (ticket.admission is not None or self._candidates)
+        ):
             return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
         if self._candidates:
             return "it waits until it is resumed"

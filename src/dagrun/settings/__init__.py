@@ -43,6 +43,9 @@ class Settings:
     retention: float | None = RETENTION
     """Seconds for which ended runs are kept; None for ever."""
 
+    http_allow: tuple[str, ...] = ()
+    """Hosts, addresses and networks that ``http`` nodes may reach although they are not public."""
+
 
 def default_data_dir() -> Path:
     """Give the platform's directory for a user's data."""
@@ -93,17 +96,31 @@ def parse_retention(value: object) -> float | None:
     return None if value == FOREVER else _seconds(value)
 
 
+def _hosts(value: object) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+        raise ValueError("hosts, addresses or networks are needed, with commas between them")
+    entries = tuple(entry.strip() for entry in listed if entry.strip())
+    if entries:
+        from dagrun.domain.addresses import Allowed  # noqa: PLC0415 — for those who use it
+
+        Allowed.parse(entries)
+    return entries
+
+
 _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "data_dir": _path,
     "parallel": _positive,
     "grace": _seconds,
     "retention": parse_retention,
+    "http_allow": _hosts,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
     "parallel": default_parallel,
     "grace": lambda: GRACE,
     "retention": lambda: RETENTION,
+    "http_allow": lambda: (),
 }
 
 

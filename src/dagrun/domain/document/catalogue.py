@@ -208,7 +208,7 @@ def _may_be(value: Any, kind: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is Any:
         return True
-    if isinstance(origin, type) and issubclass(origin, Mapping):
+    if isinstance(origin, type) and (issubclass(origin, Mapping) or attrs.has(origin)):
         return isinstance(value, Mapping)
     if isinstance(origin, type) and origin in (list, tuple):
         return isinstance(value, list | tuple)
