@@ -22,7 +22,8 @@ from dagrun_lua import LuaOptions
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "newsfragments/README.md")
+PAGES = (README, *(ROOT / page for page in BESIDE), *sorted((ROOT / "docs").rglob("*.md")))
 
 MODEL = (
     Node,
