@@ -1,9 +1,6 @@
-"""What the documents say is true, as far as a program can tell."""
+"""What the pages say is true, as far as a program can tell; examples have tests of their own."""
 
 import re
-import sys
-import types
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +9,8 @@ import pytest
 
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
-from dagrun.cli.documents import load_file
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
-from dagrun.plugin.loading import load_plugins
 from dagrun.settings import PREFIX, Settings
 from dagrun_lua import LuaOptions
 
@@ -47,30 +42,6 @@ COMMANDS = (
 )
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """Give the fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def documents() -> list[Any]:
-    """Give every block that is a whole document, named after its page.
-
-    The tutorial's document comes in pieces; another test puts them together.
-    """
-    return [
-        pytest.param(block, id=f"{page.name}-{number}")
-        for page in PAGES
-        for number, block in enumerate(blocks(page, "yaml"))
-        if "spec:\n" in block and "\n  nodes:\n" in block and "id: shop" not in block
-    ]
-
-
-def tutorial() -> str:
-    """Put the pieces of the tutorial's workflow together, as its reader does."""
-    found = blocks(ROOT / "docs" / "tutorial.md", "yaml")
-    return "".join(block for block in found if "id: hello" not in block)
-
-
 def anchors(page: Path) -> set[str]:
     """Give the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
@@ -87,20 +58,6 @@ def links() -> list[tuple[Path, str]]:
     ]
 
 
-@pytest.mark.parametrize("text", documents())
-def test_every_whole_document_in_the_docs_is_valid(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "document.yaml"
-    file.write_text(text)
-    load_file(file, load_plugins().registry)
-
-
-def test_the_pieces_of_the_tutorial_are_one_valid_document(tmp_path: Path) -> None:
-    file = tmp_path / "shop.yaml"
-    file.write_text(tutorial())
-    workflow = load_file(file, load_plugins().registry)
-    assert [node.id for node in workflow.nodes] == ["fetch", "price", "total", "celebrate", "alarm"]
-
-
 @pytest.mark.parametrize("cls", MODEL, ids=lambda cls: cls.__name__)
 def test_the_reference_mentions_every_key(cls: type[Any]) -> None:
     words = set(re.findall(r"`(?:\w+\.)?(\w+)`", REFERENCE.read_text()))
@@ -115,7 +72,7 @@ def test_the_reference_names_a_settings_key_variable_and_flag(name: str) -> None
 
 
 def test_the_commands_for_a_fresh_machine_stand_first_in_the_readme() -> None:
-    commands = [block.strip() for block in blocks(README, "sh")]
+    commands = re.findall(r"^```sh\n(.*?)\n```$", README.read_text(), re.MULTILINE | re.DOTALL)
     assert tuple(commands[:2]) == COMMANDS
 
 
@@ -143,15 +100,6 @@ def test_every_test_behind_a_promise_exists() -> None:
     assert named
     missing = [test for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
     assert missing == []
-
-
-def test_the_example_of_a_plugin_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = blocks(ROOT / "docs" / "architecture.md", "python")
-    module = types.ModuleType("dagrun_echo")
-    monkeypatch.setitem(sys.modules, "dagrun_echo", module)
-    exec(compile(code, "dagrun_echo", "exec"), vars(module))
-    point = EntryPoint(name="echo", value="dagrun_echo", group="dagrun")
-    assert "echo" in load_plugins([point]).registry.executors
 
 
 def test_the_promises_name_tests_that_exist() -> None:
