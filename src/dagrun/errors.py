@@ -59,7 +59,11 @@ class Problem:
     """The nearest known word, or what to write instead."""
 
     def __str__(self) -> str:
-        """Give ``file:line:column: path: message``, leaving out what is not known."""
+        """Give ``file:line:column: path: message``, leaving out what is not known.
+
+        >>> print(Problem(message="it is no list", path="spec.nodes", file="w.yaml", line=5))
+        w.yaml:5:1: spec.nodes: it is no list
+        """
         place = [self.file] if self.file else []
         if self.line is not None:
             place += [str(self.line), str(self.column or 1)]

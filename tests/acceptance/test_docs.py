@@ -1,12 +1,9 @@
-"""What the documents say is true, as far as a program can tell."""
+"""What the pages say is true, as far as a program can tell; examples have tests of their own."""
 
 import os
 import re
 import subprocess
 import sys
-import types
-from collections.abc import Callable
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
@@ -18,15 +15,14 @@ from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
-from dagrun.plugin.loading import load_plugins
-from dagrun.roles.documents import catalogue, load_file
 from dagrun.settings import PREFIX, Settings
 from dagrun_lua import LuaOptions
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "newsfragments/README.md")
+PAGES = (README, *(ROOT / page for page in BESIDE), *sorted((ROOT / "docs").rglob("*.md")))
 
 MODEL = (
     Node,
@@ -52,30 +48,6 @@ COMMANDS = (
 )
 
 
-def blocks(page: Path, language: str) -> list[str]:
-    """Give the fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def documents() -> list[Any]:
-    """Give every block that is a whole document, named after its page.
-
-    The tutorial's document comes in pieces; another test puts them together.
-    """
-    return [
-        pytest.param(block, id=f"{page.name}-{number}")
-        for page in PAGES
-        for number, block in enumerate(blocks(page, "yaml"))
-        if "spec:\n" in block and "\n  nodes:\n" in block and "id: shop" not in block
-    ]
-
-
-def tutorial() -> str:
-    """Put the pieces of the tutorial's workflow together, as its reader does."""
-    found = blocks(ROOT / "docs" / "tutorial.md", "yaml")
-    return "".join(block for block in found if "id: hello" not in block)
-
-
 def anchors(page: Path) -> set[str]:
     """Give the anchors of a page's headings, as GitHub makes them."""
     headings = re.findall(r"^#+ (.+)$", page.read_text(), re.MULTILINE)
@@ -92,20 +64,6 @@ def links() -> list[tuple[Path, str]]:
     ]
 
 
-@pytest.mark.parametrize("text", documents())
-def test_every_whole_document_in_the_docs_is_valid(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "document.yaml"
-    file.write_text(text)
-    load_file(file, catalogue(load_plugins().registry))
-
-
-def test_the_pieces_of_the_tutorial_are_one_valid_document(tmp_path: Path) -> None:
-    file = tmp_path / "shop.yaml"
-    file.write_text(tutorial())
-    workflow = load_file(file, catalogue(load_plugins().registry))
-    assert [node.id for node in workflow.nodes] == ["fetch", "price", "total", "celebrate", "alarm"]
-
-
 @pytest.mark.parametrize("cls", MODEL, ids=lambda cls: cls.__name__)
 def test_the_reference_mentions_every_key(cls: type[Any]) -> None:
     words = set(re.findall(r"`(?:\w+\.)?(\w+)`", REFERENCE.read_text()))
@@ -120,7 +78,7 @@ def test_the_reference_names_a_settings_key_variable_and_flag(name: str) -> None
 
 
 def test_the_commands_for_a_fresh_machine_stand_first_in_the_readme() -> None:
-    commands = [block.strip() for block in blocks(README, "sh")]
+    commands = re.findall(r"^```sh\n(.*?)\n```$", README.read_text(), re.MULTILINE | re.DOTALL)
     assert tuple(commands[:2]) == COMMANDS
 
 
@@ -175,40 +133,6 @@ def test_every_test_behind_a_promise_exists() -> None:
     assert named
     missing = [test for file, test in named if f"def {test}(" not in (ROOT / file).read_text()]
     assert missing == []
-
-
-@pytest.fixture
-def example(monkeypatch: pytest.MonkeyPatch) -> Callable[[str, str], types.ModuleType]:
-    """Make a module of the example in the architecture that begins with these words."""
-
-    def make(name: str, start: str) -> types.ModuleType:
-        found = blocks(ROOT / "docs" / "architecture.md", "python")
-        (code,) = (block for block in found if block.startswith(start))
-        module = types.ModuleType(name)
-        monkeypatch.setitem(sys.modules, name, module)
-        exec(compile(code, name, "exec"), vars(module))
-        return module
-
-    return make
-
-
-def test_the_example_of_an_executor_works(example: Callable[[str, str], Any]) -> None:
-    example("dagrun_echo", '"""The executor')
-    point = EntryPoint(name="echo", value="dagrun_echo", group="dagrun")
-    assert "echo" in load_plugins([point]).registry.executors
-
-
-def test_the_example_of_a_balancer_works_and_passes_its_tests(
-    example: Callable[[str, str], Any],
-) -> None:
-    example("dagrun_two_choices", '"""The balancer')
-    point = EntryPoint(name="two-choices", value="dagrun_two_choices", group="dagrun")
-    assert "two-choices" in load_plugins([point]).registry.balancers
-    suite = example("test_two_choices", "from dagrun.testing").TestTwoChoices()
-    tests = [name for name in dir(suite) if name.startswith("test_")]
-    assert tests
-    for name in tests:
-        getattr(suite, name)()
 
 
 def test_the_promises_name_tests_that_exist() -> None:

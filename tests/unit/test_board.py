@@ -45,6 +45,13 @@ def test_attempts_and_items_are_counted():
     assert board.rows["b"].status is NodeStatus.RUNNING
 
 
+def test_items_are_told_of_in_the_same_words_whichever_ended_first():
+    node = make_node("a", for_each=(1, 2, 3), tolerate=1)
+    one_first = watch(node, steps=lambda run: run.succeed("a", {}, 0).fail("a", 1))
+    two_first = watch(node, steps=lambda run: run.fail("a", 1).succeed("a", {}, 0))
+    assert one_first.rows["a"].detail() == two_first.rows["a"].detail() == "1 failed, 1 succeeded"
+
+
 def test_when_not_all_rows_fit_those_that_run_or_failed_are_shown_in_order():
     def steps(run):
         for number in (1, 3, 5):

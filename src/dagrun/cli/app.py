@@ -2,7 +2,7 @@
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
@@ -181,6 +181,16 @@ def plugins(*, json: Json = False) -> int:
     from dagrun.cli.plugins import list_plugins  # noqa: PLC0415 — loaded on use
 
     return list_plugins(as_json=json)
+
+
+@app.command
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Whose completion.")], /
+) -> int:
+    """Print what lets bash, zsh or fish complete dagrun's commands."""
+    from dagrun.cli.completion import print_script  # noqa: PLC0415 — loaded on use
+
+    return print_script(app, shell)
 
 
 def run_command(argv: Sequence[str]) -> int:

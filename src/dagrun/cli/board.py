@@ -37,7 +37,7 @@ class Row:
     def detail(self) -> str:
         """Give attempts and items in words; empty when there is nothing to say."""
         parts = [f"attempt {self.attempts}"] if self.attempts > 1 else []
-        parts += [f"{count} {status}" for status, count in self.items.items()]
+        parts += [f"{count} {status}" for status, count in sorted(self.items.items())]
         return ", ".join(parts)
 
 

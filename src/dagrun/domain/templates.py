@@ -69,6 +69,10 @@ def compile_template(value: JSON, *, names: Sequence[str] = NAMES) -> Template:
     A string that is one ``${…}`` takes the type of what it gives. In a longer one texts are put
     in as they are, null as nothing, and everything else as JSON.
 
+    >>> template = compile_template({"next": "${inputs.n + 1}", "text": "n=${inputs.n} $${n}"})
+    >>> template.render({"inputs": {"n": 2}})
+    {'next': 3, 'text': 'n=2 ${n}'}
+
     Raises:
         ExpressionSyntaxError: one does not compile or has no end; ``path`` says where.
     """
@@ -78,7 +82,11 @@ def compile_template(value: JSON, *, names: Sequence[str] = NAMES) -> Template:
 
 
 def is_one_expression(text: str) -> bool:
-    """Whether a text is one ``${…}`` and nothing beside it; a broken one counts as such."""
+    """Whether a text is one ``${…}`` and nothing beside it; a broken one counts as such.
+
+    >>> [is_one_expression(text) for text in ("${inputs.a}", "${'}'}", "${1}${2}", "a", "${")]
+    [True, True, False, False, True]
+    """
     if not text.startswith("${"):
         return False
     try:

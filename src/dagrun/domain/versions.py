@@ -14,12 +14,20 @@ LONGEST: Final = 128  # characters
 
 
 def is_version(text: str) -> bool:
-    """Whether ``text`` is a semantic version (https://semver.org, version 2.0.0)."""
+    """Whether ``text`` is a semantic version (https://semver.org, version 2.0.0).
+
+    >>> [is_version(text) for text in ("1.0.0", "2.0.0-rc.1", "1.0", "v1.0.0")]
+    [True, True, False, False]
+    """
     return len(text) <= LONGEST and _VERSION.fullmatch(text) is not None
 
 
 def is_range(text: str) -> bool:
-    """Whether ``text`` is a range of versions, such as ``^1.2`` or ``>=1,<2``."""
+    """Whether ``text`` is a range of versions.
+
+    >>> [is_range(text) for text in ("^1.2", ">=1,<2", "1.0.0", "latest")]
+    [True, True, True, False]
+    """
     from semantic_version import SimpleSpec  # noqa: PLC0415 — 35 ms that only ranges cost
 
     try:
