@@ -111,7 +111,7 @@ async def test_a_run_that_was_taken_over_is_abandoned(settings):
         with pytest.raises(ConflictError, match=r"taken over by somebody else \(stale_epoch\)"):
             await local.pause(run_id)
         await ticket.wait()
-        assert ticket.abandoned == "stale_epoch"
+        assert ticket.abandoned == "taken over by another process (stale_epoch)"
         assert await local.store.events(run_id)
 
 

@@ -246,7 +246,7 @@ def _tell(order: _Order, ended: _Ended) -> int:
     if ticket is None or state is None:
         return _tell_of_nothing(order)
     if ticket.abandoned is not None:
-        raise DagrunError(f"run {ticket.run_id} was taken over by another process")
+        raise DagrunError(f"run {ticket.run_id} is left: {ticket.abandoned}")
     result = run_result(state)
     if order.as_json:
         output.say_json(to_json(result))

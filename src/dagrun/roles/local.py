@@ -199,7 +199,7 @@ class Local:
         if self.dispatcher.ticket(ticket.run_id) is ticket:
             await ticket.wait()
         if ticket.abandoned is not None:
-            raise ConflictError(f"run {ticket.run_id} was taken over by another process")
+            raise ConflictError(f"run {ticket.run_id} is left: {ticket.abandoned}")
         if ticket.state is not None:
             return run_result(ticket.state)
         return await self._stored_result(ticket.run_id)
@@ -262,7 +262,7 @@ async def open_local(
 
         def lost(run: RunId, why: Refusal) -> None:
             for engine in running:
-                engine.abandon(run, str(why))
+                engine.abandon(run, f"taken over by another process ({why})")
 
         def durable(events: Sequence[Event], position: int) -> None:
             committed(events)
