@@ -81,6 +81,7 @@ def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
         run_id=state.run_id,
         workflow=workflow,
         make=partial(_begin, state.plan, state.inputs, accepted),
+        ready=state,
         priority=run.priority,
         slot=run.slot,
         admitted=run.slot is not None and run.slot.at_once,

@@ -135,8 +135,23 @@ class Dispatcher:
         if ticket.due is not None:
             heapq.heappush(self._due, (ticket.due, ticket.run_id))
             self._earlier.set()
-        self._queue.push(ticket.entry())
-        self._place()
+        if self._may_pass(ticket):
+            self._queue.started(ticket.entry())
+            self._give(ticket)
+        else:
+            ticket.ready = None
+            self._queue.push(ticket.entry())
+            self._place()
+
+    def _may_pass(self, ticket: Ticket) -> bool:
+        """Whether a run need not wait: nobody else does, and there is room for it."""
+        return (
+            ticket.slot is None
+            and self._nursery is not None
+            and not self._queue
+            and not self._admitted
+            and self._places.have_room()
+        )
 
     def workflow_of(self, run_id: str) -> str:
         """Give the id of the workflow of a run of this process; empty for others."""
@@ -195,14 +210,14 @@ class Dispatcher:
         self._places.take(place, ticket.run_id)
         ticket.due = None
         if ticket.make is not None:
-            self._execute(ticket, place, ticket.make(), ticket.epoch)
+            self._execute(ticket, place, ticket.made(), ticket.epoch)
         elif self._nursery is not None:
             ticket.moving = trio.Event()
             self._nursery.start_soon(self._read_and_execute, ticket, place, ticket.moving)
 
     def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
         ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
-        ticket.make = None
+        ticket.make = ticket.ready = None
         place.engine.execute(state, epoch=epoch)
 
     async def _read_and_execute(self, ticket: Ticket, place: Place, arrived: trio.Event) -> None:
@@ -388,7 +403,7 @@ class Dispatcher:
             return False
         self._journal.continue_from(ticket.run_id, state.seq - len(state.outbox))
         self._journal.append(state.take_events())
-        ticket.make, ticket.changed = None, trio.Event()
+        ticket.make, ticket.ready, ticket.changed = None, None, trio.Event()
         self._nursery.start_soon(self._settle, ticket, state, ticket.changed)
         await ticket.changed.wait()
         if ticket.abandoned is not None:

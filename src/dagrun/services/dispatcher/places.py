@@ -39,17 +39,21 @@ class Places:
         self._balancers: dict[str | None, Balancer] = {}
         self._by_name: dict[str, Place] = {}
         self._candidates = Candidates()
+        self._only: Place | None = None
+        """The engine, while there is just one: then there is nothing to choose."""
 
     def add(self, engine: EngineLink) -> None:
         """Take an engine in. Its name must be new."""
         place = self._by_name[engine.name] = Place(engine)
+        self._only = place if len(self._by_name) == 1 else None
         for balancer in self._balancers.values():
             balancer.joined(engine.name)
-        self._update(place)
+        for known in self._by_name.values():
+            self._update(known)
 
     def have_room(self) -> bool:
         """Whether any engine may be given one more run."""
-        return len(self._candidates) > 0
+        return len(self._candidates) > 0 if self._only is None else self._only.has_room()
 
     def running(self) -> int:
         """Give how many runs the engines have."""
@@ -73,8 +77,8 @@ class Places:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
         """
-        if len(self._by_name) == 1:
-            return next(iter(self._by_name.values()))
+        if self._only is not None:
+            return self._only
         return self._by_name[self._balancer(balancer).choose(key, self._candidates)]
 
     def least_busy(self) -> Place:
@@ -86,6 +90,8 @@ class Places:
         return ", ".join(f"{name} {len(place.runs)}" for name, place in self._by_name.items())
 
     def _update(self, place: Place) -> None:
+        if self._only is not None:
+            return
         if place.has_room():
             self._candidates.put(place.candidate())
         else:

@@ -27,6 +27,9 @@ class Ticket:
     epoch.
     """
 
+    ready: RunState | None = None
+    """What ``make`` makes, if it need not wait and was made already."""
+
     epoch: int = 1
     """Under which it begins with what ``make`` makes."""
 
@@ -71,7 +74,12 @@ class Ticket:
 
     def picture(self) -> RunState | None:
         """Give what is known of it now; None for a run of another process."""
-        return self.make() if self.state is None and self.make is not None else self.state
+        return self.made() if self.state is None and self.make is not None else self.state
+
+    def made(self) -> RunState:
+        """Give what it begins with."""
+        assert self.make is not None  # noqa: S101 — asked for only then
+        return self.make() if self.ready is None else self.ready
 
     def alone(self) -> trio.Lock:
         """Give what is held while it is brought to an engine, or something is asked of it."""
