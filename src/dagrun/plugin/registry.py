@@ -8,6 +8,7 @@ import attrs
 
 from dagrun.errors import PluginConflict, UnknownPlugin
 from dagrun.ports.executor import Executor
+from dagrun.ports.secrets import SecretProvider
 from dagrun.ports.store import Store
 from dagrun.ports.trigger import TriggerKind
 
@@ -82,10 +83,11 @@ class Registry:
         self.executors: Shelf[Executor] = Shelf("executor", self)
         self.stores: Shelf[Store] = Shelf("store", self)
         self.triggers: Shelf[TriggerKind] = Shelf("trigger", self)
+        self.secrets: Shelf[SecretProvider] = Shelf("secrets", self)
 
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """Give all shelves, in the order in which ``dagrun plugins`` lists them."""
-        return (self.executors, self.stores, self.triggers)
+        return (self.executors, self.stores, self.triggers, self.secrets)
 
     @contextmanager
     def filled_by(self, plugin: str) -> Iterator[None]:
