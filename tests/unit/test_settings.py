@@ -87,3 +87,9 @@ def test_a_variable_that_is_nearly_a_setting_is_refused_and_others_are_not():
         "DAGRUN_SERVICE_HOST": "10.0.0.1",
     }
     read_settings({}, environ=node)
+
+
+def test_secrets_of_any_name_are_no_misspelt_settings():
+    settings = read_settings({}, environ={"DAGRUN_SECRET_DIR": "x", "DAGRUN_SECRET_GRACE": "y"})
+    assert settings.secrets_dir is None
+    assert read_settings({}, environ={"DAGRUN_SECRETS_DIR": "/run"}).secrets_dir == Path("/run")

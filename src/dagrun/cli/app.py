@@ -86,6 +86,13 @@ def run(
             help="Most time that nodes get at shutdown, such as 30 or 1m. DAGRUN_GRACE; default: 30.",
         ),
     ] = None,
+    secrets_dir: Annotated[
+        Path | None,
+        Parameter(
+            group=SETTINGS,
+            help="Where the provider file finds secrets. DAGRUN_SECRETS_DIR; default: nowhere.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -98,7 +105,13 @@ def run(
         inputs_file=inputs_file,
         resume=resume,
         as_json=json,
-        settings=_settings(config, data_dir=data_dir, parallel=parallel, grace=grace),
+        settings=_settings(
+            config,
+            data_dir=data_dir,
+            parallel=parallel,
+            grace=grace,
+            secrets_dir=secrets_dir,
+        ),
     )
 
 

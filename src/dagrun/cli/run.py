@@ -32,7 +32,7 @@ from dagrun.errors import (
     NotFound,
 )
 from dagrun.plugin.registry import Registry
-from dagrun.roles.local import LOGS, Local, Submission, open_local
+from dagrun.roles.local import LOGS, Local, Submission, check_providers, open_local
 from dagrun.services.engine.execution import Execution
 from dagrun.services.journal import Journal
 from dagrun.services.node_logs import NodeLogs
@@ -77,7 +77,7 @@ def run_file(
         as_json=as_json,
     )
     if workflow is not None:
-        _refuse_secrets(workflow)
+        check_providers(workflow, registry)
     held = Held()
     try:
         # What inline nodes print must not get between the result and who reads it.
@@ -106,15 +106,6 @@ def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
     while isinstance(error, BaseExceptionGroup):
         error = error.exceptions[0]
     return error
-
-
-def _refuse_secrets(workflow: Workflow) -> None:
-    names = {*workflow.secrets, *(name for node in workflow.nodes for name in node.secrets)}
-    if names:
-        raise ConfigError(
-            f"{workflow.id} names secrets ({', '.join(sorted(names))}), and no provider of "
-            "secrets is installed"
-        )
 
 
 def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:

@@ -119,6 +119,8 @@ class Mask:
     def text(self, text: str) -> str:
         """Give a text with all values hidden."""
         data = text.encode(errors="surrogatepass")
+        if self._heads.search(data) is None:
+            return text
         return Masker(self).finish(data).decode(errors="surrogatepass")
 
     def json(self, raw: Raw) -> Raw:

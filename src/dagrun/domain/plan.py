@@ -10,7 +10,7 @@ from typing import Any, Final
 import attrs
 
 from dagrun.domain.expressions import Expression, compile_expression
-from dagrun.domain.templates import Template, compile_template
+from dagrun.domain.templates import Template, compile_template, has_secret
 from dagrun.domain.workflow import (
     Durability,
     ExecutorSpec,
@@ -36,6 +36,9 @@ class Handling:
 
     literal_options: frozenset[str] = frozenset()
     """Options in which ``${…}`` means nothing."""
+
+    secret_options: frozenset[str] = frozenset()
+    """Options in which ``$secret{…}`` may stand."""
 
 
 @attrs.define(eq=False)
@@ -68,12 +71,18 @@ class Step:
     """The node's own ``env``, without the workflow's."""
 
     options: Template
-    """The executor's options without the literal ones."""
+    """The executor's options without the literal ones, and those that name secrets."""
+
+    secret_options: Template | None
+    """The options that name secrets, if there are any."""
 
     literal_options: Mapping[str, Any]
     retry_when: Expression | None
+    secrets: Mapping[str, str]
+    """Name → reference of the secrets that the node is given."""
+
     prepared: Any = None
-    """What an engine made of options that hold no ``${…}``."""
+    """What an engine made of options that hold neither ``${…}`` nor secrets."""
 
 
 @attrs.frozen(eq=False)
@@ -102,7 +111,14 @@ def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling
         for dependency in node.dependencies:
             dependents[numbers[dependency]].append(index)
     steps = tuple(
-        _step(index, node, numbers, tuple(dependents[index]), handling(node.executor))
+        _step(
+            index,
+            node,
+            numbers,
+            tuple(dependents[index]),
+            handling(node.executor),
+            {**workflow.secrets, **node.secrets} if node.secrets else workflow.secrets,
+        )
         for index, node in enumerate(workflow.nodes)
     )
     return Plan(
@@ -120,14 +136,20 @@ def _step(
     numbers: Mapping[str, int],
     dependents: tuple[int, ...],
     handling: Handling,
+    secrets: Mapping[str, str],
 ) -> Step:
     dependencies = tuple(numbers[dependency] for dependency in node.dependencies)
     options = node.executor.options
     literal = {key: options[key] for key in options if key in handling.literal_options}
     inputs = None if node.inputs is None else compile_template(dict(node.inputs))
     own_env = compile_template(dict(node.env))
+    naming = {
+        key: options[key]
+        for key in options
+        if key in handling.secret_options and has_secret(options[key])
+    }
     own_options = compile_template(
-        {key: value for key, value in options.items() if key not in literal}
+        {key: value for key, value in options.items() if key not in literal and key not in naming}
     )
     strict = _is_strict(node, handling)
     return Step(
@@ -146,7 +168,9 @@ def _step(
         env=own_env,
         options=own_options,
         literal_options=literal,
+        secret_options=compile_template(naming, secrets=secrets) if naming else None,
         retry_when=_retry_when(node),
+        secrets=secrets,
     )
 
 

@@ -6,6 +6,7 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -24,14 +25,22 @@ from dagrun.domain.serialize import content_hash, from_json, to_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
-from dagrun.errors import ConflictError, InputError, Problem, RunOwned, StoreCorrupt
+from dagrun.errors import (
+    ConfigError,
+    ConflictError,
+    InputError,
+    Problem,
+    RunOwned,
+    StoreCorrupt,
+)
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
+from dagrun.ports.secrets import SecretProvider
 from dagrun.ports.store import Definition, NewRun, Refusal, RunRecord, Store
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.services.engine.execution import Execution
-from dagrun.services.executors import Executors
+from dagrun.services.executors import Executors, Opened
 from dagrun.services.journal import Journal
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.processes import GuardedProcesses
@@ -70,6 +79,7 @@ class Local:
         journal: Journal,
         engine: Engine,
         executors: Executors,
+        providers: Opened[SecretProvider],
         processes: GuardedProcesses,
         committed: Watcher,
         scope: trio.CancelScope,
@@ -81,6 +91,7 @@ class Local:
         self.journal = journal
         self.engine = engine
         self._executors = executors
+        self._providers = providers
         self._processes = processes
         self._committed = committed
         self._scope = scope
@@ -158,11 +169,17 @@ class Local:
         self._processes.kill_all()
 
     async def prepare(self, workflow: Workflow) -> "Prepared":
-        """Compile a workflow, or give what was made of the same object before."""
+        """Compile a workflow, or give what was made of the same object before.
+
+        Raises:
+            ConfigError: an executor, or a provider of secrets, is not installed.
+        """
         prepared = self._prepared.get(id(workflow))
         if prepared is not None:
             return prepared
         await self._executors.open(node.executor.type for node in workflow.nodes)
+        check_providers(workflow, self._registry)
+        await self._providers.open(_sources(workflow))
         body = to_json(workflow)
         prepared = Prepared(
             workflow=workflow,
@@ -173,6 +190,30 @@ class Local:
         if len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
         return prepared
+
+
+def check_providers(workflow: Workflow, registry: Registry) -> None:
+    """See whether the secrets of a workflow can be looked up.
+
+    Raises:
+        ConfigError: a provider that it names is not installed.
+    """
+    for provider, names in sorted(_sources(workflow).items()):
+        if provider not in registry.secrets:
+            installed = ", ".join(sorted(entry.name for entry in registry.secrets))
+            raise ConfigError(
+                f"{workflow.id} takes secrets ({', '.join(sorted(names))}) from {provider!r}, and no "
+                f"such provider is installed; installed: {installed or 'none'}"
+            )
+
+
+def _sources(workflow: Workflow) -> dict[str, set[str]]:
+    """Give provider → names of the secrets that are taken from it."""
+    sources: dict[str, set[str]] = {}
+    for declared in (workflow.secrets, *(node.secrets for node in workflow.nodes)):
+        for name, source in declared.items():
+            sources.setdefault(source.partition(":")[0], set()).add(name)
+    return sources
 
 
 async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
@@ -233,11 +274,13 @@ def handling(registry: Registry) -> Callable[[ExecutorSpec], Handling]:
     known = {entry.name: Traits.of(entry.factory) for entry in registry.executors}
 
     def handle(spec: ExecutorSpec) -> Handling:
-        traits = known.get(spec.type) or Traits()
+        # A run is shown although its executor is gone, whatever the options could hold.
+        traits = known.get(spec.type) or Traits(secret_options=frozenset(spec.options))
         return Handling(
             strict=traits.durability is Durability.STRICT,
             limited=_occupies_process(traits, spec.options),
             literal_options=traits.literal_options,
+            secret_options=traits.secret_options,
         )
 
     return handle
@@ -271,6 +314,8 @@ async def open_local(
         await _serve(stack, processes.run)
         executors = Executors(registry.executors.get)
         await _serve(stack, executors.run)
+        providers = Opened(_providers(registry, settings))
+        await _serve(stack, providers.run)
         engine = Engine(
             name=f"{os.uname().nodename}/{os.getpid()}",
             journal=journal,
@@ -280,6 +325,7 @@ async def open_local(
                 processes=processes,
                 logs=NodeLogs(data_dir / LOGS),
                 scratch=data_dir / SCRATCH,
+                providers=providers.opened,
             ),
             parallel=settings.parallel,
         )
@@ -292,6 +338,7 @@ async def open_local(
             journal=journal,
             engine=engine,
             executors=executors,
+            providers=providers,
             processes=processes,
             committed=committed,
             scope=scope,
@@ -323,3 +370,10 @@ def _occupies_process(traits: Traits, options: Mapping[str, Any]) -> bool:
 def _structure(registry: Registry) -> Callable[[str, Mapping[str, Any]], Any]:
     known = {entry.name: Traits.of(entry.factory).options for entry in registry.executors}
     return lambda name, options: structure_options(known.get(name), options)
+
+
+def _providers(
+    registry: Registry, settings: Settings
+) -> Callable[[str], Callable[[], SecretProvider]]:
+    options: Mapping[str, Mapping[str, Any]] = {"file": {"directory": settings.secrets_dir}}
+    return lambda name: partial(registry.secrets.get(name), **options.get(name, {}))

@@ -16,6 +16,7 @@ import attrs
 
 from dagrun.domain.durations import parse_duration
 from dagrun.errors import ConfigError
+from dagrun.ports.secrets import VARIABLE_PREFIX
 
 FILE: Final = "dagrun.toml"
 """Where settings are looked for in the working directory."""
@@ -37,6 +38,9 @@ class Settings:
 
     grace: float = GRACE
     """Seconds that running nodes get at shutdown, at most."""
+
+    secrets_dir: Path | None = None
+    """Where the provider ``file`` finds secrets; None for nowhere."""
 
 
 def default_data_dir() -> Path:
@@ -83,11 +87,13 @@ _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "data_dir": _path,
     "parallel": _positive,
     "grace": _seconds,
+    "secrets_dir": _path,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
     "parallel": default_parallel,
     "grace": lambda: GRACE,
+    "secrets_dir": lambda: None,
 }
 
 
@@ -107,7 +113,7 @@ def read_settings(
     """
     file = _read_file(config)
     for variable in environ:
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and not variable.startswith(VARIABLE_PREFIX):
             _refuse_misspelt(variable)
     chosen = {name: _choose(name, flags, environ, file) for name in _PARSERS}
     return Settings(**chosen)
