@@ -32,7 +32,8 @@ from dagrun.errors import (
     NotFound,
 )
 from dagrun.plugin.registry import Registry
-from dagrun.roles.local import LOGS, Local, Submission, check_providers, open_local
+from dagrun.roles.local import LOGS, Local, Submission, open_local
+from dagrun.roles.providers import check_providers
 from dagrun.services.engine.execution import Execution
 from dagrun.services.journal import Journal
 from dagrun.services.node_logs import NodeLogs

@@ -6,7 +6,6 @@ from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -25,18 +24,12 @@ from dagrun.domain.serialize import content_hash, from_json, to_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
-from dagrun.errors import (
-    ConfigError,
-    ConflictError,
-    InputError,
-    Problem,
-    RunOwned,
-    StoreCorrupt,
-)
+from dagrun.errors import ConflictError, InputError, Problem, RunOwned, StoreCorrupt
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
 from dagrun.ports.secrets import SecretProvider
 from dagrun.ports.store import Definition, NewRun, Refusal, RunRecord, Store
+from dagrun.roles.providers import check_providers, provider_factories, sources
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.services.engine.execution import Execution
@@ -179,7 +172,7 @@ class Local:
             return prepared
         await self._executors.open(node.executor.type for node in workflow.nodes)
         check_providers(workflow, self._registry)
-        await self._providers.open(_sources(workflow))
+        await self._providers.open(sources(workflow))
         body = to_json(workflow)
         prepared = Prepared(
             workflow=workflow,
@@ -190,30 +183,6 @@ class Local:
         if len(self._prepared) > KEPT:
             self._prepared.popitem(last=False)
         return prepared
-
-
-def check_providers(workflow: Workflow, registry: Registry) -> None:
-    """See whether the secrets of a workflow can be looked up.
-
-    Raises:
-        ConfigError: a provider that it names is not installed.
-    """
-    for provider, names in sorted(_sources(workflow).items()):
-        if provider not in registry.secrets:
-            installed = ", ".join(sorted(entry.name for entry in registry.secrets))
-            raise ConfigError(
-                f"{workflow.id} takes secrets ({', '.join(sorted(names))}) from {provider!r}, and no "
-                f"such provider is installed; installed: {installed or 'none'}"
-            )
-
-
-def _sources(workflow: Workflow) -> dict[str, set[str]]:
-    """Give provider → names of the secrets that are taken from it."""
-    sources: dict[str, set[str]] = {}
-    for declared in (workflow.secrets, *(node.secrets for node in workflow.nodes)):
-        for name, source in declared.items():
-            sources.setdefault(source.partition(":")[0], set()).add(name)
-    return sources
 
 
 async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
@@ -314,7 +283,7 @@ async def open_local(
         await _serve(stack, processes.run)
         executors = Executors(registry.executors.get)
         await _serve(stack, executors.run)
-        providers = Opened(_providers(registry, settings))
+        providers = Opened(provider_factories(registry, settings))
         await _serve(stack, providers.run)
         engine = Engine(
             name=f"{os.uname().nodename}/{os.getpid()}",
@@ -370,10 +339,3 @@ def _occupies_process(traits: Traits, options: Mapping[str, Any]) -> bool:
 def _structure(registry: Registry) -> Callable[[str, Mapping[str, Any]], Any]:
     known = {entry.name: Traits.of(entry.factory).options for entry in registry.executors}
     return lambda name, options: structure_options(known.get(name), options)
-
-
-def _providers(
-    registry: Registry, settings: Settings
-) -> Callable[[str], Callable[[], SecretProvider]]:
-    options: Mapping[str, Mapping[str, Any]] = {"file": {"directory": settings.secrets_dir}}
-    return lambda name: partial(registry.secrets.get(name), **options.get(name, {}))
