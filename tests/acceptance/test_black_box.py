@@ -228,18 +228,6 @@ def test_a_database_that_cannot_be_used_is_refused_by_name(dagrun, write, tmp_pa
     assert "newer dagrun" in newer.stderr
 
 
-def test_secrets_are_valid_in_a_document_and_refused_by_run(dagrun, write, tmp_path):
-    file = write(
-        "  secrets: {KEY: 'env:KEY'}\n"
-        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
-    )
-    assert dagrun("validate", file).returncode == 0
-    done = dagrun("run", file)
-    assert done.returncode == 2
-    assert "no provider of secrets is installed" in done.stderr
-    assert not (tmp_path / "data").exists()
-
-
 def test_inputs_are_checked_against_the_schema(dagrun, write):
     file = write(
         "  inputs: {type: object, additionalProperties: false, properties: {n: {type: integer}}}\n"

@@ -32,6 +32,7 @@ from dagrun.errors import (
     NotFound,
 )
 from dagrun.plugin.registry import Registry
+from dagrun.plugin.secret_sources import check_providers
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import LOGS, Local, Submission, open_local
@@ -80,7 +81,7 @@ def run_file(
         as_json=as_json,
     )
     if workflow is not None:
-        _refuse_secrets(workflow)
+        check_providers(workflow, registry)
     held = Held()
     try:
         # What inline nodes print must not get between the result and who reads it.
@@ -100,15 +101,6 @@ def _check_usage(
         raise ConfigError("run: a resumed run keeps its inputs; leave out --input")
     if resume is not None and not is_id(resume):
         raise NotFound(f"there is no run {resume!r}")
-
-
-def _refuse_secrets(workflow: Workflow) -> None:
-    names = {*workflow.secrets, *(name for node in workflow.nodes for name in node.secrets)}
-    if names:
-        raise ConfigError(
-            f"{workflow.id} names secrets ({', '.join(sorted(names))}), and no provider of "
-            "secrets is installed"
-        )
 
 
 def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:

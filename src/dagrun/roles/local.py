@@ -23,12 +23,13 @@ from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.executor import Executor, Traits
 from dagrun.ports.store import Refusal, Store
+from dagrun.roles.providers import provider_factories
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
 from dagrun.roles.submission import Submission, accept
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
-from dagrun.services.executors import Executors
+from dagrun.services.executors import Executors, Opened
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
@@ -274,7 +275,9 @@ async def open_local(
         await _serve(stack, processes.run)
         executors = Executors(_factories(registry, settings))
         await _serve(stack, executors.run)
-        plans = Plans(registry, executors)
+        providers = Opened(provider_factories(registry, settings))
+        await _serve(stack, providers.run)
+        plans = Plans(registry, executors, providers)
         runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=_balancers(registry)
@@ -286,6 +289,7 @@ async def open_local(
             processes=processes,
             logs=NodeLogs(data_dir / LOGS),
             scratch=data_dir / SCRATCH,
+            providers=providers.opened,
         )
         running = [
             Engine(
