@@ -88,7 +88,8 @@ class Orchestrator:
         """Keep a version of a workflow under its id. A version never changes.
 
         Args:
-            source: what to register; see :data:`Source`.
+            source: a workflow, a function that builds one, the path of a document, or its text; a
+                text of one line is taken for a path.
             metadata: anything that JSON can hold, to be kept with it.
 
         Raises:
