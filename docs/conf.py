@@ -24,6 +24,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "benchmarks/README.md",
+    "examples/README.md",
     "newsfragments/README.md",
 ]
 exclude_patterns = [
@@ -32,7 +33,7 @@ exclude_patterns = [
     "src",
     "tests",
     "plugins",
-    "examples",
+    "examples/out",
     "build",
 ]  # not even looked through
 

@@ -9,6 +9,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -240,8 +241,12 @@ def test_inputs_are_checked_against_the_schema(dagrun, write):
         assert "Traceback" not in done.stderr
 
 
-def test_version_and_plugins(dagrun):
-    assert dagrun("--version").stdout.startswith("dagrun ")
+@pytest.mark.parametrize("command", [[], ["run"], ["runs"], ["runs", "list"]], ids=" ".join)
+def test_every_command_tells_the_version_of_dagrun(dagrun, command):
+    assert dagrun(*command, "--version").stdout == f"dagrun {version('dagrun-core')}\n"
+
+
+def test_plugins_are_listed_with_what_they_offer(dagrun):
     items = json.loads(dagrun("plugins", "--json").stdout)["items"]
     offers = {item["name"]: item["offers"] for item in items}
     assert offers["builtin"]["executor"] == ["http", "python", "shell"]

@@ -9,20 +9,13 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from dagrun.cli import output
 from dagrun.cli.app_runs import runs
-from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of
+from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
 from dagrun.errors import ConfigError, DagrunError
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 — only this command needs it
-
-    return f"dagrun {version('dagrun-core')}"
-
 
 app = App(
     name="dagrun",
     help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
-    version=_version,
+    version=version,
     help_format="plaintext",
 )
 app.command(runs)
