@@ -2,8 +2,9 @@
 
 import pytest
 
-from dagrun.domain.schema import check_inputs, parse_input, schema_problem
+from dagrun.domain.schema import check_inputs, parse_input
 from dagrun.domain.versions import is_range, is_version
+from dagrun.domain.wellformed import schema_problem
 from dagrun.errors import InputError
 
 SCHEMA = {

@@ -8,8 +8,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 import attrs
 import cattrs
 
-from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 from dagrun.domain.document.structure import findings_of, shown, strict_converter
+from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.workflow import JSON
 
 OptionsKind = type[Any] | Mapping[str, JSON] | None
@@ -140,12 +141,13 @@ def _check_whole(
 def _check_schema(
     schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, *, open_: bool
 ) -> list[Finding]:
-    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
-
-    validator = jsonschema.validators.validator_for(schema)(schema)
+    try:
+        errors = Checker(schema).violations(options, most=MAX_FINDINGS)
+    except CannotCheck as error:
+        return [Finding(path=path, message=f"the schema of the options {error}")]
     return [
         Finding(path=(*path, *error.absolute_path), message=error.message)
-        for error in validator.iter_errors(options)
+        for error in errors
         if not (open_ and has_mark(error.instance) and error.validator != "additionalProperties")
     ]
 
