@@ -37,16 +37,32 @@ def check_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) ->
         for key in inputs
         if key.startswith(RESERVED)
     ]
-    try:
-        filled: dict[str, Any] = decode(encode(dict(inputs)))
-    except NotJson as error:
-        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error
+    filled = _copied(inputs)
     if schema is not None:
         fill_defaults(schema, filled)
         problems += _violations(schema, filled)
     if problems:
         raise InputError(problems)
     return filled
+
+
+def _copied(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        copied: dict[str, Any] = decode(encode(dict(inputs)))
+    except NotJson as error:
+        problems = [*_not_json(inputs)] or [Problem(message=f"the inputs are refused: {error}")]
+        raise InputError(problems) from error
+    return copied
+
+
+def _not_json(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Tell which inputs JSON cannot hold, each by itself."""
+    for key, value in inputs.items():
+        try:
+            encode({key: value})
+        except NotJson as error:
+            name = str(key).encode(errors="replace").decode()
+            yield Problem(path=f"inputs.{name}", message=str(error))
 
 
 def fill_defaults(schema: Any, value: Any) -> None:
@@ -118,10 +134,26 @@ def _wrong_default(schema: Mapping[str, Any]) -> str | None:
     return None
 
 
+def parse_inputs(schema: Mapping[str, Any] | None, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read what a command line says of inputs, each ``key=value``.
+
+    Raises:
+        InputError: one cannot be read, or is there twice.
+    """
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, value = parse_input(schema, pair)
+        if key in given:
+            raise InputError([Problem(path=f"inputs.{key}", message="it is given twice")])
+        given[key] = value
+    return given
+
+
 def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:
     """Read ``key=value`` from a command line, typed as the schema says.
 
-    Without a schema for the key a value that is JSON is taken as such, and any other as text.
+    What is to be a text is one, whatever it looks like. Else a value that is JSON is taken as such,
+    unless the schema takes it as a text only; and what is no JSON is a text.
 
     Raises:
         InputError: there is no ``=``, or the value is not of the type.
@@ -129,22 +161,36 @@ def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:
     key, equals, text = pair.partition("=")
     if not equals or not key:
         raise InputError([Problem(path=pair, message="write key=value")])
-    kind = _type_of(schema, key)
+    part = _part_of(schema, key)
+    kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "string":
         return key, text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        if kind is None:
+        if not isinstance(kind, str):
             return key, text
         hint = "; write it as JSON" if kind in ("array", "object") else ""
         message = f"{text!r} is no {kind}{hint}"
         raise InputError([Problem(path=f"inputs.{key}", message=message)]) from None
-    return key, value
+    if schema is None or not part or isinstance(kind, str):
+        return key, value
+    return key, _fitting(schema, key, value, text)
 
 
-def _type_of(schema: Mapping[str, Any] | None, key: str) -> str | None:
+def _part_of(schema: Mapping[str, Any] | None, key: str) -> Any:
     properties = schema.get("properties") if schema is not None else None
-    part = properties.get(key) if isinstance(properties, Mapping) else None
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    return kind if isinstance(kind, str) else None
+    return properties.get(key) if isinstance(properties, Mapping) else None
+
+
+def _fitting(schema: Mapping[str, Any], key: str, value: Any, text: str) -> Any:
+    """Choose between JSON and the text that it is written in, by what the schema takes."""
+    checker = Checker(schema)
+    part = checker.schema["properties"][key]
+    for one in (text, value) if isinstance(value, str) else (value, text):
+        try:
+            if not checker.violations(one, part=part, most=1):
+                return one
+        except CannotCheck:
+            break  # which is told when all inputs are checked
+    return value
