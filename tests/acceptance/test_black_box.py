@@ -485,6 +485,10 @@ def test_what_an_inline_function_prints_does_not_get_into_the_result(dagrun, tmp
         ("in.yaml", "- 1\n", "in.yaml:1:1"),
         ("in.json", "s: yes", "in.json"),
         ("in.json", "[1]", "an object is needed"),
+        ("in.json", '{"s": "a", "n": 1, "n": 2}', "in.json: the key 'n' stands here twice"),
+        ("in.json", '{"s": {"n": 1, "n": 2}}', "in.json: the key 'n' stands here twice"),
+        ("in.txt", '{"s": "a", "n": 1, "n": 2}', "in.txt:1:20: the key 'n' stands here twice"),
+        ("in.json", '{"s": "a", "n": [NaN]}', "inputs.n: "),
     ],
 )
 def test_inputs_come_from_a_file_of_yaml_or_json(dagrun, tmp_path, write, name, text, said):

@@ -11,8 +11,8 @@ from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import Finding, Path, nearest
 from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import Expression, ExpressionSyntaxError, compile_expression
-from dagrun.domain.schema import schema_problem
 from dagrun.domain.templates import compile_template, has_mark, has_secret
+from dagrun.domain.wellformed import schema_problem
 from dagrun.domain.workflow import ExecutorSpec, Node
 
 Findings = Iterator[Finding]

@@ -8,8 +8,9 @@ from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hi
 import attrs
 import cattrs
 
-from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 from dagrun.domain.document.structure import findings_of, shown, strict_converter
+from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.templates import has_mark
 from dagrun.domain.workflow import JSON
 
@@ -148,17 +149,19 @@ def _check_whole(
 def _check_schema(
     schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, *, open_: Collection[str]
 ) -> list[Finding]:
-    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
 
     def may_vanish(option: object, part: JSON) -> bool:
         if option is None:
             return any(has_mark(options[key]) for key in open_)
         return option in open_ and has_mark(part)
 
-    validator = jsonschema.validators.validator_for(schema)(schema)
+    try:
+        errors = Checker(schema).violations(options, most=MAX_FINDINGS)
+    except CannotCheck as error:
+        return [Finding(path=path, message=f"the schema of the options {error}")]
     return [
         Finding(path=(*path, *error.absolute_path), message=error.message)
-        for error in validator.iter_errors(options)
+        for error in errors
         if error.validator == "additionalProperties"
         or not may_vanish(next(iter(error.absolute_path), None), error.instance)
     ]
