@@ -12,27 +12,23 @@ import subprocess
 import sys
 import textwrap
 import tomllib
-import types
 from collections.abc import Iterator
-from importlib.metadata import EntryPoint
 from pathlib import Path
 
 import attrs
 import pytest
 
 from dagrun.domain.document.shape import Spec
-from dagrun.domain.workflow import ExecutorSpec, Node, Workflow
-from dagrun.errors import DefinitionError
+from dagrun.domain.workflow import Node
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.documents import catalogue, load_file
-from dagrun.roles.local import Submission, open_local
-from dagrun.settings import Settings, read_settings
+from dagrun.settings import read_settings
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
     *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
     *(ROOT / name / "README.md" for name in ("benchmarks", "newsfragments")),
-    *sorted((ROOT / "docs").rglob("*.md")),
+    *sorted(set((ROOT / "docs").rglob("*.md")) - {ROOT / "docs/plugins.md"}),  # see test_plugin.py
 )
 FENCED = re.compile(r"^```(\S*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 
@@ -47,9 +43,6 @@ NOT_TRIED = {
     ): "asks the package index; each environment of tox installs a part of the same",
     ".venv/bin/towncrier build --draft\n": "tox does it in the environment docs",
     ".tox/tests/bin/python -m benchmarks --json figures.json\n": "takes a minute",
-    "pip install -c constraints.txt . ./plugins/*/ path/to/dagrun-echo\n": (
-        "asks the package index; the plugin of that page is loaded by another test"
-    ),
     "cli → roles → settings → builtin | services → plugin → ports → domain → errors\n": (
         "is a picture; import-linter proves it"
     ),
@@ -143,7 +136,6 @@ def tried_by(block: Block) -> str | None:
     if block.language == "yaml":
         return "that test, or test_a_piece_of_a_document_is_valid"
     return {
-        ("architecture.md", "toml"): "test_the_example_of_a_plugin_works",
         ("reference.md", "toml"): "test_the_example_of_settings_is_read",
         ("reference.md", "json"): "test_the_example_of_a_result_is_the_same_on_two_pages",
     }.get((block.page.name, block.language))
@@ -310,27 +302,3 @@ def test_the_example_of_settings_is_read(tmp_path):
 def test_the_example_of_a_result_is_the_same_on_two_pages():
     (printed,) = [shown for _, shown in STEPS[ROOT / "docs/tutorial.md"] if shown.startswith("{")]
     assert json.loads(only("reference.md", "json")) == json.loads(printed)
-
-
-async def test_the_example_of_a_plugin_works(tmp_path, monkeypatch):
-    settings = tomllib.loads(only("architecture.md", "toml"))
-    (entry,) = settings["project"]["entry-points"]["dagrun"].items()
-    module = types.ModuleType(entry[1])
-    monkeypatch.setitem(sys.modules, entry[1], module)
-    exec(compile(only("architecture.md", "python"), entry[1], "exec"), vars(module))
-    registry = load_plugins([EntryPoint(*entry, group="dagrun"), *builtin()]).registry
-    executor = ExecutorSpec(type="echo", options={"text": "ha", "times": 3})  # as the page says
-    workflow = Workflow("w", "1.0.0", nodes=[Node(id="a", executor=executor)])
-    async with open_local(registry, Settings(data_dir=tmp_path, parallel=1)) as local:
-        ticket = await local.submit(Submission(workflow=workflow, inputs={}))
-        await ticket.wait()
-        (node,) = await local.store.nodes(ticket.run_id)
-    assert json.loads(bytes(node.outputs)) == {"said": "hahaha"}
-    refused = tmp_path / "w.yaml"
-    refused.write_text(as_document("executor: {type: echo, txt: ha}\n"))
-    with pytest.raises(DefinitionError, match="did you mean 'text'"):
-        load_file(refused, catalogue(registry))
-
-
-def builtin() -> list[EntryPoint]:
-    return [EntryPoint("builtin", "dagrun.builtin", "dagrun")]
