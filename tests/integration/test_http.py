@@ -37,6 +37,7 @@ def standard():
     scripts = {
         "/answer": json_answer('{"answer": 42}'),
         "/quotes": answer('"' * 1_000_000),
+        "/hangs": lambda _: [HANG],
         "*": answer("no luck", status="500 Internal Server Error"),
     }
     with serving(scripts) as server:
@@ -59,6 +60,9 @@ class TestHttpKeepsWhatAnExecutorPromises(ExecutorSuite):
 
     def fails(self):
         return HttpOptions(url=f"{self.server.url}/fails"), "status"
+
+    def works(self):
+        return HttpOptions(url=f"{self.server.url}/hangs")
 
     def floods(self):
         return HttpOptions(url=f"{self.server.url}/quotes")

@@ -77,6 +77,9 @@ class TestPythonKeepsWhatAnExecutorPromises(ExecutorSuite):
             code="import os\nopen('pid', 'w').write(f'{os.getpid()}\\n')\nsum(range(10**18))"
         )
 
+    def works(self):
+        return PythonOptions(callable="trio:sleep_forever", isolation="inline")
+
     def floods(self):
         return PythonOptions(code="outputs = {'a': 'a' * 1_100_000}")
 
