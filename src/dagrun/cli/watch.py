@@ -49,7 +49,7 @@ def watch_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     elif not as_json and record.error is not None:
         output.note(f"dagrun: {record.error['message']}")
     elif not as_json and record.outputs is not None and (outputs := decode(record.outputs)):
-        output.say(output.json_text(outputs, indent=2))
+        output.say_value(outputs)
     return output.DONE if record.status is RunStatus.SUCCEEDED else output.FAILED
 
 
