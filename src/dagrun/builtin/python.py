@@ -1,7 +1,6 @@
 # ruff: noqa: A003 — the option is called `callable` in documents
 """The executor ``python``: a function or a piece of code, in a worker process or in the engine."""
 
-import copy
 import inspect
 import sys
 import traceback
@@ -127,10 +126,10 @@ class PythonExecutor:
 
     async def _call_inline(self, context: Context) -> Mapping[str, JSON]:
         options: PythonOptions = context.options
+        inputs = context.inputs
         try:
             function = self._functions.get(options.callable or "", context.base)
-            # A copy: what the function does to it must not be seen by others.
-            result = function(**copy.deepcopy(context.inputs))
+            result = function(**inputs)
             if type(result) is not dict and inspect.isawaitable(result):
                 result = await result
         except (Exception, BaseExceptionGroup, SystemExit) as error:
@@ -158,7 +157,7 @@ class PythonExecutor:
             {
                 "callable": options.callable,
                 "code": options.code,
-                "inputs": context.inputs,
+                "inputs": context.raw_inputs,
                 "nodes": context.raw_nodes if options.code is not None else {},
                 "run": context.run,
                 "item": context.item,
