@@ -22,8 +22,8 @@ from dagrun.workers.environment import base_environment, merged
 from dagrun.workers.pool import WorkerPool
 
 START: Final = (
-    "import sys; sys.path[:0], sys.path[len(sys.path):] = sys.argv[2:], sys.argv[1:2]; "
-    "from dagrun.workers.python_child import main; main()"
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from dagrun.workers.python_child import main; main(sys.argv[2:])"
 )
 PACKAGES: Final = str(Path(__file__).parents[2])  # where the worker finds dagrun itself
 RETIRE: Final = b'{"retire"'
