@@ -215,13 +215,20 @@ class NodeError(DagrunError):
     """A node failed. ``type`` and the message are journaled as the node's error.
 
     An executor raises it to choose the type; any other exception out of an executor is
-    journaled with the exception's class name as its type.
+    journaled with the exception's class name as its type. ``retryable`` is False when another
+    attempt would fail in the same way.
     """
 
     code = "node"
 
-    def __init__(self, type: str, message: str) -> None:  # noqa: A002 — the journal's word
-        self.type, self.message = type, message
+    def __init__(
+        self,
+        type: str,  # noqa: A002 — the journal's word
+        message: str,
+        *,
+        retryable: bool = True,
+    ) -> None:
+        self.type, self.message, self.retryable = type, message, retryable
         super().__init__(message)
 
 

@@ -139,6 +139,51 @@ async def test_an_error_has_its_class_and_a_traceback_in_the_log(run, isolation)
     assert "Traceback" in run.log.text()
 
 
+PLAIN = """
+def now(a):
+    return {"a": a}
+
+async def later(a):
+    return {"a": a}
+
+def fail():
+    raise LookupError("as told")
+"""
+NAMES_OF_OURS = ("dagrun", "json", "inspect", "traceback", "glob", "ctypes", "queue", "random")
+
+
+async def test_modules_beside_the_document_do_not_take_the_place_of_the_workers_own(run, tmp_path):
+    for name in NAMES_OF_OURS:
+        (tmp_path / f"{name}.py").write_text("raise OSError('not meant for the worker')\n")
+    (tmp_path / "plain.py").write_text(PLAIN)
+    assert await run(code="outputs = {'a': 1}") == {"a": 1}
+    for function in ("now", "later"):
+        assert await run({"inputs": {"a": 1}}, callable=f"plain:{function}") == {"a": 1}
+    with pytest.raises(NodeError) as caught:
+        await run(callable="plain:fail")
+    assert (caught.value.type, caught.value.message) == ("LookupError", "as told")
+
+
+async def test_a_function_of_a_module_that_is_hidden_by_another_one_says_so(run, tmp_path):
+    (tmp_path / "json.py").write_text("def f():\n    return {}\n")
+    with pytest.raises(NodeError) as caught:
+        await run(callable="json:f")
+    assert caught.value.type == "ImportError"
+    assert f"'json' cannot be imported from {tmp_path}" in caught.value.message
+    assert "use another name" in caught.value.message
+    with pytest.raises(NodeError, match="no attribute 'f'"):
+        await run({"base": None}, callable="json:f")
+
+
+async def test_a_module_beside_the_document_comes_before_one_that_is_installed(run, tmp_path):
+    (tmp_path / "colorsys.py").write_text("def f():\n    return {'ours': True}\n")
+    for _ in range(2):
+        assert await run(callable="colorsys:f") == {"ours": True}
+    assert await run(code="import sys\noutputs = {'first': sys.path[0]}") == {
+        "first": str(tmp_path)
+    }
+
+
 @pytest.mark.parametrize(
     ("options", "said"),
     [

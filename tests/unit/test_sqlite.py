@@ -105,6 +105,28 @@ async def test_what_cannot_be_understood_is_refused_with_the_files_name(
         assert str(path) in str(caught.value)
 
 
+async def test_events_that_are_counted_and_gone_are_damage_to_whoever_writes_them_again(path):
+    async with SqliteStore(path=path) as store:
+        await add_run(store, upto=3)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute("delete from events where seq = 3")
+        with pytest.raises(StoreCorrupt, match="event 3 of run r is missing") as caught:
+            await store.commit(journal()[2:4])
+        assert str(path) in str(caught.value)
+        assert len(await store.events("r")) == 2
+
+
+@pytest.mark.parametrize("change", ["drop table nodes", "alter table nodes rename item to itom"])
+async def test_a_table_that_is_not_as_it_was_made_is_damage(path, change):
+    async with SqliteStore(path=path) as store:
+        await add_run(store)
+        with closing(sqlite3.connect(path)) as connection, connection:
+            connection.execute(change)
+        with pytest.raises(StoreCorrupt, match="is damaged, or no database") as caught:
+            await store.nodes("r")
+        assert str(path) in str(caught.value)
+
+
 def first_schema(path):
     """Write a database as the first version of dagrun did, with a run and its journal."""
     path.parent.mkdir(parents=True, exist_ok=True)

@@ -44,7 +44,7 @@ def context(processes, code, *, timeout=None, **more):
         "options": LuaOptions(code=code),
         "node_id": "n",
         "timeout": timeout,
-        "inputs": {},
+        "raw_inputs": Raw(b"{}"),
         "raw_nodes": {},
         "run": {},
         "env": {},
@@ -76,6 +76,12 @@ async def test_code_that_does_not_look_at_nodes_needs_no_memory_for_them():
         with pytest.raises(NodeError) as caught:
             await lua.execute(context(processes, "return {n = #nodes.n1}", raw_nodes=nodes))
         assert caught.value.type == "memory"
+
+
+async def test_an_item_may_be_as_large_as_the_list_that_it_is_from():
+    async with open_processes() as processes, LuaExecutor() as lua:
+        given = context(processes, "return {n = #item}", item="x" * 2_000_000, item_index=0)
+        assert bytes(await lua.execute(given)) == b'{"n":2000000}'
 
 
 async def test_a_missing_file_and_a_lua_error_fail_the_node_with_their_types(tmp_path):

@@ -51,6 +51,11 @@ class MemoryStore:
         self._requests: dict[tuple[str, str], NewRun] = {}
         self._registrations: dict[tuple[str, str], Registration] = {}
 
+    @property
+    def place(self) -> str:
+        """It has none, so a name."""
+        return "the memory store"
+
     async def __aenter__(self) -> Self:
         """Do nothing: there is nothing to open."""
         await trio.lowlevel.checkpoint()

@@ -1,7 +1,6 @@
 # ruff: noqa: A003 — the option is called `callable` in documents
 """The executor ``python``: a function or a piece of code, in a worker process or in the engine."""
 
-import copy
 import inspect
 import sys
 import traceback
@@ -23,8 +22,8 @@ from dagrun.workers.environment import base_environment, merged
 from dagrun.workers.pool import WorkerPool
 
 START: Final = (
-    "import sys; sys.path[:0], sys.path[len(sys.path):] = sys.argv[2:], sys.argv[1:2]; "
-    "from dagrun.workers.python_child import main; main()"
+    "import sys; sys.path.append(sys.argv[1]); "
+    "from dagrun.workers.python_child import main; main(sys.argv[2:])"
 )
 PACKAGES: Final = str(Path(__file__).parents[2])  # where the worker finds dagrun itself
 RETIRE: Final = b'{"retire"'
@@ -127,10 +126,10 @@ class PythonExecutor:
 
     async def _call_inline(self, context: Context) -> Mapping[str, JSON]:
         options: PythonOptions = context.options
+        inputs = context.inputs
         try:
             function = self._functions.get(options.callable or "", context.base)
-            # A copy: what the function does to it must not be seen by others.
-            result = function(**copy.deepcopy(context.inputs))
+            result = function(**inputs)
             if type(result) is not dict and inspect.isawaitable(result):
                 result = await result
         except (Exception, BaseExceptionGroup, SystemExit) as error:
@@ -158,7 +157,7 @@ class PythonExecutor:
             {
                 "callable": options.callable,
                 "code": options.code,
-                "inputs": context.inputs,
+                "inputs": context.raw_inputs,
                 "nodes": context.raw_nodes if options.code is not None else {},
                 "run": context.run,
                 "item": context.item,

@@ -10,7 +10,7 @@ from typing import Any, ClassVar, Final
 import attrs
 import trio
 
-from dagrun.domain.jsonvalue import MAX_OUTPUT, NotJson, decode, encode, parse
+from dagrun.domain.jsonvalue import MAX_OUTPUT, NotJson, Raw, decode, parse
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
@@ -87,7 +87,7 @@ class ShellExecutor:
         options: ShellOptions = context.options
         files = _Files(context)
         try:
-            files.write_inputs(context.inputs)
+            files.write_inputs(context.raw_inputs)
             ours = {name: context.env[name] for name in context.env if name.startswith("DAGRUN_")}
             env = merged(self._base, context.env, context.secrets, options.env, ours, files.env())
             with LogPipe(context.log) as log:
@@ -177,8 +177,8 @@ class _Files:
     def env(self) -> dict[str, str]:
         return {"DAGRUN_INPUTS": self.inputs, "DAGRUN_OUTPUT": self.output}
 
-    def write_inputs(self, inputs: Mapping[str, JSON]) -> None:
-        _write(self.inputs, bytes(encode(dict(inputs))))
+    def write_inputs(self, inputs: Raw) -> None:
+        _write(self.inputs, bytes(inputs))
 
     def read_outputs(self) -> dict[str, Any]:
         data = _read(self.output, MAX_OUTPUT + 1)

@@ -1,4 +1,8 @@
-"""Where a command's words go: results to standard output, everything else to standard error."""
+"""Where a command's words go: results to standard output, everything else to standard error.
+
+What is for people goes through :mod:`dagrun.cli.visible`, since nodes, documents and files have
+their say in it. JSON for programs is written as it is.
+"""
 
 import json
 import os
@@ -11,6 +15,7 @@ from typing import Any, Final
 
 import attrs
 
+from dagrun.cli.visible import visible, visible_json, visible_lines
 from dagrun.errors import (
     ConfigError,
     DagrunError,
@@ -73,7 +78,25 @@ def say(line: str = "") -> None:
     Raises:
         OutputLost: standard output takes nothing more.
     """
-    say_text(line + "\n")
+    say_text(visible(line) + "\n")
+
+
+def say_log(text: str) -> None:
+    """Write what a node printed: as it is to a pipe or a file, and harmless on a terminal.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    say_text(visible_lines(text) if sys.stdout.isatty() else text)
+
+
+def say_value(value: Any, *, head: str = "") -> None:
+    """Write a value as JSON of several lines, for people and programs.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    say_text(f"{head}{visible_json(_json_text(value, indent=2))}\n")
 
 
 def say_text(text: str) -> None:
@@ -113,7 +136,7 @@ class Notes(TextIOBase):
 def note(line: str) -> None:
     """Write a line for the person who watches, if anybody can."""
     with suppress(OSError, ValueError):
-        sys.stderr.write(line + "\n")
+        sys.stderr.write(visible(line) + "\n")
 
 
 def say_json(value: Any) -> None:
@@ -122,10 +145,10 @@ def say_json(value: Any) -> None:
     Raises:
         OutputLost: standard output takes nothing more.
     """
-    say(json_text(value))
+    say_text(_json_text(value) + "\n")
 
 
-def json_text(value: Any, *, indent: int | None = None) -> str:
+def _json_text(value: Any, *, indent: int | None = None) -> str:
     """Write JSON in characters that standard output can take."""
     any_character = sys.stdout.encoding.lower() in ("utf-8", "utf8")
     return json.dumps(value, ensure_ascii=not any_character, allow_nan=False, indent=indent)
@@ -137,9 +160,16 @@ def report(error: DagrunError, *, as_json: bool) -> int:
         problems = getattr(error, "problems", ())
         say_json({"error": {**_error_json(error), "errors": problems_json(problems)}})
     else:
-        for line in str(error).splitlines() or [type(error).__name__]:
-            note(f"dagrun: {line}" if not hasattr(error, "problems") else line)
+        for line in _lines(error):
+            note(line)
     return WRONG if isinstance(error, _WRONG) else FAILED
+
+
+def _lines(error: DagrunError) -> list[str]:
+    problems = getattr(error, "problems", ())
+    return [str(problem) for problem in problems] or [
+        f"dagrun: {str(error) or type(error).__name__}"
+    ]
 
 
 def _error_json(error: DagrunError) -> dict[str, str]:

@@ -9,6 +9,7 @@ import trio
 
 from dagrun.cli import output
 from dagrun.cli.board import Board, Row, event_note, interesting
+from dagrun.cli.visible import visible
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type
 from dagrun.domain.status import NODE_ENDED, NodeStatus
@@ -152,6 +153,6 @@ def _rich_line(row: Row) -> "Text":
     if row.detail():
         line.append(f"  {row.detail()}", "dim")
     if row.note:
-        line.append(f"  {row.note}", "red" if row.status is NodeStatus.FAILED else "dim")
+        line.append(f"  {visible(row.note)}", "red" if row.status is NodeStatus.FAILED else "dim")
     line.truncate(200, overflow="ellipsis")
     return line

@@ -285,7 +285,7 @@ def _tell_person(result: RunResult, logs: NodeLogs) -> None:
     for handler in result.handlers or ():
         _warn_of(handler, result.run_id, logs)
     if result.outputs:
-        output.say(output.json_text(result.outputs, indent=2))
+        output.say_value(result.outputs)
 
 
 def _warn_of(handler: NodeResult, run_id: str, logs: NodeLogs) -> None:

@@ -89,7 +89,7 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     if state.error is not None:
         output.say(f"error: {state.error['message']}")
     if outputs := run_result(state).outputs:
-        output.say(f"outputs: {output.json_text(outputs, indent=2)}")
+        output.say_value(outputs, head="outputs: ")
     if not state.ended and owner_pid(settings.data_dir, owner) is None:
         output.say(f"its process has ended; go on with: dagrun run --resume {run_id}")
     return output.DONE
@@ -182,7 +182,7 @@ def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
         if len(items) > 1:
             index = "" if entry["item"] is None else f"[{entry['item']}]"
             output.say(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
-        output.say_text(entry["text"])
+        output.say_log(entry["text"])
         if entry["text"] and not entry["text"].endswith("\n"):
             output.say()
 

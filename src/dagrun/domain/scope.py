@@ -85,6 +85,18 @@ def node_inputs(state: RunState, work: Work) -> Mapping[str, Any]:
     return inputs
 
 
+def raw_inputs(state: RunState, work: Work) -> Raw:
+    """Give the same as JSON text.
+
+    Raises:
+        ExpressionError: an expression in it fails.
+        NotJson: it is larger than the outputs of all items of a node may be.
+    """
+    if work.node.step.inputs is None:
+        return state.inputs
+    return encode(node_inputs(state, work), limit=MAX_AGGREGATE)
+
+
 def node_options(
     state: RunState, work: Work, secrets: Mapping[str, str] = MappingProxyType({})
 ) -> Mapping[str, Any]:

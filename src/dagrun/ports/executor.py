@@ -77,7 +77,16 @@ class Context(Protocol):
 
     @property
     def inputs(self) -> Mapping[str, JSON]:
-        """The node's inputs, or the run's when the node names none."""
+        """The node's inputs, or the run's when the node names none. A new copy each time.
+
+        Raises:
+            NodeError: they are too large (type ``inputs``), here and in the next.
+        """
+        ...
+
+    @property
+    def raw_inputs(self) -> Raw:
+        """The same as JSON text, for executors that pass it on."""
         ...
 
     @property

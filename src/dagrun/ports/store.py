@@ -190,6 +190,11 @@ class Store(Protocol):
     for too long, and :class:`~dagrun.errors.StoreError` when it cannot be used.
     """
 
+    @property
+    def place(self) -> str:
+        """What people know it by, such as the path of its file."""
+        ...
+
     async def __aenter__(self) -> Self:
         """Open, create or migrate the database.
 

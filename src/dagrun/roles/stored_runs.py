@@ -1,6 +1,7 @@
 """Runs as the store knows them: replayed, taken over, and asked for things wherever they are."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 from dagrun.builtin.control import ask
@@ -8,13 +9,14 @@ from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import decode, parse
 from dagrun.domain.plan import Plan
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError, RunOwned, StoreCorrupt
-from dagrun.ports.store import RunRecord, Slot, Store
+from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
+from dagrun.ports.store import Definition, RunRecord, Slot, Store
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
 
@@ -25,32 +27,67 @@ async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
     Raises:
         StoreCorrupt: it is damaged.
     """
-    definition = await store.definition(record.definition_hash)
-    try:
+    definition = await stored_definition(store, record)
+    with _sound(store, record, "definition"):
         return from_json(definition.body)
-    except Exception as error:
-        raise damaged(record, "definition", error) from error
+
+
+async def stored_definition(store: Store, record: RunRecord) -> Definition:
+    """Give the definition of a run.
+
+    Raises:
+        StoreCorrupt: it is missing, or damaged.
+    """
+    try:
+        return await store.definition(record.definition_hash)
+    except NotFound as error:
+        raise damaged(store, record, "definition", error) from error
 
 
 async def restore(store: Store, record: RunRecord, plan: Plan) -> tuple[RunState, Sequence[Event]]:
     """Let the journal of a run happen again. Give the state, and the events.
 
     Raises:
+        StoreCorrupt: the journal or the inputs are damaged.
+    """
+    with _sound(store, record, "inputs"):
+        _check_inputs(record)
+    state = RunState(plan, record.run_id, record.inputs)
+    return state, await read_on(store, record, state)
+
+
+async def read_on(store: Store, record: RunRecord, state: RunState) -> Sequence[Event]:
+    """Let happen what a state has not seen of its journal, and give it.
+
+    Raises:
         StoreCorrupt: the journal is damaged.
     """
-    events = list(await store.events(record.run_id))
-    state = RunState(plan, record.run_id, record.inputs)
-    try:
+    events = list(await store.events(record.run_id, after=state.seq))
+    with _sound(store, record, "journal"):
         replay(state, events)
+        if state.seq < record.last_seq:
+            raise ValueError(f"of {record.last_seq} events there are {state.seq}")
+    return events
+
+
+@contextmanager
+def _sound(store: Store, record: RunRecord, what: str) -> Iterator[None]:
+    """Say of what cannot be understood that it is damaged."""
+    try:
+        yield
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise damaged(record, "journal", error) from error
-    return state, events
+        raise damaged(store, record, what, error) from error
 
 
-def damaged(record: RunRecord, what: str, error: Exception) -> StoreCorrupt:
+def _check_inputs(record: RunRecord) -> None:
+    if not isinstance(decode(parse(bytes(record.inputs))), dict):
+        raise ValueError("they are no object")  # noqa: TRY004 — what is stored is wrong
+
+
+def damaged(store: Store, record: RunRecord, what: str, error: Exception) -> StoreCorrupt:
     """Say that something that is stored of a run is of no use."""
     return StoreCorrupt(
-        f"the {what} of run {record.run_id} is damaged ({error}); "
+        f"{store.place}: the {what} of run {record.run_id} is damaged ({error}); "
         "restore the database from a backup, or start the workflow anew"
     )
 
@@ -80,7 +117,7 @@ class StoredRuns:
         record = await self._store.run(run_id)
         if record.owner != self._owner:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
-        state, _ = await self.restored(record)
+        state, _ = await self._owned(record, claimed=False)
         return state, record.epoch
 
     async def claim(self, run_id: RunId) -> tuple[RunState, int]:
@@ -93,7 +130,7 @@ class StoredRuns:
         if record.owner != self._owner:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
         record = await self._store.claim(run_id, owner=self._owner, expected_epoch=record.epoch)
-        state, _ = await self.restored(record)
+        state, _ = await self._owned(record, claimed=True)
         return state, record.epoch
 
     async def take_over(self, record: RunRecord) -> tuple[Ticket, Sequence[Event]]:
@@ -115,7 +152,7 @@ class StoredRuns:
         record = await self._store.claim(
             record.run_id, owner=self._owner, expected_epoch=record.epoch
         )
-        state, events = await restore(self._store, record, prepared.plan)
+        state, events = await self._owned(record, claimed=True)
         ticket = Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
@@ -166,11 +203,19 @@ class StoredRuns:
         return await restore(self._store, record, (await self._prepared(record)).plan)
 
     async def _prepared(self, record: RunRecord) -> Prepared:
-        definition = await self._store.definition(record.definition_hash)
-        try:
+        definition = await stored_definition(self._store, record)
+        with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
-        except (ValueError, LookupError, TypeError, AttributeError) as error:
-            raise damaged(record, "definition", error) from error
+
+    async def _owned(self, record: RunRecord, *, claimed: bool) -> tuple[RunState, Sequence[Event]]:
+        """Give a run that is this process's, so that nobody else writes to its journal."""
+        state, events = await self.restored(record)
+        with _sound(self._store, record, "journal"):
+            if state.seq != record.last_seq:
+                raise ValueError(f"there are {state.seq} events, not {record.last_seq}")
+            if record.epoch < state.epoch + claimed:
+                raise ValueError(f"epoch {record.epoch} comes after {state.epoch}")
+        return state, events
 
 
 def slot_of(workflow: Workflow, record: RunRecord) -> Slot | None:

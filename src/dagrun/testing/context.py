@@ -60,7 +60,7 @@ class FakeContext:
     attempt: int = 1
     epoch: int = 1
     idempotency_key: str = "run-1/node"
-    inputs: Mapping[str, JSON] = attrs.field(factory=dict)
+    _inputs: Mapping[str, JSON] = attrs.field(factory=dict)
     nodes: Mapping[str, JSON] = attrs.field(factory=dict)
     document_env: Mapping[str, str] = attrs.field(factory=dict)
     secrets: Mapping[str, str] = attrs.field(factory=dict)
@@ -68,6 +68,17 @@ class FakeContext:
     base: Path | None = None
     timeout: float | None = None
     kill_after: float = 0.2
+
+    @property
+    def inputs(self) -> Mapping[str, JSON]:
+        """A copy of the inputs."""
+        inputs: Mapping[str, JSON] = decode(self.raw_inputs)
+        return inputs
+
+    @property
+    def raw_inputs(self) -> Raw:
+        """The inputs as JSON text."""
+        return encode(self._inputs)
 
     @property
     def raw_nodes(self) -> Mapping[str, Raw]:

@@ -106,6 +106,9 @@ class StoreSuite(ABC):
         async with self.make_store(tmp_path) as store:
             yield store
 
+    async def test_a_store_says_what_people_know_it_by(self, store: Store) -> None:
+        assert store.place
+
     # journals
 
     async def test_a_journal_comes_back_as_it_was_written(self, store: Store) -> None:

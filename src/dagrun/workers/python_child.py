@@ -3,6 +3,9 @@
 A request is ``{callable, code, inputs, nodes, run, item, item_index, env, cwd}``; the reply is
 ``{"outputs": …}`` or ``{"error": {type, message}}``. It begins with ``{"retire": true`` when the
 node left processes or threads behind: the engine then ends this worker, and them with it.
+
+The document's folder comes first on the import path, but only when all that the worker itself needs
+is imported: a ``json.py`` beside the document must not take the place of Python's.
 """
 
 import glob
@@ -12,7 +15,9 @@ import json
 import os
 import sys
 import traceback
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from importlib.machinery import PathFinder
 from typing import Any
 
 from dagrun.workers.child import serve
@@ -20,6 +25,11 @@ from dagrun.workers.child import serve
 PR_SET_CHILD_SUBREAPER = 36
 NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
 TOKEN = "DAGRUN_PROCESS"  # noqa: S105 — no secret
+FOLDERS: list[str] = []
+"""The document's folder, if there is one."""
+
+OURS: set[str] = set()
+"""Modules that the worker imported for itself."""
 
 
 class BadOutput(Exception):
@@ -65,15 +75,40 @@ def run_code(message: dict[str, Any]) -> object:
 def resolve(name: str) -> Any:
     """Find ``package.module:function``."""
     module, _, path = name.partition(":")
+    refuse_hidden(module.partition(".")[0])
     found: Any = importlib.import_module(module)
     for part in path.split("."):
         found = getattr(found, part)
     return found
 
 
+def refuse_hidden(package: str) -> None:
+    """Refuse a module beside the document whose name one of the worker's own has."""
+    beside = PathFinder.find_spec(package, FOLDERS) if package in OURS else None
+    if beside is not None and beside.origin is not None:  # a folder of data has no origin
+        origin = getattr(sys.modules.get(package), "__file__", None) or "the interpreter"
+        raise ImportError(
+            f"{package!r} cannot be imported from {FOLDERS[0]}: another module of that name is there "
+            f"already, from {origin}; use another name"
+        )
+
+
+@contextmanager
+def without_folders() -> Iterator[None]:
+    """Import something for the worker itself."""
+    path, loaded = list(sys.path), set(sys.modules)
+    sys.path[:] = [folder for folder in path if folder not in FOLDERS]
+    try:
+        yield
+    finally:
+        sys.path[:] = path
+        OURS.update(set(sys.modules) - loaded)
+
+
 def wait_for(awaitable: Any) -> object:
     """Run what an async function returned, under trio."""
-    import trio  # noqa: PLC0415 — a tenth of a second that few nodes need
+    with without_folders():
+        import trio  # noqa: PLC0415 — a tenth of a second that few nodes need
 
     async def main() -> object:
         return await awaitable
@@ -133,7 +168,10 @@ def adopt_orphans() -> None:
         return
 
 
-def main() -> None:
+def main(folders: Sequence[str]) -> None:
     """Serve until the engine is gone."""
     adopt_orphans()
+    OURS.update(sys.modules)
+    FOLDERS[:] = folders
+    sys.path[:0] = folders
     serve(handle)

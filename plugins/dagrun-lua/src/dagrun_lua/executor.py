@@ -10,7 +10,7 @@ import attrs
 import msgspec
 import trio
 
-from dagrun.domain.jsonvalue import NotJson, Raw, encode, parse
+from dagrun.domain.jsonvalue import MAX_AGGREGATE, NotJson, Raw, encode, parse
 from dagrun.domain.lua import syntax_problem
 from dagrun.domain.workflow import Durability
 from dagrun.errors import NodeError
@@ -115,7 +115,7 @@ async def _code(context: Context) -> str:
 
 def _request(context: Context, code: str) -> bytes:
     options: LuaOptions = context.options
-    item = {"item": encode(context.item), "item_index": context.item_index}
+    item = {"item": encode(context.item, limit=MAX_AGGREGATE), "item_index": context.item_index}
     return msgspec.json.encode(
         {
             "name": options.file or context.node_id,
@@ -123,7 +123,7 @@ def _request(context: Context, code: str) -> bytes:
             "memory": options.memory,
             "timeout": None if context.timeout is None else _earlier(context.timeout),
             "scope": {
-                "inputs": encode(context.inputs),
+                "inputs": context.raw_inputs,
                 # A handler would get the outputs of the whole graph, and may need the memory.
                 "nodes": dict(context.raw_nodes) if "nodes" in code else {},
                 "run": encode(context.run),

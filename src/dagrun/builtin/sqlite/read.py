@@ -10,6 +10,7 @@ import msgspec
 from dagrun.domain.events import RAW_FIELDS, Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.serialize import content_hash
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import NotFound, StoreTooNew
 from dagrun.ports.store import Definition, Logged, NodeRecord, RunRecord
@@ -34,6 +35,10 @@ _LOG: Final = """
     from events join runs using (run_id) where position > ? order by position limit ?
 """
 _raw_object: Final = msgspec.json.Decoder(dict[str, Raw])
+
+
+class Damage(ValueError):
+    """Something that is stored is not what was written; the store says in which file."""
 
 
 def read_run(connection: sqlite3.Connection, run_id: str) -> RunRecord:
@@ -80,7 +85,7 @@ def read_log(connection: sqlite3.Connection, after: int, limit: int) -> Sequence
     return [
         Logged(
             position=position,
-            workflow_id=workflow_id,
+            workflow_id=_text(workflow_id),
             event=next(_events(RunId(run_id), [row])),
         )
         for position, workflow_id, run_id, *row in connection.execute(_LOG, (after, limit))
@@ -104,27 +109,31 @@ def read_definition(connection: sqlite3.Connection, hash_: str) -> Definition:
 
     Raises:
         NotFound: there is none of that hash.
+        Damage: another one stands under it.
     """
     row = connection.execute("select body from definitions where hash = ?", (hash_,)).fetchone()
     if row is None:
         raise NotFound(f"there is no definition {hash_!r}")
-    return Definition(hash=hash_, body=row[0].encode())
+    body = row[0].encode()
+    if content_hash(body) != hash_:
+        raise Damage(f"the definition {hash_} is not what was stored under this hash")
+    return Definition(hash=hash_, body=body)
 
 
 def _run(row: tuple[Any, ...]) -> RunRecord:
     return RunRecord(
-        run_id=RunId(row[0]),
-        workflow_id=row[1],
-        version=row[2],
-        definition_hash=row[3],
+        run_id=RunId(_text(row[0])),
+        workflow_id=_text(row[1]),
+        version=_text(row[2]),
+        definition_hash=_text(row[3]),
         status=RunStatus(row[4]),
         inputs=Raw(row[5].encode()),
         error=_json(row[6]),
-        owner=row[7],
-        epoch=row[8],
-        last_seq=row[9],
-        priority=row[10],
-        created_at=datetime.fromisoformat(row[11]),
+        owner=_text(row[7]),
+        epoch=_number(row[8]),
+        last_seq=_number(row[9]),
+        priority=_number(row[10]),
+        created_at=moment(row[11]),
         started_at=_time(row[12]),
         finished_at=_time(row[13]),
         slot_key=row[14],
@@ -151,13 +160,13 @@ def _events(run_id: RunId, rows: Iterable[Sequence[Any]]) -> Iterator[Event]:
     for seq, epoch, kind, time, node_id, item, attempt, data in rows:
         yield Event(
             run_id,
-            seq,
-            epoch,
+            _number(seq),
+            _number(epoch),
             _type(kind),
-            datetime.fromisoformat(time),
-            node_id,
-            item,
-            attempt,
+            moment(time),
+            None if node_id is None else _text(node_id),
+            None if item is None else _number(item),
+            None if attempt is None else _number(attempt),
             _data(data),
         )
 
@@ -190,5 +199,29 @@ def _json(text: str | None) -> Any:
     return msgspec.json.decode(text) if text else None
 
 
+def _text(value: Any) -> str:
+    if not isinstance(value, str):
+        raise Damage(f"{value!r} stands where a text belongs")
+    return value
+
+
+def _number(value: Any) -> int:
+    if not isinstance(value, int):
+        raise Damage(f"{value!r} stands where a whole number belongs")
+    return value
+
+
 def _time(text: str | None) -> datetime | None:
-    return None if text is None else datetime.fromisoformat(text)
+    return None if text is None else moment(text)
+
+
+def moment(text: str) -> datetime:
+    """Read a time, which always has its zone.
+
+    Raises:
+        ValueError: it is none.
+    """
+    time = datetime.fromisoformat(text)
+    if time.tzinfo is None:
+        raise Damage(f"the time {text!r} has no zone")
+    return time

@@ -2,8 +2,8 @@
 
 import sqlite3
 from collections.abc import Sequence
-from datetime import datetime
 
+from dagrun.builtin.sqlite.read import moment
 from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError
 from dagrun.ports.store import Definition, Registration
@@ -59,7 +59,7 @@ def read_registrations(
             definition_hash=row[2],
             metadata=None if row[3] is None else Raw(row[3].encode()),
             base=row[4],
-            registered_at=datetime.fromisoformat(row[5]),
+            registered_at=moment(row[5]),
         )
         for row in rows
     ]

@@ -45,6 +45,8 @@ T = TypeVar("T")
 
 _RESTORE: Final = "restore it from a backup, or move it away to begin anew"
 _CODE: Final = 0xFF  # the low byte of an extended result code is the plain one
+_SENSELESS: Final = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
+"""What reading a row raises that was not written like this."""
 
 
 class SqliteStore:
@@ -70,6 +72,11 @@ class SqliteStore:
         self._hook = hook
         self._connection: sqlite3.Connection | None = None
         self._lock = trio.Lock()
+
+    @property
+    def place(self) -> str:
+        """The path of the file."""
+        return str(self.path)
 
     async def __aenter__(self) -> Self:
         """Open, create or migrate the database."""
@@ -181,7 +188,8 @@ class SqliteStore:
         connection.execute("begin immediate")
         try:
             self._hook("begun")
-            result = work(connection)
+            with _damage(self.path, read.Damage):
+                result = work(connection)
             self._hook("written")
             connection.execute("commit")
         except BaseException:
@@ -198,7 +206,7 @@ class SqliteStore:
             connection = connect(self.path, self._timeout)
             try:
                 connection.execute("begin")
-                with _damage(self.path):
+                with _damage(self.path, *_SENSELESS):
                     return work(connection, *arguments)
             finally:
                 connection.close()
@@ -225,21 +233,35 @@ def _our_errors(path: Path) -> Iterator[None]:
             raise StoreFull(f"{path}: there is no room for it on the disk") from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusy(f"{path} is held by another process") from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB):
+        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_nonsense(error, code):
             raise StoreCorrupt(
                 f"{path} is damaged, or no database ({error}); {_RESTORE}"
             ) from error
         raise StoreError(f"{path}: {error}") from error
+    except UnicodeDecodeError as error:  # so says Python of a schema that is no text
+        raise StoreCorrupt(f"{path} is damaged, or no database ({error}); {_RESTORE}") from error
+
+
+def _is_nonsense(error: sqlite3.Error, code: int) -> bool:
+    """Whether a table is not as it was made, or text in it is none."""
+    if not hasattr(error, "sqlite_errorcode"):  # Python's own
+        return "UTF-8" in str(error)
+    return code == sqlite3.SQLITE_ERROR and "no such " in str(error)
 
 
 @contextmanager
-def _damage(path: Path) -> Iterator[None]:
-    """Say of what cannot be understood that it is damaged."""
+def _damage(path: Path, *signs: type[Exception]) -> Iterator[None]:
+    """Say of what cannot be understood that it is damaged.
+
+    Args:
+        path: the file to name.
+        signs: what it is that is raised then.
+    """
     try:
         yield
     except StoreTooNew as error:
         raise StoreTooNew(f"{path}: {error}") from error
-    except (ValueError, TypeError, AttributeError, msgspec.MsgspecError) as error:
+    except signs as error:
         raise StoreCorrupt(f"{path}: a row is damaged ({error}); {_RESTORE}") from error
 
 

@@ -15,6 +15,7 @@ import msgspec
 
 from dagrun.builtin.intake import choose
 from dagrun.builtin.sqlite.admission import insert_checked
+from dagrun.builtin.sqlite.read import Damage
 from dagrun.domain.events import SCHEMA_VERSION, Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.projection import CLEARED, Changes, NodeChange, RunChange, project
@@ -139,7 +140,10 @@ def _choose(
     positions = {run_id: (epoch, seq) for run_id, epoch, seq in json.loads(found)}
 
     def stored_epoch(run_id: RunId, seq: int) -> int:
-        return int(connection.execute(_EPOCH, (run_id, seq)).fetchone()[0])
+        row = connection.execute(_EPOCH, (run_id, seq)).fetchone()
+        if row is None:
+            raise Damage(f"event {seq} of run {run_id} is missing")
+        return int(row[0])
 
     return choose(events, positions, stored_epoch)
 

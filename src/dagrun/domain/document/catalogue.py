@@ -9,7 +9,12 @@ import attrs
 import cattrs
 
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
-from dagrun.domain.document.structure import findings_of, shown, strict_converter
+from dagrun.domain.document.structure import (
+    findings_of,
+    shown,
+    strict_converter,
+    take_numbers_as_arguments,
+)
 from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.templates import has_mark
 from dagrun.domain.workflow import JSON
@@ -55,12 +60,14 @@ class Catalogue:
 def structure_options(kind: OptionsKind, options: Mapping[str, JSON]) -> Any:
     """Turn an executor's filled-in options into what it expects.
 
+    In a list of texts, numbers and booleans become text.
+
     Raises:
         ValueError: they do not fit; the message names each option that is wrong.
     """
     if isinstance(kind, type):
         try:
-            return _converter().structure(options, kind)
+            return _converter(filled_in=True).structure(options, kind)
         except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
             findings = findings_of(error, ())
     else:
@@ -183,9 +190,11 @@ def _line(finding: Finding) -> str:
 
 
 @functools.cache
-def _converter() -> cattrs.Converter:
+def _converter(*, filled_in: bool = False) -> cattrs.Converter:
     """Make the converter for options: unions are told apart by the value's type."""
     converter = strict_converter()
+    if filled_in:
+        take_numbers_as_arguments(converter)
 
     def union_hook(kind: Any) -> Callable[[Any, Any], Any]:
         members = get_args(kind)

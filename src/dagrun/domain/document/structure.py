@@ -1,5 +1,6 @@
 """Strict structuring: values keep their types, unknown keys are refused, all errors are told."""
 
+import json
 from collections.abc import Callable, Iterator, Mapping
 from enum import Enum
 from itertools import islice
@@ -38,6 +39,27 @@ def strict_converter() -> cattrs.Converter:
     )
     converter.register_structure_hook_factory(_is_list, lambda kind: _of_list(converter, kind))
     return converter
+
+
+def take_numbers_as_arguments(converter: cattrs.Converter) -> None:
+    """Let lists of texts take numbers and booleans, and hold them as JSON writes them.
+
+    For values that were filled in. In a document such a value may need its quotes, as 1.10 does.
+    """
+
+    def hook(kind: Any) -> Callable[[Any, Any], Any]:
+        strict = _of_list(converter, kind)
+        return lambda value, _: strict(_arguments(value), kind)
+
+    converter.register_structure_hook_factory(
+        lambda kind: _is_list(kind) and get_args(kind)[0] is str, hook
+    )
+
+
+def _arguments(value: Any) -> Any:
+    if not isinstance(value, list | tuple):
+        return value
+    return [json.dumps(part) if isinstance(part, bool | int | float) else part for part in value]
 
 
 def of_mapping(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]:

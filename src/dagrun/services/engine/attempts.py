@@ -129,7 +129,7 @@ def failure_of(error: BaseException) -> Failure:
     """
     cause = sole(error)
     if isinstance(cause, NodeError):
-        return Failure(cause.type, cause.message)
+        return Failure(cause.type, cause.message, cause.retryable)
     if isinstance(cause, BaseExceptionGroup):
         if cause.subgroup(KeyboardInterrupt) is not None:
             raise error

@@ -5,8 +5,9 @@ from pathlib import Path
 from typing import Any, Protocol
 
 from dagrun.domain import scope
-from dagrun.domain.jsonvalue import Raw, decode
+from dagrun.domain.jsonvalue import NotJson, Raw, decode
 from dagrun.domain.state import Outcome, RunState, Work
+from dagrun.errors import NodeError
 from dagrun.ports.executor import NodeLog
 from dagrun.ports.processes import Processes
 
@@ -93,8 +94,18 @@ class AttemptContext:
 
     @property
     def inputs(self) -> Mapping[str, Any]:
-        """The node's inputs, or the run's when the node names none."""
-        return scope.node_inputs(self._state, self._work)
+        """The node's inputs, or the run's when the node names none. A new copy each time."""
+        inputs: Mapping[str, Any] = decode(self.raw_inputs)
+        return inputs
+
+    @property
+    def raw_inputs(self) -> Raw:
+        """The same as JSON text."""
+        try:
+            return scope.raw_inputs(self._state, self._work)
+        except NotJson as error:
+            message = f"the inputs are refused: {error}"
+            raise NodeError("inputs", message, retryable=False) from error
 
     @property
     def nodes(self) -> Mapping[str, Any]:
