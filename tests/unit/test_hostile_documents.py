@@ -164,14 +164,40 @@ def test_words_like_an_unknown_one_are_looked_for_among_few(monkeypatch):
     assert len(compared) <= 2500
 
 
-def test_tag_directives_are_refused_before_the_parser_sees_them():
-    text = "%TAG !n! b\n" * 100_000 + "---\n" + HEAD + "  nodes: []\n"
-    started = time.process_time()
-    with pytest.raises(DefinitionError, match="directives are not allowed"):
-        load_document(text, file=None, catalogue=CATALOGUE)
-    assert time.process_time() - started < 2
-    yaml = "%YAML 1.2\n---\n" + HEAD + "  nodes: [{id: a, executor: {type: any}}]\n"
-    assert load_document(yaml, file=None, catalogue=CATALOGUE).id == "w"
+TAGS = "%TAG !n! b\n" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (TAGS, (1, 1)),
+        ("{}\n...\n" + TAGS, (3, 1)),
+        (HEAD + "  nodes: []\n...\n# more\n" + TAGS, (8, 1)),
+        ("#\n" * 1001 + TAGS, (1002, 1)),
+        ("#x\r" + TAGS.replace("\n", "\r"), (2, 1)),
+        ("#x\r\n\r\n" + TAGS.replace("\n", "\r\n"), (3, 1)),
+        ("#x\x85" + TAGS, (2, 1)),
+        ("#x\u2028#\u2029" + TAGS, (3, 1)),
+        ("\ufeff\ufeff" + TAGS, (1, 1)),
+    ],
+    ids=range(9),
+)
+def test_tag_directives_are_refused_before_the_parser_sees_them(text, place, monkeypatch):
+    monkeypatch.setattr("dagrun.domain.document.composer._Parser", None)
+    for document in (text, text.encode()):
+        with pytest.raises(DefinitionError, match="directives are not allowed") as caught:
+            load_document(document, file=None, catalogue=CATALOGUE)
+        (problem,) = caught.value.problems
+        assert (problem.line, problem.column) == place
+
+
+def test_a_percent_sign_is_no_directive_elsewhere():
+    nodes = "  nodes: [{id: a, executor: {type: any, a: '%TAG !n! b', b: \"x\n%d\"}}]\n"
+    assert (
+        load_document("%YAML 1.2\n---\n" + HEAD + nodes, file=None, catalogue=CATALOGUE).id == "w"
+    )
+    with pytest.raises(DefinitionError, match="unknown directive"):
+        load_document("%TAR x\n---\n" + HEAD + nodes, file=None, catalogue=CATALOGUE)
 
 
 @pytest.mark.parametrize("key", ["priority", "timeout"])
