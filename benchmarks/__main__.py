@@ -18,7 +18,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from benchmarks import bare, floor
+from benchmarks import bare, floor, placement
 from benchmarks.measure import (
     LUA,
     NOOP,
@@ -217,6 +217,24 @@ def memory_figure() -> Figure:
     )
 
 
+def balancer_figures(times: int) -> list[Figure]:
+    """How long it takes to choose among many engines."""
+    cases = [(name, make, False) for name, make in placement.BALANCERS.items()]
+    cases.append(("hash, one key", placement.BALANCERS["consistent-hash"], True))
+    return [
+        Figure(
+            name=f"balancer, 1000 engines: {name}",
+            unit="µs",
+            value=MICRO
+            * statistics.median(
+                placement.choose_seconds(make(), 1000, one_key=one_key) for _ in range(times)
+            ),
+            target="≤ 20 µs",
+        )
+        for name, make, one_key in cases
+    ]
+
+
 def table(figures: list[Figure]) -> str:
     """Lay the figures out."""
     lines = [f"{'':44} {'dagrun':>9} {'floor':>9}  {'ratio':>6}  {'unit':10} target"]
@@ -243,6 +261,7 @@ def main() -> None:
         *start_figures(arguments.times),
         latency_figure(),
         memory_figure(),
+        *balancer_figures(arguments.times),
     ]
     print(table(figures))
     if arguments.json:

@@ -86,7 +86,7 @@ def seconds_of(workflow: Workflow, *, runs: int = 1, warm: Workflow | None = Non
     async def use(local: Local) -> float:
         if warm is not None:
             await _run(local, warm)
-        await local.prepare(workflow)
+        await local.plans.prepare(workflow)
         start = time.perf_counter()
         async with trio.open_nursery() as nursery:
             for _ in range(runs):
@@ -114,7 +114,7 @@ def first_node_latencies(samples: int) -> list[float]:
 
 
 async def _run(local: Local, workflow: Workflow) -> Any:
-    execution = await local.submit(Submission(workflow=workflow, inputs={}))
-    await execution.done.wait()
-    if execution.state.status is not RunStatus.SUCCEEDED:
-        raise RuntimeError(execution.state.error)
+    ticket = await local.submit(Submission(workflow=workflow, inputs={}))
+    await ticket.wait()
+    if ticket.state.status is not RunStatus.SUCCEEDED:
+        raise RuntimeError(ticket.state.error)

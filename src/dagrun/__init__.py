@@ -1,1 +1,140 @@
-"""dagrun: durable workflows of Lua, shell and Python nodes, in one small program."""
+"""dagrun: durable workflows of Lua, shell and Python nodes, in one small program.
+
+The names below are what programs use. Each is imported when it is first asked for, so that the
+command line starts fast.
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any, Final
+
+if TYPE_CHECKING:
+    from dagrun.domain.monitoring import MonitorEvent, Severity
+    from dagrun.domain.result import ItemResult, NodeResult, RunResult
+    from dagrun.domain.specs import http, lua, python, shell
+    from dagrun.domain.status import NodeStatus, RunStatus
+    from dagrun.domain.workflow import (
+        Concurrency,
+        Durability,
+        ExecutorSpec,
+        Handler,
+        Node,
+        OnEngineLoss,
+        OnLimit,
+        Placement,
+        RetryPolicy,
+        Scope,
+        Trigger,
+        TriggerRule,
+        Workflow,
+    )
+    from dagrun.errors import (
+        ConfigError,
+        ConflictError,
+        DagrunError,
+        DefinitionError,
+        InputError,
+        LimitReached,
+        NodeError,
+        NotFound,
+        RunFailed,
+        RunOwned,
+        StoreError,
+    )
+    from dagrun.roles.embedded import Orchestrator, Registered, Run, open_orchestrator
+    from dagrun.roles.synchronous import SyncOrchestrator, SyncRun, open_sync_orchestrator
+
+_PLACES: Final = {
+    "dagrun.domain.monitoring": ("MonitorEvent", "Severity"),
+    "dagrun.domain.result": ("ItemResult", "NodeResult", "RunResult"),
+    "dagrun.domain.specs": ("http", "lua", "python", "shell"),
+    "dagrun.domain.status": ("NodeStatus", "RunStatus"),
+    "dagrun.domain.workflow": (
+        "Concurrency",
+        "Durability",
+        "ExecutorSpec",
+        "Handler",
+        "Node",
+        "OnEngineLoss",
+        "OnLimit",
+        "Placement",
+        "RetryPolicy",
+        "Scope",
+        "Trigger",
+        "TriggerRule",
+        "Workflow",
+    ),
+    "dagrun.errors": (
+        "ConfigError",
+        "ConflictError",
+        "DagrunError",
+        "DefinitionError",
+        "InputError",
+        "LimitReached",
+        "NodeError",
+        "NotFound",
+        "RunFailed",
+        "RunOwned",
+        "StoreError",
+    ),
+    "dagrun.roles.embedded": ("Orchestrator", "Registered", "Run", "open_orchestrator"),
+    "dagrun.roles.synchronous": ("SyncOrchestrator", "SyncRun", "open_sync_orchestrator"),
+}
+_PLACE_OF: Final = {name: place for place, names in _PLACES.items() for name in names}
+
+__all__ = [
+    "Concurrency",
+    "ConfigError",
+    "ConflictError",
+    "DagrunError",
+    "DefinitionError",
+    "Durability",
+    "ExecutorSpec",
+    "Handler",
+    "InputError",
+    "ItemResult",
+    "LimitReached",
+    "MonitorEvent",
+    "Node",
+    "NodeError",
+    "NodeResult",
+    "NodeStatus",
+    "NotFound",
+    "OnEngineLoss",
+    "OnLimit",
+    "Orchestrator",
+    "Placement",
+    "Registered",
+    "RetryPolicy",
+    "Run",
+    "RunFailed",
+    "RunOwned",
+    "RunResult",
+    "RunStatus",
+    "Scope",
+    "Severity",
+    "StoreError",
+    "SyncOrchestrator",
+    "SyncRun",
+    "Trigger",
+    "TriggerRule",
+    "Workflow",
+    "http",
+    "lua",
+    "open_orchestrator",
+    "open_sync_orchestrator",
+    "python",
+    "shell",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name when it is asked for (PEP 562)."""
+    place = _PLACE_OF.get(name)
+    if place is None:
+        raise AttributeError(f"module 'dagrun' has no attribute {name!r}")
+    value = globals()[name] = getattr(import_module(place), name)
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

@@ -9,8 +9,10 @@
     │   ├── UnknownPlugin      nothing of that name is installed
     │   └── PluginConflict     two plugins want one name, or a hook is misspelt
     ├── NotFound           there is no such run or workflow
+    ├── RunFailed          a run did not succeed, and its caller wants to know
     ├── ConflictError      the state of a run forbids what was asked
-    │   └── RunOwned           another live process executes the run
+    │   ├── RunOwned           another live process executes the run
+    │   └── LimitReached       the concurrency limit has no room for the run
     ├── StoreError         the database cannot be used; the operator acts
     │   ├── StoreFull          no room on the disk; may work again later
     │   ├── StoreBusy          another process holds the database; may work again later
@@ -58,7 +60,11 @@ class Problem:
     """The nearest known word, or what to write instead."""
 
     def __str__(self) -> str:
-        """Give ``file:line:column: path: message``, leaving out what is not known."""
+        """Give ``file:line:column: path: message``, leaving out what is not known.
+
+        >>> print(Problem(message="it is no list", path="spec.nodes", file="w.yaml", line=5))
+        w.yaml:5:1: spec.nodes: it is no list
+        """
         place = [self.file] if self.file else []
         if self.line is not None:
             place += [str(self.line), str(self.column or 1)]
@@ -118,6 +124,16 @@ class NotFound(DagrunError):
     code = "not_found"
 
 
+class RunFailed(DagrunError):
+    """A run did not succeed. ``result`` says how it went."""
+
+    code = "run_failed"
+
+    def __init__(self, run_id: str, status: str, message: str | None, result: object) -> None:
+        self.run_id, self.status, self.result = run_id, status, result
+        super().__init__(f"run {run_id} has {status}" + (f": {message}" if message else ""))
+
+
 class ConflictError(DagrunError):
     """The state of a run forbids what was asked."""
 
@@ -133,6 +149,18 @@ class RunOwned(ConflictError):
         self.run_id, self.pid = run_id, pid
         who = f"process {pid}" if pid else "another process"
         super().__init__(f"run {run_id} is being executed by {who}")
+
+
+class LimitReached(ConflictError):
+    """The concurrency limit has no room for the run, and it must not wait."""
+
+    code = "limit_reached"
+
+    def __init__(self, workflow_id: str, key: str, limit: int) -> None:
+        self.workflow_id, self.key, self.limit = workflow_id, key, limit
+        super().__init__(
+            f"{workflow_id}: {limit} runs with the concurrency key {key!r} are going on already"
+        )
 
 
 class StoreError(DagrunError):

@@ -2,6 +2,7 @@
 
 import json
 import os
+import resource
 import shutil
 import signal
 import sqlite3
@@ -16,31 +17,10 @@ EXAMPLES = Path(__file__).parents[2] / "examples"
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
 
-@pytest.fixture
-def dagrun(tmp_path):
-    def call(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-            timeout=60,
-            check=False,
-            **options,
-        )
-
-    return call
-
-
-@pytest.fixture
-def write(tmp_path):
-    def make(spec, name="w.yaml"):
-        file = tmp_path / name
-        file.write_text(HEAD + spec)
-        return file
-
-    return make
+def seconds_of_children():
+    """Give the processor time of ended child processes: a busy machine does not lengthen it."""
+    usage = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return usage.ru_utime + usage.ru_stime
 
 
 @pytest.fixture
@@ -164,9 +144,9 @@ def test_a_bad_document_is_refused_quickly_with_its_place_and_nothing_is_written
 ):
     file = tmp_path / "bad.yaml"
     file.write_text(BAD[name])
-    start = time.monotonic()
+    start = seconds_of_children()
     done = dagrun("run", file)
-    assert time.monotonic() - start < 1
+    assert seconds_of_children() - start < 1
     assert done.returncode == 2
     assert done.stdout == ""
     assert "Traceback" not in done.stderr
@@ -264,7 +244,7 @@ def test_version_and_plugins(dagrun):
     assert dagrun("--version").stdout.startswith("dagrun ")
     items = json.loads(dagrun("plugins", "--json").stdout)["items"]
     offers = {item["name"]: item["offers"] for item in items}
-    assert offers["builtin"]["executor"] == ["python", "shell"]
+    assert offers["builtin"]["executor"] == ["http", "python", "shell"]
     assert offers["lua"]["executor"] == ["lua"]
 
 

@@ -1,28 +1,28 @@
-"""What the documents say is true, as far as a program can tell."""
+"""What the pages say is true, as far as a program can tell; examples have tests of their own."""
 
+import os
 import re
+import subprocess
 import sys
-import types
-from importlib.metadata import EntryPoint
 from pathlib import Path
 from typing import Any
 
 import attrs
 import pytest
 
+from dagrun.builtin.http.options import BasicAuth, HttpOptions
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
-from dagrun.cli.documents import load_file
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
-from dagrun.plugin.loading import load_plugins
 from dagrun.settings import PREFIX, Settings
 from dagrun_lua import LuaOptions
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
-PAGES = (README, ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").rglob("*.md")))
+BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "newsfragments/README.md")
+PAGES = (README, *(ROOT / page for page in BESIDE), *sorted((ROOT / "docs").rglob("*.md")))
 
 MODEL = (
     Node,
@@ -36,6 +36,8 @@ MODEL = (
     ShellOptions,
     PythonOptions,
     LuaOptions,
+    HttpOptions,
+    BasicAuth,
 )
 COMMANDS = (
     (
@@ -44,30 +46,6 @@ COMMANDS = (
     ),
     "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox",
 )
-
-
-def blocks(page: Path, language: str) -> list[str]:
-    """Give the fenced blocks of one language."""
-    return re.findall(rf"^```{language}\n(.*?)^```$", page.read_text(), re.MULTILINE | re.DOTALL)
-
-
-def documents() -> list[Any]:
-    """Give every block that is a whole document, named after its page.
-
-    The tutorial's document comes in pieces; another test puts them together.
-    """
-    return [
-        pytest.param(block, id=f"{page.name}-{number}")
-        for page in PAGES
-        for number, block in enumerate(blocks(page, "yaml"))
-        if "spec:\n" in block and "\n  nodes:\n" in block and "id: shop" not in block
-    ]
-
-
-def tutorial() -> str:
-    """Put the pieces of the tutorial's workflow together, as its reader does."""
-    found = blocks(ROOT / "docs" / "tutorial.md", "yaml")
-    return "".join(block for block in found if "id: hello" not in block)
 
 
 def anchors(page: Path) -> set[str]:
@@ -86,20 +64,6 @@ def links() -> list[tuple[Path, str]]:
     ]
 
 
-@pytest.mark.parametrize("text", documents())
-def test_every_whole_document_in_the_docs_is_valid(tmp_path: Path, text: str) -> None:
-    file = tmp_path / "document.yaml"
-    file.write_text(text)
-    load_file(file, load_plugins().registry)
-
-
-def test_the_pieces_of_the_tutorial_are_one_valid_document(tmp_path: Path) -> None:
-    file = tmp_path / "shop.yaml"
-    file.write_text(tutorial())
-    workflow = load_file(file, load_plugins().registry)
-    assert [node.id for node in workflow.nodes] == ["fetch", "price", "total", "celebrate", "alarm"]
-
-
 @pytest.mark.parametrize("cls", MODEL, ids=lambda cls: cls.__name__)
 def test_the_reference_mentions_every_key(cls: type[Any]) -> None:
     words = set(re.findall(r"`(?:\w+\.)?(\w+)`", REFERENCE.read_text()))
@@ -114,7 +78,7 @@ def test_the_reference_names_a_settings_key_variable_and_flag(name: str) -> None
 
 
 def test_the_commands_for_a_fresh_machine_stand_first_in_the_readme() -> None:
-    commands = [block.strip() for block in blocks(README, "sh")]
+    commands = re.findall(r"^```sh\n(.*?)\n```$", README.read_text(), re.MULTILINE | re.DOTALL)
     assert tuple(commands[:2]) == COMMANDS
 
 
@@ -131,9 +95,36 @@ def test_every_link_leads_somewhere(page: Path, target: str) -> None:
     assert not anchor or anchor in anchors(file)
 
 
+def programs() -> list[Any]:
+    """Give the programs of a page with what they print, in order."""
+    text = (ROOT / "docs" / "python.md").read_text()
+    found = re.findall(
+        r"^```python\n(.*?)^```\n\nIt prints `(.*?)`", text, re.MULTILINE | re.DOTALL
+    )
+    assert len(found) == text.count("```python")
+    return [pytest.param(*each, id=str(number)) for number, each in enumerate(found)]
+
+
+@pytest.mark.parametrize(("program", "printed"), programs())
+def test_a_program_in_the_docs_prints_what_it_says(
+    tmp_path: Path, program: str, printed: str
+) -> None:
+    file = tmp_path / "program.py"
+    file.write_text(program)
+    done = subprocess.run(
+        [sys.executable, str(file)],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+        timeout=60,
+        check=False,
+    )
+    assert (done.returncode, done.stdout.strip()) == (0, printed), done.stderr
+
+
 def test_every_test_behind_a_promise_exists() -> None:
     text = (ROOT / "docs" / "promises.md").read_text()
-    sections = re.split(r"`(tests/\w+/\w+\.py)`", text)[1:]
+    sections = re.split(r"`((?:tests/\w+|src/dagrun/testing)/\w+\.py)`", text)[1:]
     named = {
         (file, test)
         for file, rest in zip(sections[::2], sections[1::2], strict=True)
@@ -144,18 +135,10 @@ def test_every_test_behind_a_promise_exists() -> None:
     assert missing == []
 
 
-def test_the_example_of_a_plugin_works(monkeypatch: pytest.MonkeyPatch) -> None:
-    (code,) = blocks(ROOT / "docs" / "architecture.md", "python")
-    module = types.ModuleType("dagrun_echo")
-    monkeypatch.setitem(sys.modules, "dagrun_echo", module)
-    exec(compile(code, "dagrun_echo", "exec"), vars(module))
-    point = EntryPoint(name="echo", value="dagrun_echo", group="dagrun")
-    assert "echo" in load_plugins([point]).registry.executors
-
-
 def test_the_promises_name_tests_that_exist() -> None:
     text = (ROOT / "docs" / "promises.md").read_text()
     named = set(re.findall(r"`(test_\w+)`", text))
-    sources = "".join(path.read_text() for path in (ROOT / "tests").rglob("test_*.py"))
+    places = [*(ROOT / "tests").rglob("test_*.py"), *(ROOT / "src/dagrun/testing").glob("*.py")]
+    sources = "".join(path.read_text() for path in places)
     assert named
     assert {name for name in named if f"def {name}(" not in sources} == set()

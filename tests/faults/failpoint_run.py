@@ -12,9 +12,9 @@ from pathlib import Path
 import trio
 
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.cli.documents import load_file
 from dagrun.plugin.loading import load_plugins
 from dagrun.plugin.registry import Entry
+from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
 
@@ -33,11 +33,11 @@ class Killer:
 async def main(data_dir: Path, document: Path, killer: Killer) -> None:
     registry = load_plugins().registry
     registry.stores._entries["sqlite"] = Entry("sqlite", partial(SqliteStore, hook=killer), "test")
-    workflow = load_file(document, registry)
+    workflow = load_file(document, catalogue(registry))
     settings = Settings(data_dir=data_dir, parallel=4)
     async with open_local(registry, settings) as local:
-        execution = await local.submit(Submission(workflow=workflow, inputs={}))
-        await execution.done.wait()
+        ticket = await local.submit(Submission(workflow=workflow, inputs={}))
+        await ticket.wait()
 
 
 if __name__ == "__main__":

@@ -91,3 +91,50 @@ def test_a_run_goes_on_after_a_kill_at_any_point_of_a_commit(tmp_path, point, nu
     )
     assert all(starts[node] == 1 for node in before)
     assert all(1 <= starts[node] <= 2 for node in "abc")
+
+
+HANDLED = """apiVersion: dagrun/v1
+kind: Workflow
+metadata: {id: killed, version: 1.0.0}
+spec:
+  env: {EFFECTS: "$EFFECTS"}
+  handlers:
+    failure: {executor: {type: shell, code: $CODE}}
+    exit: {executor: {type: lua, code: "return {status = run.status, error = run.error.type}"}}
+  nodes:
+    - {id: a, executor: {type: shell, code: $CODE}}
+    - {id: b, dependencies: [a], executor: {type: shell, command: "exit 3"}}
+"""
+CODE = '\'echo "$DAGRUN_NODE_ID" >> "$EFFECTS"\''
+
+
+@pytest.mark.parametrize("number", [3, 4, 5, 6])
+@pytest.mark.parametrize("point", ["begun", "committed"])
+def test_handlers_go_on_after_a_kill_at_any_point_of_a_commit(tmp_path, point, number):
+    data, effects, file = tmp_path / "data", tmp_path / "effects", tmp_path / "killed.yaml"
+    file.write_text(HANDLED.replace("$CODE", CODE).replace("$EFFECTS", str(effects)))
+    assert kill_at(data, file, point, number).returncode in (-9, 0)
+    (run,) = json.loads(dagrun(data, "runs", "list").stdout)["items"]
+    before = shown(data, run["run_id"])
+    if run["status"] != "failed":
+        done = dagrun(data, "run", "--resume", run["run_id"])
+        assert done.returncode == 1, done.stderr
+    result = shown(data, run["run_id"])
+    assert (result["status"], result["error"]["type"]) == ("failed", "node_failed")
+    assert [(h["event"], h["status"], h["attempts"]) for h in result["handlers"]] == [
+        ("failure", "succeeded", 1),
+        ("exit", "succeeded", 1),
+    ]
+    assert result["handlers"][1]["outputs"] == {"status": "failed", "error": "node_failed"}
+    done_before = [part["id"] for part in parts(before) if part["status"] == "succeeded"]
+    starts = Counter(effects.read_text().split())
+    assert all(starts[name] == 1 for name in done_before if name in starts)
+    assert all(1 <= starts[name] <= 2 for name in ("a", "handler:failure"))
+
+
+def shown(data, run_id):
+    return json.loads(dagrun(data, "runs", "show", run_id).stdout)
+
+
+def parts(result):
+    return [*result["nodes"], *result["handlers"]]

@@ -37,9 +37,9 @@ def waits_for(kind, node_id):
 
 
 async def run(local, workflow, **inputs):
-    execution = await local.submit(Submission(workflow=workflow, inputs=inputs))
-    await execution.done.wait()
-    return execution.state
+    ticket = await local.submit(Submission(workflow=workflow, inputs=inputs))
+    await ticket.wait()
+    return ticket.state
 
 
 async def test_runs_of_three_executors_share_one_engine(settings):
@@ -65,7 +65,7 @@ async def test_runs_of_three_executors_share_one_engine(settings):
     )
     async with opened(settings) as local:
         states = [await run(local, workflow), await run(local, workflow)]
-        assert local.engine.statistics().runs == 0
+        assert local.engines[0].statistics().runs == 0
         assert local.journal.statistics().waiting_events == 0
         record = await local.store.run(states[0].run_id)
     assert [bytes(state.outputs) for state in states] == [b'{"n":8}'] * 2
@@ -77,9 +77,9 @@ async def test_a_run_goes_on_in_another_process_life(settings):
     workflow = Workflow("two", "1.0.0", nodes=[shell("a", "true"), shell("b", "sleep 60", "a")])
     started, see = waits_for("node.running", "b")
     async with opened(settings, committed=see) as local:
-        execution = await local.submit(Submission(workflow=workflow, inputs={}))
+        ticket = await local.submit(Submission(workflow=workflow, inputs={}))
         await started.wait()
-        run_id = execution.state.run_id
+        run_id = ticket.run_id
         async with opened(settings) as other:
             with pytest.raises(RunOwned, match="is being executed by process"):
                 await other.go_on(run_id)
@@ -88,12 +88,12 @@ async def test_a_run_goes_on_in_another_process_life(settings):
         other = Workflow("two", "1.0.1", nodes=workflow.nodes)
         with pytest.raises(ConflictError, match="another content"):
             await local.go_on(run_id, only=other)
-        execution = await local.go_on(run_id, only=workflow)
-        assert execution.state.epoch == 2
+        ticket = await local.go_on(run_id, only=workflow)
+        assert ticket.state.epoch == 2
         assert [e.node_id for e in seen if e.type == "node.succeeded"] == ["a"]
-        assert await local.engine.cancel(run_id)
-        await execution.done.wait()
-        assert execution.state.status == "cancelled"
+        assert await local.cancel(run_id)
+        await ticket.wait()
+        assert ticket.state.status == "cancelled"
         with pytest.raises(ConflictError, match="has ended: cancelled"):
             await local.go_on(run_id)
         with pytest.raises(NotFound):
@@ -104,21 +104,21 @@ async def test_a_run_that_was_taken_over_is_abandoned(settings):
     workflow = Workflow("one", "1.0.0", nodes=[shell("a", "sleep 60"), shell("b", "true")])
     ended, see = waits_for("node.succeeded", "b")
     async with opened(settings, committed=see) as local:
-        execution = await local.submit(Submission(workflow=workflow, inputs={}))
+        ticket = await local.submit(Submission(workflow=workflow, inputs={}))
         await ended.wait()
-        run_id = execution.state.run_id
+        run_id = ticket.run_id
         await local.store.claim(run_id, owner="other", expected_epoch=1)
         with pytest.raises(ConflictError, match=r"taken over by somebody else \(stale_epoch\)"):
-            await local.engine.pause(run_id)
-        await execution.done.wait()
-        assert execution.abandoned == "stale_epoch"
+            await local.pause(run_id)
+        await ticket.wait()
+        assert ticket.abandoned == "taken over by another process (stale_epoch)"
         assert await local.store.events(run_id)
 
 
 async def test_an_executor_that_is_not_installed_refuses_the_submission(settings):
     node = Node(id="a", executor=ExecutorSpec(type="nothing"))
     async with opened(settings) as local:
-        with pytest.raises(UnknownPlugin, match="installed: lua, python, shell"):
+        with pytest.raises(UnknownPlugin, match="installed: http, lua, python, shell"):
             await run(local, Workflow("w", "1.0.0", nodes=[node]))
         assert await local.store.runs() == ([], None)
 
@@ -160,7 +160,7 @@ async def test_a_provider_of_secrets_is_open_from_its_first_run_to_the_end(setti
 
 
 async def test_compiled_workflows_are_kept_for_a_while_only(settings, monkeypatch):
-    monkeypatch.setattr("dagrun.roles.local.KEPT", 2)
+    monkeypatch.setattr("dagrun.services.plans.KEPT", 2)
     node = Node(
         id="a",
         executor=ExecutorSpec(type="lua", options={"code": "return {}"}),
@@ -168,9 +168,9 @@ async def test_compiled_workflows_are_kept_for_a_while_only(settings, monkeypatc
     )
     workflows = [Workflow(f"w{number}", "1.0.0", nodes=[node]) for number in range(4)]
     async with opened(settings) as local:
-        prepared = [await local.prepare(workflow) for workflow in workflows]
-        assert await local.prepare(workflows[3]) is prepared[3]
-        assert await local.prepare(workflows[0]) is not prepared[0]
+        prepared = [await local.plans.prepare(workflow) for workflow in workflows]
+        assert await local.plans.prepare(workflows[3]) is prepared[3]
+        assert await local.plans.prepare(workflows[0]) is not prepared[0]
 
 
 @pytest.mark.parametrize("value", [float("nan"), "\udc80", "x" * 2**21, {1, 2}])
@@ -186,7 +186,7 @@ async def test_a_submission_that_is_written_while_the_engine_ends_is_there_to_go
     settings, monkeypatch
 ):
     waiting, go = trio.Event(), trio.Event()
-    commit, executions = SqliteStore.commit, []
+    commit, tickets = SqliteStore.commit, []
 
     async def slow(self, *arguments, **options):
         waiting.set()
@@ -198,20 +198,18 @@ async def test_a_submission_that_is_written_while_the_engine_ends_is_there_to_go
     workflow = Workflow("one", "1.0.0", nodes=[shell("a", "true")])
 
     async def submit(local):
-        executions.append(await local.submit(Submission(workflow=workflow, inputs={})))
+        tickets.append(await local.submit(Submission(workflow=workflow, inputs={})))
 
     async with opened(settings) as local, trio.open_nursery() as nursery:
         nursery.start_soon(submit, local)
         await waiting.wait()
         local.stop()
         go.set()
-    (cut_off,) = executions
-    assert cut_off.state.status == "queued"
-    assert not cut_off.done.is_set()
+    (cut_off,) = tickets
+    assert cut_off.picture().status == "queued"
+    assert not cut_off.gone
     async with opened(settings) as local:
-        assert [str(e.type) for e in await local.store.events(cut_off.state.run_id)] == [
-            "run.queued"
-        ]
-        execution = await local.go_on(cut_off.state.run_id)
-        await execution.done.wait()
-    assert execution.state.status == "succeeded"
+        assert [str(e.type) for e in await local.store.events(cut_off.run_id)] == ["run.queued"]
+        ticket = await local.go_on(cut_off.run_id)
+        await ticket.wait()
+    assert ticket.state.status == "succeeded"

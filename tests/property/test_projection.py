@@ -15,7 +15,7 @@ from dagrun.domain import decide
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import node_result
 from dagrun.domain.state import NodeState
-from dagrun.domain.workflow import RetryPolicy, TriggerRule
+from dagrun.domain.workflow import ExecutorSpec, Handler, HandlerEvent, RetryPolicy, TriggerRule
 from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, make_node, make_plan, replayed
 from dagrun.testing.stores import new_run
@@ -23,9 +23,14 @@ from dagrun.testing.stores import new_run
 RULES = [TriggerRule.ALL_SUCCEEDED, *TriggerRule]
 
 
+HANDLERS = st.sets(st.sampled_from(list(HandlerEvent)))
+HANDLER = Handler(executor=ExecutorSpec(type="none"))
+
+
 @st.composite
-def nodes(draw):
-    return [_node(draw, index) for index in range(draw(st.integers(1, 5)))]
+def plans(draw):
+    nodes = [_node(draw, index) for index in range(draw(st.integers(1, 5)))]
+    return make_plan(*nodes, handlers=dict.fromkeys(draw(HANDLERS), HANDLER))
 
 
 def _node(draw, index):
@@ -118,9 +123,9 @@ def text(raw):
     return None if raw is None else bytes(raw)
 
 
-@given(nodes(), st.integers(), st.integers())
-def test_any_split_into_batches_gives_the_same_rows(graph, seed, cut):
-    events = drive(make_plan(*graph), seed).journal
+@given(plans(), st.integers(), st.integers())
+def test_any_split_into_batches_gives_the_same_rows(plan, seed, cut):
+    events = drive(plan, seed).journal
 
     async def compare():
         whole = await rows(MemoryStore(), "r", events, [events])
@@ -136,9 +141,9 @@ def folder(tmp_path_factory):
 
 def test_sqlite_has_the_same_rows_as_memory(folder):
     @settings(deadline=timedelta(seconds=5))
-    @given(nodes(), st.integers(), st.integers())
-    def compare(graph, seed, cut):
-        journals.append((drive(make_plan(*graph), seed).journal, cut))
+    @given(plans(), st.integers(), st.integers())
+    def compare(plan, seed, cut):
+        journals.append((drive(plan, seed).journal, cut))
 
     journals = []
     compare()
@@ -153,9 +158,9 @@ def test_sqlite_has_the_same_rows_as_memory(folder):
     trio.run(store_all)
 
 
-@given(nodes(), st.integers())
-def test_rows_agree_with_the_state_that_the_journal_folds_to(graph, seed):
-    driver = drive(make_plan(*graph), seed)
+@given(plans(), st.integers())
+def test_rows_agree_with_the_state_that_the_journal_folds_to(plan, seed):
+    driver = drive(plan, seed)
     state = replayed(driver)
 
     async def compare():
@@ -182,7 +187,6 @@ def assert_same(row, work):
     )
 
 
-@given(nodes(), st.integers())
-def test_the_checker_finds_nothing_in_a_legal_journal(graph, seed):
-    plan = make_plan(*graph)
+@given(plans(), st.integers())
+def test_the_checker_finds_nothing_in_a_legal_journal(plan, seed):
     assert check(plan.workflow, drive(plan, seed).journal) == []

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 from dagrun.domain import decide
 from dagrun.domain.events import Type
 from dagrun.domain.retry import next_delay, time_left
-from dagrun.domain.workflow import RetryPolicy, TriggerRule
+from dagrun.domain.workflow import ExecutorSpec, Handler, HandlerEvent, RetryPolicy, TriggerRule
+from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, make_node, make_plan, picture, replayed
 
 RULES = (
@@ -23,6 +24,18 @@ RULES = (
 def graphs(draw):
     count = draw(st.integers(1, 7))
     return [_node(draw, index) for index in range(count)]
+
+
+HANDLERS = st.sets(st.sampled_from(list(HandlerEvent)))
+
+
+@st.composite
+def plans(draw):
+    return make_plan(*draw(graphs()), handlers=handlers(draw(HANDLERS)))
+
+
+def handlers(events):
+    return {event: Handler(executor=ExecutorSpec(type="none")) for event in events}
 
 
 def _node(draw, index):
@@ -73,42 +86,46 @@ def ends(driver):
         state.status,
         [(node.status, node.reason, node.outputs and bytes(node.outputs)) for node in state.nodes],
         state.error and state.error["type"],
+        [(handler.step.node.id, handler.status) for handler in state.due],
     )
 
 
-@given(graphs(), st.integers(), st.integers(), st.integers())
-def test_any_order_of_ends_gives_the_same_result(nodes, seed, one, other):
-    plan = make_plan(*nodes)
+@given(plans(), st.integers(), st.integers(), st.integers())
+def test_any_order_of_ends_gives_the_same_result(plan, seed, one, other):
     first = finish(Driver(plan).begin(), seed, one)
     second = finish(Driver(plan).begin(), seed, other)
     assert ends(first) == ends(second)
 
 
-@given(graphs(), st.integers(), st.integers())
-def test_a_replayed_journal_gives_the_live_state(nodes, seed, order):
-    driver = finish(Driver(make_plan(*nodes)).begin(), seed, order)
+@given(plans(), st.integers(), st.integers())
+def test_a_replayed_journal_gives_the_live_state(plan, seed, order):
+    driver = finish(Driver(plan).begin(), seed, order)
     assert picture(replayed(driver)) == picture(driver.state)
+    assert check(plan.workflow, driver.journal) == []
 
 
-@given(graphs(), st.integers(), st.integers(), st.integers(0, 30))
-def test_a_run_cut_off_anywhere_comes_to_the_same_end(nodes, seed, order, cut):
-    plan = make_plan(*nodes)
+@given(plans(), st.integers(), st.integers(), st.integers(0, 30))
+def test_a_run_cut_off_anywhere_comes_to_the_same_end(plan, seed, order, cut):
     whole = finish(Driver(plan).begin(), seed, order)
     prefix = whole.journal[: max(2, min(cut, len(whole.journal) - 1))]
     second = finish(Driver(plan, events=prefix).begin(), seed, order + 1)
     assert ends(second) == ends(whole)
     assert picture(replayed(second)) == picture(second.state)
-    completed = [e for e in prefix if e.type is Type.NODE_SUCCEEDED]
+    assert check(plan.workflow, second.journal) == []
+    completed = [e for e in prefix if e.type in (Type.NODE_SUCCEEDED, Type.NODE_FAILED)]
     again = [e for e in second.journal[len(prefix) :] if e.type is Type.NODE_RUNNING]
     assert not {(e.node_id, e.item) for e in completed} & {(e.node_id, e.item) for e in again}
 
 
-@given(graphs(), st.integers(), st.integers())
-def test_no_node_runs_before_what_it_needs(nodes, seed, order):
-    driver = finish(Driver(make_plan(*nodes)).begin(), seed, order)
-    specs = {node.id: node for node in nodes}
+@given(plans(), st.integers(), st.integers())
+def test_no_node_runs_before_what_it_needs(plan, seed, order):
+    driver = finish(Driver(plan).begin(), seed, order)
+    specs = {node.id: node for node in plan.workflow.nodes}
     ended, failed = set(), set()
     for event in driver.journal:
+        if event.type is Type.RUN_ENDING:
+            assert ended == specs.keys()
+            break
         if event.type is Type.NODE_RUNNING:
             needs = set(specs[event.node_id].dependencies)
             rescue = specs[event.node_id].trigger_rule is TriggerRule.ONE_FAILED
@@ -123,33 +140,67 @@ def test_no_node_runs_before_what_it_needs(nodes, seed, order):
                 failed.add(event.node_id)
 
 
-@given(graphs(), st.integers(), st.integers())
-def test_no_work_has_more_attempts_than_its_policy_allows(nodes, seed, order):
-    driver = finish(Driver(make_plan(*nodes)).begin(), seed, order)
-    most = {node.id: node.retry.max_attempts for node in nodes}
+@given(plans(), st.integers(), st.integers())
+def test_no_work_has_more_attempts_than_its_policy_allows(plan, seed, order):
+    driver = finish(Driver(plan).begin(), seed, order)
+    most = {node.id: node.retry.max_attempts for node in plan.workflow.nodes}
     for event in driver.journal:
-        assert (event.attempt or 0) <= most[event.node_id] if event.node_id else True
+        assert (event.attempt or 0) <= most.get(event.node_id, 1) if event.node_id else True
         if event.type is Type.NODE_RETRYING:
             assert event.data["delay"] <= 3.0
 
 
-@given(graphs(), st.integers(), st.integers(), st.integers(0, 12))
-def test_a_cancelled_run_ends_cancelled_and_starts_nothing_more(nodes, seed, order, after):
-    driver = Driver(make_plan(*nodes)).begin()
+@given(plans(), st.integers(), st.integers(), st.integers(0, 12))
+def test_a_cancelled_run_ends_cancelled_and_starts_nothing_more(plan, seed, order, after):
+    driver = Driver(plan).begin()
     choice = random.Random(order)
     for _ in range(after):
         driver.wake()
         if driver.going and not driver.state.ended:
             end_one(driver, seed, choice)
     if not driver.ask(decide.cancel):
-        assert driver.state.ended
+        assert driver.state.ended or driver.state.status == "ending"
         return
     asked = driver.state.seq
     while driver.going:
         end_one(driver, seed, choice)
     assert driver.state.status == "cancelled"
-    assert all(e.type is not Type.NODE_RUNNING for e in driver.journal if e.seq > asked)
+    started = [e.node_id for e in driver.journal if e.type is Type.NODE_RUNNING and e.seq > asked]
+    wanted = ["handler:cancelled", "handler:exit"]
+    assert [name for name in wanted if name in started] == started
     assert picture(replayed(driver)) == picture(driver.state)
+
+
+@given(graphs(), HANDLERS, st.integers(), st.integers())
+def test_handlers_run_after_the_graph_and_change_nothing_of_the_result(nodes, events, seed, order):
+    plain = finish(Driver(make_plan(*nodes)).begin(), seed, order)
+    handled = finish(Driver(make_plan(*nodes, handlers=handlers(events))).begin(), seed, order)
+    assert ends(handled)[:3] == ends(plain)[:3]
+    own = {"succeeded": "success", "failed": "failure"}[plain.state.status]
+    wanted = [f"handler:{event}" for event in (own, "exit") if event in events]
+    graph = plain.journal[:-1]
+    assert kinds(handled.journal[: len(graph)]) == kinds(graph)
+    ran = [e.node_id for e in handled.journal[len(graph) :] if e.type is Type.NODE_RUNNING]
+    assert ran == wanted
+    if not wanted:
+        assert kinds(handled.journal) == kinds(plain.journal)
+
+
+def kinds(events):
+    return [(e.type, e.node_id, e.item, e.attempt, e.data and dict(e.data)) for e in events]
+
+
+@given(plans(), st.integers(), st.integers(), st.integers(0, 60))
+def test_a_request_changes_nothing_once_the_outcome_is_decided(plan, seed, order, when):
+    whole = finish(Driver(plan).begin(), seed, order)
+    decided = [e.seq for e in whole.journal if e.type is Type.RUN_ENDING]
+    if not decided:
+        return
+    prefix = whole.journal[: min(decided[0] + when, len(whole.journal) - 1)]
+    second = Driver(plan, events=prefix).begin()
+    for request in (decide.cancel, decide.pause, decide.resume):
+        assert not second.ask(request)
+    assert ends(finish(second, seed, order)) == ends(whole)
 
 
 @given(

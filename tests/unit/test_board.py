@@ -8,10 +8,10 @@ import sys
 from pathlib import Path
 
 from dagrun.cli.board import Board, interesting
-from dagrun.cli.progress import plain_line
+from dagrun.cli.progress import headline, plain_line
 from dagrun.domain import decide
 from dagrun.domain.status import NodeStatus, RunStatus
-from dagrun.domain.workflow import RetryPolicy
+from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy
 from dagrun.testing.drive import Driver, make_node, make_plan
 
 
@@ -43,6 +43,13 @@ def test_attempts_and_items_are_counted():
     assert board.rows["a"].note == ""
     assert board.rows["b"].detail() == "1 succeeded"
     assert board.rows["b"].status is NodeStatus.RUNNING
+
+
+def test_items_are_told_of_in_the_same_words_whichever_ended_first():
+    node = make_node("a", for_each=(1, 2, 3), tolerate=1)
+    one_first = watch(node, steps=lambda run: run.succeed("a", {}, 0).fail("a", 1))
+    two_first = watch(node, steps=lambda run: run.fail("a", 1).succeed("a", {}, 0))
+    assert one_first.rows["a"].detail() == two_first.rows["a"].detail() == "1 failed, 1 succeeded"
 
 
 def test_when_not_all_rows_fit_those_that_run_or_failed_are_shown_in_order():
@@ -111,3 +118,38 @@ def test_nodes_that_never_began_are_shown_as_cancelled_with_their_run():
     board = watch(make_node("a"), make_node("b", "a"), steps=cancel)
     assert board.status is RunStatus.CANCELLED
     assert plain_line(board.rows["b"]) == "■ b  cancelled"
+
+
+def test_handlers_have_rows_from_the_moment_that_the_outcome_is_decided():
+    handler = Handler(executor=ExecutorSpec(type="none"))
+    plan = make_plan(
+        make_node("a"), make_node("b", "a"), handlers={"exit": handler, "failure": handler}
+    )
+    driver, board = Driver(plan).begin(), Board(plan.workflow)
+    board.see(driver.journal)
+    assert list(board.rows) == ["a", "b"]
+    driver.ask(decide.cancel, reason=decide.TIMEOUT)
+    driver.stop("a")
+    seen = len(driver.journal)
+    board.see(driver.journal[3:])
+    assert list(board.rows) == ["a", "b", "handler:failure", "handler:exit"]
+    assert headline(board).startswith("w 1.0.0  ending (failed)  ")
+    assert board.summary() == "1 pending, 1 running, 2 cancelled"
+    driver.fail("handler:failure").succeed("handler:exit")
+    board.see(driver.journal[seen:])
+    assert (
+        plain_line(board.rows["handler:failure"])
+        == "✗ handler:failure  failed  1.00s  boom: it failed"
+    )
+    assert plain_line(board.rows["handler:exit"]) == "✓ handler:exit  succeeded  1.00s"
+    assert headline(board).startswith("w 1.0.0  failed  ")
+
+
+def test_on_a_terminal_handlers_stand_behind_the_nodes(tmp_path):
+    file = tmp_path / "shown.yaml"
+    code = '{executor: {type: lua, code: "return {}"}}'
+    file.write_text(DOCUMENT + f"  handlers: {{success: {code}, failure: {code}}}\n")
+    text = run_in_terminal("run", str(file), data=tmp_path / "data")
+    assert "✓ handler:success  succeeded" in text
+    assert text.rindex("handler:success") > text.rindex("– beta")
+    assert "handler:failure" not in text

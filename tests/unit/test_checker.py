@@ -4,9 +4,10 @@ import attrs
 import pytest
 
 from dagrun.domain.events import Type
-from dagrun.domain.workflow import RetryPolicy, TriggerRule
-from dagrun.testing.checker import check, check_effects
+from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy, TriggerRule
+from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, make_node, make_plan
+from dagrun.testing.effects import check_effects
 from dagrun.testing.stores import ERROR, event
 
 A_B = make_plan(make_node("a", retry=RetryPolicy(max_attempts=2)), make_node("b", "a"))
@@ -66,6 +67,54 @@ VIOLATIONS = {
 @pytest.mark.parametrize("problem", VIOLATIONS)
 def test_the_checker_says_what_is_illegal(problem):
     assert problem in "\n".join(build(A_B, *VIOLATIONS[problem]))
+
+
+HANDLED = make_plan(
+    make_node("a"),
+    handlers=dict.fromkeys(["success", "exit"], Handler(executor=ExecutorSpec(type="none"))),
+)
+OVER = [node(RUN), node(END)]
+OWN, LAST = "handler:success", "handler:exit"
+
+
+def ending(status="succeeded", **fields):
+    return Type.RUN_ENDING, {"data": {"status": status}, **fields}
+
+
+HANDLER_VIOLATIONS = {
+    "run.succeeded comes without handlers": [*OVER, DONE],
+    "comes before the end of a": [node(RUN), ending()],
+    "comes while a is running": [node(RUN), CANCEL, ending("failed")],
+    "hides a failed node": [node(RUN), node(FAIL), ending()],
+    "follows no cancellation": [*OVER, ending("cancelled")],
+    "comes while the run is paused": [*OVER, (Type.RUN_PAUSED, {}), ending()],
+    "decides twice": [*OVER, ending(), ending()],
+    "decides nothing": [*OVER, (Type.RUN_ENDING, {"data": {"engine": "e"}})],
+    "follows the decision about the end": [*OVER, ending(), CANCEL],
+    "is not what was decided (succeeded)": [*OVER, ending(), (Type.RUN_FAILED, {})],
+    "comes before the end of handler:exit": [
+        *OVER, ending(), node(RUN, OWN), node(END, OWN), DONE,
+    ],
+    "of handler:exit comes when it is not its turn": [*OVER, ending(), node(RUN, LAST)],
+    "of handler:success comes when it is not its turn": [node(RUN), node(RUN, OWN)],
+    "starts while it is running": [*OVER, ending(), node(RUN, OWN), node(RUN, OWN)],
+    "is attempt 2, and a handler has one": [*OVER, ending(), node(RUN, OWN, attempt=2)],
+    "of handler:success was not running": [*OVER, ending(), node(END, OWN)],
+    "does not happen to a handler": [*OVER, ending(), node(Type.NODE_CANCELLED, OWN)],
+    "follows the end of the graph": [CANCEL, ending("cancelled"), node(RUN)],
+    "names no node of the workflow": [*OVER, ending(), node(RUN, "handler:failure")],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("problem", HANDLER_VIOLATIONS)
+def test_the_checker_says_what_is_illegal_about_handlers(problem):
+    assert problem in "\n".join(build(HANDLED, *HANDLER_VIOLATIONS[problem]))
+
+
+def test_a_good_journal_with_handlers_has_no_violations():
+    driver = Driver(HANDLED).begin().succeed("a").fail(OWN)
+    again = Driver(HANDLED, events=driver.journal).begin().succeed(LAST)
+    assert check(HANDLED.workflow, again.journal) == []
 
 
 def test_a_good_journal_has_no_violations():

@@ -1,5 +1,7 @@
 """The engine: what it starts, waits for, stops and journals. Time is virtual."""
 
+import threading
+import time
 from contextlib import asynccontextmanager
 from datetime import timedelta
 
@@ -10,10 +12,12 @@ from dagrun.domain import decide
 from dagrun.domain.events import Type
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
-from dagrun.domain.jsonvalue import encode
+from dagrun.domain.jsonvalue import decode, encode
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.plan import Handling, compile_plan
+from dagrun.domain.result import run_result
 from dagrun.domain.state import RunState
-from dagrun.domain.workflow import ExecutorSpec, RetryPolicy
+from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy
 from dagrun.errors import ConflictError, NodeError
 from dagrun.ports.store import CommitResult, Refusal
 from dagrun.services.engine import Engine
@@ -462,3 +466,229 @@ async def test_asking_for_a_change_of_a_run_that_is_lost_gives_an_error(rig, aut
     rig.store.refuse = {"r": Refusal.STALE_EPOCH}
     with pytest.raises(ConflictError, match="taken over"):
         await rig.engine.resume("r")
+
+
+def handlers(timeout=None, **does):
+    return {
+        event: Handler(executor=ExecutorSpec(type="x", options=options), timeout=timeout)
+        for event, options in does.items()
+    }
+
+
+async def test_a_handler_starts_when_the_outcome_is_durable_and_before_the_end_is(
+    rig, autojump_clock
+):
+    seen = {}
+
+    async def act(context):
+        if context.node_id != "a":
+            seen[context.node_id] = rig.types()[-1]
+        return {}
+
+    rig.executor.act = act
+    await rig.run(node("a"), handlers=handlers(success={}, exit={}))
+    assert seen == {
+        "handler:success": "run.ending",
+        "handler:exit": "run.ending",
+    }
+    assert rig.types() == ["run.queued", "run.running", "run.ending", "run.succeeded"]
+
+
+async def test_cancelling_stops_nodes_and_lets_handlers_run(rig, autojump_clock):
+    execution = rig.start(
+        node("a", does={"sleep": 99}), handlers=handlers(cancelled={"sleep": 5}, exit={})
+    )
+    await trio.sleep(1)
+    assert await rig.engine.cancel("r")
+    await trio.sleep(1)
+    assert execution.state.status == "ending"
+    assert not await rig.engine.cancel("r")
+    assert not await rig.engine.pause("r")
+    await execution.done.wait()
+    assert execution.state.status == "cancelled"
+    assert rig.types("handler:cancelled") == ["node.running", "node.succeeded"]
+    assert rig.types("handler:exit") == ["node.running", "node.succeeded"]
+    assert trio.current_time() == pytest.approx(6, abs=0.1)
+
+
+async def test_a_request_that_becomes_durable_after_handlers_were_started_does_not_stop_them(
+    rig, autojump_clock
+):
+    retry = RetryPolicy(max_attempts=2, first_delay=60)
+    execution = rig.start(
+        node("a", does={"until": 2}, retry=retry), handlers=handlers(cancelled={"sleep": 5})
+    )
+    await trio.sleep(1)
+    assert await rig.engine.cancel("r")  # while nothing runs that would have to be stopped first
+    await execution.done.wait()
+    assert rig.types("handler:cancelled") == ["node.running", "node.succeeded"]
+
+
+async def test_a_run_that_takes_too_long_has_its_failure_handled_outside_of_its_time(
+    rig, autojump_clock
+):
+    handled = handlers(failure={"sleep": 50}, success={})
+    state = await rig.run(node("a", does={"sleep": 99}), timeout=20.0, handlers=handled)
+    assert (state.status, state.error["type"]) == ("failed", "timeout")
+    assert rig.types("handler:failure") == ["node.running", "node.succeeded"]
+    assert trio.current_time() == pytest.approx(70, abs=0.1)
+
+
+@pytest.mark.parametrize(
+    ("does", "kind"),
+    [
+        ({"sleep": 99}, "timeout"),
+        ({"raise": "oh"}, "LookupError"),
+        ({"fail": "own"}, "own"),
+        ({"exit": 3}, "SystemExit"),
+        ({"give": {"x": "y" * 2**20}}, "output"),
+        ({"give": "${run.error.message + 1}"}, "expression"),
+    ],
+)
+async def test_whatever_becomes_of_a_handler_the_result_stays(rig, autojump_clock, does, kind):
+    state = await rig.run(node("a"), handlers=handlers(7.0, success=does, exit={}))
+    assert (state.status, state.error) == ("succeeded", None)
+    first, second = run_result(state).handlers
+    assert (first.status, first.error["type"], first.attempts) == ("failed", kind, 1)
+    assert second.status == "succeeded"
+    assert trio.current_time() < 8
+
+
+async def test_a_handler_that_says_nothing_is_stopped_after_five_minutes(rig, autojump_clock):
+    state = await rig.run(node("a"), handlers=handlers(exit={"sleep": 9999}))
+    assert run_result(state).handlers[0].error == {
+        "type": "timeout",
+        "message": "the attempt took longer than 5m00s",
+    }
+    assert trio.current_time() == pytest.approx(300, abs=0.1)
+
+
+async def test_a_handler_that_a_shutdown_cuts_off_runs_again_and_the_nodes_do_not(
+    tmp_path, autojump_clock
+):
+    nodes = (node("a", does={"fail": "boom"}),)
+    handled = handlers(failure={}, exit={"sleep": 5})
+    async with open_rig(tmp_path) as rig:
+        rig.start(*nodes, handlers=handled)
+        await trio.sleep(1)
+    assert rig.types()[-1] == "run.ending"
+    async with open_rig(tmp_path) as second:
+        state = await second.run(*nodes, events=rig.store.events, handlers=handled)
+    assert second.executor.seen == ["+handler:exit/1", "-handler:exit"]
+    assert (state.status, state.error["type"]) == ("failed", "node_failed")
+    assert second.types() == ["run.ending", "run.failed"]
+
+
+async def test_a_handler_of_a_run_that_is_lost_is_stopped(rig, autojump_clock):
+    execution = rig.start(node("a"), handlers=handlers(exit={"sleep": 99}))
+    await trio.sleep(1)
+    assert rig.executor.now == 1
+    rig.engine.abandon("r", "stale_epoch")
+    await trio.sleep(1)
+    assert rig.executor.now == 0
+    assert execution.abandoned == "stale_epoch"
+    assert rig.types("handler:exit") == ["node.running"]
+
+
+async def test_a_handler_is_told_the_outcome_in_its_environment(rig, autojump_clock):
+    async def act(context):
+        if context.node_id == "a":
+            raise NodeError("boom", "bro\0ken")
+        return {name: text for name, text in context.env.items() if "_RUN_" in name}
+
+    rig.executor.act = act
+    state = await rig.run(node("a"), handlers=handlers(failure={}))
+    assert decode(state.due[0].outputs) == {
+        "DAGRUN_RUN_ID": "r",
+        "DAGRUN_RUN_STATUS": "failed",
+        "DAGRUN_RUN_ERROR": "node a: boom: bro\N{REPLACEMENT CHARACTER}ken",
+        "DAGRUN_RUN_ERROR_TYPE": "node_failed",
+    }
+
+
+async def test_a_handler_finds_what_nodes_left_in_the_scratch_directory(
+    rig, autojump_clock, tmp_path
+):
+    async def act(context):
+        file = context.scratch / "file"
+        if context.node_id == "a":
+            file.write_text("left")
+            return {}
+        return {"found": file.read_text()}
+
+    rig.executor.act = act
+    state = await rig.run(node("a"), handlers=handlers(exit={}))
+    assert decode(state.due[0].outputs) == {"found": "left"}
+    assert list((tmp_path / "scratch").iterdir()) == []
+
+
+async def test_handlers_that_need_a_process_wait_for_a_free_one(tmp_path, autojump_clock):
+    def limited(_spec):
+        return Handling(strict=False, limited=True)
+
+    async with open_rig(tmp_path, parallel=1) as rig:
+        long = rig.start(node("a", does={"sleep": 10}), run="r1", handling=limited)
+        short = rig.start(node("b", "a"), node("a"), run="r2", handling=limited)
+        handled = rig.start(
+            node("c"), run="r3", handling=limited, handlers=handlers(2.0, exit={"sleep": 1})
+        )
+        for execution in (long, short, handled):
+            await execution.done.wait()
+        assert rig.executor.most == 1
+        assert handled.state.due[0].status == "succeeded"
+
+
+ROWS = {
+    "type": "object",
+    "required": ["rows"],
+    "properties": {"rows": {"type": "array", "items": {"type": "integer"}}},
+}
+
+
+async def test_outputs_that_do_not_fit_their_schema_fail_the_attempt(rig, autojump_clock):
+    retry = RetryPolicy(max_attempts=2, first_delay=1)
+    state = await rig.run(
+        node("good", does={"give": {"rows": [1], "more": 2}}, outputs=ROWS),
+        node("bad", does={"give": {"rows": [1, "x"]}}, outputs=ROWS, retry=retry),
+        node("none", does={"give": {}}, outputs=ROWS),
+        node("after", "bad"),
+    )
+    errors = {n.step.node.id: n.error for n in state.nodes}
+    assert errors["good"] is None
+    assert errors["bad"] == {
+        "type": "output_schema",
+        "message": "outputs.rows[1]: 'x' is not of type 'integer'",
+    }
+    assert errors["none"]["message"] == "outputs: 'rows' is a required property"
+    assert rig.types("bad") == ["node.running", "node.retrying", "node.running", "node.failed"]
+    assert state.node("after").status == "skipped"
+
+
+async def test_the_outputs_of_each_item_are_checked_by_themselves(rig, autojump_clock):
+    async def act(context):
+        return {"rows": [context.item]}
+
+    rig.executor.act = act
+    node_ = node("a", for_each=(1, "x", 3), tolerate=1, outputs=ROWS)
+    state = await rig.run(node_)
+    assert decode(state.nodes[0].outputs) == [{"rows": [1]}, None, {"rows": [3]}]
+    assert state.nodes[0].items[1].error["type"] == "output_schema"
+
+
+async def test_outputs_are_checked_beside_the_loop_two_at_a_time(rig, autojump_clock, monkeypatch):
+    going, most, threads = set(), [], set()
+
+    def problem(_schema, outputs):
+        going.add(bytes(outputs))
+        most.append(len(going))
+        threads.add(threading.current_thread())
+        time.sleep(0.01)  # in a thread; the others have the time to come
+        going.discard(bytes(outputs))
+
+    monkeypatch.setattr(OutputSchema, "problem", problem)
+    nodes = [node(f"n{i}", does={"give": {"rows": [i]}}, outputs=ROWS) for i in range(6)]
+    state = await rig.run(*nodes)
+    assert state.status == "succeeded"
+    assert len(most) == 6
+    assert max(most) <= 2
+    assert threading.main_thread() not in threads

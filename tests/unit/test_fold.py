@@ -323,7 +323,7 @@ def event(seq, kind, **fields):
         (event(3, Type.NODE_CANCELLED, node_id="a"), "nothing was cancelled"),
         (event(3, Type.RUN_SUCCEEDED), "2 nodes have not ended"),
         (event(3, Type.RUN_CANCELLED), "the run is running"),
-        (event(3, Type.RUN_QUEUED), "only the first event"),
+        (event(3, Type.RUN_QUEUED), "the run is running"),
         (event(3, Type.RUN_PAUSED, epoch=0), "the epoch is 1 already"),
     ],
 )

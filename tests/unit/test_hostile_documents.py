@@ -9,7 +9,6 @@ from pathlib import Path
 
 import pytest
 
-from dagrun.cli.documents import catalogue
 from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.files import inline_files
@@ -25,6 +24,7 @@ from dagrun.domain.workflow import (
 )
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
+from dagrun.roles.documents import catalogue
 
 CATALOGUE = Catalogue(executors={"any": ExecutorKind()}, triggers={"http": TriggerInfo()})
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
@@ -82,7 +82,7 @@ def test_options_that_may_fit_when_they_are_filled_in_are_right(installed, optio
         ("{properties: {default: {$ref: '#/none'}}}", "/none', which is not in it"),
         ("{properties: {$id: {$ref: '#/none'}}}", "/none', which is not in it"),
         ("{$ref: '#'}", "refers to itself without end"),
-        ("{source: {type: string}}", "'source' is no keyword of JSON Schema; names of inputs go"),
+        ("{source: {type: string}}", "'source' is no keyword of JSON Schema; names go"),
         ("{propertys: {}}", "did you mean 'properties'"),
         ("{type: array}", "the inputs are an object"),
         ("{required: [_n]}", "'_n' is required, but names that begin with _ are reserved"),

@@ -59,6 +59,7 @@ CATALOGUE = Catalogue(
             check=lambda options: {"at": "never"} if options.get("at") == "no" else {}
         ),
     },
+    balancers={"consistent-hash": True, "round-robin": False},
 )
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
@@ -265,6 +266,7 @@ def test_a_damaged_document_is_a_workflow_or_a_definition_error(place, text):
 
 
 NODE = "  nodes: [{id: a, executor: {type: any}"
+HANDLER = NODE + "}]\n  handlers: {exit: {executor: {type: any}"
 
 WRONG = {
     "  nodes: []\n": "spec.nodes: a workflow has at least one node",
@@ -309,6 +311,9 @@ WRONG = {
     "  nodes: [{id: a, executor: {type: x, env: {A: '${secrets.A}'}}}]\n": "executor.env.A: ",
     NODE + "}]\n  outputs: {a: '$secret{A}'}\n": "spec.outputs.a: a secret cannot stand here",
     NODE + ", outputs: {type: 3}}]\n": "outputs: it is no JSON Schema",
+    NODE + ", outputs: {type: array}}]\n": "outputs: a node or an item returns an object, which",
+    NODE + ", outputs: {rows: {}}}]\n": "'rows' is no keyword of JSON Schema; names go under 'prop",
+    NODE + ", outputs: {$ref: 'http://127.0.0.1:1/'}}]\n": "nothing is fetched from elsewhere",
     NODE + ", requires: {resources: {cpu: 0}}}]\n": "resources.cpu: an amount above 0 is needed",
     NODE + ", dependencies: [a]}]\n": "the node 'a' depends on itself",
     NODE + ", dependencies: [b]}]\n": "dependencies[0]: there is no node 'b'",
@@ -329,8 +334,21 @@ WRONG = {
     NODE + "}]\n  priority: 9999999\n": "spec.priority: a number from",
     NODE + "}]\n  concurrency: {key: a, limit: 0}\n": "concurrency.limit: a number from 1",
     NODE + "}]\n  placement: {balancer: round-robin, key: a}\n": "placement.key: it has no effect",
+    NODE + "}]\n  placement: {balancer: moon}\n": "no balancer is called 'moon'; installed: consist",
     NODE + "}]\n  handlers: {never: {executor: {type: any}}}\n": "handlers",
     NODE + "}]\n  handlers: 3\n": "spec.handlers: a mapping is needed",
+    HANDLER + ", extra: 1}}\n": "handlers.exit.extra: the key 'extra' is not known here",
+    HANDLER + ", retry: {max_attempts: 2}}}\n": "handlers.exit.retry: the key 'retry' is not known",
+    HANDLER + ", timeout: 0}}\n": "handlers.exit.timeout: a time above 0 is needed, not 0",
+    HANDLER + ", inputs: {a: '${nodes.b}'}}}\n": "handlers.exit.inputs.a: there is no node 'b'",
+    HANDLER + ", inputs: {a: '${item}'}}}\n": "exit.inputs.a: unknown name 'item'",
+    HANDLER + ", inputs: {a: '${attempt}'}}}\n": "exit.inputs.a: unknown name 'attempt'",
+    HANDLER + ", env: {A-B: x}}}\n": "handlers.exit.env.A-B: 'A-B' is no name of a variable",
+    HANDLER + ", env: {DAGRUN_RUN_STATUS: x}}}\n": "names that begin with DAGRUN_ are reserved",
+    NODE + "}]\n  handlers: {exit: {}}\n": "handlers.exit: the key 'executor' is missing",
+    NODE + "}]\n  handlers: {exit: {executor: {type: none}}}\n": "no executor is called 'none'",
+    NODE + "}]\n  handlers: {exit: {executor: {type: x, sizes: 1}}}\n": "exit.executor.sizes: the key",
+    NODE + "}]\n  handlers: {exit: {executor: {type: x, command: '${1 +}'}}}\n": "executor.command: ",
     NODE + "}]\n  triggers: [{type: moon}]\n": "no trigger is called 'moon'",
     NODE + "}]\n  triggers: [{type: http, id: 3}]\n": "triggers[0].id: text is needed",
     NODE + "}]\n  triggers: [{type: http, id: a b}]\n": "triggers[0].id: 'a b' is no id",
@@ -384,6 +402,21 @@ def test_naming_a_node_far_behind_is_allowed_and_beside_is_not():
     assert "'other' is no ancestor of 'd'" in problem.message
     (problem,) = check_workflow(Workflow("w", "1.0.0", nodes=hyphen), CATALOGUE)
     assert problem.suggestion == 'nodes["my-node"]'
+
+
+def test_a_handler_may_name_every_node_and_sees_how_the_run_went():
+    text = (
+        HEAD
+        + """
+  nodes: [{id: a, executor: {type: any}}, {id: b, executor: {type: any}}]
+  handlers:
+    failure:
+      executor: {type: any, text: "${nodes.a.x} ${nodes.b.y} ${error.message}"}
+      inputs: {all: "${nodes}", how: "${run.status}", why: "${run.error.type}", asked: "${inputs}"}
+      env: {LEVEL: "${env.LEVEL}"}
+"""
+    )
+    assert load(text).handlers[HandlerEvent.FAILURE].env == {"LEVEL": "${env.LEVEL}"}
 
 
 @pytest.mark.parametrize("name", ["../../etc", "..", "%2e%2e%2f", "a/b", "", "x" * 10_000, "a\0b"])

@@ -236,6 +236,14 @@ async def test_code_sees_inputs_nodes_and_item(run):
     assert await run(values, code=code) == {"all": [{"a": 1}, {"x": {"b": 2}, "y": None}, [3]]}
 
 
+async def test_code_sees_its_run_and_the_variables_that_it_has(run):
+    values = {"attempt": 3, "document_env": {"LEVEL": "info"}}
+    code = "import os; outputs = {'run': run, 'same': env == {k: os.environ[k] for k in env}, 'level': env['LEVEL']}"
+    seen = await run(values, code=code)
+    assert (seen["run"]["id"], seen["run"]["attempt"]) == ("run-1", 3)
+    assert (seen["same"], seen["level"]) == (True, "info")
+
+
 @pytest.mark.parametrize("value", ["float('nan')", "object()", "{1, 2}", "'\\ud800'"])
 async def test_what_json_cannot_hold_fails(run, value):
     with pytest.raises(NodeError) as caught:

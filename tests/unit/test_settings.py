@@ -52,6 +52,15 @@ def test_a_relative_path_becomes_absolute(tmp_path, monkeypatch):
         ({}, {}, "parallel = true", "dagrun.toml: parallel: a whole number is needed"),
         ({}, {}, "paralel = 1", "there is no setting 'paralel' (did you mean 'parallel'?)"),
         ({}, {}, "parallel =", "dagrun.toml: "),
+        ({"http_allow": "a,*"}, {}, "", "--http-allow: '*' is no host"),
+        (
+            {},
+            {"DAGRUN_HTTP_ALLOW": "10.0.0.1/8"},
+            "",
+            "DAGRUN_HTTP_ALLOW: 10.0.0.1/8 has host bits",
+        ),
+        ({}, {}, "http_allow = 3", "dagrun.toml: http_allow: hosts, addresses or networks"),
+        ({}, {}, "http_allow = [3]", "dagrun.toml: http_allow: hosts, addresses or networks"),
     ],
 )
 def test_what_does_not_parse_is_named_after_its_source(tmp_path, flags, environ, text, message):
@@ -93,3 +102,15 @@ def test_secrets_of_any_name_are_no_misspelt_settings():
     settings = read_settings({}, environ={"DAGRUN_SECRET_DIR": "x", "DAGRUN_SECRET_GRACE": "y"})
     assert settings.secrets_dir is None
     assert read_settings({}, environ={"DAGRUN_SECRETS_DIR": "/run"}).secrets_dir == Path("/run")
+
+
+def test_what_http_nodes_may_reach_is_a_list_or_a_text_with_commas(tmp_path):
+    file = tmp_path / "dagrun.toml"
+    file.write_text('http_allow = ["db.test", "10.0.0.0/8"]')
+    assert read_settings({}, environ={}, config=file).http_allow == ("db.test", "10.0.0.0/8")
+    environ = {"DAGRUN_HTTP_ALLOW": " localhost:80, ,[::1]:443 "}
+    assert read_settings({}, environ=environ, config=file).http_allow == (
+        "localhost:80",
+        "[::1]:443",
+    )
+    assert read_settings({"http_allow": ""}, environ=environ, config=file).http_allow == ()

@@ -5,11 +5,11 @@ from contextlib import closing
 
 import pytest
 
-from dagrun.builtin.sqlite import SqliteStore
+from dagrun.builtin.sqlite import SqliteStore, schema
 from dagrun.builtin.sqlite.schema import APPLICATION, LATEST
 from dagrun.builtin.sqlite.write import _CHANGED_RUNS, _POSITIONS
 from dagrun.domain.events import Type
-from dagrun.errors import StoreCorrupt, StoreTooNew
+from dagrun.errors import StoreCorrupt, StoreError, StoreTooNew
 from dagrun.testing.stores import NOON, add_run, event, journal, new_run
 
 
@@ -103,3 +103,60 @@ async def test_what_cannot_be_understood_is_refused_with_the_files_name(
         with pytest.raises(error, match=message) as caught:
             await (store.run("r") if "runs" in change else store.events("r"))
         assert str(path) in str(caught.value)
+
+
+def first_schema(path):
+    """Write a database as the first version of dagrun did, with a run and its journal."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("pragma journal_mode = wal")
+    for statement in schema._statements(1):
+        connection.execute(statement)
+    connection.execute(f"pragma application_id = {APPLICATION}")
+    connection.execute("pragma user_version = 1")
+    connection.execute(
+        "insert into runs values ('r', 'w', '1.0.0', 'h', 'succeeded', '{}', 3, null, 'o', 1, 3, 0,"
+        " '2026-01-01T12:00:00.000000+00:00', null, null)"
+    )
+    for seq, kind in enumerate(["run.queued", "run.running", "run.succeeded"], start=1):
+        time = f"2026-01-01T12:00:0{seq}.000000+00:00"
+        data = '{"outputs":{"a":1}}' if seq == 3 else None
+        connection.execute(
+            "insert into events values ('r', ?, 1, ?, ?, null, null, null, ?, 1)",
+            (seq, kind, time, data),
+        )
+    connection.close()
+
+
+async def test_a_database_of_the_first_schema_is_migrated_with_all_that_is_in_it(tmp_path):
+    path = tmp_path / "dagrun.db"
+    first_schema(path)
+    async with SqliteStore(path=path) as store:
+        events = await store.events("r")
+        assert [(event.seq, event.type) for event in events] == [
+            (1, "run.queued"),
+            (2, "run.running"),
+            (3, "run.succeeded"),
+        ]
+        assert [entry.position for entry in await store.log(after=0, limit=9)] == [1, 2, 3]
+        record = await store.run("r")
+        assert (bytes(record.outputs), record.slot_key, record.admitted) == (
+            b'{"a":1}',
+            None,
+            False,
+        )
+    assert ask(path, "pragma user_version") == [(LATEST,)]
+
+
+async def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):
+    path = tmp_path / "dagrun.db"
+    first_schema(path)
+    real = schema._statements
+    monkeypatch.setattr(schema, "_statements", lambda number: [*real(number), "no such thing"])
+    with pytest.raises(StoreError):
+        async with SqliteStore(path=path):
+            pass
+    assert ask(path, "pragma user_version") == [(1,)]
+    monkeypatch.undo()
+    async with SqliteStore(path=path) as store:
+        assert len(await store.events("r")) == 3

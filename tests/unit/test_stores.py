@@ -14,8 +14,11 @@ class TestMemoryStore(StoreSuite):
 
 
 class TestSqliteStore(DurableStoreSuite):
+    def file(self, folder):
+        return folder / "data" / "dagrun.db"
+
     def make_store(self, folder):
-        return SqliteStore(path=folder / "data" / "dagrun.db")
+        return SqliteStore(path=self.file(folder))
 
 
 async def test_a_scripted_fault_of_the_memory_store_leaves_nothing_behind():

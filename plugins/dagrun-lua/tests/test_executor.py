@@ -67,6 +67,17 @@ async def test_a_node_gets_raw_outputs_of_its_dependencies_and_gives_raw_outputs
         assert given.log.data == b"hi\n"
 
 
+async def test_code_that_does_not_look_at_nodes_needs_no_memory_for_them():
+    large = Raw(b'"' + b"x" * 900_000 + b'"')
+    nodes = {f"n{number}": large for number in range(100)}
+    async with open_processes() as processes, LuaExecutor() as lua:
+        given = context(processes, "return {s = run.status}", raw_nodes=nodes, run={"status": "ok"})
+        assert bytes(await lua.execute(given)) == b'{"s":"ok"}'
+        with pytest.raises(NodeError) as caught:
+            await lua.execute(context(processes, "return {n = #nodes.n1}", raw_nodes=nodes))
+        assert caught.value.type == "memory"
+
+
 async def test_a_missing_file_and_a_lua_error_fail_the_node_with_their_types(tmp_path):
     async with open_processes() as processes, LuaExecutor() as lua:
         with pytest.raises(NodeError) as missing:

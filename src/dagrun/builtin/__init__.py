@@ -1,5 +1,7 @@
 """What comes with the core. It registers through the same hooks as any other plugin."""
 
+from dagrun.builtin.balancers import ConsistentHash, LeastLoaded, RoundRobin
+from dagrun.builtin.http import HttpExecutor
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.python import PythonExecutor
 from dagrun.builtin.secrets import EnvSecrets, FileSecrets
@@ -11,10 +13,15 @@ from dagrun.plugin.registry import Registry
 
 @hookimpl
 def dagrun_register(registry: Registry) -> None:
-    """Put the built-in executors, stores and providers of secrets on their shelves."""
+    """Put the built-in executors, stores, balancers and providers of secrets on their shelves."""
     registry.executors.add("shell", ShellExecutor)
     registry.executors.add("python", PythonExecutor)
+    registry.executors.add("http", HttpExecutor)
     registry.stores.add("sqlite", SqliteStore)
     registry.stores.add("memory", MemoryStore)
+    registry.balancers.add("consistent-hash", ConsistentHash)
+    registry.balancers.add("round-robin", RoundRobin)
+    registry.balancers.add("least-loaded", LeastLoaded)
+    registry.balancers.add("least-connections", LeastLoaded)
     registry.secrets.add("env", EnvSecrets)
     registry.secrets.add("file", FileSecrets)

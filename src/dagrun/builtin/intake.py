@@ -1,10 +1,15 @@
 """What of a batch a store takes: each journal is a prefix of what happened, without gaps."""
 
 from collections.abc import Callable, Mapping, Sequence
+from datetime import timedelta
+from typing import Final
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.ports.store import Refusal
+
+KEPT: Final = timedelta(hours=24)
+"""How long an idempotency key stands for its run."""
 
 
 def choose(

@@ -1,20 +1,32 @@
 """The store ``memory``: the same as SQLite, but gone with the process. For tests."""
 
 from collections.abc import Iterable, Sequence
+from datetime import datetime
+from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import attrs
 import trio
 
-from dagrun.builtin.intake import choose
+from dagrun.builtin.intake import KEPT, choose
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.projection import CLEARED, NodeChange, RunChange, project
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import ConflictError, NotFound, StoreError
-from dagrun.ports.store import CommitResult, Definition, NewRun, NodeRecord, RunRecord
+from dagrun.ports.store import (
+    CommitResult,
+    Definition,
+    Logged,
+    NewRun,
+    NodeRecord,
+    Registration,
+    Rejection,
+    RunRecord,
+    Slot,
+)
 
 _Key = tuple[RunId, str, int | None]
 
@@ -34,6 +46,10 @@ class MemoryStore:
         self._runs: dict[RunId, RunRecord] = {}
         self._nodes: dict[_Key, NodeRecord] = {}
         self._events: dict[RunId, list[Event]] = {}
+        self._log: list[tuple[int, Event]] = []
+        self._position = 0
+        self._requests: dict[tuple[str, str], NewRun] = {}
+        self._registrations: dict[tuple[str, str], Registration] = {}
 
     async def __aenter__(self) -> Self:
         """Do nothing: there is nothing to open."""
@@ -64,12 +80,46 @@ class MemoryStore:
             raise StoreError(f"run {taken[0]!r} is there already")
         for definition in definitions:
             self._definitions.setdefault(definition.hash, definition)
-        for run in new_runs:
-            self._runs[run.run_id] = _record(run)
-            self._events[run.run_id] = []
-        chosen, refused = choose(events, self._positions(events), self._stored_epoch)
+        unsaved = {run.run_id: problem for run in new_runs if (problem := self._add(run))}
+        mine = [event for event in events if event.run_id not in unsaved]
+        chosen, refused = choose(mine, self._positions(mine), self._stored_epoch)
+        position = self._position + 1 if chosen else 0
         self._apply(chosen)
-        return CommitResult(refused=refused)
+        return CommitResult(refused=refused, unsaved=unsaved, taken=chosen, position=position)
+
+    def _add(self, run: NewRun) -> RunId | Rejection | None:
+        """Add a run, or say why not."""
+        slot = run.slot
+        if problem := self._same_request(run):
+            return problem
+        if slot is not None and slot.at_once and not self._is_free(run.run_id, slot):
+            return Rejection.NO_SLOT
+        self._runs[run.run_id] = _record(run)
+        self._events[run.run_id] = []
+        if run.request is not None:
+            self._requests[run.workflow_id, run.request.key] = run
+        return None
+
+    def _same_request(self, run: NewRun) -> RunId | Rejection | None:
+        if run.request is None:
+            return None
+        earlier = self._requests.get((run.workflow_id, run.request.key))
+        if earlier is None or earlier.run_id not in self._runs:
+            return None
+        if run.created_at - earlier.created_at > KEPT:
+            return None
+        same = earlier.request == run.request
+        return earlier.run_id if same else Rejection.OTHER_REQUEST
+
+    def _is_free(self, run_id: RunId, slot: Slot) -> bool:
+        return sum(r.run_id != run_id for r in self._holders(slot.key)) < slot.limit
+
+    def _holders(self, key: str) -> list[RunRecord]:
+        return [
+            record
+            for _, record in sorted(self._runs.items())
+            if record.admitted and record.slot_key == key and record.finished_at is None
+        ]
 
     def _positions(self, events: Sequence[Event]) -> dict[RunId, tuple[int, int]]:
         known = {event.run_id for event in events} & self._runs.keys()
@@ -82,6 +132,8 @@ class MemoryStore:
         changes = project(events)
         for event in events:
             self._events[event.run_id].append(event)
+            self._position += 1
+            self._log.append((self._position, event))
         for run in changes.runs.values():
             self._runs[run.run_id] = self._changed_run(run)
         for key, node in changes.nodes.items():
@@ -135,6 +187,69 @@ class MemoryStore:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
         self._runs[run_id] = attrs.evolve(record, owner=owner, epoch=expected_epoch + 1)
         return self._runs[run_id]
+
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free; see the port."""
+        record = await self.run(run_id)
+        if not self._is_free(run_id, slot):
+            return False
+        self._runs[run_id] = attrs.evolve(record, admitted=True, slot_key=slot.key)
+        return True
+
+    async def holders(self, key: str) -> Sequence[RunRecord]:
+        """Give the runs that hold slots of a key."""
+        await trio.lowlevel.checkpoint()
+        return self._holders(key)
+
+    async def register(self, registration: Registration, definition: Definition) -> bool:
+        """Store a version of a workflow; see the port."""
+        await trio.lowlevel.checkpoint()
+        key = (registration.workflow_id, registration.version)
+        earlier = self._registrations.get(key)
+        if earlier is None:
+            self._registrations[key] = registration
+            self._definitions.setdefault(definition.hash, definition)
+        elif earlier.definition_hash != registration.definition_hash:
+            raise ConflictError(f"{' '.join(key)} is registered with another content")
+        return earlier is None
+
+    async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
+        """Give the versions of a workflow, or of all."""
+        await trio.lowlevel.checkpoint()
+        found = [r for r in self._registrations.values() if workflow_id in (None, r.workflow_id)]
+        return sorted(found, key=lambda r: (r.workflow_id, r.registered_at, r.version))
+
+    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
+        """Give the events of all runs behind a position."""
+        await trio.lowlevel.checkpoint()
+        found = [entry for entry in self._log if entry[0] > after][:limit]
+        return [
+            Logged(position=at, workflow_id=self._runs[event.run_id].workflow_id, event=event)
+            for at, event in found
+        ]
+
+    async def last_position(self) -> int:
+        """Give the position of the newest event."""
+        await trio.lowlevel.checkpoint()
+        return self._position
+
+    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+        """Delete runs that ended before a time; see the port."""
+        await trio.lowlevel.checkpoint()
+        ended = [(r.finished_at, r.run_id) for r in self._runs.values() if r.finished_at]
+        gone = [run_id for time, run_id in sorted(ended) if time < before][:limit]
+        for run_id in gone:
+            del self._runs[run_id], self._events[run_id]
+        self._nodes = {key: node for key, node in self._nodes.items() if key[0] in self._runs}
+        self._log = [entry for entry in self._log if entry[1].run_id in self._runs]
+        used = {run.definition_hash for run in self._runs.values()}
+        used |= {version.definition_hash for version in self._registrations.values()}
+        self._definitions = {h: d for h, d in self._definitions.items() if h in used}
+        return gone
+
+    async def backup(self, target: Path) -> None:
+        """Refuse: there is nothing that a file could bring back."""
+        raise StoreError(f"{target}: the memory store keeps nothing that could be copied")
 
     async def run(self, run_id: RunId) -> RunRecord:
         """Give one run."""
@@ -199,4 +314,6 @@ def _record(run: NewRun) -> RunRecord:
         created_at=run.created_at,
         started_at=None,
         finished_at=None,
+        slot_key=None if run.slot is None else run.slot.key,
+        admitted=run.slot is not None and run.slot.at_once,
     )

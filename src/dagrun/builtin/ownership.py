@@ -101,6 +101,16 @@ def owner_pid(data_dir: Path, owner: str) -> int | None:
         os.close(fd)
 
 
+def live_owners(data_dir: Path) -> list[int]:
+    """Give the process ids of all live owners in a data directory.
+
+    Raises:
+        StoreError: a lock cannot be looked at.
+    """
+    found = [owner_pid(data_dir, path.stem) for path in (data_dir / FOLDER).glob("*.lock")]
+    return sorted(pid for pid in found if pid is not None)
+
+
 def _is_locked(fd: int) -> bool:
     """Try the lock in shared mode, so that two who look do not take each other for the owner."""
     try:
@@ -131,6 +141,7 @@ def _sweep(folder: Path) -> None:
             about = os.fstat(fd)
             made = about.st_size or time.time() - about.st_mtime > HOUR
             if made and not _is_locked(fd):
+                path.with_suffix(".sock").unlink(missing_ok=True)
                 path.unlink(missing_ok=True)
         finally:
             os.close(fd)

@@ -38,7 +38,7 @@ class PythonOptions:
     """``package.module:function``, looked for beside the document, too."""
 
     code: str | None = None
-    """Code that sees ``inputs``, ``nodes``, ``item`` and assigns ``outputs``."""
+    """Code that sees ``inputs``, ``nodes``, ``run``, ``env``, ``item`` and assigns ``outputs``."""
 
     isolation: Literal["process", "inline"] = "process"
     """``inline`` runs a trusted function in the engine, where one that blocks stops all else."""
@@ -160,6 +160,7 @@ class PythonExecutor:
                 "code": options.code,
                 "inputs": context.inputs,
                 "nodes": context.raw_nodes if options.code is not None else {},
+                "run": context.run,
                 "item": context.item,
                 "item_index": context.item_index,
                 "env": merged(self._base, context.env, context.secrets),

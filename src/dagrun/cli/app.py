@@ -1,16 +1,16 @@
 """The commands and their options. What they do is imported when they are called."""
 
-import os
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
-from cyclopts import App, CycloptsError, Group, Parameter
+from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
 from dagrun.cli import output
+from dagrun.cli.app_runs import runs
+from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of
 from dagrun.errors import ConfigError, DagrunError
-from dagrun.settings import Settings, read_settings
 
 
 def _version() -> str:
@@ -19,33 +19,12 @@ def _version() -> str:
     return f"dagrun {version('dagrun-core')}"
 
 
-SETTINGS = Group("Settings", sort_key=9)
-Json = Annotated[
-    bool,
-    Parameter(name="--json", negative="", show_default=False, help="Print JSON for programs."),
-]
-DataDir = Annotated[
-    Path | None,
-    Parameter(
-        name="--data-dir",
-        group=SETTINGS,
-        help="Where state lives. DAGRUN_DATA_DIR; default: the user's data directory.",
-    ),
-]
-Config = Annotated[
-    Path | None,
-    Parameter(
-        name="--config", group=SETTINGS, help="File with settings. Default: dagrun.toml, if any."
-    ),
-]
-
 app = App(
     name="dagrun",
     help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
     version=_version,
     help_format="plaintext",
 )
-runs = App(name="runs", help="Look at runs, past and present.")
 app.command(runs)
 
 
@@ -86,6 +65,22 @@ def run(
             help="Most time that nodes get at shutdown, such as 30 or 1m. DAGRUN_GRACE; default: 30.",
         ),
     ] = None,
+    retention: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="How long ended runs are kept, such as 12h, or forever. DAGRUN_RETENTION; "
+            "default: 30d.",
+        ),
+    ] = None,
+    http_allow: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="Hosts, addresses and networks that are not public, and that http nodes may reach, "
+            "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
+        ),
+    ] = None,
     secrets_dir: Annotated[
         Path | None,
         Parameter(
@@ -105,11 +100,13 @@ def run(
         inputs_file=inputs_file,
         resume=resume,
         as_json=json,
-        settings=_settings(
+        settings=settings_of(
             config,
             data_dir=data_dir,
             parallel=parallel,
             grace=grace,
+            retention=retention,
+            http_allow=http_allow,
             secrets_dir=secrets_dir,
         ),
     )
@@ -129,6 +126,64 @@ def validate(
 
 
 @app.command
+def events(
+    *,
+    follow: Annotated[
+        bool, Parameter(name=["--follow", "-f"], negative="", help="Go on as events happen.")
+    ] = False,
+    after: Annotated[str | None, Parameter(help="Only events behind the one with this id.")] = None,
+    limit: Annotated[int, Parameter(help="Most events to print before following.")] = 100,
+    severity: Annotated[
+        str, Parameter(help="Leave out what is less: info, warning, error, critical.")
+    ] = "info",
+    type: Annotated[  # noqa: A002 — the flag's name
+        list[str] | None,
+        Parameter(
+            negative="", help="Only this type, such as run.failed, or node. May be repeated."
+        ),
+    ] = None,
+    workflow: Annotated[str | None, Parameter(help="Only events of this workflow.")] = None,
+    run: Annotated[str | None, Parameter(help="Only events of this run.")] = None,
+    json: Json = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> int:
+    """Print what happened in all runs of the data directory, whoever executes them."""
+    from dagrun.cli.events import print_events  # noqa: PLC0415 — loaded on use
+
+    return print_events(
+        settings_of(config, data_dir=data_dir),
+        follow=follow,
+        after=after,
+        limit=limit,
+        severity=severity,
+        types=type or [],
+        workflow=workflow,
+        run=run,
+        as_json=json,
+    )
+
+
+@app.command
+def backup(
+    file: Annotated[Path, Parameter(help="The copy; it must not exist.")],
+    /,
+    *,
+    restore: Annotated[
+        bool, Parameter(negative="", help="Bring FILE back as the database of the data directory.")
+    ] = False,
+    json: Json = False,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> int:
+    """Copy the database, also while it is used. Logs are files beside it, and are not copied."""
+    from dagrun.cli import backup as command  # noqa: PLC0415 — loaded on use
+
+    act = command.restore if restore else command.backup
+    return act(settings_of(config, data_dir=data_dir), file, as_json=json)
+
+
+@app.command
 def plugins(*, json: Json = False) -> int:
     """List the installed plugins and what they offer."""
     from dagrun.cli.plugins import list_plugins  # noqa: PLC0415 — loaded on use
@@ -136,72 +191,14 @@ def plugins(*, json: Json = False) -> int:
     return list_plugins(as_json=json)
 
 
-@runs.command(name="list")
-def list_runs(
-    *,
-    workflow: Annotated[str | None, Parameter(help="Only runs of this workflow.")] = None,
-    status: Annotated[str | None, Parameter(help="Only runs in this state.")] = None,
-    limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
-    cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
-    json: Json = False,
-    data_dir: DataDir = None,
-    config: Config = None,
+@app.command
+def completion(
+    shell: Annotated[Literal["bash", "zsh", "fish"], Parameter(help="Whose completion.")], /
 ) -> int:
-    """List runs, newest first."""
-    from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
+    """Print what lets bash, zsh or fish complete dagrun's commands."""
+    from dagrun.cli.completion import print_script  # noqa: PLC0415 — loaded on use
 
-    return command.list_runs(
-        _settings(config, data_dir=data_dir),
-        workflow=workflow,
-        status=status,
-        limit=limit,
-        cursor=cursor,
-        as_json=json,
-    )
-
-
-@runs.command
-def show(
-    run_id: Annotated[str, Parameter(help="Id of the run.")],
-    /,
-    *,
-    json: Json = False,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
-    """Show how a run went, node by node."""
-    from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
-
-    return command.show_run(_settings(config, data_dir=data_dir), run_id, as_json=json)
-
-
-@runs.command
-def logs(
-    run_id: Annotated[str, Parameter(help="Id of the run.")],
-    node: Annotated[str | None, Parameter(help="Only the logs of this node.")] = None,
-    /,
-    *,
-    item: Annotated[int | None, Parameter(help="Only this for_each item, from 0.")] = None,
-    attempt: Annotated[int | None, Parameter(help="Only this attempt, from 1.")] = None,
-    json: Json = False,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
-    """Print what the nodes of a run wrote."""
-    from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
-
-    return command.show_logs(
-        _settings(config, data_dir=data_dir),
-        run_id,
-        node=node,
-        item=item,
-        attempt=attempt,
-        as_json=json,
-    )
-
-
-def _settings(config: Path | None, **flags: object) -> Settings:
-    return read_settings(flags, environ=os.environ, config=config)
+    return print_script(app, shell)
 
 
 def run_command(argv: Sequence[str]) -> int:

@@ -8,13 +8,14 @@ import attrs
 
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type
+from dagrun.domain.handlers import due, handler_id
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 
 
 @attrs.define(eq=False)
 class Row:
-    """One node."""
+    """One node, or a handler."""
 
     node_id: str
     status: NodeStatus = NodeStatus.PENDING
@@ -36,17 +37,20 @@ class Row:
     def detail(self) -> str:
         """Give attempts and items in words; empty when there is nothing to say."""
         parts = [f"attempt {self.attempts}"] if self.attempts > 1 else []
-        parts += [f"{count} {status}" for status, count in self.items.items()]
+        parts += [f"{count} {status}" for status, count in sorted(self.items.items())]
         return ", ".join(parts)
 
 
 class Board:
-    """The rows of a run, changed by events."""
+    """The rows of a run, changed by events. Those of handlers come when it is ending."""
 
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
         self.rows = {node.id: Row(node.id) for node in workflow.nodes}
         self.status = RunStatus.QUEUED
+        self.outcome: RunStatus | None = None
+        """What it comes to, while handlers run."""
+
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
         self.counts = Counter({NodeStatus.PENDING: len(self.rows)})
@@ -69,9 +73,22 @@ class Board:
             self.started_at = self.started_at or event.time
         elif event.type in (Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED):
             self.finished_at = event.time
-            for row in self.rows.values():
-                if row.status not in NODE_ENDED:  # never begun, so no event tells of it
-                    self._turn(row, NodeStatus.CANCELLED, event.time)
+            self._close_graph(event)
+        elif event.type is Type.RUN_ENDING and event.data and "status" in event.data:
+            self.outcome = RunStatus(event.data["status"])
+            self._close_graph(event)
+            self._open_handlers(self.outcome)
+
+    def _close_graph(self, event: Event) -> None:
+        for row in self.rows.values():
+            if row.status not in NODE_ENDED:  # never begun, so no event tells of it
+                self._turn(row, NodeStatus.CANCELLED, event.time)
+
+    def _open_handlers(self, outcome: RunStatus) -> None:
+        ids = {which: handler_id(which) for which in self.workflow.handlers}
+        for node_id in due(ids, outcome):
+            self.rows[node_id] = Row(node_id)
+            self.counts[NodeStatus.PENDING] += 1
 
     def _see_node(self, row: Row, event: Event) -> None:
         status = NodeStatus(event.type.removeprefix("node."))
@@ -93,6 +110,10 @@ class Board:
             row.finished_at = time
             if status is NodeStatus.SUCCEEDED:
                 row.note = ""
+
+    def state(self) -> str:
+        """Give the run's state in words, with the outcome that waits for handlers."""
+        return f"ending ({self.outcome})" if self.status is RunStatus.ENDING else self.status
 
     def summary(self) -> str:
         """Give how many nodes stand where."""

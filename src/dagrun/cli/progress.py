@@ -133,7 +133,7 @@ def headline(board: Board) -> str:
     workflow = board.workflow
     end = board.finished_at or datetime.now(UTC)
     took = "" if board.started_at is None else format_duration(_seconds(board.started_at, end))
-    return f"{workflow.id} {workflow.version}  {board.status}  {took}".rstrip()
+    return f"{workflow.id} {workflow.version}  {board.state()}  {took}".rstrip()
 
 
 def _seconds(start: datetime, end: datetime) -> float:

@@ -13,14 +13,14 @@ import trio
 
 from dagrun.cli import output
 from dagrun.cli.board import Board
-from dagrun.cli.documents import load_file
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
+from dagrun.cli.running import first_error
 from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId, is_id
-from dagrun.domain.result import RunResult, run_result, to_json
+from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_input
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
@@ -31,14 +31,17 @@ from dagrun.errors import (
     InputError,
     NotFound,
 )
+from dagrun.plugin.providers import check_providers
 from dagrun.plugin.registry import Registry
+from dagrun.ports.store import Store
+from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import LOGS, Local, Submission, open_local
-from dagrun.roles.providers import check_providers
-from dagrun.services.engine.execution import Execution
-from dagrun.services.journal import Journal
+from dagrun.services.dispatcher import Ticket
 from dagrun.services.node_logs import NodeLogs
+from dagrun.services.retention import prune
 from dagrun.settings import Settings
 
+PRUNED: Final = 200  # old runs that one run deletes at most
 TELL: Final = 1.0  # seconds between looks at whether the journal waits
 
 
@@ -69,7 +72,7 @@ def run_file(
     """
     _check_usage(file, inputs, inputs_file, resume)
     registry = load_with_warnings().registry
-    workflow = None if file is None else load_file(file, registry)
+    workflow = None if file is None else load_file(file, catalogue(registry))
     order = _Order(
         workflow=workflow,
         base=None if file is None else file.absolute().parent,
@@ -85,7 +88,7 @@ def run_file(
         with redirect_stdout(output.Notes()):
             ended = trio.run(_run, order, registry, settings, held)
     except BaseExceptionGroup as group:
-        raise _first_error(group) from group
+        raise first_error(group) from group
     return _tell(order, ended)
 
 
@@ -98,15 +101,6 @@ def _check_usage(
         raise ConfigError("run: a resumed run keeps its inputs; leave out --input")
     if resume is not None and not is_id(resume):
         raise NotFound(f"there is no run {resume!r}")
-
-
-def _first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
-    """Give what went wrong first: an error of dagrun's if there is one."""
-    wanted = group.subgroup(DagrunError) or group
-    error: BaseException = wanted
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error
 
 
 def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:
@@ -146,8 +140,8 @@ def _read_yaml(data: bytes, name: str) -> dict[str, Any]:
 async def _run(order: _Order, registry: Registry, settings: Settings, held: Held) -> "_Ended":
     view, logs = _View(), NodeLogs(settings.data_dir / LOGS)
 
-    def end_now(execution: Execution | None) -> NoReturn:
-        ended = _Ended(execution=execution, durable=False, interrupted=True, logs=logs)
+    def end_now(ticket: Ticket | None) -> NoReturn:
+        ended = _Ended(ticket=ticket, durable=False, interrupted=True, logs=logs)
         stdout = redirect_stdout(sys.__stdout__ or output.Notes())
         with stdout, suppress(DagrunError, output.OutputLost):
             _tell(order, ended)
@@ -160,33 +154,41 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
         with signals.opening:
             async with open_local(registry, settings, committed=view.see) as local:
                 signals.local = local
-                execution = signals.execution = await _start(local, order)
+                ticket = signals.ticket = await _start(local, order)
                 async with trio.open_nursery() as watching:
-                    watching.start_soon(_tell_of_waiting, local.journal)
-                    await watching.start(view.run, execution)
-                    await execution.done.wait()
+                    watching.start_soon(_tell_of_waiting, local, ticket)
+                    await watching.start(view.run, ticket)
+                    await ticket.wait()
                     watching.cancel_scope.cancel()
+                await _forget_old_runs(local.store, logs, settings.retention)
         nursery.cancel_scope.cancel()
     return _Ended(
-        execution=signals.execution,
+        ticket=signals.ticket,
         durable=signals.is_end_durable(),
         interrupted=signals.interrupted,
         logs=logs,
     )
 
 
-async def _tell_of_waiting(journal: Journal) -> None:
-    """Say it when the run stands still because nothing can be written."""
+async def _tell_of_waiting(local: Local, ticket: Ticket) -> None:
+    """Say it when the run stands still, for its turn has not come or nothing can be written."""
     told = None
     while True:
         await trio.sleep(TELL)
-        blocked = journal.statistics().blocked
-        if blocked is not None and blocked != told:
-            output.note(f"dagrun: waiting: {blocked}")
-        told = blocked
+        why = local.journal.statistics().blocked or local.dispatcher.explain(ticket.run_id)
+        if why is not None and why != told:
+            output.note(f"dagrun: waiting: {why}")
+        told = why
 
 
-async def _start(local: Local, order: _Order) -> Execution:
+async def _forget_old_runs(store: Store, logs: NodeLogs, retention: float | None) -> None:
+    """Delete some runs that ended long ago. It must not matter to this one how that goes."""
+    if retention is not None:
+        with suppress(DagrunError):
+            await prune(store, logs, keep=retention, most=PRUNED)
+
+
+async def _start(local: Local, order: _Order) -> Ticket:
     if order.resume is not None:
         return await local.go_on(order.resume, only=order.workflow)
     assert order.workflow is not None  # noqa: S101 — _check_usage saw to it
@@ -208,9 +210,9 @@ class _View:
         else:
             self._progress.see(events)
 
-    async def run(self, execution: Execution, *, task_status: trio.TaskStatus[None]) -> None:
-        board = Board(execution.state.plan.workflow)
-        self._progress = open_progress(board, run_id=execution.state.run_id)
+    async def run(self, ticket: Ticket, *, task_status: trio.TaskStatus[None]) -> None:
+        board = Board(ticket.workflow)
+        self._progress = open_progress(board, run_id=ticket.run_id)
         self._progress.see(self._early)
         try:
             await self._progress.run(task_status=task_status)
@@ -222,7 +224,7 @@ class _View:
 class _Ended:
     """How it came out."""
 
-    execution: Execution | None
+    ticket: Ticket | None
     """None if it was interrupted before there was a run."""
 
     durable: bool
@@ -231,17 +233,17 @@ class _Ended:
 
 
 def _tell(order: _Order, ended: _Ended) -> int:
-    execution = ended.execution
-    if execution is None:
+    ticket = ended.ticket
+    state = None if ticket is None else ticket.picture()
+    if ticket is None or state is None:
         return _tell_of_nothing(order)
-    state = execution.state
-    if execution.abandoned is not None:
-        raise DagrunError(f"run {state.run_id} was taken over by another process")
+    if ticket.abandoned is not None:
+        raise DagrunError(f"run {ticket.run_id} is left: {ticket.abandoned}")
     result = run_result(state)
     if order.as_json:
         output.say_json(to_json(result))
-    if not execution.done.is_set() and not ended.durable:
-        _tell_how_to_go_on(execution)
+    if not ticket.gone and not ended.durable:
+        _tell_how_to_go_on(ticket)
         return output.INTERRUPTED
     if not order.as_json:
         _tell_person(result, ended.logs)
@@ -250,9 +252,8 @@ def _tell(order: _Order, ended: _Ended) -> int:
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
 
 
-def _tell_how_to_go_on(execution: Execution) -> None:
-    run_id = execution.state.run_id
-    output.note(f"dagrun: stopped; go on with: dagrun run --resume {run_id}")
+def _tell_how_to_go_on(ticket: Ticket) -> None:
+    output.note(f"dagrun: stopped; go on with: dagrun run --resume {ticket.run_id}")
 
 
 def _tell_of_nothing(order: _Order) -> int:
@@ -273,5 +274,15 @@ def _tell_person(result: RunResult, logs: NodeLogs) -> None:
         wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
         if wrote is not None:
             output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")
+    for handler in result.handlers or ():
+        _warn_of(handler, result.run_id, logs)
     if result.outputs:
         output.say(output.json_text(result.outputs, indent=2))
+
+
+def _warn_of(handler: NodeResult, run_id: str, logs: NodeLogs) -> None:
+    """Tell of a handler that failed; the run's result is what it is."""
+    if handler.error is not None:
+        output.note(f"dagrun: warning: {handler.id} failed: {handler.error['message']}")
+        if logs.attempts(run_id, handler.id):
+            output.note(f"dagrun: see what it wrote with: dagrun runs logs {run_id} {handler.id}")

@@ -1,16 +1,15 @@
 """``dagrun runs list|show|logs``: look into the data directory, beside whoever uses it."""
 
-from collections.abc import Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any, TypeVar
-
-import trio
+from typing import Any
 
 from dagrun.builtin.ownership import owner_pid
 from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
+from dagrun.cli.running import check_run, has_database, with_store
 from dagrun.domain.durations import format_duration
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
@@ -18,13 +17,13 @@ from dagrun.domain.result import rfc3339, run_result, to_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConfigError, NotFound
-from dagrun.plugin.registry import Registry
 from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.local import DATABASE, LOGS, handling, restore, stored_workflow
+from dagrun.roles.local import LOGS
+from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.node_logs import NodeLogs
+from dagrun.services.plans import handling
 from dagrun.settings import Settings
 
-T = TypeVar("T")
 MOST = 1000
 """Runs on one page."""
 
@@ -61,8 +60,8 @@ def list_runs(
 
     records: list[RunRecord] = []
     following = None
-    if _exists(settings):
-        records, following = _with_store(settings, load_with_warnings().registry, read)
+    if has_database(settings):
+        records, following = with_store(settings, load_with_warnings().registry, read)
     else:
         output.note(f"dagrun: no run was ever started in {settings.data_dir}")
     if as_json:
@@ -78,7 +77,7 @@ def list_runs(
 
 def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     """Show how a run went. Give the exit code."""
-    _check_run(settings, run_id)
+    check_run(settings, run_id)
 
     state, board, owner = _replayed(settings, run_id)
     if as_json:
@@ -108,7 +107,7 @@ def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board, str]:
         board.see(events)
         return state, board, record.owner
 
-    return _with_store(settings, registry, read)
+    return with_store(settings, registry, read)
 
 
 def show_logs(
@@ -121,10 +120,10 @@ def show_logs(
     as_json: bool,
 ) -> int:
     """Print what nodes wrote, in the order of their first starts. Give the exit code."""
-    _check_run(settings, run_id)
+    check_run(settings, run_id)
     state, board, _ = _replayed(settings, run_id)
-    if node is not None and node not in state.plan.by_id:
-        raise NotFound(f"run {run_id} has no node {node!r}")
+    if node is not None:
+        _check_node(state, node)
     logs = NodeLogs(settings.data_dir / LOGS)
     if node is not None and (item, attempt) != (None, None):
         _check_attempt(state, node, item, attempt)
@@ -150,9 +149,16 @@ def show_logs(
     return output.DONE
 
 
+def _check_node(state: RunState, node_id: str) -> None:
+    try:
+        state.node(node_id)
+    except KeyError:
+        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
+
+
 def _check_attempt(state: RunState, node_id: str, item: int | None, attempt: int | None) -> None:
     """Refuse what was never tried; an attempt that printed nothing is another thing."""
-    node = state.nodes[state.plan.by_id[node_id].index]
+    node = state.node(node_id)
     work = node if item is None else node.items.get(item)
     most = 0 if work is None else max([work.attempt, *(i.attempt for i in node.items.values())])
     if work is None or not 1 <= (attempt or 1) <= most:
@@ -179,27 +185,6 @@ def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
         output.say_text(entry["text"])
         if entry["text"] and not entry["text"].endswith("\n"):
             output.say()
-
-
-def _check_run(settings: Settings, run_id: str) -> None:
-    if not is_id(run_id) or not _exists(settings):
-        raise NotFound(f"there is no run {run_id!r} in {settings.data_dir}")
-
-
-def _exists(settings: Settings) -> bool:
-    return (settings.data_dir / DATABASE).exists()
-
-
-def _with_store(
-    settings: Settings, registry: Registry, use: Callable[[Store], Coroutine[Any, Any, T]]
-) -> T:
-    store_type = registry.stores.get("sqlite")
-
-    async def call() -> T:
-        async with store_type(path=settings.data_dir / DATABASE) as store:
-            return await use(store)
-
-    return trio.run(call)
 
 
 def _is_cut_off(settings: Settings, record: RunRecord) -> bool:

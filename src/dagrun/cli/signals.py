@@ -11,12 +11,14 @@ from typing import Final, NoReturn
 import trio
 
 from dagrun.cli import output
+from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
 from dagrun.roles.local import Local
-from dagrun.services.engine.execution import Execution
+from dagrun.services.dispatcher import Ticket
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE: Final = 1.0  # seconds that an end at once may take
+_AGAIN: Final = "press Ctrl-C again to end at once, for --resume"
 
 
 class Held:
@@ -56,6 +58,13 @@ def _ignore() -> None:
         signal.signal(number, signal.SIG_IGN)
 
 
+def _what_goes_on(ticket: Ticket) -> str:
+    """Say what a request to cancel does."""
+    if (state := ticket.state) is not None and state.status is RunStatus.ENDING:
+        return "the run has its outcome, and its handlers go on"
+    return "cancelling"
+
+
 class Signals:
     """Ctrl-C cancels the run, and SIGTERM leaves it to be resumed; one more ends all at once.
 
@@ -66,12 +75,12 @@ class Signals:
     """
 
     def __init__(
-        self, held: "Held", grace: float, end_now: Callable[[Execution | None], NoReturn]
+        self, held: "Held", grace: float, end_now: Callable[[Ticket | None], NoReturn]
     ) -> None:
         self._held, self._grace, self._end_now = held, grace, end_now
         self.opening = trio.CancelScope()
         self.local: Local | None = None
-        self.execution: Execution | None = None
+        self.ticket: Ticket | None = None
         self.interrupted = False
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
@@ -85,19 +94,17 @@ class Signals:
                         nursery.start_soon(self._end_at_once)
                     elif self.local is None:
                         self.opening.cancel()
-                    elif number == signal.SIGINT and self.execution is not None:
-                        output.note(
-                            "dagrun: cancelling; press Ctrl-C again to end at once, for --resume"
-                        )
-                        nursery.start_soon(self._cancel, self.local, self.execution)
+                    elif number == signal.SIGINT and self.ticket is not None:
+                        output.note(f"dagrun: {_what_goes_on(self.ticket)}; {_AGAIN}")
+                        nursery.start_soon(self._cancel, self.local, self.ticket)
                     else:
                         self.local.stop()
                         nursery.start_soon(self._end_at_once, self._grace)
                     self.interrupted = True
 
-    async def _cancel(self, local: Local, execution: Execution) -> None:
+    async def _cancel(self, local: Local, ticket: Ticket) -> None:
         with suppress(ConflictError):  # taken over, as the execution says, too
-            await local.engine.cancel(execution.state.run_id)
+            await local.dispatcher.cancel(ticket.run_id)
 
     async def _end_at_once(self, wait: float = 0.0) -> None:
         await trio.sleep(wait)
@@ -106,11 +113,13 @@ class Signals:
         await trio.sleep(AT_ONCE)
         # Something does not let go, such as a database that another process holds. Guard and
         # journal are made for an end like this one.
-        self._end_now(self.execution)
+        self._end_now(self.ticket)
 
     def is_end_durable(self) -> bool:
         """Whether the run has ended, and its end is on the disk. Asked when all is closed."""
-        if self.execution is None or self.local is None:
+        if self.ticket is None or self.local is None:
             return False
-        state = self.execution.state
-        return state.ended and self.local.journal.durable(state.run_id) >= state.seq
+        state = self.ticket.state
+        if state is None or not state.ended:
+            return False
+        return self.ticket.gone or self.local.journal.durable(state.run_id) >= state.seq

@@ -4,9 +4,9 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from dagrun.cli import output
-from dagrun.cli.documents import load_file
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.errors import DefinitionError, Problem
+from dagrun.roles.documents import catalogue, load_file
 
 
 def validate_files(files: Sequence[Path], *, as_json: bool) -> int:
@@ -15,7 +15,7 @@ def validate_files(files: Sequence[Path], *, as_json: bool) -> int:
     problems: list[Problem] = []
     for file in files:
         try:
-            workflow = load_file(file, registry)
+            workflow = load_file(file, catalogue(registry))
         except DefinitionError as error:
             problems += error.problems
         else:

@@ -26,16 +26,15 @@ from dagrun.domain.check_parts import (
 )
 from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, Spelling
+from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.schema import inputs_problem
 from dagrun.domain.serialize import to_json
 from dagrun.domain.versions import is_version
-from dagrun.domain.workflow import Handler, Trigger, Workflow
+from dagrun.domain.workflow import Handler, Placement, Trigger, Workflow
 from dagrun.errors import Problem
 
 MAX_PRIORITY: Final = 1_000_000
 MAX_CONCURRENT: Final = 1_000_000
-KEYLESS_BALANCERS: Final = frozenset({"round-robin", "least-loaded", "least-connections"})
-"""Balancers that look at no key."""
 
 _RUN_NAMES: Final = ("inputs", "run", "env")
 
@@ -90,12 +89,18 @@ def _check_placement(workflow: Workflow, references: References, catalogue: Cata
         place = ("spec", "concurrency")
         yield from check_range(concurrency.limit, 1, MAX_CONCURRENT, (*place, "limit"))
         yield from check_template(concurrency.key, (*place, "key"), site)
-    known = catalogue.balancers
-    if placement.balancer is not None and known is not None and placement.balancer not in known:
-        yield unknown(placement.balancer, (*path, "balancer"), "balancer", known)
     yield from check_template(placement.key, (*path, "key"), site)
-    if placement.key is not None and placement.balancer in KEYLESS_BALANCERS:
-        yield no_effect((*path, "key"), f"the balancer {placement.balancer} looks at no key")
+    yield from _check_balancer(placement, path, catalogue.balancers)
+
+
+def _check_balancer(placement: Placement, path: Path, known: Mapping[str, bool] | None) -> Findings:
+    name = placement.balancer
+    if name is None or known is None:
+        return
+    if name not in known:
+        yield unknown(name, (*path, "balancer"), "balancer", known)
+    elif placement.key is not None and not known[name]:
+        yield no_effect((*path, "key"), f"the balancer {name} looks at no key")
 
 
 def _check_triggers(triggers: Sequence[Trigger], catalogue: Catalogue) -> Findings:
@@ -128,7 +133,7 @@ def _check_handlers(
     references: References,
     catalogue: Catalogue,
 ) -> Findings:
-    site = Site(references, ("nodes", *_RUN_NAMES, "error"))
+    site = Site(references, HANDLER_NAMES)
     for event, handler in handlers.items():
         path: Path = ("spec", "handlers", str(event))
         yield from check_executor(handler.executor, (*path, "executor"), site, catalogue, secrets)

@@ -13,6 +13,9 @@ LONGEST: Final = 100 * 365 * 86400.0  # seconds; a hundred years fit every clock
 def parse_duration(value: object) -> float:
     """Turn a document's duration into seconds.
 
+    >>> [parse_duration(written) for written in (30, "250ms", "1h30m")]
+    [30.0, 0.25, 5400.0]
+
     Raises:
         ValueError: ``value`` is no duration; the message says what one looks like.
     """
@@ -35,7 +38,11 @@ def _seconds(value: object) -> float | None:
 
 
 def format_duration(seconds: float) -> str:
-    """Write seconds for a person: ``0.42s``, ``12.3s``, ``4m05s``, ``1h02m``."""
+    """Write seconds for a person.
+
+    >>> [format_duration(seconds) for seconds in (0.416, 12.34, 245, 3720)]
+    ['0.42s', '12.3s', '4m05s', '1h02m']
+    """
     if seconds < 60:
         return f"{seconds:.2f}s" if seconds < 10 else f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)

@@ -20,6 +20,7 @@ class Type(StrEnum):
     RUN_RUNNING = "run.running"
     RUN_PAUSED = "run.paused"
     RUN_CANCELLING = "run.cancelling"
+    RUN_ENDING = "run.ending"
     RUN_SUCCEEDED = "run.succeeded"
     RUN_FAILED = "run.failed"
     RUN_CANCELLED = "run.cancelled"
@@ -52,6 +53,8 @@ class Event:
     """When it happened; timezone-aware UTC."""
 
     node_id: str | None = None
+    """Of a node, or of a handler, see :func:`~dagrun.domain.handlers.handler_id`."""
+
     item: int | None = None
     """Index of a ``for_each`` item, from 0; None for the node itself."""
 
@@ -62,10 +65,14 @@ class Event:
     """What belongs to the type, ready for JSON.
 
     ========================  ==========================================================
-    ``run.queued``            ``base``: folder of the document, if it came from a file
+    ``run.queued``            ``base``: folder of the document, if it came from a file; again
+                              when a paused run is to go on and waits for an engine
     ``run.running``           ``engine``: who executes the run from now on
     ``run.paused``            ``reason``
     ``run.cancelling``        ``reason``: ``requested`` or ``timeout``
+    ``run.ending``            ``status``: what the run comes to when its handlers have ended,
+                              with ``outputs`` or ``error`` of that end; after a hand-over
+                              ``engine`` only
     ``run.succeeded``         ``outputs``: :data:`~dagrun.domain.jsonvalue.Raw`
     ``run.failed``            ``error``: ``{type, message}``
     ``node.ready``            ``when``: the condition's result; ``items``: what

@@ -125,6 +125,12 @@ class Expression:
 def compile_expression(source: str, *, names: Sequence[str] = NAMES) -> Expression:
     """Check and compile an expression.
 
+    >>> expression = compile_expression("#nodes.load.rows > inputs.least")
+    >>> sorted(expression.names), sorted(expression.nodes)
+    (['inputs', 'nodes'], ['load'])
+    >>> expression.evaluate({"nodes": {"load": {"rows": ["a", "b"]}}, "inputs": {"least": 1}})
+    True
+
     Args:
         source: a Lua expression, without ``${`` and ``}``.
         names: what it may use besides the library.

@@ -4,21 +4,12 @@ from collections.abc import Callable
 from typing import Final
 
 from dagrun.domain.events import Event, Type
+from dagrun.domain.fold_run import RUN, IllegalEvent, expect, has_attempt
+from dagrun.domain.handlers import HANDLER_IDS
 from dagrun.domain.jsonvalue import Raw, decode
 from dagrun.domain.rules import Verdict, verdict
 from dagrun.domain.state import NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
-
-
-class IllegalEvent(ValueError):
-    """The event cannot follow the journal so far."""
-
-    def __init__(self, event: Event, reason: str) -> None:
-        self.event, self.reason = event, reason
-        place = "/".join(
-            str(part) for part in (event.run_id, event.node_id, event.item) if part is not None
-        )
-        super().__init__(f"{place}: event {event.seq} ({event.type}): {reason}")
 
 
 def apply(state: RunState, event: Event) -> None:
@@ -37,7 +28,7 @@ def apply(state: RunState, event: Event) -> None:
     if event.epoch > state.epoch > 0 and event.node_id is not None:
         raise IllegalEvent(event, "a new epoch begins with an event of the run")
     if event.node_id is None:
-        _RUN[event.type](state, event)
+        RUN[event.type](state, event)
     else:
         _apply_to_node(state, event)
     state.seq = event.seq
@@ -54,127 +45,25 @@ def replay(state: RunState, events: list[Event]) -> None:
         apply(state, event)
 
 
-# runs
-
-
-def _queued(state: RunState, event: Event) -> None:
-    if state.seq != 0:
-        raise IllegalEvent(event, "only the first event queues a run")
-    state.epoch = event.epoch
-    state.created_at = event.time
-    state.base = (event.data or {}).get("base")
-
-
-def _running(state: RunState, event: Event) -> None:
-    _expect(state, event, RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.PAUSED)
-    first = state.status is RunStatus.QUEUED
-    if state.paused_at is not None:
-        state.paused_for += max((event.time - state.paused_at).total_seconds(), 0.0)
-        state.paused_at = None
-    state.status = RunStatus.RUNNING
-    state.reason = None
-    if first:
-        state.started_at = event.time
-        state.dirty.extend(node.step.index for node in state.nodes if not node.unresolved)
-    _take_over(state, event)
-
-
-def _paused(state: RunState, event: Event) -> None:
-    _expect(state, event, RunStatus.RUNNING, RunStatus.PAUSED)
-    state.status = RunStatus.PAUSED
-    state.reason = (event.data or {}).get("reason", state.reason)
-    if state.paused_at is None:
-        state.paused_at = event.time
-    _take_over(state, event)
-
-
-def _cancelling(state: RunState, event: Event) -> None:
-    again = state.status is RunStatus.CANCELLING
-    if again and event.epoch == state.epoch:
-        raise IllegalEvent(event, "the run is being cancelled already")
-    state.status = RunStatus.CANCELLING
-    if not again:
-        state.reason = str((event.data or {}).get("reason", "requested"))
-        state.startable.clear()
-        state.startable_processes.clear()
-    _take_over(state, event)
-
-
-def _take_over(state: RunState, event: Event) -> None:
-    """Under a new epoch, what was running is to be done again, and all is to be looked at."""
-    if event.epoch == state.epoch:
-        return
-    state.epoch = event.epoch
-    state.running = 0
-    state.startable.clear()
-    state.startable_processes.clear()
-    for node in state.nodes:
-        if not node.ended:
-            drop_waiting_items(node)
-            state.dirty.append(node.step.index)
-    works = list(state.works())
-    for work in works:
-        work.queued = False
-    state.lost = [work for work in works if _has_attempt(work) and not work.node.ended]
-    state.delayed = [work for work in works if work.status is NodeStatus.RETRYING]
-
-
-def drop_waiting_items(node: NodeState) -> None:
-    """Forget the items that stand in line and were never started."""
-    for item in list(node.items.values()):
-        if item.status is NodeStatus.PENDING:
-            item.queued = False
-            del node.items[item.index or 0]
-            node.active_items -= 1
-    node.next_item = 0
-    node.gave_up = False
-
-
-def _has_attempt(work: Work) -> bool:
-    """Whether an attempt is under way; a node with items only stands for them."""
-    running = work.status is NodeStatus.RUNNING
-    return running and not (isinstance(work, NodeState) and work.values is not None)
-
-
-def _run_ended(state: RunState, event: Event) -> None:
-    wanted = {
-        Type.RUN_SUCCEEDED: (RunStatus.RUNNING, RunStatus.PAUSED),
-        Type.RUN_FAILED: (RunStatus.RUNNING, RunStatus.PAUSED, RunStatus.CANCELLING),
-        Type.RUN_CANCELLED: (RunStatus.CANCELLING,),
-    }[event.type]
-    _expect(state, event, *wanted)
-    if state.running:
-        raise IllegalEvent(event, f"{state.running} attempts are still running")
-    if state.unfinished and state.status is not RunStatus.CANCELLING:
-        raise IllegalEvent(event, f"{state.unfinished} nodes have not ended")
-    data = event.data or {}
-    state.outputs = data.get("outputs")
-    state.error = data.get("error")
-    state.finished_at = event.time
-    state.status = RunStatus(event.type.removeprefix("run."))
-    for node in state.nodes:
-        if not node.ended:
-            node.status = NodeStatus.CANCELLED
-    state.unfinished = 0
-
-
-def _expect(state: RunState, event: Event, *statuses: RunStatus) -> None:
-    if state.status not in statuses:
-        raise IllegalEvent(event, f"the run is {state.status}")
-
-
-# nodes and items
-
-
 def _apply_to_node(state: RunState, event: Event) -> None:
     step = state.plan.by_id.get(event.node_id or "")
-    if step is None:
-        raise IllegalEvent(event, "the workflow has no such node")
-    node = state.nodes[step.index]
+    node = _handler(state, event) if step is None else state.nodes[step.index]
     work = node if event.item is None else _item(node, event)
     if work.ended or node.ended:
         raise IllegalEvent(event, f"it has {work.status} already")
     _NODE[event.type](state, node, work, event)
+
+
+def _handler(state: RunState, event: Event) -> NodeState:
+    """Give the handler whose turn it is. It starts, and succeeds or fails; nothing stops it."""
+    if event.node_id not in HANDLER_IDS:
+        raise IllegalEvent(event, "the workflow has no such node")
+    handler = state.next_handler()
+    if handler is None or handler.step.node.id != event.node_id:
+        raise IllegalEvent(event, "it is not the turn of this handler")
+    if event.type not in (Type.NODE_RUNNING, Type.NODE_SUCCEEDED, Type.NODE_FAILED):
+        raise IllegalEvent(event, "this does not happen to a handler")
+    return handler
 
 
 def _item(node: NodeState, event: Event) -> Work:
@@ -213,7 +102,7 @@ def _ready(state: RunState, node: NodeState, work: Work, event: Event) -> None:
 def _node_running(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     if work is node and node.values is not None:
         raise IllegalEvent(event, "a node with items has no attempts of its own")
-    _expect(state, event, RunStatus.RUNNING)
+    expect(state, event, RunStatus.RUNNING, RunStatus.ENDING)
     if work.status is NodeStatus.RUNNING:
         if work.epoch == event.epoch or event.attempt != work.attempt:
             raise IllegalEvent(event, f"attempt {work.attempt} is running")
@@ -288,7 +177,7 @@ def _aggregate(node: NodeState) -> Raw:
 
 
 def _failed(state: RunState, node: NodeState, work: Work, event: Event) -> None:
-    if _has_attempt(work):
+    if has_attempt(work):
         _end_attempt(state, work, event)
     elif work is node and node.active_items:
         raise IllegalEvent(event, "items of it have not ended")
@@ -310,9 +199,9 @@ def _skipped(state: RunState, node: NodeState, work: Work, event: Event) -> None
 def _cancelled(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     if state.status is not RunStatus.CANCELLING:
         raise IllegalEvent(event, "nothing was cancelled")
-    if _has_attempt(work):
+    if has_attempt(work):
         _end_attempt(state, work, event)
-    elif work is node and any(_has_attempt(item) for item in node.items.values()):
+    elif work is node and any(has_attempt(item) for item in node.items.values()):
         raise IllegalEvent(event, "items of it are still running")
     _end(state, node, work, event, NodeStatus.CANCELLED)
 
@@ -371,15 +260,6 @@ def _first(known: int | None, new: int) -> int:
     return new if known is None else min(known, new)
 
 
-_RUN: Final[dict[Type, Callable[[RunState, Event], None]]] = {
-    Type.RUN_QUEUED: _queued,
-    Type.RUN_RUNNING: _running,
-    Type.RUN_PAUSED: _paused,
-    Type.RUN_CANCELLING: _cancelling,
-    Type.RUN_SUCCEEDED: _run_ended,
-    Type.RUN_FAILED: _run_ended,
-    Type.RUN_CANCELLED: _run_ended,
-}
 _NODE: Final[dict[Type, Callable[[RunState, NodeState, Work, Event], None]]] = {
     Type.NODE_READY: _ready,
     Type.NODE_RUNNING: _node_running,

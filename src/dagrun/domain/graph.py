@@ -13,7 +13,11 @@ _AT_ONCE: Final = 2048
 
 
 def find_cycle(graph: Graph) -> list[str] | None:
-    """Give the nodes of a cycle, each depending on the one behind it; None without one."""
+    """Give the nodes of a cycle, each depending on the one behind it; None without one.
+
+    >>> find_cycle({"a": ["b"], "b": ["c"], "c": ["a"], "d": []})
+    ['a', 'b', 'c', 'a']
+    """
     try:
         TopologicalSorter(graph).prepare()
     except CycleError as error:
@@ -27,6 +31,9 @@ def strangers(graph: Graph, questions: Collection[tuple[str, str]]) -> set[tuple
 
     The time grows with the size of the graph, once for every 2,048 different ancestors asked
     for, so that 10,000 nodes that all look far up are answered in a few hundredths of a second.
+
+    >>> strangers({"a": [], "b": ["a"], "c": ["b"], "d": []}, [("c", "a"), ("c", "d")])
+    {('c', 'd')}
 
     Args:
         graph: all nodes; it has no cycle.

@@ -18,7 +18,11 @@ RANDOM_BYTES: Final = 10
 
 
 def is_id(text: str) -> bool:
-    """Whether ``text`` may stand as an id."""
+    """Whether ``text`` may stand as an id.
+
+    >>> [is_id(text) for text in ("data-pipeline_2", "", "../etc", "a.b")]
+    [True, False, False, False]
+    """
     return ID_PATTERN.fullmatch(text) is not None
 
 
@@ -27,6 +31,10 @@ def run_id(now: datetime, entropy: bytes) -> RunId:
 
     The layout is ULID's (https://github.com/ulid/spec). The digits are those of base 32 with the
     extended hex alphabet (RFC 4648), in lower case, which sort as the numbers do.
+
+    >>> from datetime import UTC
+    >>> run_id(datetime(2026, 1, 1, tzinfo=UTC), entropy=bytes(RANDOM_BYTES))
+    '06dndml8000000000000000000'
 
     Args:
         now: when the run was accepted, timezone-aware.

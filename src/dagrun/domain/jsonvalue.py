@@ -32,6 +32,12 @@ class NotJson(ValueError):
 def encode(value: object, *, limit: int = MAX_OUTPUT) -> Raw:
     """Write ``value`` as JSON.
 
+    >>> bytes(encode({"pair": (1, 2)}))
+    b'{"pair":[1,2]}'
+    >>> encode([1, 2, 3], limit=5)
+    Traceback (most recent call last):
+    dagrun.domain.jsonvalue.NotJson: it has 7 bytes of JSON; at most 5 are allowed
+
     Args:
         value: what to write; tuples become arrays.
         limit: most bytes.

@@ -4,16 +4,20 @@ One plan serves all runs of a workflow version in a process. Nothing in it chang
 engine may keep with a step what it made of its options.
 """
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
 
-from dagrun.domain.expressions import Expression, compile_expression
+from dagrun.domain.expressions import NAMES, Expression, compile_expression
+from dagrun.domain.handlers import NAMES as HANDLER_NAMES
+from dagrun.domain.handlers import as_node
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.templates import Template, compile_template, has_secret
 from dagrun.domain.workflow import (
     Durability,
     ExecutorSpec,
+    HandlerEvent,
     Node,
     OnEngineLoss,
     TriggerRule,
@@ -43,7 +47,10 @@ class Handling:
 
 @attrs.define(eq=False)
 class Step:
-    """One node of a plan. Numbers are positions in :attr:`Plan.steps`, in document order."""
+    """One node of a plan, or a handler. Numbers are positions in :attr:`Plan.steps`.
+
+    Those are in document order. Handlers depend on all of them, and are numbered behind them.
+    """
 
     index: int
     node: Node
@@ -80,6 +87,11 @@ class Step:
     retry_when: Expression | None
     secrets: Mapping[str, str]
     """Name → reference of the secrets that the node is given."""
+    output_schema: OutputSchema | None
+    """What the outputs of the node, or of each item, must fit."""
+
+    handles: HandlerEvent | None = None
+    """When it runs, if it is a handler; None for a node of the graph."""
 
     prepared: Any = None
     """What an engine made of options that hold neither ``${…}`` nor secrets."""
@@ -96,6 +108,9 @@ class Plan:
     """The workflow's ``env``; it is filled in once a run, from ``inputs`` and ``run``."""
 
     outputs: Template
+    concurrency_key: Template | None
+    placement_key: Template | None
+    handlers: tuple[Step, ...] = ()
 
 
 def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:
@@ -127,6 +142,31 @@ def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling
         {step.node.id: step for step in steps},
         compile_template(dict(workflow.env)),
         compile_template(dict(workflow.outputs)),
+        None if workflow.concurrency is None else compile_template(workflow.concurrency.key),
+        None if workflow.placement.key is None else compile_template(workflow.placement.key),
+        _handlers(workflow, handling),
+    )
+
+
+def _handlers(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> tuple[Step, ...]:
+    if not workflow.handlers:
+        return ()
+    everything = tuple(range(len(workflow.nodes)))
+    return tuple(
+        attrs.evolve(
+            _step(
+                index,
+                as_node(event, handler),
+                {},
+                (),
+                handling(handler.executor),
+                workflow.secrets,
+                HANDLER_NAMES,
+            ),
+            dependencies=everything,
+            handles=event,
+        )
+        for index, (event, handler) in enumerate(workflow.handlers.items(), len(everything))
     )
 
 
@@ -137,19 +177,21 @@ def _step(
     dependents: tuple[int, ...],
     handling: Handling,
     secrets: Mapping[str, str],
+    names: Sequence[str] = NAMES,
 ) -> Step:
     dependencies = tuple(numbers[dependency] for dependency in node.dependencies)
     options = node.executor.options
     literal = {key: options[key] for key in options if key in handling.literal_options}
-    inputs = None if node.inputs is None else compile_template(dict(node.inputs))
-    own_env = compile_template(dict(node.env))
+    inputs = None if node.inputs is None else compile_template(dict(node.inputs), names=names)
+    own_env = compile_template(dict(node.env), names=names)
     naming = {
         key: options[key]
         for key in options
         if key in handling.secret_options and has_secret(options[key])
     }
     own_options = compile_template(
-        {key: value for key, value in options.items() if key not in literal and key not in naming}
+        {key: value for key, value in options.items() if key not in literal and key not in naming},
+        names=names,
     )
     strict = _is_strict(node, handling)
     return Step(
@@ -168,10 +210,17 @@ def _step(
         env=own_env,
         options=own_options,
         literal_options=literal,
-        secret_options=compile_template(naming, secrets=secrets) if naming else None,
+        secret_options=_secret_options(naming, names, secrets),
         retry_when=_retry_when(node),
         secrets=secrets,
+        output_schema=None if node.outputs is None else OutputSchema(node.outputs),
     )
+
+
+def _secret_options(
+    naming: Mapping[str, Any], names: Sequence[str], secrets: Mapping[str, str]
+) -> Template | None:
+    return compile_template(naming, names=names, secrets=secrets) if naming else None
 
 
 def _is_strict(node: Node, handling: Handling) -> bool:

@@ -5,9 +5,11 @@ from typing import Any
 
 import attrs
 
+from dagrun.domain.handlers import PREFIX
 from dagrun.domain.jsonvalue import Raw, decode
 from dagrun.domain.state import Error, NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.errors import RunFailed
 
 
 @attrs.frozen(kw_only=True)
@@ -60,6 +62,30 @@ class RunResult:
     """Seconds from the first start to the end; None before the end."""
 
     nodes: tuple[NodeResult, ...]
+    handlers: tuple[NodeResult, ...] | None = None
+    """Those that the run's outcome calls for, in their order; None if the workflow has none."""
+
+    def node(self, node_id: str) -> NodeResult:
+        """Give how a node went.
+
+        Raises:
+            KeyError: the workflow has no such node.
+        """
+        for node in self.nodes:
+            if node.id == node_id:
+                return node
+        raise KeyError(node_id)
+
+    def raise_for_status(self) -> "RunResult":
+        """Give the result itself.
+
+        Raises:
+            RunFailed: the run did not succeed.
+        """
+        if self.status is not RunStatus.SUCCEEDED:
+            message = None if self.error is None else self.error["message"]
+            raise RunFailed(self.run_id, self.status, message, self)
+        return self
 
 
 def run_result(state: RunState) -> RunResult:
@@ -76,6 +102,7 @@ def run_result(state: RunState) -> RunResult:
         finished_at=state.finished_at,
         duration=_seconds(state.started_at, state.finished_at),
         nodes=tuple(node_result(node) for node in state.nodes),
+        handlers=tuple(map(node_result, state.due)) if state.handlers else None,
     )
 
 
@@ -103,8 +130,17 @@ def shown_status(node: NodeState) -> NodeStatus:
 
 def to_json(result: RunResult) -> dict[str, Any]:
     """Give the object that ``dagrun run --json`` prints. Times are RFC 3339, in UTC."""
-    nodes = [_node_json(node) for node in result.nodes]
-    return {**attrs.asdict(result, recurse=False, value_serializer=_plain), "nodes": nodes}
+    fields = attrs.asdict(result, recurse=False, value_serializer=_plain)
+    fields["nodes"] = [_node_json(node) for node in result.nodes]
+    if result.handlers is None:
+        del fields["handlers"]
+    else:
+        fields["handlers"] = [_handler_json(handler) for handler in result.handlers]
+    return fields
+
+
+def _handler_json(handler: NodeResult) -> dict[str, Any]:
+    return {"event": handler.id.removeprefix(PREFIX), **_node_json(handler)}
 
 
 def _node_json(node: NodeResult) -> dict[str, Any]:

@@ -96,7 +96,7 @@ def _violations(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Pr
     from referencing.exceptions import Unresolvable  # noqa: PLC0415 — 130 ms for schemas only
 
     try:
-        errors = list(_validator(schema).iter_errors(inputs))
+        errors = list(validator_of(schema).iter_errors(inputs))
     except Unresolvable as error:
         return [Problem(message=f"the schema of the inputs refers to {error.ref!r}, not found")]
     except RecursionError:
@@ -126,7 +126,7 @@ def _problems(error: Any) -> Iterator[Problem]:
         yield Problem(path=show(path), message=error.message)
 
 
-def _validator(schema: Mapping[str, Any]) -> Any:
+def validator_of(schema: Mapping[str, Any]) -> Any:
     """Give a validator that knows the schema and the specifications, and fetches nothing."""
     import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
 
@@ -153,7 +153,7 @@ def schema_problem(schema: Mapping[str, Any]) -> str | None:
     from referencing.exceptions import Unresolvable  # noqa: PLC0415 — as above
 
     try:
-        _validator(schema).check_schema(dict(schema))
+        validator_of(schema).check_schema(dict(schema))
         return _unknown_keyword(schema) or _Walk(schema).problem()
     except jsonschema.SchemaError as error:
         place = show(list(error.absolute_path))
@@ -168,13 +168,11 @@ def schema_problem(schema: Mapping[str, Any]) -> str | None:
 
 def _unknown_keyword(schema: Mapping[str, Any]) -> str | None:
     """Find a word at the top that is no keyword, and would have no effect."""
-    known = {*_validator(schema).VALIDATORS, *_ANNOTATIONS}
+    known = {*validator_of(schema).VALIDATORS, *_ANNOTATIONS}
     for key in schema:
         if key not in known and not key.startswith("x-"):
             near = nearest(key, known)
-            hint = (
-                f"; did you mean {near!r}?" if near else "; names of inputs go under 'properties'"
-            )
+            hint = f"; did you mean {near!r}?" if near else "; names go under 'properties'"
             return f"{key!r} is no keyword of JSON Schema{hint}"
     return None
 
@@ -255,7 +253,7 @@ def inputs_problem(schema: Mapping[str, Any]) -> str | None:
         if isinstance(part, Mapping) and "default" in part:
             value = copy.deepcopy(part["default"])
             fill_defaults(part, value)
-            validator = _validator(schema)
+            validator = validator_of(schema)
             for error in validator.evolve(schema=part).iter_errors(value):
                 return f"the default of {name!r} does not fit: {error.message}"
     return None

@@ -12,6 +12,9 @@ from dagrun.domain.templates import SECRETS, Template
 MAX_ITEMS: Final = 100_000
 """Most items that ``for_each`` may have."""
 
+MAX_KEY: Final = 1000
+"""Characters of a key for concurrency or placement."""
+
 KEPT: Final = 16
 """Nodes of a run whose decoded outputs are kept."""
 
@@ -25,9 +28,21 @@ def run_inputs(state: RunState) -> Mapping[str, Any]:
 
 
 def run_facts(state: RunState) -> dict[str, Any]:
-    """Give what expressions see as ``run``."""
+    """Give what expressions see as ``run``; those of handlers see what it came to, too."""
+    outcome = state.outcome
+    if outcome is None:
+        return _identity(state)
+    return {**_identity(state), "status": str(outcome.status), "error": _run_error(state)}
+
+
+def _identity(state: RunState) -> dict[str, Any]:
     workflow = state.plan.workflow
     return {"id": state.run_id, "workflow_id": workflow.id, "version": workflow.version}
+
+
+def _run_error(state: RunState) -> dict[str, str] | None:
+    error = None if state.outcome is None else state.outcome.error
+    return None if error is None else dict(error)
 
 
 def run_env(state: RunState) -> Mapping[str, str]:
@@ -39,7 +54,7 @@ def run_env(state: RunState) -> Mapping[str, str]:
     if "env" not in state.cache:
         template = state.plan.env
         state.cache["env"] = _text(
-            template.render({"inputs": run_inputs(state), "run": run_facts(state)})
+            template.render({"inputs": run_inputs(state), "run": _identity(state)})
         )
     env: Mapping[str, str] = state.cache["env"]
     return env
@@ -137,6 +152,18 @@ def run_outputs(state: RunState) -> Raw:
     return encode(template.render(scope), limit=MAX_AGGREGATE)
 
 
+def run_key(state: RunState, template: Template) -> str:
+    """Fill in a key that a run has from its beginning, such as that of its concurrency limit.
+
+    Raises:
+        ExpressionError: an expression fails, or the key is too long.
+    """
+    key = _as_text("key", template.render(_values(state, template.names, ())))
+    if len(key) > MAX_KEY:
+        raise ExpressionError(f"the key has {len(key)} characters; at most {MAX_KEY} are allowed")
+    return key
+
+
 def may_retry(state: RunState, work: Work, error: Mapping[str, str]) -> bool:
     """Evaluate ``retry.when``.
 
@@ -188,6 +215,8 @@ def _values(state: RunState, names: Iterable[str], nodes: Iterable[int]) -> dict
             scope[name] = run_facts(state)
         elif name == "env":
             scope[name] = run_env(state)
+        elif name == "error":
+            scope[name] = _run_error(state)
     return scope
 
 

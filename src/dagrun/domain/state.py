@@ -10,6 +10,8 @@ from collections.abc import Iterator, Mapping
 from datetime import datetime
 from typing import Any
 
+import attrs
+
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import NULL, Raw
@@ -18,6 +20,18 @@ from dagrun.domain.status import NODE_ENDED, RUN_ENDED, NodeStatus, RunStatus
 
 Error = Mapping[str, str]
 """``{type, message}``."""
+
+
+@attrs.frozen
+class Outcome:
+    """What a run comes to. It is decided before the handlers start, and they do not change it."""
+
+    status: RunStatus
+    outputs: Raw | None = None
+    """None unless it succeeded."""
+
+    error: Error | None = None
+    """None unless it failed."""
 
 
 class Work:
@@ -161,7 +175,14 @@ class RunState:
         self.epoch = 0
         self.nodes = [NodeState(step) for step in plan.steps]
         self.unfinished = len(self.nodes)
-        """Nodes that have not ended."""
+        """Nodes that have not ended; while the run is ending, handlers."""
+
+        self.handlers = [NodeState(step) for step in plan.handlers]
+        self.due: list[NodeState] = []
+        """The handlers that this outcome calls for, in their order."""
+
+        self.outcome: Outcome | None = None
+        """What the run comes to; None until it is decided, and for a run without handlers."""
 
         self.running = 0
         """Attempts that are being made under the current epoch."""
@@ -213,18 +234,26 @@ class RunState:
         return self.status in RUN_ENDED
 
     def node(self, node_id: str) -> NodeState:
-        """Give a node's state.
+        """Give the state of a node, or of a handler that is due.
 
         Raises:
-            KeyError: the workflow has no such node.
+            KeyError: the run has no such node.
         """
+        for handler in self.due:
+            if handler.step.node.id == node_id:
+                return handler
         return self.nodes[self.plan.by_id[node_id].index]
 
+    def next_handler(self) -> NodeState | None:
+        """Give the handler whose turn it is, or None when all that are due have ended."""
+        return next((handler for handler in self.due if not handler.ended), None)
+
     def works(self) -> Iterator[Work]:
-        """Give all nodes, and all items that were taken up."""
+        """Give all nodes, all items that were taken up, and the handlers that are due."""
         for node in self.nodes:
             yield node
             yield from node.items.values()
+        yield from self.due
 
     def take_events(self) -> list[Event]:
         """Give the new events, once."""

@@ -11,6 +11,9 @@ class RunStatus(StrEnum):
     RUNNING = "running"
     PAUSED = "paused"
     CANCELLING = "cancelling"
+    ENDING = "ending"
+    """Its outcome is decided, and its handlers run."""
+
     SUCCEEDED = "succeeded"
     FAILED = "failed"
     CANCELLED = "cancelled"

@@ -85,6 +85,10 @@ def compile_template(
         names: what expressions may use.
         secrets: the secrets that may be named; None where no secret can stand.
 
+    >>> template = compile_template({"next": "${inputs.n + 1}", "text": "n=${inputs.n} $${n}"})
+    >>> template.render({"inputs": {"n": 2}})
+    {'next': 3, 'text': 'n=2 ${n}'}
+
     Raises:
         ExpressionSyntaxError: one does not compile, has no end, or names no secret; ``path``
             says where.
@@ -95,7 +99,11 @@ def compile_template(
 
 
 def is_one_expression(text: str) -> bool:
-    """Whether a text is one ``${…}`` and nothing beside it; a broken one counts as such."""
+    """Whether a text is one ``${…}`` and nothing beside it; a broken one counts as such.
+
+    >>> [is_one_expression(text) for text in ("${inputs.a}", "${'}'}", "${1}${2}", "a", "${")]
+    [True, True, False, False, True]
+    """
     if not text.startswith("${"):
         return False
     try:

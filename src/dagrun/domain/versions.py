@@ -1,7 +1,8 @@
 """Semantic versions and ranges of them."""
 
 import re
-from typing import Final
+from collections.abc import Iterable
+from typing import Any, Final
 
 _NUMBER: Final = r"(?:0|[1-9]\d*)"
 _PART: Final = r"(?:0|[1-9]\d*|\d*[a-zA-Z-][0-9a-zA-Z-]*)"
@@ -13,12 +14,20 @@ LONGEST: Final = 128  # characters
 
 
 def is_version(text: str) -> bool:
-    """Whether ``text`` is a semantic version (https://semver.org, version 2.0.0)."""
+    """Whether ``text`` is a semantic version (https://semver.org, version 2.0.0).
+
+    >>> [is_version(text) for text in ("1.0.0", "2.0.0-rc.1", "1.0", "v1.0.0")]
+    [True, True, False, False]
+    """
     return len(text) <= LONGEST and _VERSION.fullmatch(text) is not None
 
 
 def is_range(text: str) -> bool:
-    """Whether ``text`` is a range of versions, such as ``^1.2`` or ``>=1,<2``."""
+    """Whether ``text`` is a range of versions.
+
+    >>> [is_range(text) for text in ("^1.2", ">=1,<2", "1.0.0", "latest")]
+    [True, True, True, False]
+    """
     from semantic_version import SimpleSpec  # noqa: PLC0415 — 35 ms that only ranges cost
 
     try:
@@ -26,3 +35,29 @@ def is_range(text: str) -> bool:
     except ValueError:
         return False
     return len(text) <= LONGEST
+
+
+def is_prerelease(version: str) -> bool:
+    """Whether a semantic version comes before a release: ``1.0.0-rc.1``."""
+    return "-" in version.partition("+")[0]
+
+
+def sort_key(version: str) -> tuple[Any, ...]:
+    """Give what orders semantic versions: a release behind its pre-releases.
+
+    Build metadata counts for nothing in the standard; here it decides between equals, as text.
+    """
+    rest, _, build = version.partition("+")
+    numbers, _, pre = rest.partition("-")
+    parts = [(0, int(p), "") if p.isdigit() else (1, 0, p) for p in pre.split(".")] if pre else []
+    return (*map(int, numbers.split(".")), not pre, parts, build)
+
+
+def current(versions: Iterable[str]) -> str | None:
+    """Give the highest version that is no pre-release, or None.
+
+    >>> current(["1.2.0", "1.10.0", "2.0.0-rc.1"])
+    '1.10.0'
+    """
+    released = [version for version in versions if not is_prerelease(version)]
+    return max(released, key=sort_key, default=None)

@@ -108,6 +108,13 @@ class ExecutorSpec:
     """Everything else that the document says under ``executor``."""
 
 
+def _executor(value: "ExecutorSpec | Mapping[str, JSON]") -> ExecutorSpec:
+    """Take what a document says under ``executor``, too."""
+    if isinstance(value, ExecutorSpec):
+        return value
+    return ExecutorSpec(type=value["type"], options={k: v for k, v in value.items() if k != "type"})
+
+
 @attrs.frozen(kw_only=True)
 class RetryPolicy:
     """When a failed attempt is followed by another one."""
@@ -147,8 +154,10 @@ class Requirements:
 class Node:
     """One step of a workflow."""
 
-    id: str
-    executor: ExecutorSpec
+    id: str = attrs.field(kw_only=False)
+    executor: ExecutorSpec = attrs.field(converter=_executor)
+    """Also a mapping with ``type`` and the executor's options, as in a document."""
+
     dependencies: tuple[str, ...] = attrs.field(default=(), converter=_ids)
     """Ids of the nodes that must have ended before this one is considered."""
 
@@ -192,7 +201,7 @@ class Node:
 
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     outputs: Mapping[str, JSON] | None = None
-    """JSON Schema of what the node returns."""
+    """JSON Schema of what the node, or each item of it, returns."""
 
     metadata: Mapping[str, JSON] = attrs.field(factory=dict, converter=_frozen_mapping)
     """Free: kept, shown, and without effect."""
@@ -218,13 +227,16 @@ class Placement:
 
 @attrs.frozen(kw_only=True)
 class Handler:
-    """What runs after the graph. It does not change the run's result."""
+    """What runs after the graph. It does not change the run's result.
 
-    executor: ExecutorSpec
+    See :mod:`dagrun.domain.handlers` for when it runs, and what it sees.
+    """
+
+    executor: ExecutorSpec = attrs.field(converter=_executor)
     inputs: Mapping[str, JSON] | None = None
     env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     timeout: float | None = attrs.field(default=None, converter=_seconds)
-    """Seconds."""
+    """Seconds; None takes :data:`dagrun.domain.handlers.TIMEOUT`."""
 
 
 @attrs.frozen(kw_only=True)

@@ -39,7 +39,7 @@ class Context(Protocol):
 
     @property
     def node_id(self) -> str:
-        """Id of the node."""
+        """Id of the node; of a handler ``handler:failure`` and so on."""
         ...
 
     @property
@@ -82,7 +82,10 @@ class Context(Protocol):
 
     @property
     def nodes(self) -> Mapping[str, JSON]:
-        """Id → outputs of each direct dependency; None for one that did not succeed."""
+        """Id → outputs of each direct dependency; None for one that did not succeed.
+
+        A handler is given those of all nodes.
+        """
         ...
 
     @property
@@ -106,7 +109,10 @@ class Context(Protocol):
 
     @property
     def run(self) -> Mapping[str, JSON]:
-        """What Lua sees as ``run``: ids, version, attempt, epoch, idempotency key."""
+        """What code sees as ``run``: ids, version, attempt, epoch, idempotency key.
+
+        A handler is given ``status`` and ``error``, too.
+        """
         ...
 
     @property
@@ -183,6 +189,9 @@ class Traits:
 
     Name none that others get to see, such as the arguments of a program.
     """
+
+    settings: tuple[str, ...] = ()
+    """Settings that the factory takes, as keyword arguments of these names."""
 
     @classmethod
     def of(cls, factory: Any) -> "Traits":

@@ -34,6 +34,10 @@ class JournalFeed(Protocol):
         """Wait until :meth:`has_room`."""
         ...
 
+    def continue_from(self, run_id: RunId, seq: int) -> None:
+        """Say that a run's events up to ``seq`` were read from the store."""
+        ...
+
     def forget(self, run_id: RunId) -> None:
         """Drop what is remembered of a run that has ended."""
         ...

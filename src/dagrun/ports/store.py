@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
+from pathlib import Path
 from types import TracebackType
 from typing import Protocol, Self
 
@@ -39,6 +40,34 @@ class NewRun:
 
     priority: int = 0
     created_at: datetime
+    slot: "Slot | None" = None
+    """What it must have to be admitted; None without ``concurrency``."""
+
+    request: "Request | None" = None
+    """None for a submission without an idempotency key."""
+
+
+@attrs.frozen(kw_only=True)
+class Slot:
+    """One of the places that runs with the same concurrency key share."""
+
+    key: str
+    """The evaluated key with its scope in front."""
+
+    limit: int
+    """Most runs with this key that are admitted and have not ended."""
+
+    at_once: bool = False
+    """Whether the run is refused unless it can be admitted in the transaction that stores it."""
+
+
+@attrs.frozen(kw_only=True)
+class Request:
+    """What makes two submissions of a workflow one."""
+
+    key: str
+    hash: str
+    """Stands for what is asked for; the same key with another one is a conflict."""
 
 
 @attrs.frozen(kw_only=True)
@@ -62,6 +91,38 @@ class RunRecord:
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+    slot_key: str | None = None
+    """The key of the slot that it has or waits for."""
+
+    admitted: bool = False
+    """Whether it has the slot. It keeps it until it ends."""
+
+
+@attrs.frozen(kw_only=True)
+class Registration:
+    """A version of a workflow under its id."""
+
+    workflow_id: str
+    version: str
+    definition_hash: str
+    metadata: Raw | None = None
+    """What the caller said beside the workflow, a JSON object."""
+
+    base: str | None = None
+    """The folder of the workflow's document, if it came from a file."""
+
+    registered_at: datetime
+
+
+@attrs.frozen(kw_only=True)
+class Logged:
+    """An event, and where it stands in the order of all runs."""
+
+    position: int
+    """Grows with each event that is stored; never given twice."""
+
+    workflow_id: str
+    event: Event
 
 
 @attrs.frozen(kw_only=True)
@@ -97,6 +158,25 @@ class CommitResult:
 
     refused: Mapping[RunId, Refusal] = attrs.field(factory=dict)
     """Runs none of whose events in this batch were taken."""
+
+    unsaved: Mapping[RunId, "RunId | Rejection"] = attrs.field(factory=dict)
+    """New runs that were not stored, nor their events: the run that has the idempotency key
+    already, or why.
+    """
+
+    taken: Sequence[Event] = attrs.field(default=(), eq=False)
+    """The events that were stored, in their order."""
+
+    position: int = attrs.field(default=0, eq=False)
+    """Position of the first of them; the others follow without gaps."""
+
+
+class Rejection(StrEnum):
+    """Why a new run was not stored."""
+
+    NO_SLOT = "no_slot"
+    OTHER_REQUEST = "other_request"
+    """Its idempotency key was used for something else."""
 
 
 class Store(Protocol):
@@ -151,6 +231,53 @@ class Store(Protocol):
         Raises:
             NotFound: there is no such run.
             ConflictError: the epoch is another one: somebody else was faster.
+        """
+        ...
+
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free or it has one already.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        ...
+
+    async def holders(self, key: str) -> Sequence[RunRecord]:
+        """Give the runs that hold slots of a key, the oldest first."""
+        ...
+
+    async def register(self, registration: Registration, definition: Definition) -> bool:
+        """Store a version of a workflow. Give False if the same content is there already.
+
+        Raises:
+            ConflictError: the version is there with another content.
+        """
+        ...
+
+    async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
+        """Give the versions of a workflow, or of all, by id; newest registration last."""
+        ...
+
+    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
+        """Give the events of all runs behind a position, in their order."""
+        ...
+
+    async def last_position(self) -> int:
+        """Give the position of the newest event; 0 when there was none."""
+        ...
+
+    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+        """Delete at most ``limit`` runs that ended before a time, the oldest first.
+
+        Their events, nodes, and definitions that nothing else uses go with them.
+        """
+        ...
+
+    async def backup(self, target: Path) -> None:
+        """Write a whole copy of what is durable now to a file that does not exist.
+
+        Raises:
+            StoreError: it cannot be written, or this store cannot be copied.
         """
         ...
 

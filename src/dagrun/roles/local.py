@@ -1,122 +1,100 @@
 """Everything in one process: ``dagrun run`` and programs that embed dagrun."""
 
 import os
-import secrets
-from collections import OrderedDict
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
+from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import trio
 
+from dagrun.builtin.control import Control, ask
 from dagrun.builtin.ownership import OwnerLock, owner_pid
-from dagrun.domain import decide
-from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.events import Event
-from dagrun.domain.fold import replay
-from dagrun.domain.ids import RANDOM_BYTES, RunId, run_id
-from dagrun.domain.jsonvalue import NotJson, Raw, encode
-from dagrun.domain.plan import Handling, Plan, compile_plan
-from dagrun.domain.serialize import content_hash, from_json, to_json
-from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED
-from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
-from dagrun.errors import ConflictError, InputError, Problem, RunOwned, StoreCorrupt
-from dagrun.plugin.registry import Registry
-from dagrun.ports.executor import Traits
-from dagrun.ports.secrets import SecretProvider
-from dagrun.ports.store import Definition, NewRun, Refusal, RunRecord, Store
-from dagrun.roles.providers import check_providers, provider_factories, sources
+from dagrun.domain.ids import RunId
+from dagrun.domain.result import RunResult, run_result
+from dagrun.domain.serialize import content_hash, to_json
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import ConflictError, NotFound
+from dagrun.plugin.registry import Registry, Shelf
+from dagrun.ports.balancer import Balancer
+from dagrun.ports.store import Refusal, Store
+from dagrun.roles.stored_runs import StoredRuns, stored_workflow
+from dagrun.roles.submission import Submission, accept
+from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
-from dagrun.services.engine.execution import Execution
-from dagrun.services.executors import Executors, Opened
+from dagrun.services.executors import Opened
 from dagrun.services.journal import Journal
+from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
+from dagrun.services.plans import Plans, structuring
 from dagrun.services.processes import GuardedProcesses
 from dagrun.settings import Settings
+
+__all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
+
+T = TypeVar("T")
 
 DATABASE = "dagrun.db"
 LOGS = "logs"
 SCRATCH = "scratch"
+DEFAULT_BALANCER = "consistent-hash"
+LOOK = 0.2  # seconds between looks at a run that another process has
 
-KEPT = 100
-"""Workflows of which the compiled form is kept."""
+UNBOUNDED = 1_000_000
+"""The capacity of an engine that takes every run at once."""
 
 Watcher = Callable[[Sequence[Event]], None]
 
 
-@attrs.frozen(kw_only=True)
-class Submission:
-    """What is to be run."""
-
-    workflow: Workflow
-    inputs: Mapping[str, Any]
-    base: Path | None = None
-    """The folder of the workflow's document, if it came from a file."""
-
-
+@attrs.define(kw_only=True)
 class Local:
-    """A store, a journal and one engine in this process."""
+    """A store, a journal, a dispatcher and engines in this process."""
 
-    def __init__(
-        self,
-        *,
-        registry: Registry,
-        data_dir: Path,
-        owner: str,
-        store: Store,
-        journal: Journal,
-        engine: Engine,
-        executors: Executors,
-        providers: Opened[SecretProvider],
-        processes: GuardedProcesses,
-        committed: Watcher,
-        scope: trio.CancelScope,
-    ) -> None:
-        self._registry = registry
-        self._data_dir = data_dir
-        self._owner = owner
-        self.store = store
-        self.journal = journal
-        self.engine = engine
-        self._executors = executors
-        self._providers = providers
-        self._processes = processes
-        self._committed = committed
-        self._scope = scope
-        self._prepared: OrderedDict[int, Prepared] = OrderedDict()
+    data_dir: Path
+    owner: str
+    store: Store
+    journal: Journal
+    monitor: Monitor
+    dispatcher: Dispatcher
+    engines: Sequence[Engine]
+    plans: Plans
+    runs: StoredRuns
+    _processes: GuardedProcesses
+    _committed: Watcher
+    _scope: trio.CancelScope
 
-    async def submit(self, submission: Submission) -> Execution:
-        """Store a run and start it. Returns when it is durable.
+    async def submit(self, submission: Submission) -> Ticket:
+        """Store a run, and let it start when there is room. Returns when it is durable.
+
+        Gives the ticket of an earlier run if that had the same idempotency key.
 
         Raises:
             InputError: JSON cannot hold the inputs, or they are too large.
+            LimitReached: its concurrency limit has no room, and it must not wait.
+            ConflictError: the idempotency key was used for something else.
             StoreFull: there is no room; nothing was written.
         """
-        workflow, now = submission.workflow, datetime.now(UTC)
-        prepared = await self.prepare(workflow)
-        inputs = _encoded(submission.inputs)
-        state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
-        decide.submit(state, now, base=str(submission.base) if submission.base else None)
-        new_run = NewRun(
-            run_id=state.run_id,
-            workflow_id=workflow.id,
-            version=workflow.version,
-            definition_hash=prepared.definition.hash,
-            inputs=inputs,
-            owner=self._owner,
-            priority=workflow.priority,
-            created_at=now,
-        )
-        await self.journal.submit(new_run, prepared.definition, state.take_events())
-        return self.engine.execute(state, epoch=1)
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        self.dispatcher.adopt(ticket)
+        try:
+            standing = await self.journal.submit(new_run, prepared.definition, events)
+        except BaseException:
+            self.dispatcher.drop(ticket)
+            raise
+        if standing != ticket.run_id:
+            self.dispatcher.drop(ticket)
+            return await self._earlier(standing)
+        self.dispatcher.enqueue(ticket)
+        return ticket
 
-    async def go_on(self, wanted: RunId, *, only: Workflow | None = None) -> Execution:
-        """Take over a run whose process has ended, and go on with it.
+    async def go_on(self, wanted: RunId, *, only: Workflow | None = None) -> Ticket:
+        """Take over a run whose process has ended, and go on with it, also if it was paused.
 
         Args:
             wanted: the run.
@@ -134,22 +112,49 @@ class Local:
                 f"run {wanted} was started with another content of {only.id}; leave out the FILE to "
                 "go on with the stored document"
             )
-        if record.status in RUN_ENDED:
-            raise ConflictError(
-                f"run {wanted} has ended: {record.status}. Only a run that was cut off can be gone on "
-                "with; start the workflow anew with: dagrun run FILE"
-            )
-        if (pid := owner_pid(self._data_dir, record.owner)) is not None:
-            raise RunOwned(wanted, pid)
-        record = await self.store.claim(wanted, owner=self._owner, expected_epoch=record.epoch)
-        workflow = await stored_workflow(self.store, record)
-        state, events = await restore(self.store, record, (await self.prepare(workflow)).plan)
+        ticket, events = await self.runs.take_over(record)
         self._committed(events)
-        self.journal.continue_from(wanted, state.seq)
-        return self.engine.execute(state, epoch=record.epoch)
+        self.journal.continue_from(wanted, len(events))
+        self.dispatcher.adopt(ticket)
+        if record.status is RunStatus.PAUSED:
+            await self.dispatcher.resume(wanted)
+        else:
+            self.dispatcher.enqueue(ticket)
+        return ticket
+
+    async def cancel(self, wanted: RunId) -> bool:
+        """Cancel a run, whichever process of this data directory has it.
+
+        Gives False if it has ended, or is being cancelled. Returns when the request is durable.
+
+        Raises:
+            NotFound: there is no such run.
+            RemoteError: its process lives and does not answer.
+        """
+        return await self.runs.cancel(await self.store.run(wanted))
+
+    async def pause(self, wanted: RunId) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: its process has ended.
+            RemoteError: its process lives and does not answer.
+        """
+        return await self._ask("pause", wanted, self.dispatcher.pause)
+
+    async def resume(self, wanted: RunId) -> bool:
+        """Go on with a paused run. Give False if it is not paused.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: its process has ended.
+            RemoteError: its process lives and does not answer.
+        """
+        return await self._ask("resume", wanted, self.dispatcher.resume)
 
     def stop(self) -> None:
-        """End the engine, and cancel the block of :func:`open_local`.
+        """End the engines, and cancel the block of :func:`open_local`.
 
         Runs stay as they are in the journal, to be gone on with. Processes get their SIGTERM and
         ``kill_after``.
@@ -161,157 +166,183 @@ class Local:
         self._scope.cancel()
         self._processes.kill_all()
 
-    async def prepare(self, workflow: Workflow) -> "Prepared":
-        """Compile a workflow, or give what was made of the same object before.
+    async def _ask(
+        self, what: str, wanted: RunId, here: Callable[[RunId], Awaitable[bool]]
+    ) -> bool:
+        if self.dispatcher.ticket(wanted) is not None:
+            return await here(wanted)
+        record = await self.store.run(wanted)
+        if record.status in RUN_ENDED:
+            return False
+        if owner_pid(self.data_dir, record.owner) is None:
+            raise ConflictError(
+                f"the process of run {wanted} has ended; go on with it first: "
+                f"dagrun run --resume {wanted}"
+            )
+        request = {"do": what, "run_id": wanted}
+        return bool(await ask(self.data_dir, record.owner, request))
+
+    async def _earlier(self, standing: RunId) -> Ticket:
+        """Give the run that an idempotency key stands for; one that was cut off goes on."""
+        if (ticket := self.dispatcher.ticket(standing)) is not None:
+            return ticket
+        record = await self.store.run(standing)
+        if record.status not in RUN_ENDED and owner_pid(self.data_dir, record.owner) is None:
+            return await self.go_on(standing)
+        return Ticket(run_id=standing, workflow=await stored_workflow(self.store, record))
+
+    async def result(self, ticket: Ticket) -> RunResult:
+        """Wait for the end of a run, and tell how it went.
 
         Raises:
-            ConfigError: an executor, or a provider of secrets, is not installed.
+            ConflictError: another process took it over.
         """
-        prepared = self._prepared.get(id(workflow))
-        if prepared is not None:
-            return prepared
-        await self._executors.open(node.executor.type for node in workflow.nodes)
-        check_providers(workflow, self._registry)
-        await self._providers.open(sources(workflow))
-        body = to_json(workflow)
-        prepared = Prepared(
-            workflow=workflow,
-            plan=compile_plan(workflow, handling(self._registry)),
-            definition=Definition(hash=content_hash(body), body=body),
-        )
-        self._prepared[id(workflow)] = prepared
-        if len(self._prepared) > KEPT:
-            self._prepared.popitem(last=False)
-        return prepared
+        if self.dispatcher.ticket(ticket.run_id) is ticket:
+            await ticket.wait()
+        if ticket.abandoned is not None:
+            raise ConflictError(f"run {ticket.run_id} is left: {ticket.abandoned}")
+        if ticket.state is not None:
+            return run_result(ticket.state)
+        return await self._stored_result(ticket.run_id)
+
+    async def _stored_result(self, wanted: RunId) -> RunResult:
+        """Tell how a run went that another process has or had; looks until it has ended."""
+        while True:
+            record = await self.store.run(wanted)
+            if record.status in RUN_ENDED:
+                state, _ = await self.runs.restored(record)
+                return run_result(state)
+            await trio.sleep(LOOK)
 
 
-async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
-    """Give the workflow of a run as it was when the run was accepted.
-
-    Raises:
-        StoreCorrupt: it is damaged.
-    """
-    definition = await store.definition(record.definition_hash)
-    try:
-        return from_json(definition.body)
-    except Exception as error:
-        raise _damaged(record, "definition", error) from error
-
-
-async def restore(store: Store, record: RunRecord, plan: Plan) -> tuple[RunState, Sequence[Event]]:
-    """Let the journal of a run happen again. Give the state, and the events.
-
-    Raises:
-        StoreCorrupt: the journal is damaged.
-    """
-    events = list(await store.events(record.run_id))
-    state = RunState(plan, record.run_id, record.inputs)
-    try:
-        replay(state, events)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _damaged(record, "journal", error) from error
-    return state, events
-
-
-def _damaged(record: RunRecord, what: str, error: Exception) -> StoreCorrupt:
-    return StoreCorrupt(
-        f"the {what} of run {record.run_id} is damaged ({error}); "
-        "restore the database from a backup, or start the workflow anew"
-    )
-
-
-def _encoded(inputs: Mapping[str, Any]) -> Raw:
-    try:
-        return encode(dict(inputs))
-    except NotJson as error:
-        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error
-
-
-@attrs.frozen(kw_only=True)
-class Prepared:
-    """What is made of a workflow once, for all its runs."""
-
-    workflow: Workflow
-    """Keeps the object alive, so that its identity stays its own."""
-
-    plan: Plan
-    definition: Definition
-
-
-def handling(registry: Registry) -> Callable[[ExecutorSpec], Handling]:
-    """Give what says how the nodes of an executor are to be handled."""
-    known = {entry.name: Traits.of(entry.factory) for entry in registry.executors}
-
-    def handle(spec: ExecutorSpec) -> Handling:
-        # A run is shown although its executor is gone, whatever the options could hold.
-        traits = known.get(spec.type) or Traits(secret_options=frozenset(spec.options))
-        return Handling(
-            strict=traits.durability is Durability.STRICT,
-            limited=_occupies_process(traits, spec.options),
-            literal_options=traits.literal_options,
-            secret_options=traits.secret_options,
-        )
-
-    return handle
+async def _answer(local: Local, request: Mapping[str, Any]) -> Any:
+    """Do what another process asks of a run that this one has."""
+    wanted = RunId(str(request.get("run_id")))
+    if local.dispatcher.ticket(wanted) is None:
+        raise NotFound(f"this process has no run {wanted!r}")
+    match request.get("do"):
+        case "cancel":
+            return await local.dispatcher.cancel(wanted)
+        case "pause":
+            return await local.dispatcher.pause(wanted)
+        case "resume":
+            return await local.dispatcher.resume(wanted)
+        case "explain":
+            return local.dispatcher.explain(wanted)
+        case other:
+            raise ConflictError(f"{other!r} is nothing that can be asked of a run")
 
 
 @asynccontextmanager
 async def open_local(
-    registry: Registry, settings: Settings, *, committed: Watcher = lambda _: None
+    registry: Registry,
+    settings: Settings,
+    *,
+    engines: int = 1,
+    capacity: int = UNBOUNDED,
+    store: Store | None = None,
+    committed: Watcher = lambda _: None,
 ) -> AsyncIterator[Local]:
-    """Open the data directory, and run an engine until the block is left.
+    """Open the data directory, and run engines until the block is left.
 
     Args:
         registry: the plugins.
         settings: what the operator chose.
+        engines: how many engines.
+        capacity: most runs that each has at once.
+        store: where to keep journals; None opens the database of the data directory.
         committed: is told of events when they are durable, and of the journal of a run that is
             taken over.
     """
     data_dir = settings.data_dir
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(OwnerLock(data_dir))
-        store = await stack.enter_async_context(
-            registry.stores.get("sqlite")(path=data_dir / DATABASE)
-        )
+        if store is None:
+            store = registry.stores.get("sqlite")(path=data_dir / DATABASE)
+        await stack.enter_async_context(store)
 
         def lost(run: RunId, why: Refusal) -> None:
-            engine.abandon(run, str(why))
+            for engine in running:
+                engine.abandon(run, f"taken over by another process ({why})")
 
-        journal = Journal(store, committed=committed, refused=lost)
+        def durable(events: Sequence[Event], position: int) -> None:
+            committed(events)
+            monitor.publish(events, position)
+
+        journal = Journal(store, committed=durable, refused=lost)
         await _serve(stack, journal.run)
         processes = GuardedProcesses()
         await _serve(stack, processes.run)
-        executors = Executors(registry.executors.get)
+        executors = Opened(_factories(registry.executors, settings))
         await _serve(stack, executors.run)
-        providers = Opened(provider_factories(registry, settings))
+        providers = Opened(_factories(registry.secrets, settings))
         await _serve(stack, providers.run)
-        engine = Engine(
-            name=f"{os.uname().nodename}/{os.getpid()}",
-            journal=journal,
-            workshop=Workshop(
-                executors=executors.opened,
-                structure=_structure(registry),
-                processes=processes,
-                logs=NodeLogs(data_dir / LOGS),
-                scratch=data_dir / SCRATCH,
-                providers=providers.opened,
-            ),
-            parallel=settings.parallel,
+        plans = Plans(registry, executors, providers)
+        runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
+        dispatcher = runs.dispatcher = Dispatcher(
+            runs=runs, journal=journal, balancer=_balancers(registry)
         )
-        scope = await _serve(stack, engine.run)
-        yield Local(
-            registry=registry,
+        monitor = Monitor(store, dispatcher.workflow_of)
+        workshop = Workshop(
+            executors=executors.opened,
+            structure=structuring(registry),
+            processes=processes,
+            logs=NodeLogs(data_dir / LOGS),
+            scratch=data_dir / SCRATCH,
+            providers=providers.opened,
+        )
+        running = [
+            Engine(
+                name=name,
+                journal=journal,
+                workshop=workshop,
+                parallel=settings.parallel,
+                capacity=capacity,
+                listener=dispatcher,
+            )
+            for name in _engine_names(engines)
+        ]
+        scopes = [await _serve(stack, engine.run) for engine in running]
+        await _serve(stack, dispatcher.run)
+        local = Local(
             data_dir=data_dir,
             owner=lock.owner,
             store=store,
             journal=journal,
-            engine=engine,
-            executors=executors,
-            providers=providers,
+            monitor=monitor,
+            dispatcher=dispatcher,
+            engines=running,
+            plans=plans,
+            runs=runs,
             processes=processes,
             committed=committed,
-            scope=scope,
+            scope=scopes[0],
         )
+        for engine in running:
+            dispatcher.add_engine(engine)
+            monitor.announce("engine.joined", engine_id=engine.name)
+        await _serve(stack, Control(data_dir, lock.owner, partial(_answer, local)).run)
+        yield local
+
+
+def _engine_names(count: int) -> Sequence[str]:
+    name = f"{os.uname().nodename}/{os.getpid()}"
+    return [name] if count == 1 else [f"{name}/{number}" for number in range(1, count + 1)]
+
+
+def _balancers(registry: Registry) -> Callable[[str | None], Balancer]:
+    return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
+
+
+def _factories(shelf: Shelf[T], settings: Settings) -> Callable[[str], Callable[[], T]]:
+    """Give what finds a plugin's factory, with the settings that its class asks for."""
+
+    def find(name: str) -> Callable[[], T]:
+        factory = shelf.get(name)
+        wanted: Sequence[str] = getattr(factory, "settings", ())
+        return partial(factory, **{setting: getattr(settings, setting) for setting in wanted})
+
+    return find
 
 
 async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelScope:
@@ -323,19 +354,3 @@ async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelS
     stack.callback(nursery.cancel_scope.cancel)
     await nursery.start(run)
     return nursery.cancel_scope
-
-
-def _occupies_process(traits: Traits, options: Mapping[str, Any]) -> bool:
-    """Ask the executor; while an option may still become anything, take it for a process."""
-    uses = traits.uses_process
-    if isinstance(uses, bool):
-        return uses
-    try:
-        return uses(structure_options(traits.options, options))
-    except ValueError:
-        return True
-
-
-def _structure(registry: Registry) -> Callable[[str, Mapping[str, Any]], Any]:
-    known = {entry.name: Traits.of(entry.factory).options for entry in registry.executors}
-    return lambda name, options: structure_options(known.get(name), options)

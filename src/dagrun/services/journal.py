@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -11,13 +11,16 @@ import trio
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
-from dagrun.errors import ConflictError, StoreBusy, StoreFull
-from dagrun.ports.store import Definition, NewRun, Refusal, Store
+from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
+from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
 MAX_GROUP: Final = 4000  # events in one commit, so that it takes some 30 ms at most
+GATHER: Final = 0.005  # seconds that a group may grow while nobody waits for it
 RETRY: Final = 0.25  # seconds between tries while the disk is full
 EVENT_SIZE: Final = 200  # bytes that an event takes beside its data, roughly
+
+Committed = Callable[[Sequence[Event], int], None]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -41,6 +44,8 @@ class _Submission:
     events: Sequence[Event]
     answered: trio.Event = attrs.field(factory=trio.Event)
     error: Exception | None = None
+    run_id: RunId | None = None
+    """The run that stands for it."""
 
 
 @attrs.define(eq=False)
@@ -65,7 +70,8 @@ class Journal:
 
     Args:
         store: an open store, written to by nobody else in this process.
-        committed: is told of events when they are durable, in the journal's order.
+        committed: is told of events when they are durable, in the journal's order, and of the
+            position of the first one; see :class:`~dagrun.ports.store.CommitResult`.
         refused: is told of runs whose events the store did not take: they belong to somebody
             else now.
     """
@@ -74,7 +80,7 @@ class Journal:
         self,
         store: Store,
         *,
-        committed: Callable[[Sequence[Event]], None] = lambda _: None,
+        committed: Committed = lambda _events, _position: None,
         refused: Callable[[RunId, Refusal], None] = lambda _run, _why: None,
     ) -> None:
         self._store = store
@@ -88,6 +94,10 @@ class Journal:
         self._waiters: dict[RunId, list[_Waiter]] = {}
         self._work = trio.Event()
         self._room = trio.Event()
+        self._waiting = 0
+        """Who waits for something to be durable, submissions not counted."""
+
+        self._awaited = trio.Event()
 
     async def run(
         self, *, task_status: trio.TaskStatus["Journal"] = trio.TASK_STATUS_IGNORED
@@ -111,18 +121,22 @@ class Journal:
 
     async def submit(
         self, new_run: NewRun, definition: Definition, events: Sequence[Event]
-    ) -> None:
-        """Store a new run, and return when it is durable.
+    ) -> RunId:
+        """Store a new run, and give its id when it is durable.
 
+        It is the id of an earlier run if that was submitted with the same idempotency key.
         Cancelled before it is written, it leaves nothing; later, it returns all the same.
 
         Raises:
+            LimitReached: no slot of its concurrency key is free, and it must not wait for one.
+            ConflictError: its idempotency key was used for something else.
             StoreFull: there is no room; nothing was written.
             StoreBusy: another process holds the database; nothing was written.
         """
         submission = _Submission(new_run, definition, events)
         self._submissions.append(submission)
         self._work.set()
+        self._awaited.set()
         try:
             await submission.answered.wait()
         except trio.Cancelled:
@@ -134,6 +148,8 @@ class Journal:
                 await submission.answered.wait()
         if submission.error is not None:
             raise submission.error
+        assert submission.run_id is not None  # noqa: S101 — there is an error otherwise
+        return submission.run_id
 
     def append(self, events: Sequence[Event]) -> None:
         """Queue events of one run for the next commit. Does not block."""
@@ -159,7 +175,12 @@ class Journal:
         if self.durable(run_id) < seq:
             waiter = _Waiter(seq)
             self._waiters.setdefault(run_id, []).append(waiter)
-            await waiter.event.wait()
+            self._waiting += 1
+            self._awaited.set()
+            try:
+                await waiter.event.wait()
+            finally:
+                self._waiting -= 1
             if waiter.refused is not None:
                 raise ConflictError(
                     f"run {run_id} was taken over by somebody else ({waiter.refused})"
@@ -191,6 +212,7 @@ class Journal:
 
     async def _write_all(self) -> None:
         while self._submissions or self._events:
+            await self._gather()
             try:
                 await self._write_group()
             except (StoreFull, StoreBusy) as error:
@@ -202,6 +224,16 @@ class Journal:
             else:
                 self._blocked = None
                 self._wake_starters()
+
+    async def _gather(self) -> None:
+        """Let a group grow for a moment, unless somebody waits for what is in it.
+
+        Each commit takes time from the loop, so many small ones slow down what nobody waits for.
+        """
+        if not self._submissions and not self._waiting and self._bytes <= MAX_WAITING:
+            self._awaited = trio.Event()
+            with trio.move_on_after(GATHER):
+                await self._awaited.wait()
 
     async def _write_last(self) -> None:
         """Write what waits when the journal is closed. A full disk ends that without a sound:
@@ -227,27 +259,28 @@ class Journal:
             )
         except Exception as error:
             self._events.extendleft(reversed(portions))
-            self._answer(submissions, error)
+            for submission in submissions:
+                submission.error = error
+                submission.answered.set()
             raise
         except BaseException:
             # Cancelled before anything was written: all of it belongs to the last groups.
             self._events.extendleft(reversed(portions))
             self._submissions.extendleft(reversed(submissions))
             raise
-        self._acknowledge(new)
-        self._answer(submissions, None)
+        self._acknowledge(event for event in new if event.run_id not in result.unsaved)
+        _answer(submissions, result.unsaved)
         self._bytes -= sum(portion.size for portion in portions)
         for run_id, why in result.refused.items():
             self._refused(run_id, why)
             self._release(run_id, why)
-        taken = [event for event in group if event.run_id not in result.refused]
-        self._acknowledge(taken)
-        self._tell([*new, *taken])
+        self._acknowledge(event for event in group if event.run_id not in result.refused)
+        self._tell(result.taken, result.position)
 
-    def _tell(self, events: Sequence[Event]) -> None:
+    def _tell(self, events: Sequence[Event], position: int) -> None:
         """Tell of durable events. An error of who listens concerns nobody else."""
         try:
-            self._committed(events)
+            self._committed(events, position)
         except Exception:  # noqa: BLE001 — see above
             _log.exception("an error while durable events were told of")
 
@@ -267,12 +300,7 @@ class Journal:
             count += len(taken[-1].events)
         return taken
 
-    def _answer(self, submissions: Sequence[_Submission], error: Exception | None) -> None:
-        for submission in submissions:
-            submission.error = error
-            submission.answered.set()
-
-    def _acknowledge(self, events: Sequence[Event]) -> None:
+    def _acknowledge(self, events: Iterable[Event]) -> None:
         last = {event.run_id: event.seq for event in events}
         for run_id, seq in last.items():
             self._durable[run_id] = seq
@@ -284,6 +312,26 @@ class Journal:
         if self.has_room():
             self._room.set()
             self._room = trio.Event()
+
+
+def _answer(submissions: Sequence[_Submission], unsaved: Mapping[RunId, RunId | Rejection]) -> None:
+    for submission in submissions:
+        run_id = submission.new_run.run_id
+        match unsaved.get(run_id, run_id):
+            case Rejection() as rejection:
+                submission.error = _rejected(submission.new_run, rejection)
+            case standing:
+                submission.run_id = standing
+        submission.answered.set()
+
+
+def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
+    if rejection is Rejection.NO_SLOT and run.slot is not None:
+        return LimitReached(run.workflow_id, run.slot.key, run.slot.limit)
+    key = "" if run.request is None else run.request.key
+    return ConflictError(
+        f"the idempotency key {key!r} was used for another submission of {run.workflow_id}"
+    )
 
 
 def _wake_if_reached(waiter: _Waiter, seq: int) -> bool:

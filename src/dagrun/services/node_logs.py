@@ -1,9 +1,14 @@
 """What nodes print: one file an attempt, bounded in size."""
 
 import os
+import shutil
+from functools import partial
 from pathlib import Path
 from typing import Final
 
+import trio
+
+from dagrun.domain.handlers import is_node_id
 from dagrun.domain.ids import is_id
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
@@ -95,6 +100,22 @@ class NodeLogs:
         except FileNotFoundError:
             return b""
 
+    async def remove(self, run_id: str) -> None:
+        """Delete the logs of a run.
+
+        Raises:
+            ValueError: the id is none.
+        """
+        if not is_id(run_id):
+            raise ValueError(f"{run_id!r} is no id")
+        await trio.to_thread.run_sync(
+            partial(shutil.rmtree, self._root / run_id, ignore_errors=True)
+        )
+
+    def runs(self) -> list[str]:
+        """List the runs that have logs."""
+        return sorted(path.name for path in self._root.glob("*") if is_id(path.name))
+
     def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
         """List (item, attempt) of all logs of a node, in order; item is None without one.
 
@@ -105,8 +126,8 @@ class NodeLogs:
         return sorted(found, key=lambda key: (-1 if key[0] is None else key[0], key[1]))
 
     def _folder(self, run_id: str, node_id: str) -> Path:
-        for text in (run_id, node_id):
-            if not is_id(text):
+        for text, fits in ((run_id, is_id), (node_id, is_node_id)):
+            if not fits(text):
                 raise ValueError(f"{text!r} is no id")
         return self._root / run_id / node_id
 

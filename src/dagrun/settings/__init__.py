@@ -24,6 +24,8 @@ FILE: Final = "dagrun.toml"
 PREFIX: Final = "DAGRUN_"
 PROCESSES_PER_CORE: Final = 4
 GRACE: Final = 30.0  # seconds
+RETENTION: Final = 30 * 86400.0  # seconds; 30 days
+FOREVER: Final = "forever"
 
 
 @attrs.frozen(kw_only=True)
@@ -38,6 +40,12 @@ class Settings:
 
     grace: float = GRACE
     """Seconds that running nodes get at shutdown, at most."""
+
+    retention: float | None = RETENTION
+    """Seconds for which ended runs are kept; None for ever."""
+
+    http_allow: tuple[str, ...] = ()
+    """Hosts, addresses and networks that ``http`` nodes may reach although they are not public."""
 
     secrets_dir: Path | None = None
     """Where the provider ``file`` finds secrets; None for nowhere."""
@@ -83,16 +91,41 @@ def _seconds(value: object) -> float:
         raise ValueError("seconds are needed, or a duration such as '1m'") from None
 
 
+def parse_retention(value: object) -> float | None:
+    """Turn a duration, or ``forever``, into seconds or None.
+
+    Raises:
+        ValueError: it is neither.
+    """
+    return None if value == FOREVER else _seconds(value)
+
+
+def _hosts(value: object) -> tuple[str, ...]:
+    listed = value.split(",") if isinstance(value, str) else value
+    if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+        raise ValueError("hosts, addresses or networks are needed, with commas between them")
+    entries = tuple(entry.strip() for entry in listed if entry.strip())
+    if entries:
+        from dagrun.domain.addresses import Allowed  # noqa: PLC0415 — for those who use it
+
+        Allowed.parse(entries)
+    return entries
+
+
 _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "data_dir": _path,
     "parallel": _positive,
     "grace": _seconds,
+    "retention": parse_retention,
+    "http_allow": _hosts,
     "secrets_dir": _path,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
     "parallel": default_parallel,
     "grace": lambda: GRACE,
+    "retention": lambda: RETENTION,
+    "http_allow": lambda: (),
     "secrets_dir": lambda: None,
 }
 

@@ -1,9 +1,9 @@
-"""Says what is illegal in a run's history: in its journal, and in what its nodes did outside.
+"""Says what is illegal in a run's journal.
 
 It shares no code with the fold, so that a mistake there does not hide itself here.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from typing import Final
 
 import attrs
@@ -15,6 +15,9 @@ RUN_ENDS: Final = frozenset({Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCE
 NODE_ENDS: Final = frozenset(
     {Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED, Type.NODE_CANCELLED}
 )
+_HANDLERS: Final = {"succeeded": "success", "failed": "failure", "cancelled": "cancelled"}
+"""Status of a run that ends → its own handler."""
+
 _Key = tuple[str, int | None]
 
 
@@ -25,7 +28,8 @@ def check(workflow: Workflow, events: Sequence[Event]) -> list[str]:
         workflow: what the run executes.
         events: the journal, from its first event, as a store gives it.
     """
-    return _Checker({node.id: node for node in workflow.nodes}).check(events)
+    handlers = frozenset(map(str, workflow.handlers))
+    return _Checker({node.id: node for node in workflow.nodes}, handlers).check(events)
 
 
 @attrs.define(eq=False)
@@ -46,11 +50,18 @@ class _Part:
 @attrs.define(eq=False)
 class _Checker:
     nodes: dict[str, Node]
+    handlers: frozenset[str]
     parts: dict[_Key, _Part] = attrs.field(factory=dict)
     problems: list[str] = attrs.field(factory=list)
     seq: int = 0
     epoch: int = 0
     status: Type | None = None
+    started: bool = False
+    outcome: str | None = None
+    """What the run comes to, once that was decided for the sake of handlers."""
+
+    turns: list[str] = attrs.field(factory=list)
+    """Handlers that are to run, in order."""
 
     def check(self, events: Sequence[Event]) -> list[str]:
         for event in events:
@@ -86,19 +97,50 @@ class _Checker:
             self._say(event, "is not how a journal begins" if before is None else "comes again")
         if before is Type.RUN_CANCELLING and kind in (Type.RUN_RUNNING, Type.RUN_PAUSED):
             self._say(event, "follows a cancellation")
-        if kind in RUN_ENDS:
-            self._run_end(event, cancelling=before is Type.RUN_CANCELLING)
+        if before is Type.RUN_ENDING and kind not in RUN_ENDS | {Type.RUN_ENDING}:
+            self._say(event, "follows the decision about the end")
+        if kind is Type.RUN_ENDING:
+            self._ending(event)
+        elif kind in RUN_ENDS:
+            self._run_end(event)
+        self.started = self.started or kind is Type.RUN_RUNNING
         self.status = kind
 
-    def _run_end(self, event: Event, *, cancelling: bool) -> None:
-        kind = event.type
+    def _ending(self, event: Event) -> None:
+        status = (event.data or {}).get("status")
+        if (status is None) != (self.outcome is not None):
+            self._say(event, "decides twice" if status else "decides nothing")
+        elif status is not None:
+            if self.status is Type.RUN_PAUSED:
+                self._say(event, "comes while the run is paused")
+            self._graph_end(event, Type(f"run.{status}"))
+            self.outcome = status
+            self.turns = self._due(status)
+
+    def _due(self, status: str) -> list[str]:
+        wanted = (_HANDLERS[status], "exit")
+        return [f"handler:{name}" for name in wanted if name in self.handlers and self.started]
+
+    def _run_end(self, event: Event) -> None:
+        if self.outcome is None:
+            self._graph_end(event, event.type)
+            if self._due(event.type.removeprefix("run.")):
+                self._say(event, "comes without handlers")
+            return
+        if event.type != f"run.{self.outcome}":
+            self._say(event, f"is not what was decided ({self.outcome})")
+        for handler in self.turns:
+            self._say(event, f"comes before the end of {handler}")
+
+    def _graph_end(self, event: Event, kind: Type) -> None:
+        cancelling = self.status is Type.RUN_CANCELLING
         if kind is Type.RUN_CANCELLED and not cancelling:
             self._say(event, "follows no cancellation")
         if kind is Type.RUN_SUCCEEDED and cancelling:
             self._say(event, "follows a cancellation")
         for (node_id, item), part in self.parts.items():
             if part.running and part.epoch == self.epoch:
-                self._say(event, f"comes while {_name(node_id, item)} is running")
+                self._say(event, f"comes while {name_of(node_id, item)} is running")
         if not cancelling:
             for node_id in self.nodes:
                 if self._end_of(node_id) is None:
@@ -109,6 +151,11 @@ class _Checker:
     # nodes and items
 
     def _node(self, event: Event) -> None:
+        if event.node_id in {f"handler:{name}" for name in self.handlers}:
+            self._handler(event)
+            return
+        if self.outcome is not None:
+            self._say(event, "follows the end of the graph")
         node = self.nodes.get(event.node_id or "")
         if node is None:
             self._say(event, "names no node of the workflow")
@@ -127,6 +174,23 @@ class _Checker:
             self._retry(event, node, part)
         elif event.type in NODE_ENDS:
             self._end(event, node, part)
+
+    def _handler(self, event: Event) -> None:
+        if event.node_id not in self.turns[:1]:
+            self._say(event, "comes when it is not its turn")
+            return
+        part = self.parts.setdefault((event.node_id, None), _Part())
+        if event.type is Type.NODE_RUNNING:
+            if part.running and event.epoch == part.epoch:
+                self._say(event, "starts while it is running")
+            if event.attempt != 1:
+                self._say(event, f"is attempt {event.attempt}, and a handler has one")
+            part.running, part.epoch = True, event.epoch
+        elif event.type in (Type.NODE_SUCCEEDED, Type.NODE_FAILED):
+            self._was_running(event, part)
+            self.turns.pop(0)
+        else:
+            self._say(event, "does not happen to a handler")
 
     def _start(self, event: Event, node: Node, part: _Part) -> None:
         if self.status is not Type.RUN_RUNNING:
@@ -214,94 +278,6 @@ class _Checker:
         return end is Type.NODE_SUCCEEDED or (end is Type.NODE_FAILED and allowed)
 
 
-# outside
-
-
-@attrs.frozen
-class _Effect:
-    run: str
-    node: str
-    item: int | None
-    attempt: int
-    epoch: int
-    starts: bool
-
-    @property
-    def key(self) -> tuple[str, str, int | None]:
-        return self.run, self.node, self.item
-
-    def __str__(self) -> str:
-        place = f"{self.run}/{_name(self.node, self.item)}"
-        return f"{place}: attempt {self.attempt} of epoch {self.epoch}"
-
-
-def check_effects(lines: Iterable[str], events: Iterable[Event]) -> list[str]:
-    """Give every double execution that a file outside dagrun bears witness to.
-
-    Args:
-        lines: ``run node item attempt epoch start|end``, in the order in which the nodes
-            appended them; ``-`` as the item of a node that has none.
-        events: the journals of these runs.
-    """
-    problems: list[str] = []
-    effects = []
-    for line in lines:
-        try:
-            effects.append(_effect(line))
-        except ValueError:
-            problems.append(f"not a line of a node: {line!r}")
-    return problems + _repeated(effects) + _after_hand_over(effects) + _after_end(effects, events)
-
-
-def _effect(line: str) -> _Effect:
-    run, node, item, attempt, epoch, what = line.split()
-    if what not in ("start", "end"):
-        raise ValueError(what)
-    number = None if item == "-" else int(item)
-    return _Effect(run, node, number, int(attempt), int(epoch), what == "start")
-
-
-def _repeated(effects: Sequence[_Effect]) -> list[str]:
-    seen: set[_Effect] = set()
-    problems = []
-    for effect in effects:
-        if effect in seen:
-            problems.append(f"{effect} {'started' if effect.starts else 'ended'} twice")
-        if not effect.starts and attrs.evolve(effect, starts=True) not in seen:
-            problems.append(f"{effect} ended without a start")
-        seen.add(effect)
-    return problems
-
-
-def _after_hand_over(effects: Sequence[_Effect]) -> list[str]:
-    """Find what an engine did when the run was another one's already."""
-    newest: dict[str, int] = {}
-    problems = []
-    for effect in effects:
-        epoch = newest[effect.run] = max(newest.get(effect.run, 0), effect.epoch)
-        if effect.epoch < epoch:
-            what = "started" if effect.starts else "went on"
-            problems.append(f"{effect} {what} after epoch {epoch} had begun")
-    return problems
-
-
-def _after_end(effects: Sequence[_Effect], events: Iterable[Event]) -> list[str]:
-    """Find what was done again though its end is journaled."""
-    ends = {
-        (str(event.run_id), event.node_id, event.item): event
-        for event in events
-        if event.type in NODE_ENDS
-    }
-    return [
-        f"{effect} started after its end was journaled"
-        for effect in effects
-        if effect.starts and (end := ends.get(effect.key)) and _is_later(effect, end)
-    ]
-
-
-def _is_later(effect: _Effect, end: Event) -> bool:
-    return effect.epoch > end.epoch or effect.attempt > (end.attempt or 0)
-
-
-def _name(node_id: str, item: int | None) -> str:
+def name_of(node_id: str, item: int | None) -> str:
+    """Write which node or item is meant."""
     return node_id if item is None else f"{node_id}/{item}"

@@ -170,8 +170,11 @@ def picture(state: RunState) -> dict[str, Any]:
         "running": state.running,
         "outputs": _bytes(state.outputs),
         "error": state.error,
+        "outcome": state.outcome,
         "bytes": state.output_bytes,
-        "nodes": [_node_picture(work) for node in state.nodes for work in _works(node)],
+        "nodes": [
+            _node_picture(work) for node in (*state.nodes, *state.due) for work in _works(node)
+        ],
     }
 
 

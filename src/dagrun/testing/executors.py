@@ -120,6 +120,10 @@ class ExecutorSuite:
         """Give the outputs ``{"answer": 42}``, perhaps with more."""
         raise NotImplementedError
 
+    def answer_of(self, outputs: Any) -> Any:
+        """Find the 42, for an executor that cannot give it at the top of its outputs."""
+        return outputs["answer"]
+
     def fails(self) -> tuple[Any, str] | None:
         """Fail; the options, and the error's type."""
         return None
@@ -154,7 +158,7 @@ class ExecutorSuite:
         """The outputs are an object of JSON values."""
         async with self.context(self.gives(), tmp_path) as context:
             async with entered(self.executor()) as executor:
-                assert outputs_of(await executor.execute(context))["answer"] == 42
+                assert self.answer_of(outputs_of(await executor.execute(context))) == 42
 
     async def test_a_failure_is_typed(self, tmp_path: Path) -> None:
         """A failure is a NodeError with a type and a message."""

@@ -8,6 +8,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
+import attrs
 import pytest
 import trio
 
@@ -16,7 +17,17 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import MAX_OUTPUT, Raw, decode, encode
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import ConflictError, NotFound, StoreError
-from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal, Store
+from dagrun.ports.store import (
+    CommitResult,
+    Definition,
+    NewRun,
+    Refusal,
+    Registration,
+    Rejection,
+    Request,
+    Slot,
+    Store,
+)
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 NASTY: Mapping[str, Any] = {
@@ -75,6 +86,12 @@ async def add_run(store: Store, run_id: str = "r", *, upto: int = 7, **fields: A
         given, new_runs=[new_run(run_id, **fields)], definitions=[definition()]
     )
     assert result == CommitResult()
+
+
+def registration(workflow_id: str, version: str, **fields: Any) -> Registration:
+    """Make a registration of :func:`definition`."""
+    values = {"definition_hash": definition().hash, "registered_at": NOON}
+    return Registration(workflow_id=workflow_id, version=version, **{**values, **fields})
 
 
 class StoreSuite(ABC):
@@ -312,6 +329,157 @@ class StoreSuite(ABC):
                 nursery.start_soon(claim, f"o{number}")
         assert [(await store.run(RunId("r"))).owner] == won
 
+    # the order of all runs
+
+    async def test_events_of_all_runs_have_positions_that_grow(self, store: Store) -> None:
+        assert await store.last_position() == 0
+        both = [journal("r")[0], *journal("s")[:2], journal("r")[1]]
+        result = await store.commit(both, new_runs=[new_run("r"), new_run("s", workflow_id="v")])
+        assert list(result.taken) == both
+        later = await store.commit([*journal("r")[:1], journal("r")[2]])
+        assert list(later.taken) == [journal("r")[2]]
+        assert later.position == result.position + 4
+        logged = await store.log(after=0, limit=100)
+        assert [entry.event for entry in logged] == [*both, journal("r")[2]]
+        assert [entry.position - result.position for entry in logged] == [0, 1, 2, 3, 4]
+        assert [entry.workflow_id for entry in logged] == ["w", "v", "v", "w", "w"]
+        assert await store.last_position() == later.position
+
+    async def test_the_log_can_be_read_in_parts(self, store: Store) -> None:
+        await add_run(store)
+        first = await store.log(after=0, limit=3)
+        rest = await store.log(after=first[-1].position, limit=100)
+        assert [entry.event for entry in (*first, *rest)] == journal()
+
+    # slots
+
+    async def test_a_run_that_needs_a_slot_at_once_is_left_out_without_one(
+        self, store: Store
+    ) -> None:
+        slot = Slot(key="w/k", limit=1, at_once=True)
+        await add_run(store, "r1", upto=2, slot=slot)
+        result = await store.commit(journal("r2"), new_runs=[new_run("r2", slot=slot)])
+        assert result == CommitResult(unsaved={RunId("r2"): Rejection.NO_SLOT})
+        assert await store.events(RunId("r2")) == []
+        with pytest.raises(NotFound):
+            await store.run(RunId("r2"))
+        await store.commit(journal("r1"))
+        await add_run(store, "r3", upto=2, slot=slot)
+
+    async def test_of_runs_in_one_batch_only_as_many_as_have_room_are_stored(
+        self, store: Store
+    ) -> None:
+        slot = Slot(key="w/k", limit=2, at_once=True)
+        runs = [new_run(f"r{number}", slot=slot) for number in range(4)]
+        events = [journal(run.run_id)[0] for run in runs]
+        result = await store.commit(events, new_runs=runs)
+        assert result.unsaved == dict.fromkeys(("r2", "r3"), Rejection.NO_SLOT)
+        assert [run.run_id for run in await store.holders("w/k")] == ["r0", "r1"]
+
+    async def test_a_slot_is_given_while_one_is_free_and_kept_until_the_end(
+        self, store: Store
+    ) -> None:
+        slot = Slot(key="w/k", limit=1)
+        for run_id in ("r1", "r2"):
+            await add_run(store, run_id, upto=2, slot=slot)
+            assert not (await store.run(RunId(run_id))).admitted
+        assert await store.admit(RunId("r1"), slot)
+        assert await store.admit(RunId("r1"), slot)
+        assert not await store.admit(RunId("r2"), slot)
+        assert await store.admit(RunId("r2"), Slot(key="w/other", limit=1))
+        assert [run.run_id for run in await store.holders("w/k")] == ["r1"]
+        await store.commit(journal("r1"))
+        assert await store.holders("w/k") == []
+        assert (await store.run(RunId("r2"))).slot_key == "w/other"
+
+    async def test_a_slot_for_a_missing_run_is_not_found(self, store: Store) -> None:
+        with pytest.raises(NotFound):
+            await store.admit(RunId("none"), Slot(key="w/k", limit=1))
+
+    # idempotency keys
+
+    async def test_the_same_request_is_stored_once(self, store: Store) -> None:
+        request = Request(key="k", hash="h")
+        runs = [new_run(f"r{number}", request=request) for number in range(3)]
+        events = [journal(run.run_id)[0] for run in runs]
+        result = await store.commit(events, new_runs=runs)
+        assert result.unsaved == {"r1": "r0", "r2": "r0"}
+        later = await store.commit([], new_runs=[new_run("r9", request=request)])
+        assert later.unsaved == {"r9": "r0"}
+        assert [run.run_id for run in (await store.runs())[0]] == ["r0"]
+
+    async def test_another_request_under_the_same_key_is_refused(self, store: Store) -> None:
+        await add_run(store, "r1", request=Request(key="k", hash="h"))
+        other = new_run("r2", request=Request(key="k", hash="other"))
+        assert (await store.commit([], new_runs=[other])).unsaved == {"r2": Rejection.OTHER_REQUEST}
+
+    async def test_a_key_is_of_one_workflow_and_free_again_after_a_day(self, store: Store) -> None:
+        request = Request(key="k", hash="h")
+        await add_run(store, "r1", request=request)
+        await add_run(store, "r2", request=request, workflow_id="v")
+        day = timedelta(hours=24)
+        early = new_run("r3", request=request, created_at=NOON + day)
+        assert (await store.commit([], new_runs=[early])).unsaved == {"r3": "r1"}
+        late = new_run("r4", request=request, created_at=NOON + day + timedelta(seconds=1))
+        assert (await store.commit([], new_runs=[late])).unsaved == {}
+        again = new_run("r5", request=request, created_at=late.created_at)
+        assert (await store.commit([], new_runs=[again])).unsaved == {"r5": "r4"}
+
+    # registered workflows
+
+    async def test_a_version_is_registered_once_and_never_changes(self, store: Store) -> None:
+        first = registration("w", "1.0.0", metadata=encode({"owner": "me"}), base="/b")
+        assert await store.register(first, definition())
+        assert not await store.register(first, definition())
+        other = definition(b'{"id":"other"}')
+        changed = registration("w", "1.0.0", definition_hash=other.hash)
+        with pytest.raises(ConflictError):
+            await store.register(changed, other)
+        assert await store.registrations("w") == [first]
+        assert await store.definition(first.definition_hash) == definition()
+
+    async def test_versions_are_listed_by_workflow(self, store: Store) -> None:
+        given = [registration("w", "2.0.0"), registration("v", "1.0.0"), registration("w", "1.0.0")]
+        for number, one in enumerate(given):
+            given[number] = attrs.evolve(one, registered_at=NOON + timedelta(seconds=number))
+            await store.register(given[number], definition())
+        assert await store.registrations() == [given[1], given[0], given[2]]
+        assert await store.registrations("w") == [given[0], given[2]]
+        assert await store.registrations("none") == []
+
+    # pruning
+
+    async def test_pruning_takes_old_ended_runs_and_nothing_else(self, store: Store) -> None:
+        for run_id, upto in (("r1", 7), ("r2", 7), ("r3", 3)):
+            await add_run(store, run_id, upto=upto)
+        end = journal()[-1].time
+        assert await store.prune(before=end, limit=10) == []
+        assert await store.prune(before=end + timedelta(seconds=1), limit=1) == ["r1"]
+        assert await store.prune(before=end + timedelta(seconds=1), limit=10) == ["r2"]
+        assert [run.run_id for run in (await store.runs())[0]] == ["r3"]
+        assert await store.events(RunId("r1")) == []
+        assert await store.nodes(RunId("r1")) == []
+        assert {entry.event.run_id for entry in await store.log(after=0, limit=99)} == {"r3"}
+        assert await store.definition(definition().hash) == definition()
+
+    async def test_a_definition_goes_with_the_last_run_that_used_it(self, store: Store) -> None:
+        kept, gone = definition(b'{"id":"kept"}'), definition(b'{"id":"gone"}')
+        await store.register(registration("w", "1.0.0", definition_hash=kept.hash), kept)
+        for run_id, used in (("r1", kept), ("r2", gone)):
+            run = new_run(run_id, definition_hash=used.hash)
+            await store.commit(journal(run_id), new_runs=[run], definitions=[used])
+        assert len(await store.prune(before=NOON + timedelta(days=1), limit=10)) == 2
+        assert await store.definition(kept.hash) == kept
+        with pytest.raises(NotFound):
+            await store.definition(gone.hash)
+
+    async def test_positions_are_not_given_again_after_pruning(self, store: Store) -> None:
+        await add_run(store)
+        before = await store.last_position()
+        await store.prune(before=NOON + timedelta(days=1), limit=10)
+        assert await store.last_position() == before
+        assert (await store.commit(journal(), new_runs=[new_run()])).position == before + 1
+
     async def test_commits_and_reads_at_the_same_time_see_whole_batches(self, store: Store) -> None:
         await add_run(store, upto=2)
 
@@ -327,6 +495,10 @@ class StoreSuite(ABC):
 
 class DurableStoreSuite(StoreSuite):
     """What a store that keeps things longer than its process must do, too."""
+
+    @abstractmethod
+    def file(self, folder: Path) -> Path:
+        """Give the file in which a store made for ``folder`` keeps what it has."""
 
     async def test_everything_is_there_after_reopening(self, tmp_path: Path) -> None:
         async with self.make_store(tmp_path) as store:
@@ -348,6 +520,26 @@ class DurableStoreSuite(StoreSuite):
             result = await store.commit([*journal(), *journal("s")])
             assert result.refused == {"s": Refusal.STALE_EPOCH}
             assert await store.events(RunId("r")) == journal()
+
+    async def test_a_backup_is_a_whole_store(self, tmp_path: Path) -> None:
+        copy = self.file(tmp_path / "copy")
+        copy.parent.mkdir(parents=True)
+        async with self.make_store(tmp_path) as store:
+            await add_run(store)
+            await store.backup(copy)
+            await add_run(store, "later")
+            with pytest.raises(StoreError):
+                await store.backup(copy)
+        async with self.make_store(tmp_path / "copy") as store:
+            assert [run.run_id for run in (await store.runs())[0]] == ["r"]
+            assert await store.events(RunId("r")) == journal()
+            await add_run(store, "s")
+
+    async def test_a_backup_that_cannot_be_written_leaves_nothing(self, tmp_path: Path) -> None:
+        async with self.make_store(tmp_path) as store:
+            with pytest.raises(StoreError):
+                await store.backup(self.file(tmp_path / "missing"))
+        assert not (tmp_path / "missing").exists()
 
     async def test_two_open_stores_see_each_other(self, tmp_path: Path) -> None:
         async with self.make_store(tmp_path) as one, self.make_store(tmp_path) as other:

@@ -1,6 +1,6 @@
 """The worker of the executor ``python``: calls functions and runs code, one node at a time.
 
-A request is ``{callable, code, inputs, nodes, item, item_index, env, cwd}``; the reply is
+A request is ``{callable, code, inputs, nodes, run, item, item_index, env, cwd}``; the reply is
 ``{"outputs": …}`` or ``{"error": {type, message}}``. It begins with ``{"retire": true`` when the
 node left processes or threads behind: the engine then ends this worker, and them with it.
 """
@@ -18,6 +18,7 @@ from typing import Any
 from dagrun.workers.child import serve
 
 PR_SET_CHILD_SUBREAPER = 36
+NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
 TOKEN = "DAGRUN_PROCESS"  # noqa: S105 — no secret
 
 
@@ -56,8 +57,7 @@ def perform(message: dict[str, Any]) -> str:
 
 def run_code(message: dict[str, Any]) -> object:
     """Execute code; what it leaves in ``outputs`` is the result."""
-    names = {key: message[key] for key in ("inputs", "nodes", "item", "item_index")}
-    scope: dict[str, Any] = {"__name__": "__dagrun__", **names}
+    scope: dict[str, Any] = {"__name__": "__dagrun__", **{key: message[key] for key in NAMES}}
     exec(compile(message["code"], "<code>", "exec"), scope)  # noqa: S102 — what the node is for
     return scope.get("outputs")
 

@@ -20,6 +20,10 @@ _RANDOM: Final = re.compile(r"(?<![a-z])[hr](?![a-z])", re.IGNORECASE)
 def complaint(schedule: str) -> str | None:
     """Say what is wrong with a schedule; None when it is right.
 
+    >>> complaint("0 0 31 2 *")
+    "the schedule '0 0 31 2 *' never comes: no calendar has such a day"
+    >>> complaint("0 0 29 2 *")  # gives None
+
     Takes a few milliseconds at most, whatever the text.
     """
     if len(schedule) > MAX_LENGTH:

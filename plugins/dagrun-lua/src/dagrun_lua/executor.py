@@ -124,7 +124,8 @@ def _request(context: Context, code: str) -> bytes:
             "timeout": None if context.timeout is None else _earlier(context.timeout),
             "scope": {
                 "inputs": encode(context.inputs),
-                "nodes": dict(context.raw_nodes),
+                # A handler would get the outputs of the whole graph, and may need the memory.
+                "nodes": dict(context.raw_nodes) if "nodes" in code else {},
                 "run": encode(context.run),
                 "env": dict(context.env),
                 **(item if context.item_index is not None else {}),

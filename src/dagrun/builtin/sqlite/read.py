@@ -1,7 +1,7 @@
 """What is read from the tables, and how rows become records."""
 
 import sqlite3
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -12,11 +12,11 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import NotFound, StoreTooNew
-from dagrun.ports.store import Definition, NodeRecord, RunRecord
+from dagrun.ports.store import Definition, Logged, NodeRecord, RunRecord
 
 _RUN: Final = """
     select run_id, workflow_id, version, definition_hash, status, inputs, error, owner, epoch,
-      last_seq, priority, created_at, started_at, finished_at,
+      last_seq, priority, created_at, started_at, finished_at, concurrency_key, admitted,
       (select data from events e where e.run_id = runs.run_id and e.seq = runs.outputs_seq)
     from runs
 """
@@ -28,6 +28,10 @@ _NODES: Final = """
 _EVENTS: Final = """
     select seq, epoch, type, time, node_id, item, attempt, data
     from events where run_id = ? and seq > ? order by seq
+"""
+_LOG: Final = """
+    select position, workflow_id, run_id, seq, events.epoch, type, time, node_id, item, attempt, data
+    from events join runs using (run_id) where position > ? order by position limit ?
 """
 _raw_object: Final = msgspec.json.Decoder(dict[str, Raw])
 
@@ -71,6 +75,30 @@ def read_events(connection: sqlite3.Connection, run_id: str, after: int) -> Sequ
     return list(_events(RunId(run_id), connection.execute(_EVENTS, (run_id, after))))
 
 
+def read_log(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[Logged]:
+    """Give the events of all runs behind a position, in their order."""
+    return [
+        Logged(
+            position=position,
+            workflow_id=workflow_id,
+            event=next(_events(RunId(run_id), [row])),
+        )
+        for position, workflow_id, run_id, *row in connection.execute(_LOG, (after, limit))
+    ]
+
+
+def read_last_position(connection: sqlite3.Connection) -> int:
+    """Give the position of the newest event, also of one that was pruned; 0 without any."""
+    row = connection.execute("select seq from sqlite_sequence where name = 'events'").fetchone()
+    return int(row[0]) if row else 0
+
+
+def read_holders(connection: sqlite3.Connection, key: str) -> Sequence[RunRecord]:
+    """Give the runs that hold slots of a key, the oldest first."""
+    query = f"{_RUN} where concurrency_key = ? and finished_at is null and admitted order by run_id"
+    return [_run(row) for row in connection.execute(query, (key,))]
+
+
 def read_definition(connection: sqlite3.Connection, hash_: str) -> Definition:
     """Give a definition.
 
@@ -99,7 +127,9 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
         created_at=datetime.fromisoformat(row[11]),
         started_at=_time(row[12]),
         finished_at=_time(row[13]),
-        outputs=_outputs(row[14]),
+        slot_key=row[14],
+        admitted=bool(row[15]),
+        outputs=_outputs(row[16]),
     )
 
 
@@ -117,7 +147,7 @@ def _node(run_id: str, row: tuple[Any, ...]) -> NodeRecord:
     )
 
 
-def _events(run_id: RunId, rows: sqlite3.Cursor) -> Iterator[Event]:
+def _events(run_id: RunId, rows: Iterable[Sequence[Any]]) -> Iterator[Event]:
     for seq, epoch, kind, time, node_id, item, attempt, data in rows:
         yield Event(
             run_id,

@@ -3,6 +3,7 @@
 import sqlite3
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from datetime import datetime
 from functools import partial
 from pathlib import Path
 from types import TracebackType
@@ -12,6 +13,10 @@ import msgspec
 import trio
 
 from dagrun.builtin.sqlite import read
+from dagrun.builtin.sqlite.admission import admit
+from dagrun.builtin.sqlite.backup import backup
+from dagrun.builtin.sqlite.prune import prune
+from dagrun.builtin.sqlite.registrations import read_registrations, register
 from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, open_database
 from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
@@ -25,7 +30,16 @@ from dagrun.errors import (
     StoreFull,
     StoreTooNew,
 )
-from dagrun.ports.store import CommitResult, Definition, NewRun, NodeRecord, RunRecord
+from dagrun.ports.store import (
+    CommitResult,
+    Definition,
+    Logged,
+    NewRun,
+    NodeRecord,
+    Registration,
+    RunRecord,
+    Slot,
+)
 
 T = TypeVar("T")
 
@@ -94,7 +108,39 @@ class SqliteStore:
             lambda connection: _claim(connection, run_id, owner, expected_epoch)
         )
 
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free; see the port."""
+        return await self._write(lambda connection: admit(connection, run_id, slot))
+
+    async def register(self, registration: Registration, definition: Definition) -> bool:
+        """Store a version of a workflow; see the port."""
+        return await self._write(lambda connection: register(connection, registration, definition))
+
+    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+        """Delete runs that ended before a time; see the port."""
+        return await self._write(lambda connection: prune(connection, before, limit))
+
+    async def backup(self, target: Path) -> None:
+        """Write a whole copy to a new file; see the port."""
+        await self._in_thread(lambda: backup(self.path, target, self._timeout))
+
     # reading
+
+    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
+        """Give the events of all runs behind a position."""
+        return await self._read(read.read_log, after, limit)
+
+    async def last_position(self) -> int:
+        """Give the position of the newest event."""
+        return await self._read(read.read_last_position)
+
+    async def holders(self, key: str) -> Sequence[RunRecord]:
+        """Give the runs that hold slots of a key."""
+        return await self._read(read.read_holders, key)
+
+    async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
+        """Give the versions of a workflow, or of all."""
+        return await self._read(read_registrations, workflow_id)
 
     async def run(self, run_id: RunId) -> RunRecord:
         """Give one run."""

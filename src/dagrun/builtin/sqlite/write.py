@@ -14,10 +14,11 @@ from typing import Any, Final
 import msgspec
 
 from dagrun.builtin.intake import choose
+from dagrun.builtin.sqlite.admission import insert_checked
 from dagrun.domain.events import SCHEMA_VERSION, Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.projection import CLEARED, Changes, NodeChange, RunChange, project
-from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
+from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal, Rejection
 
 _encoder: Final = msgspec.json.Encoder()
 _encode: Final = _encoder.encode
@@ -30,8 +31,8 @@ def _columns(count: int) -> str:
 _DEFINITIONS: Final = f"insert or ignore into definitions select {_columns(2)} from json_each(?)"
 _RUNS: Final = f"""
     insert into runs (run_id, workflow_id, version, definition_hash, inputs, owner, priority,
-      created_at, status, epoch, last_seq)
-    select {_columns(8)}, 'queued', 1, 0 from json_each(?)
+      created_at, concurrency_key, admitted, idempotency_key, request_hash, status, epoch, last_seq)
+    select {_columns(12)}, 'queued', 1, 0 from json_each(?)
 """
 _EVENTS: Final = f"""
     insert into events (run_id, seq, epoch, type, time, node_id, item, attempt, data, version)
@@ -85,14 +86,38 @@ def write_batch(
             {definition.hash: definition.body.decode() for definition in definitions}.items()
         )
         connection.execute(_DEFINITIONS, (_text(rows),))
-    if new_runs:
-        connection.execute(_RUNS, (_text([_run_row(run) for run in new_runs]),))
+    unsaved = _insert_runs(connection, new_runs)
+    if unsaved:
+        events = [event for event in events if event.run_id not in unsaved]
     taken, refused = _choose(connection, events)
-    if taken:
-        changes = project(taken)
-        connection.execute(_EVENTS, (_text([_event_row(event) for event in taken]),))
-        _write_changes(connection, changes)
-    return CommitResult(refused=refused)
+    position = _write_events(connection, taken) if taken else 0
+    return CommitResult(refused=refused, unsaved=unsaved, taken=taken, position=position)
+
+
+def _insert_runs(
+    connection: sqlite3.Connection, runs: Sequence[NewRun]
+) -> Mapping[RunId, RunId | Rejection]:
+    def insert(*rows: NewRun) -> None:
+        connection.execute(_RUNS, (_text([_run_row(run) for run in rows]),))
+
+    simple = [run for run in runs if not _may_be_left_out(run)]
+    if simple:
+        insert(*simple)
+    if len(simple) == len(runs):
+        return {}
+    return insert_checked(connection, [run for run in runs if _may_be_left_out(run)], insert)
+
+
+def _may_be_left_out(run: NewRun) -> bool:
+    return run.request is not None or (run.slot is not None and run.slot.at_once)
+
+
+def _write_events(connection: sqlite3.Connection, events: Sequence[Event]) -> int:
+    """Write events with what they change. Give the position of the first one."""
+    rows = _text([_event_row(event) for event in events])
+    last = connection.execute(_EVENTS, (rows,)).lastrowid or 0
+    _write_changes(connection, project(events))
+    return last - len(events) + 1
 
 
 def _write_changes(connection: sqlite3.Connection, changes: Changes) -> None:
@@ -150,6 +175,10 @@ def _run_row(run: NewRun) -> tuple[Any, ...]:
         run.owner,
         run.priority,
         _time(run.created_at),
+        run.slot and run.slot.key,
+        run.slot is not None and run.slot.at_once,
+        run.request and run.request.key,
+        run.request and run.request.hash,
     )
 
 

@@ -44,8 +44,11 @@ class Catalogue:
 
     executors: Mapping[str, ExecutorKind]
     triggers: Mapping[str, TriggerInfo]
-    balancers: frozenset[str] | None = None
-    """None when any name may be one, because engines elsewhere know theirs."""
+    balancers: Mapping[str, bool] | None = None
+    """Name → whether the balancer looks at the key.
+
+    None when any name may be one, because an orchestrator elsewhere knows its own.
+    """
 
 
 def structure_options(kind: OptionsKind, options: Mapping[str, JSON]) -> Any:
@@ -210,7 +213,7 @@ def _may_be(value: Any, kind: Any) -> bool:
         return isinstance(value, int) and not isinstance(value, bool)
     if origin is Any:
         return True
-    if isinstance(origin, type) and issubclass(origin, Mapping):
+    if isinstance(origin, type) and (issubclass(origin, Mapping) or attrs.has(origin)):
         return isinstance(value, Mapping)
     if isinstance(origin, type) and origin in (list, tuple):
         return isinstance(value, list | tuple)

@@ -20,7 +20,11 @@ _FEW: Final = 5  # so often it is done nevertheless
 
 
 def show(path: Sequence[str | int]) -> str:
-    """Write a path."""
+    """Write a path.
+
+    >>> show(["spec", "nodes", 3, "retry", "backoff"])
+    'spec.nodes[3].retry.backoff'
+    """
     text = ""
     for part in path:
         if isinstance(part, int):
@@ -31,7 +35,11 @@ def show(path: Sequence[str | int]) -> str:
 
 
 def nearest(word: object, known: Iterable[str]) -> str | None:
-    """Give the known word that is most like ``word``, if any is."""
+    """Give the known word that is most like ``word``, if any is.
+
+    >>> nearest("max_paralel", ["max_parallel", "max_attempts"])
+    'max_parallel'
+    """
     if not isinstance(word, str) or len(word) > 200:
         return None
     found = difflib.get_close_matches(word, list(known), 1)

@@ -12,6 +12,7 @@ from dagrun.domain.document.composer import plain
 from dagrun.domain.document.places import Finding
 from dagrun.domain.document.structure import (
     Several,
+    UnknownWord,
     findings_of,
     of_mapping,
     shown,
@@ -184,7 +185,15 @@ def _handlers(converter: cattrs.Converter, value: Any) -> dict[HandlerEvent, Han
     wrong: list[Finding] = []
     for key, handler in value.items():
         try:
-            made[converter.structure(key, HandlerEvent)] = converter.structure(handler, Handler)
+            event = converter.structure(key, HandlerEvent)
+        except UnknownWord as error:
+            word = Finding(
+                path=(key,), message=str(error), suggestion=error.suggestion, on_key=True
+            )
+            wrong.append(word)
+            continue
+        try:
+            made[event] = converter.structure(handler, Handler)
         except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
             wrong += findings_of(error, (key,))
     if wrong:

@@ -12,6 +12,8 @@ from dagrun.domain.durations import format_duration
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.jsonvalue import NotJson, Raw, encode
 from dagrun.domain.masking import MASK
+from dagrun.domain.output_schema import TYPE as OUTPUT_SCHEMA
+from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.state import RunState, Work
 from dagrun.errors import NodeError, sole
 from dagrun.ports.executor import Executor
@@ -20,6 +22,7 @@ from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptContext, AttemptLog
 from dagrun.services.engine.vault import Vault
 
+CHECKS: Final = 2  # outputs that are checked against schemas at once
 MAX_MESSAGE: Final = 4000
 """Characters of an error's message that are kept."""
 
@@ -63,6 +66,9 @@ class Workshop:
     providers: Mapping[str, SecretProvider] = attrs.field(factory=dict)
     """Open providers of secrets by name."""
 
+    checks: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CHECKS))
+    """Keeps checks of outputs from taking the threads that the store needs."""
+
 
 def make_attempt(
     workshop: Workshop, state: RunState, work: Work
@@ -77,16 +83,16 @@ def make_attempt(
 async def _in_secret(
     workshop: Workshop, state: RunState, work: Work, vault: Vault
 ) -> Raw | Failure:
-    """Hide the secrets in whatever comes of an attempt."""
+    """Hide the secrets in the reason of a failure, whichever way it comes."""
     try:
         outcome = await _in_time(workshop, state, work, vault)
-        if isinstance(outcome, Raw):
-            return vault.outputs(outcome)
     except BaseException as error:  # the engine would journal it as it is
         reason = _besides_cancellation(error)
         if reason is None:
             raise
         outcome = failure_of(reason)
+    if isinstance(outcome, Raw):
+        return outcome
     return Failure(vault.text(outcome.type), vault.text(outcome.message), outcome.retryable)
 
 
@@ -163,11 +169,24 @@ async def _execute(
         outputs = await workshop.executors[kind].execute(context)
     finally:
         context.close()
-    if isinstance(outputs, Raw):
-        return outputs
-    if not isinstance(outputs, Mapping):
-        raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
-    return encode(outputs if type(outputs) is dict else dict(outputs))
+    if not isinstance(outputs, Raw):
+        if not isinstance(outputs, Mapping):
+            raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
+        outputs = encode(outputs if type(outputs) is dict else dict(outputs))
+    if vault is not None:
+        outputs = vault.outputs(outputs)  # before anybody quotes them
+    if step.output_schema is not None:
+        await _check(workshop, step.output_schema, outputs)
+    return outputs
+
+
+async def _check(workshop: Workshop, schema: OutputSchema, outputs: Raw) -> None:
+    """Refuse outputs that do not fit. In a thread, as it takes long for a large value."""
+    problem = await trio.to_thread.run_sync(
+        schema.problem, outputs, abandon_on_cancel=True, limiter=workshop.checks
+    )
+    if problem is not None:
+        raise NodeError(OUTPUT_SCHEMA, problem)
 
 
 def _options(workshop: Workshop, state: RunState, work: Work, secrets: Mapping[str, str]) -> Any:

@@ -6,7 +6,7 @@ from typing import Any, Protocol
 
 from dagrun.domain import scope
 from dagrun.domain.jsonvalue import Raw, decode
-from dagrun.domain.state import RunState, Work
+from dagrun.domain.state import Outcome, RunState, Work
 from dagrun.ports.executor import NodeLog
 from dagrun.ports.processes import Processes
 
@@ -109,8 +109,10 @@ class AttemptContext:
     @property
     def env(self) -> Mapping[str, str]:
         """What the document says under ``env``, the node's own on top, and ``DAGRUN_…``."""
+        outcome = self._state.outcome
         return {
             **scope.node_env(self._state, self._work),
+            **({} if outcome is None else _outcome_env(outcome)),
             "DAGRUN_RUN_ID": self.run_id,
             "DAGRUN_NODE_ID": self.node_id,
             "DAGRUN_ATTEMPT": str(self.attempt),
@@ -120,7 +122,7 @@ class AttemptContext:
 
     @property
     def run(self) -> Mapping[str, Any]:
-        """What Lua sees as ``run``."""
+        """What node code sees as ``run``."""
         return {
             **scope.run_facts(self._state),
             "node_id": self.node_id,
@@ -155,3 +157,13 @@ class AttemptContext:
     def kill_after(self) -> float:
         """Seconds between SIGTERM and SIGKILL when the attempt is cancelled."""
         return self._work.node.step.node.kill_after
+
+
+def _outcome_env(outcome: Outcome) -> Mapping[str, str]:
+    """Tell a handler's program what the run comes to."""
+    error = outcome.error or {}
+    return {
+        "DAGRUN_RUN_STATUS": str(outcome.status),
+        "DAGRUN_RUN_ERROR": error.get("message", "").replace("\0", "\N{REPLACEMENT CHARACTER}"),
+        "DAGRUN_RUN_ERROR_TYPE": error.get("type", "").replace("\0", "\N{REPLACEMENT CHARACTER}"),
+    }

@@ -16,7 +16,9 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.retry import time_left
 from dagrun.domain.state import RunState, Work
+from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
+from dagrun.ports.engine import EngineListener
 from dagrun.ports.journal import JournalFeed
 from dagrun.services.engine.attempts import Failure, Workshop, failure_of, make_attempt
 from dagrun.services.engine.execution import INLINE_AT_ONCE, Execution, Slots
@@ -33,11 +35,15 @@ class EngineStatistics:
 class Engine:
     """Executes runs.
 
+    Implements :class:`~dagrun.ports.engine.EngineLink` for an orchestrator in its own process.
+
     Args:
         name: who it is, for the journal.
         journal: takes the events.
         workshop: what attempts are made with.
         parallel: most attempts with a process at once.
+        capacity: most runs that it wants to be given at once. It refuses none.
+        listener: is told of runs that it has no more to do with.
         now: the clock, in UTC.
         draw: gives random numbers in [0, 1) for the jitter of delays.
     """
@@ -49,10 +55,14 @@ class Engine:
         journal: JournalFeed,
         workshop: Workshop,
         parallel: int,
+        capacity: int = 1,
+        listener: EngineListener | None = None,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         draw: Callable[[], float] = random.random,
     ) -> None:
         self.name = name
+        self.capacity = capacity
+        self._listener = listener
         self._journal = journal
         self._workshop = workshop
         self._now = now
@@ -92,7 +102,7 @@ class Engine:
         return execution
 
     async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
-        """Cancel a run. Give False if it has ended, or is being cancelled already.
+        """Cancel a run. Give False if it has ended, or is being cancelled or ending already.
 
         Returns when the request is durable and the attempts have been told to stop. Both happen
         even if the caller does not wait.
@@ -137,12 +147,16 @@ class Engine:
         """Stop all work on a run that belongs to somebody else now, and journal nothing."""
         execution = self._executions.pop(run_id, None)
         if execution is not None:
-            execution.abandoned = why
             self._inline.drop(execution)
             self._processes.drop(execution)
-            execution.stop_timers()
-            execution.stop_attempts()
-            execution.done.set()
+            execution.abandon(why)
+            self._leave(execution)
+
+    def _leave(self, execution: Execution) -> None:
+        """Have no more to do with a run: it has ended, is paused or somebody else's."""
+        execution.done.set()
+        if self._listener is not None:
+            self._listener.left(execution.state, execution.abandoned)
 
     def statistics(self) -> EngineStatistics:
         """Say what is going on."""
@@ -176,9 +190,15 @@ class Engine:
                 self._processes.ask(execution)
         self._start_what_may()
         self._hand_over(execution)
-        if state.ended and not execution.finishing:
+        if not execution.finishing and (state.ended or self._can_be_given_back(execution)):
             execution.finishing = True
             self._nursery.start_soon(self._finish, execution)
+
+    def _can_be_given_back(self, execution: Execution) -> bool:
+        """Whether a run is paused, and nothing of it is going on any more."""
+        state = execution.state
+        paused = state.status is RunStatus.PAUSED and not state.running
+        return paused and self._listener is not None
 
     def _hand_over(self, execution: Execution) -> None:
         events = execution.state.take_events()
@@ -220,7 +240,7 @@ class Engine:
         try:
             with trio.CancelScope() as scope:
                 execution.scopes[work] = scope
-                if execution.stopping:
+                if execution.is_stopped(work):
                     scope.cancel()
                 outcome = await self._outcome(execution.state, work, barrier)
         except (trio.Cancelled, KeyboardInterrupt):
@@ -265,17 +285,23 @@ class Engine:
         self._after_change(execution)
 
     async def _finish(self, execution: Execution) -> None:
-        """Answer when the run's end is durable."""
+        """Answer when the run's end, or its pause, is durable."""
         state = execution.state
-        execution.stop_timers()
+        seq = state.seq
         try:
-            await self._journal.wait_durable(state.run_id, state.seq)
+            await self._journal.wait_durable(state.run_id, seq)
         except ConflictError:
             return  # abandoned
-        await self._remove_scratch(state.run_id)
+        if state.seq != seq:
+            execution.finishing = False  # it was resumed or cancelled in the meantime
+            self._after_change(execution)
+            return
+        execution.stop_timers()
+        if state.ended:
+            await self._remove_scratch(state.run_id)
         self._executions.pop(state.run_id, None)
         self._journal.forget(state.run_id)
-        execution.done.set()
+        self._leave(execution)
 
     async def _remove_scratch(self, run_id: RunId) -> None:
         directory = self._workshop.scratch / run_id

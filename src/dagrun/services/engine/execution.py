@@ -27,7 +27,7 @@ class Execution:
     """The timer of the run's timeout."""
 
     stopping: bool = False
-    """Whether attempts are being stopped by a journaled request."""
+    """Whether the attempts of nodes are being stopped by a journaled request."""
 
     finishing: bool = False
     """Whether the run has ended, and its end is on its way to the disk."""
@@ -39,10 +39,27 @@ class Execution:
     """Set when the run's end is durable, or the run was abandoned."""
 
     def stop_attempts(self) -> None:
-        """Stop what is going on; a request for it is journaled."""
+        """Stop what is going on of the graph; a request for it is journaled."""
         self.stopping = True
-        for scope in self.scopes.values():
-            scope.cancel()
+        self._cancel_stopped()
+
+    def abandon(self, why: str) -> None:
+        """Stop everything: the run is somebody else's now."""
+        self.abandoned = why
+        self.stop_timers()
+        self._cancel_stopped()
+        self.done.set()
+
+    def is_stopped(self, work: Work) -> bool:
+        """Whether an attempt must not go on. A request to cancel does not stop handlers."""
+        if self.abandoned is not None:
+            return True
+        return self.stopping and work.node.step.handles is None
+
+    def _cancel_stopped(self) -> None:
+        for work, scope in self.scopes.items():
+            if self.is_stopped(work):
+                scope.cancel()
 
     def stop_timers(self) -> None:
         """Wait for nothing any more."""

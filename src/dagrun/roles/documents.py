@@ -37,6 +37,9 @@ def catalogue(registry: Registry) -> Catalogue:
                 for name, kind in triggers.items()
             },
         },
+        balancers={
+            entry.name: getattr(entry.factory, "uses_key", True) for entry in registry.balancers
+        },
     )
 
 
@@ -55,7 +58,16 @@ HTTP_TRIGGER = {
 """Options of the trigger ``http`` while no plugin for it is installed; ``run`` ignores triggers."""
 
 
-def load_file(file: Path, registry: Registry) -> Workflow:
+def load_text(text: str, known: Catalogue) -> Workflow:
+    """Load a document that lies nowhere. It may name no files beside it.
+
+    Raises:
+        DefinitionError: it is wrong.
+    """
+    return load_document(text, file=None, catalogue=known)
+
+
+def load_file(file: Path, known: Catalogue) -> Workflow:
     """Load a document with the files that it names.
 
     Raises:
@@ -71,7 +83,7 @@ def load_file(file: Path, registry: Registry) -> Workflow:
         return load_document(
             text,
             file=str(file),
-            catalogue=catalogue(registry),
+            catalogue=known,
             complete=lambda workflow: inline_files(workflow, base, _read_text),
         )
 

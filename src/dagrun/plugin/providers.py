@@ -1,14 +1,10 @@
-"""Which providers of secrets a workflow needs, and how they are made."""
+"""Which providers of secrets a workflow needs."""
 
-from collections.abc import Callable, Mapping
-from functools import partial
-from typing import Any
+from collections.abc import Mapping
 
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConfigError
 from dagrun.plugin.registry import Registry
-from dagrun.ports.secrets import SecretProvider
-from dagrun.settings import Settings
 
 
 def check_providers(workflow: Workflow, registry: Registry) -> None:
@@ -33,14 +29,3 @@ def sources(workflow: Workflow) -> Mapping[str, set[str]]:
         for name, source in secrets.items():
             found.setdefault(source.partition(":")[0], set()).add(name)
     return found
-
-
-def provider_factories(
-    registry: Registry, settings: Settings
-) -> Callable[[str], Callable[[], SecretProvider]]:
-    """Give what gives the factory of a provider, with the options that settings have for it.
-
-    It raises UnknownPlugin when nothing of that name is installed.
-    """
-    options: Mapping[str, Mapping[str, Any]] = {"file": {"directory": settings.secrets_dir}}
-    return lambda name: partial(registry.secrets.get(name), **options.get(name, {}))

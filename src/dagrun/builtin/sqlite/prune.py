@@ -1,0 +1,32 @@
+"""Delete runs that ended long ago, and what only they used."""
+
+import json
+import sqlite3
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Final
+
+from dagrun.domain.ids import RunId
+
+_OLD: Final = """
+    select run_id, definition_hash from runs where finished_at < ? order by finished_at limit ?
+"""
+_THEIRS: Final = "run_id in (select value from json_each(?))"
+_UNUSED: Final = """
+    delete from definitions where hash in (select value from json_each(?))
+      and not exists (select 1 from runs where definition_hash = hash)
+      and not exists (select 1 from workflows where definition_hash = hash)
+"""
+
+
+def prune(connection: sqlite3.Connection, before: datetime, limit: int) -> Sequence[RunId]:
+    """Delete at most ``limit`` runs that ended before a time, the oldest first."""
+    time = before.isoformat(timespec="microseconds")
+    found = connection.execute(_OLD, (time, limit)).fetchall()
+    if not found:
+        return []
+    ids = json.dumps([run_id for run_id, _ in found])
+    for table in ("events", "nodes", "runs"):
+        connection.execute(f"delete from {table} where {_THEIRS}", (ids,))
+    connection.execute(_UNUSED, (json.dumps(list({hash_ for _, hash_ in found})),))
+    return [RunId(run_id) for run_id, _ in found]

@@ -1,0 +1,159 @@
+"""``dagrun runs cancel|pause|resume|explain|prune``."""
+
+from collections.abc import Awaitable, Callable
+from contextlib import suppress
+from typing import Final, Literal
+
+from dagrun.builtin.control import ask
+from dagrun.builtin.ownership import owner_pid
+from dagrun.cli import output
+from dagrun.cli.plugins import load_with_warnings
+from dagrun.cli.running import check_run, has_database, run_async, with_store
+from dagrun.domain.explain import explain_run as explain_state
+from dagrun.domain.ids import RunId
+from dagrun.domain.plan import compile_plan
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.errors import ConfigError, DagrunError, NotFound
+from dagrun.ports.store import RunRecord, Store
+from dagrun.roles.local import LOGS, Local, open_local
+from dagrun.roles.stored_runs import restore, stored_workflow
+from dagrun.services.node_logs import NodeLogs
+from dagrun.services.plans import handling
+from dagrun.services.retention import prune
+from dagrun.settings import Settings, parse_retention
+
+What = Literal["cancel", "pause", "resume"]
+DID: Final = {"cancel": "is cancelled", "pause": "is paused", "resume": "goes on"}
+DID_NOT: Final = {
+    "cancel": "cannot be cancelled",
+    "pause": "cannot be paused",
+    "resume": "cannot be resumed",
+}
+
+
+def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) -> int:
+    """Ask for something to be done with a run, whoever executes it. Give the exit code.
+
+    Raises:
+        NotFound: there is no such run.
+        ConflictError: its process has ended, and only :option:`--resume` can go on with it.
+    """
+    check_run(settings, run_id)
+    registry = load_with_warnings().registry
+
+    async def call() -> tuple[bool, RunStatus]:
+        async with open_local(registry, settings) as local:
+            changed = await _methods(local)[what](RunId(run_id))
+            ticket = local.dispatcher.ticket(RunId(run_id))
+            if ticket is not None:  # it had no process, and is this one's now
+                await ticket.wait()
+            return changed, (await local.store.run(RunId(run_id))).status
+
+    changed, status = run_async(call)
+    if as_json:
+        output.say_json({"run_id": run_id, "changed": changed, "status": status})
+    elif changed:
+        output.say(f"run {run_id} {DID[what]}")
+    else:
+        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it is {status}")
+    return output.DONE if changed else output.FAILED
+
+
+def _methods(local: Local) -> dict[What, Callable[[RunId], Awaitable[bool]]]:
+    return {"cancel": local.cancel, "pause": local.pause, "resume": local.resume}
+
+
+def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
+    """Say why a run stands where it stands. Give the exit code.
+
+    Raises:
+        NotFound: there is no such run.
+    """
+    check_run(settings, run_id)
+    registry = load_with_warnings().registry
+
+    async def read(store: Store) -> tuple[RunStatus, list[str]]:
+        record = await store.run(RunId(run_id))
+        plan = compile_plan(await stored_workflow(store, record), handling(registry))
+        state, _ = await restore(store, record, plan)
+        first, *nodes = explain_state(state)
+        return state.status, [first, *await _whereabouts(settings, store, record), *nodes]
+
+    status, reasons = with_store(settings, registry, read)
+    if as_json:
+        output.say_json({"run_id": run_id, "status": status, "reasons": reasons})
+    else:
+        for reason in reasons:
+            output.say(reason)
+    return output.DONE
+
+
+async def _whereabouts(settings: Settings, store: Store, record: RunRecord) -> list[str]:
+    """Say who has a run that has not ended, and what it waits for there."""
+    if record.status in RUN_ENDED:
+        return []
+    pid = owner_pid(settings.data_dir, record.owner)
+    if pid is None:
+        return [f"its process has ended; go on with: dagrun run --resume {record.run_id}"]
+    reasons = [f"process {pid} has it"]
+    with suppress(DagrunError):
+        request = {"do": "explain", "run_id": record.run_id}
+        if (why := await ask(settings.data_dir, record.owner, request)) is not None:
+            reasons.append(why)
+    if record.slot_key is not None and not record.admitted:
+        holders = await store.holders(record.slot_key)
+        reasons += [await _holder(settings, holder) for holder in holders[:5]]
+    return reasons
+
+
+async def _holder(settings: Settings, holder: RunRecord) -> str:
+    pid = owner_pid(settings.data_dir, holder.owner)
+    where = f"process {pid}" if pid is not None else "its process has ended; resume or cancel it"
+    return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"
+
+
+def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> int:
+    """Delete runs that ended long ago, with their logs. Give the exit code.
+
+    Raises:
+        ConfigError: the age is none.
+    """
+    keep = _age(settings, older_than)
+
+    async def act(store: Store) -> int:
+        logs = NodeLogs(settings.data_dir / LOGS)
+        count = await prune(store, logs, keep=keep, most=None)
+        await _sweep(store, logs)
+        return count
+
+    count = 0
+    if has_database(settings):
+        count = with_store(settings, load_with_warnings().registry, act)
+    if as_json:
+        output.say_json({"pruned": count})
+    else:
+        output.say(f"{count} runs are deleted")
+    return output.DONE
+
+
+def _age(settings: Settings, older_than: str | None) -> float:
+    if older_than is None:
+        if settings.retention is None:
+            raise ConfigError("runs are kept for ever: name an age with --older-than")
+        return settings.retention
+    try:
+        age = parse_retention(older_than)
+    except ValueError as error:
+        raise ConfigError(f"--older-than: {error}, not {older_than!r}") from error
+    if age is None:
+        raise ConfigError("--older-than: a duration is needed")
+    return age
+
+
+async def _sweep(store: Store, logs: NodeLogs) -> None:
+    """Remove logs of runs that are gone: their process ended while it deleted them."""
+    for run_id in logs.runs():
+        try:
+            await store.run(RunId(run_id))
+        except NotFound:
+            await logs.remove(run_id)

@@ -1,0 +1,60 @@
+"""How commands that need the event loop call it."""
+
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
+
+import trio
+
+from dagrun.domain.ids import is_id
+from dagrun.errors import DagrunError, NotFound
+from dagrun.plugin.registry import Registry
+from dagrun.ports.store import Store
+from dagrun.roles.local import DATABASE
+from dagrun.settings import Settings
+
+T = TypeVar("T")
+
+
+def run_async(call: Callable[[], Awaitable[T]]) -> T:
+    """Run a function in a loop of its own, and raise what went wrong first."""
+    try:
+        return trio.run(call)
+    except BaseExceptionGroup as group:
+        raise first_error(group) from group
+
+
+def first_error(group: BaseExceptionGroup[BaseException]) -> BaseException:
+    """Give what went wrong first: an error of dagrun's if there is one."""
+    wanted = group.subgroup(DagrunError) or group
+    error: BaseException = wanted
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def with_store(
+    settings: Settings, registry: Registry, use: Callable[[Store], Coroutine[Any, Any, T]]
+) -> T:
+    """Open the database of the data directory, and use it."""
+    store_type = registry.stores.get("sqlite")
+
+    async def call() -> T:
+        async with store_type(path=settings.data_dir / DATABASE) as store:
+            return await use(store)
+
+    return run_async(call)
+
+
+def has_database(settings: Settings) -> bool:
+    """Whether a run was ever started in the data directory."""
+    return (settings.data_dir / DATABASE).exists()
+
+
+def check_run(settings: Settings, run_id: str) -> None:
+    """Refuse what cannot be a run, before anything is opened or made.
+
+    Raises:
+        NotFound: the id is none, or there is no database.
+    """
+    if not is_id(run_id) or not has_database(settings):
+        raise NotFound(f"there is no run {run_id!r} in {settings.data_dir}")

@@ -1,0 +1,104 @@
+"""Why a run stands where it stands, as a chain of reasons in plain words."""
+
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final
+
+from dagrun.domain.durations import format_duration
+from dagrun.domain.state import NodeState, RunState, Work
+from dagrun.domain.status import NodeStatus, RunStatus
+
+SHOWN: Final = 20
+"""Nodes that are told of; of the others only the number is."""
+
+
+def explain_run(state: RunState) -> list[str]:
+    """Say why a run is where it is, and what each node that has not succeeded waits for."""
+    reasons = [_run(state)]
+    nodes = [text for node in state.nodes if (text := _node(state, node)) is not None]
+    reasons += islice(nodes, SHOWN)
+    if len(nodes) > SHOWN:
+        reasons.append(f"and {len(nodes) - SHOWN} more nodes")
+    return reasons
+
+
+def _run(state: RunState) -> str:
+    match state.status:
+        case RunStatus.QUEUED:
+            return "the run is queued"
+        case RunStatus.PAUSED:
+            return f"the run is paused ({state.reason}): nothing starts until it is resumed"
+        case RunStatus.CANCELLING:
+            return f"the run is being cancelled ({state.reason}): what runs is being stopped"
+        case RunStatus.FAILED if state.error is not None:
+            return f"the run has failed: {state.error['message']}"
+        case RunStatus.CANCELLED:
+            return "the run was cancelled"
+        case RunStatus.RUNNING:
+            return f"the run is running: {state.unfinished} of {len(state.nodes)} nodes are to end"
+        case status:
+            return f"the run has {status}"
+
+
+def _node(state: RunState, node: NodeState) -> str | None:
+    """Say what is with a node; None when there is nothing to say."""
+    reason = _reason(state, node)
+    return None if reason is None else f"{node.step.node.id}: {reason}"
+
+
+def _reason(state: RunState, node: NodeState) -> str | None:
+    match node.status:
+        case NodeStatus.SUCCEEDED:
+            return None
+        case NodeStatus.SKIPPED:
+            return f"skipped, as {node.reason}"
+        case NodeStatus.FAILED:
+            allowed = ", which is allowed" if node.step.node.allow_failure else ""
+            return f"failed{allowed}: {_error(node)}"
+        case NodeStatus.CANCELLED:
+            return "cancelled with the run"
+        case NodeStatus.RETRYING:
+            return f"attempt {node.attempt} failed ({_error(node)}); {_again(node)}"
+        case NodeStatus.RUNNING if node.values is not None:
+            return ", ".join(_items(node))
+        case NodeStatus.RUNNING:
+            return f"attempt {node.attempt} is running"
+        case _:
+            return _waiting(state, node)
+
+
+def _waiting(state: RunState, node: NodeState) -> str:
+    if node.queued:
+        return "waits for a free place (DAGRUN_PARALLEL)" if node.step.limited else "is starting"
+    missing = [state.nodes[index] for index in node.step.dependencies]
+    names = [other.step.node.id for other in missing if not other.ended]
+    if names:
+        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+        return f"waits for {', '.join(names[:5])}{more}"
+    return "waits for the run to go on"
+
+
+def _items(node: NodeState) -> Iterator[str]:
+    values = node.values or []
+    ended = sum(item.ended for item in node.items.values())
+    running = sum(item.status is NodeStatus.RUNNING for item in node.items.values())
+    yield f"{ended} of {len(values)} items have ended, {running} are running"
+    if node.step.node.max_parallel is not None:
+        yield f"at most {node.step.node.max_parallel} at once (max_parallel)"
+    for item in node.items.values():
+        if item.status is NodeStatus.RETRYING:
+            yield f"item {item.index} failed ({_error(item)}); {_again(item)}"
+            return
+
+
+def _again(work: Work) -> str:
+    policy = work.node.step.node.retry
+    return (
+        f"attempt {work.attempt + 1} of {policy.max_attempts} comes"
+        f" {format_duration(work.delay)} after it"
+    )
+
+
+def _error(work: Work) -> str:
+    error = work.error or {}
+    return f"{error.get('type')}: {error.get('message')}"

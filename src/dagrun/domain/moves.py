@@ -1,0 +1,51 @@
+"""What every decision is made of: an event, or a place in the line of what may start."""
+
+from collections.abc import Mapping
+from datetime import datetime
+from typing import Any
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.fold import apply
+from dagrun.domain.state import RunState, Work
+
+
+def queue(state: RunState, work: Work) -> None:
+    """Put a node or item in line; its turn comes when there is a place."""
+    work.queued = True
+    line = state.startable_processes if work.node.step.limited else state.startable
+    line.append(work)
+
+
+def emit_work(
+    state: RunState, kind: Type, work: Work, now: datetime, data: Mapping[str, Any] | None
+) -> None:
+    """Let something happen to a node or item, in its present attempt."""
+    attempt = work.attempt or None
+    emit(state, kind, now, work.node.step.node.id, work.index, attempt, data)
+
+
+def emit(
+    state: RunState,
+    kind: Type,
+    now: datetime,
+    node_id: str | None = None,
+    item: int | None = None,
+    attempt: int | None = None,
+    data: Mapping[str, Any] | None = None,
+    *,
+    epoch: int | None = None,
+) -> None:
+    """Let something happen, and keep it for the journal."""
+    event = Event(
+        state.run_id,
+        state.seq + 1,
+        state.epoch if epoch is None else epoch,
+        kind,
+        now,
+        node_id,
+        item,
+        attempt,
+        data,
+    )
+    apply(state, event)
+    state.outbox.append(event)

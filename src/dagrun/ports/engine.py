@@ -1,0 +1,63 @@
+"""What an orchestrator and an engine say to each other, whatever lies between them."""
+
+from typing import Protocol
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.state import RunState
+
+
+class EngineLink(Protocol):
+    """An engine, seen from the orchestrator. In one process the engine itself is one."""
+
+    name: str
+    """Unique among the engines of an orchestrator."""
+
+    capacity: int
+    """Most runs that it wants at once."""
+
+    def execute(self, state: RunState, *, epoch: int) -> object:
+        """Start a run that is queued, or go on with one under a new epoch. Does not block."""
+        ...
+
+    async def cancel(self, run_id: RunId) -> bool:
+        """Cancel a run. Give False if it has ended, or is being cancelled already.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        ...
+
+    async def pause(self, run_id: RunId) -> bool:
+        """Start nothing more of a run; it is given back when nothing of it is going on any more.
+
+        Gives False if it is not running. Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        ...
+
+    async def resume(self, run_id: RunId) -> bool:
+        """Go on with a paused run that was not given back yet. Give False if it is not paused.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        ...
+
+
+class EngineListener(Protocol):
+    """An orchestrator, seen from an engine."""
+
+    def left(self, state: RunState, abandoned: str | None) -> None:
+        """Hear that an engine has no more to do with a run. Does not block.
+
+        Args:
+            state: the run; all of it is durable. It has ended, or is paused.
+            abandoned: why the run is somebody else's now; None when it is not.
+        """
+        ...

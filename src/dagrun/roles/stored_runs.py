@@ -1,0 +1,180 @@
+"""Runs as the store knows them: replayed, taken over, and asked for things wherever they are."""
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from dagrun.builtin.control import ask
+from dagrun.builtin.ownership import owner_pid
+from dagrun.domain.events import Event
+from dagrun.domain.fold import replay
+from dagrun.domain.ids import RunId
+from dagrun.domain.plan import Plan
+from dagrun.domain.serialize import from_json
+from dagrun.domain.state import RunState
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import ConflictError, RunOwned, StoreCorrupt
+from dagrun.ports.store import RunRecord, Slot, Store
+from dagrun.services.dispatcher import Dispatcher, Ticket
+from dagrun.services.plans import Plans, Prepared
+
+
+async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
+    """Give the workflow of a run as it was when the run was accepted.
+
+    Raises:
+        StoreCorrupt: it is damaged.
+    """
+    definition = await store.definition(record.definition_hash)
+    try:
+        return from_json(definition.body)
+    except Exception as error:
+        raise damaged(record, "definition", error) from error
+
+
+async def restore(store: Store, record: RunRecord, plan: Plan) -> tuple[RunState, Sequence[Event]]:
+    """Let the journal of a run happen again. Give the state, and the events.
+
+    Raises:
+        StoreCorrupt: the journal is damaged.
+    """
+    events = list(await store.events(record.run_id))
+    state = RunState(plan, record.run_id, record.inputs)
+    try:
+        replay(state, events)
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise damaged(record, "journal", error) from error
+    return state, events
+
+
+def damaged(record: RunRecord, what: str, error: Exception) -> StoreCorrupt:
+    """Say that something that is stored of a run is of no use."""
+    return StoreCorrupt(
+        f"the {what} of run {record.run_id} is damaged ({error}); "
+        "restore the database from a backup, or start the workflow anew"
+    )
+
+
+class StoredRuns:
+    """Implements :class:`~dagrun.services.dispatcher.Runs` for one process of many.
+
+    Args:
+        data_dir: the directory that they share.
+        owner: this process's owner id.
+        store: an open store.
+        plans: compiles workflows.
+    """
+
+    def __init__(self, *, data_dir: Path, owner: str, store: Store, plans: Plans) -> None:
+        self._data_dir, self._owner = data_dir, owner
+        self._store, self._plans = store, plans
+        self.dispatcher: Dispatcher
+        """Set before the first call."""
+
+    async def load(self, run_id: RunId) -> tuple[RunState, int]:
+        """Give a run as its journal tells it, and its present epoch.
+
+        Raises:
+            ConflictError: it is another process's now.
+        """
+        record = await self._store.run(run_id)
+        if record.owner != self._owner:
+            raise ConflictError(f"run {run_id} was taken over by somebody else")
+        state, _ = await self.restored(record)
+        return state, record.epoch
+
+    async def claim(self, run_id: RunId) -> tuple[RunState, int]:
+        """Begin a new epoch of a run of this process.
+
+        Raises:
+            ConflictError: it is another process's now.
+        """
+        record = await self._store.run(run_id)
+        if record.owner != self._owner:
+            raise ConflictError(f"run {run_id} was taken over by somebody else")
+        record = await self._store.claim(run_id, owner=self._owner, expected_epoch=record.epoch)
+        state, _ = await self.restored(record)
+        return state, record.epoch
+
+    async def take_over(self, record: RunRecord) -> tuple[Ticket, Sequence[Event]]:
+        """Make a run whose process has ended a run of this process. Give what it did so far, too.
+
+        Raises:
+            ConflictError: it has ended, or somebody else was faster.
+            RunOwned: a live process executes it.
+            StoreCorrupt: what is stored of it is damaged.
+        """
+        if record.status in RUN_ENDED:
+            raise ConflictError(
+                f"run {record.run_id} has ended: {record.status}. Only a run that was cut off can be "
+                "gone on with; start the workflow anew with: dagrun run FILE"
+            )
+        if (pid := owner_pid(self._data_dir, record.owner)) is not None:
+            raise RunOwned(record.run_id, pid)
+        prepared = await self._prepared(record)
+        record = await self._store.claim(
+            record.run_id, owner=self._owner, expected_epoch=record.epoch
+        )
+        state, events = await restore(self._store, record, prepared.plan)
+        ticket = Ticket(
+            run_id=record.run_id,
+            workflow=prepared.workflow,
+            make=lambda: state,
+            priority=record.priority,
+            epoch=record.epoch,
+            fresh=state.started_at is None,
+            slot=slot_of(prepared.workflow, record),
+            admitted=record.admitted,
+        )
+        return ticket, events
+
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free."""
+        return await self._store.admit(run_id, slot)
+
+    async def cancel_oldest(self, slot: Slot) -> None:
+        """Cancel the oldest run that holds a slot and is not being cancelled yet."""
+        holders = await self._store.holders(slot.key)
+        oldest = next((run for run in holders if run.status is not RunStatus.CANCELLING), None)
+        if oldest is not None:
+            await self.cancel(oldest)
+
+    async def cancel(self, record: RunRecord) -> bool:
+        """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled.
+
+        Raises:
+            ConflictError: the run was taken over.
+            RemoteError: its process lives and does not answer.
+        """
+        if record.status in RUN_ENDED:
+            return False
+        if self.dispatcher.ticket(record.run_id) is not None:
+            return await self.dispatcher.cancel(record.run_id)
+        if owner_pid(self._data_dir, record.owner) is not None:
+            request = {"do": "cancel", "run_id": record.run_id}
+            return bool(await ask(self._data_dir, record.owner, request))
+        ticket, _ = await self.take_over(record)
+        self.dispatcher.adopt(ticket)
+        return await self.dispatcher.cancel(record.run_id)
+
+    async def restored(self, record: RunRecord) -> tuple[RunState, Sequence[Event]]:
+        """Give a stored run, and its journal.
+
+        Raises:
+            StoreCorrupt: what is stored of it is damaged.
+        """
+        return await restore(self._store, record, (await self._prepared(record)).plan)
+
+    async def _prepared(self, record: RunRecord) -> Prepared:
+        definition = await self._store.definition(record.definition_hash)
+        try:
+            return await self._plans.restore(definition)
+        except (ValueError, LookupError, TypeError, AttributeError) as error:
+            raise damaged(record, "definition", error) from error
+
+
+def slot_of(workflow: Workflow, record: RunRecord) -> Slot | None:
+    """Give the slot that a stored run has or waits for."""
+    if record.slot_key is None or workflow.concurrency is None:
+        return None
+    return Slot(key=record.slot_key, limit=workflow.concurrency.limit)

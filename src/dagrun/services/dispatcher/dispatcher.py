@@ -1,0 +1,435 @@
+"""Which run goes to which engine, and when; and what is asked of runs, wherever they are."""
+
+import heapq
+import math
+from collections import deque
+from collections.abc import Awaitable, Callable
+from datetime import UTC, datetime
+from functools import partial
+from typing import Final, Protocol, TypeVar
+
+import attrs
+import trio
+
+from dagrun.domain import decide
+from dagrun.domain.ids import RunId
+from dagrun.domain.queue import Queue, Why
+from dagrun.domain.state import RunState
+from dagrun.domain.workflow import OnLimit
+from dagrun.errors import ConflictError, DagrunError, StoreBusy, StoreFull
+from dagrun.ports.balancer import Balancer
+from dagrun.ports.engine import EngineLink
+from dagrun.ports.journal import JournalFeed
+from dagrun.ports.store import Slot
+from dagrun.services.dispatcher.places import Place, Places
+from dagrun.services.dispatcher.ticket import Ticket
+
+T = TypeVar("T")
+
+RECHECK: Final = 0.5  # seconds between looks for what somebody else holds: a slot, the database
+
+
+class Change(Protocol):
+    """Lets something happen to a run that no engine has."""
+
+    def __call__(self, state: RunState, now: datetime, *, epoch: int | None) -> bool:
+        """Give False when it cannot happen."""
+        ...
+
+
+class Runs(Protocol):
+    """What the dispatcher asks of the store, in the words of runs."""
+
+    async def load(self, run_id: RunId) -> tuple[RunState, int]:
+        """Give a run as its journal tells it, and its present epoch."""
+        ...
+
+    async def claim(self, run_id: RunId) -> tuple[RunState, int]:
+        """Begin a new epoch of a run. Give the run, and the epoch."""
+        ...
+
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free."""
+        ...
+
+    async def cancel_oldest(self, slot: Slot) -> None:
+        """Cancel the oldest run that holds a slot and is not being cancelled yet."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class DispatcherStatistics:
+    """What waits and what runs."""
+
+    queued: int
+    running: int
+
+
+class Dispatcher:
+    """Gives queued runs to engines as there is room.
+
+    Implements :class:`~dagrun.ports.engine.EngineListener`.
+
+    Args:
+        runs: what is stored of runs.
+        journal: takes the events of runs that no engine has.
+        balancer: makes the balancer of a name, or the default one for None.
+        now: the clock, in UTC.
+    """
+
+    def __init__(
+        self,
+        *,
+        runs: Runs,
+        journal: JournalFeed,
+        balancer: Callable[[str | None], Balancer],
+        now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._now = now
+        self._queue = Queue()
+        self._places = Places(balancer)
+        self._tickets: dict[RunId, Ticket] = {}
+        self._admitted: deque[Ticket] = deque()
+        self._freed: dict[str, trio.Event] = {}
+        self._due: list[tuple[float, RunId]] = []
+        self._earlier = trio.Event()
+        self._nursery: trio.Nursery | None = None
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Dispatcher"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Place runs until cancelled. Those that wait then stay queued in the store."""
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._expire)
+            self._nursery = nursery
+            try:
+                task_status.started(self)
+                await trio.sleep_forever()
+            finally:
+                self._nursery = None
+
+    def add_engine(self, engine: EngineLink) -> None:
+        """Take an engine in. Its name must be new."""
+        self._places.add(engine)
+        self._place()
+
+    def statistics(self) -> DispatcherStatistics:
+        """Say how much waits and runs."""
+        running = self._places.running()
+        return DispatcherStatistics(queued=len(self._tickets) - running, running=running)
+
+    # runs come and go
+
+    def adopt(self, ticket: Ticket) -> None:
+        """Know a run that does not wait for an engine yet."""
+        self._tickets[ticket.run_id] = ticket
+
+    def drop(self, ticket: Ticket) -> None:
+        """Forget a run that came to nothing."""
+        self._tickets.pop(ticket.run_id, None)
+
+    def enqueue(self, ticket: Ticket) -> None:
+        """Let a known run that is durable wait for an engine. Does not block."""
+        if ticket.due is not None:
+            heapq.heappush(self._due, (ticket.due, ticket.run_id))
+            self._earlier.set()
+        if self._may_pass(ticket):
+            self._queue.started(ticket.entry())
+            self._give(ticket)
+        else:
+            ticket.ready = None
+            self._queue.push(ticket.entry())
+            self._place()
+
+    def _may_pass(self, ticket: Ticket) -> bool:
+        """Whether a run need not wait: nobody else does, and there is room for it."""
+        return (
+            ticket.slot is None
+            and self._nursery is not None
+            and not self._queue
+            and not self._admitted
+            and self._places.have_room()
+        )
+
+    def workflow_of(self, run_id: str) -> str:
+        """Give the id of the workflow of a run of this process; empty for others."""
+        ticket = self._tickets.get(RunId(run_id))
+        return "" if ticket is None else ticket.workflow.id
+
+    def ticket(self, run_id: RunId) -> Ticket | None:
+        """Give a run of this process that has not ended."""
+        return self._tickets.get(run_id)
+
+    def left(self, state: RunState, abandoned: str | None) -> None:
+        """Hear that an engine has no more to do with a run; see the port."""
+        ticket = self._tickets.get(state.run_id)
+        if ticket is None or ticket.engine is None:
+            return
+        self._places.give_back(ticket.engine, state.run_id)
+        ticket.engine = None
+        if abandoned is not None or state.ended:
+            self._lose(ticket, abandoned)
+        else:
+            self._queue.parked(ticket.run_id)
+        self._place()
+
+    def _lose(self, ticket: Ticket, why: str | None = None) -> None:
+        """Have no more to do with a run: it has ended, or was abandoned."""
+        ticket.abandoned, ticket.gone = why, True
+        self._tickets.pop(ticket.run_id, None)
+        self._queue.ended(ticket.run_id)
+        freed = self._freed.pop(ticket.slot.key if ticket.slot else "", None)
+        if freed is not None:
+            freed.set()
+        ticket.leave()
+
+    # placing
+
+    def _place(self) -> None:
+        """Give runs to engines, as long as there is a run and an engine with room."""
+        if self._nursery is None:
+            return
+        while self._places.have_room() and (ticket := self._next()) is not None:
+            if ticket.slot is None or ticket.admitted:
+                self._give(ticket)
+            else:
+                ticket.admission = trio.CancelScope()
+                self._nursery.start_soon(self._admit, ticket, ticket.slot, ticket.admission)
+
+    def _next(self) -> Ticket | None:
+        if self._admitted:
+            return self._admitted.popleft()
+        entry = self._queue.next(lambda _needs: True)  # all engines of a program are alike
+        return None if entry is None else self._tickets[entry.run_id]
+
+    def _give(self, ticket: Ticket) -> None:
+        """Give a run to an engine; one that is not in memory is read first."""
+        place = self._places.choose(ticket.key or ticket.run_id, ticket.workflow.placement.balancer)
+        self._places.take(place, ticket.run_id)
+        ticket.due = None
+        if ticket.make is not None:
+            self._execute(ticket, place, ticket.made(), ticket.epoch)
+        elif self._nursery is not None:
+            ticket.moving = trio.Event()
+            self._nursery.start_soon(self._read_and_execute, ticket, place, ticket.moving)
+
+    def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
+        ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
+        ticket.make = ticket.ready = None
+        place.engine.execute(state, epoch=epoch)
+
+    async def _read_and_execute(self, ticket: Ticket, place: Place, arrived: trio.Event) -> None:
+        try:
+            state, epoch = await _patiently(partial(self._runs.claim, ticket.run_id))
+        except DagrunError as error:  # somebody else's now, or damaged: the others go on
+            self._places.give_back(place.engine, ticket.run_id)
+            self._lose(ticket, str(error))
+            self._place()
+        else:
+            self._execute(ticket, place, state, epoch)
+        ticket.moving = None
+        arrived.set()
+
+    async def _admit(self, ticket: Ticket, slot: Slot, scope: trio.CancelScope) -> None:
+        """Wait until a run has its slot. The store knows of those that runs elsewhere hold."""
+        with scope:
+            told = False
+            while not await _patiently(partial(self._runs.admit, ticket.run_id, slot)):
+                if ticket.on_limit is OnLimit.CANCEL_OLDEST and not told:
+                    told = True
+                    await self._cancel_oldest(slot)
+                freed = self._freed.setdefault(slot.key, trio.Event())
+                with trio.move_on_after(RECHECK):
+                    await freed.wait()
+            ticket.admitted = True
+            self._admitted.append(ticket)
+            ticket.admission = None
+        self._place()
+
+    async def _cancel_oldest(self, slot: Slot) -> None:
+        try:
+            await self._runs.cancel_oldest(slot)
+        except DagrunError:
+            return  # whoever has it does not answer, or was faster: the slot is waited for
+
+    # waiting for too long
+
+    async def _expire(self) -> None:
+        """Fail the runs whose ``start_timeout`` passes while they wait."""
+        while True:
+            while self._due and self._due[0][0] <= trio.current_time():
+                _, run_id = heapq.heappop(self._due)
+                await self._fail_late(run_id)
+            self._earlier = trio.Event()
+            with trio.move_on_at(self._due[0][0] if self._due else math.inf):
+                await self._earlier.wait()
+
+    async def _fail_late(self, run_id: RunId) -> None:
+        ticket = self._tickets.get(run_id)
+        if ticket is not None:
+            async with ticket.alone():
+                if ticket.due is not None and self._take_out(ticket):
+                    await _patiently(partial(self._change, ticket, decide.expire))
+
+    # what is asked of runs
+
+    async def cancel(self, run_id: RunId) -> bool:
+        """Cancel a run, wherever it is. Give False if it has ended, or is being cancelled.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        return await self._ask(run_id, lambda engine: engine.cancel(run_id), self._cancel_waiting)
+
+    async def pause(self, run_id: RunId) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        return await self._ask(run_id, lambda engine: engine.pause(run_id), self._pause_waiting)
+
+    async def resume(self, run_id: RunId) -> bool:
+        """Go on with a paused run as soon as there is room. Give False if it is not paused.
+
+        Returns when the request is durable.
+
+        Raises:
+            ConflictError: the run was taken over.
+        """
+        return await self._ask(run_id, lambda engine: engine.resume(run_id), self._resume_waiting)
+
+    async def _ask(
+        self,
+        run_id: RunId,
+        of_engine: Callable[[EngineLink], Awaitable[bool]],
+        of_waiting: Callable[[Ticket], Awaitable[bool]],
+    ) -> bool:
+        ticket = self._tickets.get(run_id)
+        if ticket is None:
+            return False
+        async with ticket.alone():
+            if ticket.moving is not None:
+                await ticket.moving.wait()
+            while (engine := ticket.engine) is not None:
+                if await of_engine(engine):
+                    return True
+                if ticket.engine is engine:
+                    return False  # else it was given back in the meantime
+            return ticket.run_id in self._tickets and await of_waiting(ticket)
+
+    async def _cancel_waiting(self, ticket: Ticket) -> bool:
+        if ticket.fresh:
+            return await self._change_queued(ticket, decide.cancel)
+        if ticket.run_id in self._queue:  # lest anything starts before it is cancelled
+            await self._change_queued(ticket, decide.pause)
+        # Parts of it were done: an engine winds it up, whether one has room or not.
+        state, epoch = await self._runs.claim(ticket.run_id)
+        place = self._places.least_busy()
+        self._places.take(place, ticket.run_id)
+        self._execute(ticket, place, state, epoch)
+        return await place.engine.cancel(ticket.run_id)
+
+    async def _pause_waiting(self, ticket: Ticket) -> bool:
+        return await self._change_queued(ticket, decide.pause)
+
+    async def _resume_waiting(self, ticket: Ticket) -> bool:
+        if not await self._change(ticket, decide.requeue):
+            return False
+        self.enqueue(ticket)
+        return True
+
+    def explain(self, run_id: RunId) -> str | None:
+        """Say why a run of this process is with no engine; None when it is with one, or unknown."""
+        ticket = self._tickets.get(run_id)
+        if ticket is None or ticket.engine is not None or ticket.moving is not None:
+            return None
+        why = self._queue.reason(run_id, lambda _needs: self._places.have_room())
+        if ticket.slot is not None and (ticket.admission is not None or why is Why.KEY):
+            return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
+        if why is None and ticket not in self._admitted:
+            return "it waits until it is resumed"
+        return (
+            f"it waits for an engine: all have as many runs as they may ({self._places.describe()})"
+        )
+
+    def _take_out(self, ticket: Ticket) -> bool:
+        """Let a run wait no more. Give False if it does not."""
+        if ticket.admission is not None:
+            ticket.admission.cancel()
+            ticket.admission = None
+            self._queue.ended(ticket.run_id)
+            return True
+        if ticket in self._admitted:
+            self._admitted.remove(ticket)
+            self._queue.parked(ticket.run_id)
+            return True
+        return self._queue.remove(ticket.run_id) is not None
+
+    async def _change_queued(self, ticket: Ticket, change: Change) -> bool:
+        """Change a run that may be in the queue; it stays there if that does not succeed."""
+        queued = self._take_out(ticket)
+        try:
+            changed = await self._change(ticket, change)
+        except BaseException:
+            if queued and not ticket.gone and ticket.changed is None:
+                self.enqueue(ticket)
+            raise
+        if changed:
+            ticket.due = None
+        elif queued:
+            self.enqueue(ticket)
+        return changed
+
+    async def _change(self, ticket: Ticket, change: Change) -> bool:
+        """Change a run that no engine has, and return when that is durable.
+
+        From when the change is in the journal it happens, whether the caller waits or not.
+        """
+        if ticket.changed is not None:
+            await ticket.changed.wait()
+        try:
+            state, epoch = await self._runs.load(ticket.run_id)
+        except ConflictError as error:
+            self._lose(ticket, str(error))
+            raise
+        if self._nursery is None or not change(state, self._now(), epoch=epoch):
+            return False
+        self._journal.continue_from(ticket.run_id, state.seq - len(state.outbox))
+        self._journal.append(state.take_events())
+        ticket.make, ticket.ready, ticket.changed = None, None, trio.Event()
+        self._nursery.start_soon(self._settle, ticket, state, ticket.changed)
+        await ticket.changed.wait()
+        if ticket.abandoned is not None:
+            raise ConflictError(ticket.abandoned)
+        return True
+
+    async def _settle(self, ticket: Ticket, state: RunState, changed: trio.Event) -> None:
+        """Take note of a change when it is durable."""
+        try:
+            await self._journal.wait_durable(ticket.run_id, state.seq)
+        except ConflictError as error:
+            self._lose(ticket, str(error))
+        else:
+            ticket.state = state
+            if state.ended:
+                self._lose(ticket)
+        self._journal.forget(ticket.run_id)
+        ticket.changed = None
+        changed.set()
+        self._place()
+
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until nobody else holds the database, and there is room on its disk."""
+    while True:
+        try:
+            return await call()
+        except (StoreBusy, StoreFull):
+            await trio.sleep(RECHECK)

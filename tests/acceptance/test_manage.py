@@ -1,0 +1,331 @@
+"""Commands that look at runs of other processes, change them, and keep the house clean."""
+
+import json
+import shutil
+import signal
+import sqlite3
+import time
+
+import pytest
+
+TWO = """
+  outputs: {said: "${nodes.b.exit_code}"}
+  nodes:
+    - {id: a, executor: {type: shell, command: "while ! test -e %(tmp)s/go-a; do sleep 0.05; done"}}
+    - id: b
+      dependencies: [a]
+      executor: {type: shell, command: "while ! test -e %(tmp)s/go-b; do sleep 0.05; done"}
+"""
+QUICK = "  outputs: {x: 1}\n  nodes: [{id: a, executor: {type: lua, code: 'print(7) return {}'}}]\n"
+
+
+def until(check, seconds=20):
+    end = time.monotonic() + seconds
+    while not check():
+        assert time.monotonic() < end, "it did not happen"
+        time.sleep(0.05)
+
+
+class Two:
+    """A run of two nodes in another process, each of which waits for a file."""
+
+    def __init__(self, dagrun, start, write, tmp_path):
+        self.dagrun, self.tmp_path = dagrun, tmp_path
+        self.file = write(TWO % {"tmp": tmp_path})
+        self.process = start("run", self.file, "--json")
+        until(lambda: self.items() and self.items()[0]["status"] == "running")
+        self.run_id = self.items()[0]["run_id"]
+        until(lambda: self.node("a")["status"] == "running")
+
+    def items(self):
+        done = self.dagrun("runs", "list", "--json")
+        return json.loads(done.stdout)["items"] if done.returncode == 0 else []
+
+    def show(self):
+        return json.loads(self.dagrun("runs", "show", self.run_id, "--json").stdout)
+
+    def node(self, node_id):
+        return next(node for node in self.show()["nodes"] if node["id"] == node_id)
+
+    def go(self, *names):
+        for name in names:
+            (self.tmp_path / f"go-{name}").touch()
+
+
+@pytest.fixture
+def two(dagrun, start, write, tmp_path):
+    return Two(dagrun, start, write, tmp_path)
+
+
+def test_a_run_of_another_process_is_paused_explained_resumed_and_watched(two, dagrun, start):
+    paused = dagrun("runs", "pause", two.run_id)
+    assert (paused.returncode, paused.stdout) == (0, f"run {two.run_id} is paused\n")
+    two.go("a")
+    until(lambda: two.node("a")["status"] == "succeeded")
+    time.sleep(0.3)
+    assert (two.show()["status"], two.node("b")["status"]) == ("paused", "pending")
+    reasons = json.loads(dagrun("runs", "explain", two.run_id, "--json").stdout)
+    assert reasons["status"] == "paused"
+    assert reasons["reasons"][0].startswith("the run is paused (requested)")
+    assert f"process {two.process.pid} has it" in reasons["reasons"]
+    watcher = start("runs", "watch", two.run_id)
+    resumed = dagrun("runs", "resume", two.run_id, "--json")
+    assert json.loads(resumed.stdout) == {
+        "run_id": two.run_id,
+        "changed": True,
+        "status": json.loads(resumed.stdout)["status"],
+    }
+    two.go("b")
+    out, err = watcher.communicate(timeout=20)
+    assert (watcher.returncode, json.loads(out)) == (0, {"said": 0})
+    assert "✓ b  succeeded" in err
+    out, _ = two.process.communicate(timeout=20)
+    assert (two.process.returncode, json.loads(out)["status"]) == (0, "succeeded")
+
+
+def test_a_run_of_another_process_is_cancelled_and_nothing_of_it_is_left(two, dagrun):
+    assert dagrun("runs", "cancel", two.run_id).returncode == 0
+    two.process.communicate(timeout=20)
+    assert two.process.returncode == 1
+    assert two.show()["status"] == "cancelled"
+    again = dagrun("runs", "cancel", two.run_id)
+    assert again.returncode == 1
+    assert again.stderr == f"dagrun: run {two.run_id} cannot be cancelled: it is cancelled\n"
+
+
+def test_a_run_that_was_cut_off_can_be_cancelled_and_only_resumed_by_its_command(two, dagrun):
+    two.process.kill()
+    two.process.communicate()
+    for what in ("pause", "resume"):
+        refused = dagrun("runs", what, two.run_id)
+        assert refused.returncode == 1
+        assert f"dagrun run --resume {two.run_id}" in refused.stderr
+    explained = dagrun("runs", "explain", two.run_id).stdout.splitlines()
+    assert explained[1] == f"its process has ended; go on with: dagrun run --resume {two.run_id}"
+    watched = dagrun("runs", "watch", two.run_id)
+    assert (watched.returncode, watched.stdout) == (1, "")
+    assert "its process has ended" in watched.stderr
+    assert dagrun("runs", "cancel", two.run_id).returncode == 0
+    states = {node["id"]: node["status"] for node in two.show()["nodes"]}
+    assert (two.show()["status"], states) == ("cancelled", {"a": "cancelled", "b": "cancelled"})
+
+
+def test_a_paused_run_that_was_cut_off_goes_on_with_resume(two, dagrun):
+    assert dagrun("runs", "pause", two.run_id).returncode == 0
+    two.process.kill()
+    two.process.communicate()
+    two.go("a", "b")
+    done = dagrun("run", "--resume", two.run_id)
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"said": 0})
+
+
+def test_the_second_run_of_a_key_waits_for_the_first_one_in_another_process(
+    two, dagrun, start, write
+):
+    spec = f"  concurrency: {{key: k}}\n{TWO % {'tmp': two.tmp_path}}".replace("\n\n", "\n")
+    file = write(spec, "limited.yaml")
+    first = start("run", file)
+    until(lambda: two.items()[0]["status"] == "running" and len(two.items()) == 2)
+    second = start("run", file)
+    until(lambda: len(two.items()) == 3)
+    newest = two.items()[0]["run_id"]
+    time.sleep(1)
+    assert two.items()[0]["status"] == "queued"
+    reasons = dagrun("runs", "explain", newest).stdout
+    assert "it waits for a slot of 'w/k', of which there are 1" in reasons
+    assert f"has a slot of 'w/k': it is running (process {first.pid})" in reasons
+    two.go("a", "b")
+    assert first.wait(20) == 0
+    assert second.wait(20) == 0
+    assert "dagrun: waiting: it waits for a slot" in second.communicate()[1]
+
+
+def test_a_run_that_holds_the_only_slot_and_was_cut_off_is_named(two, dagrun, start, write):
+    file = write(f"  concurrency: {{key: k}}{TWO % {'tmp': two.tmp_path}}", "limited.yaml")
+    first = start("run", file)
+    until(lambda: len(two.items()) == 2 and two.items()[0]["status"] == "running")
+    holder = two.items()[0]["run_id"]
+    first.kill()
+    first.communicate()
+    second = start("run", file)
+    until(lambda: len(two.items()) == 3)
+    until(
+        lambda: (
+            "its process has ended; resume or cancel it"
+            in dagrun("runs", "explain", two.items()[0]["run_id"]).stdout
+        )
+    )
+    assert dagrun("runs", "cancel", holder).returncode == 0
+    two.go("a", "b")
+    assert second.wait(20) == 0
+
+
+@pytest.mark.parametrize("what", ["watch", "cancel", "pause", "resume", "explain"])
+@pytest.mark.parametrize("run_id", ["0unknown", "../../etc", ""])
+def test_an_unknown_run_is_refused_and_nothing_is_made(dagrun, tmp_path, what, run_id):
+    done = dagrun("runs", what, run_id)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert "there is no run" in done.stderr
+    assert not (tmp_path / "data").exists()
+
+
+# events
+
+
+def test_events_of_all_runs_are_printed_in_their_order(dagrun, write):
+    dagrun("run", write(QUICK))
+    dagrun("run", write("  nodes: [{id: a, executor: {type: shell, command: 'exit 4'}}]\n"))
+    lines = [json.loads(x) for x in dagrun("events", "--json").stdout.splitlines()]
+    assert [int(line["id"]) for line in lines] == list(range(1, len(lines) + 1))
+    assert lines[0]["type"] == "run.queued"
+    assert set(lines[0]) == {
+        "id", "type", "severity", "time", "run_id", "workflow_id", "node_id", "item", "engine_id",
+        "attempt", "data",
+    }  # fmt: skip
+    assert all(line["time"].endswith("Z") for line in lines)
+    errors = [
+        json.loads(x) for x in dagrun("events", "--json", "--severity", "error").stdout.splitlines()
+    ]
+    assert [line["type"] for line in errors] == ["node.failed", "run.failed"]
+    last = dagrun("events", "--limit", "1").stdout
+    assert "run.failed" in last
+    assert "exit code 4" in last
+    rest = dagrun("events", "--after", lines[-3]["id"], "--json").stdout.splitlines()
+    assert [json.loads(line)["id"] for line in rest] == [line["id"] for line in lines[-2:]]
+    some = dagrun("events", "--run", lines[0]["run_id"], "--type", "run", "--json").stdout
+    assert [json.loads(line)["type"] for line in some.splitlines()] == [
+        "run.queued",
+        "run.running",
+        "run.succeeded",
+    ]
+
+
+def test_events_are_followed_until_an_interrupt(dagrun, start, write):
+    dagrun("run", write(QUICK))
+    follower = start("events", "--follow", "--json", "--limit", "0")
+    time.sleep(1)
+    dagrun("run", write(QUICK))
+    types = [json.loads(follower.stdout.readline())["type"] for _ in range(5)]
+    assert types[0] == "run.queued"
+    assert types[-1] == "run.succeeded"
+    follower.send_signal(signal.SIGINT)
+    _, err = follower.communicate(timeout=10)
+    assert (follower.returncode, err) == (130, "")
+
+
+@pytest.mark.parametrize(
+    ("flag", "value", "message"),
+    [
+        ("--severity", "loud", "--severity: 'loud' is none of info, warning, error, critical"),
+        ("--after", "x", "--after: 'x' is no id of an event"),
+        ("--limit", "-1", "--limit: a number from 0"),
+        ("--run", "../x", "--run: '../x' is no id"),
+    ],
+)
+def test_a_wrong_option_of_events_is_refused(dagrun, flag, value, message):
+    done = dagrun("events", f"{flag}={value}")
+    assert done.returncode == 2
+    assert message in done.stderr
+
+
+# the house
+
+
+def end_of_runs(tmp_path, days):
+    """Let all runs have ended some days ago."""
+    connection = sqlite3.connect(tmp_path / "data" / "dagrun.db")
+    connection.execute(
+        "update runs set finished_at = strftime('%Y-%m-%dT%H:%M:%S', 'now', ?) || '.000000+00:00'"
+        " where finished_at is not null",
+        (f"-{days} days",),
+    )
+    connection.commit()
+    connection.close()
+
+
+def test_old_runs_are_pruned_with_their_logs(dagrun, write, tmp_path):
+    for _ in range(2):
+        dagrun("run", write(QUICK))
+    logs = tmp_path / "data" / "logs"
+    assert len(list(logs.iterdir())) == 2
+    assert dagrun("runs", "prune").stdout == "0 runs are deleted\n"
+    end_of_runs(tmp_path, 8)
+    (logs / "0orphan").mkdir()
+    done = dagrun("runs", "prune", "--older-than", "7d", "--json")
+    assert (done.returncode, json.loads(done.stdout)) == (0, {"pruned": 2})
+    assert json.loads(dagrun("runs", "list", "--json").stdout)["items"] == []
+    assert list(logs.iterdir()) == []
+
+
+def test_a_run_deletes_runs_that_are_older_than_the_retention(dagrun, write, tmp_path):
+    dagrun("run", write(QUICK))
+    end_of_runs(tmp_path, 29)
+    dagrun("run", write(QUICK))
+    assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 2
+    dagrun("run", write(QUICK), "--retention", "forever")
+    end_of_runs(tmp_path, 31)
+    dagrun("run", write(QUICK), "--retention", "forever")
+    assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 4
+    dagrun("run", write(QUICK))
+    assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 2
+
+
+@pytest.mark.parametrize("age", ["soon", "-1", "forever"])
+def test_a_wrong_age_is_refused(dagrun, age):
+    done = dagrun("runs", "prune", f"--older-than={age}")
+    assert done.returncode == 2
+    assert "--older-than" in done.stderr
+
+
+def test_a_backup_is_taken_beside_a_run_and_brought_back(two, dagrun, tmp_path):
+    copy = tmp_path / "copy.db"
+    assert dagrun("backup", copy).returncode == 0
+    assert dagrun("backup", copy).returncode == 1
+    in_use = dagrun("backup", copy, "--restore")
+    assert in_use.returncode == 1
+    assert f"is used by process {two.process.pid}" in in_use.stderr
+    two.go("a", "b")
+    two.process.communicate(timeout=20)
+    restored = dagrun("backup", copy, "--restore")
+    assert restored.returncode == 0, restored.stderr
+    assert (tmp_path / "data" / "dagrun.db.replaced").exists()
+    assert two.items()[0]["status"] == "running"  # as when the copy was made
+    assert json.loads(dagrun("run", "--resume", two.run_id).stdout) == {"said": 0}
+    twice = dagrun("backup", copy, "--restore")
+    assert twice.returncode == 1
+    assert "dagrun.db.replaced is there from an earlier restore" in twice.stderr
+
+
+def test_a_backup_brings_a_lost_data_directory_back(dagrun, write, tmp_path):
+    dagrun("run", write(QUICK))
+    before = dagrun("runs", "list", "--json").stdout
+    dagrun("backup", tmp_path / "copy.db")
+    shutil.rmtree(tmp_path / "data")
+    assert dagrun("backup", tmp_path / "copy.db", "--restore").returncode == 0
+    assert dagrun("runs", "list", "--json").stdout == before
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [(b"garbage", "damaged, or no database"), (None, "No such file"), (b"", "it is empty")],
+)
+def test_what_is_no_backup_is_refused_and_the_database_stays(
+    dagrun, write, tmp_path, content, message
+):
+    dagrun("run", write(QUICK))
+    before = dagrun("runs", "list", "--json").stdout
+    if content is not None:
+        (tmp_path / "bad.db").write_bytes(content)
+    done = dagrun("backup", tmp_path / "bad.db", "--restore")
+    assert done.returncode == 2
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert dagrun("runs", "list", "--json").stdout == before
+    assert {path.name for path in (tmp_path / "data").iterdir()} == {"dagrun.db", "logs", "owners"}
+
+
+def test_without_a_database_there_is_nothing_to_copy(dagrun, tmp_path):
+    done = dagrun("backup", tmp_path / "copy.db")
+    assert done.returncode == 2
+    assert "no run was ever started" in done.stderr
+    assert not (tmp_path / "copy.db").exists()

@@ -1,0 +1,342 @@
+"""dagrun inside a Python program, on real files, with the public names only."""
+
+import math
+import threading
+
+import pytest
+import trio
+
+import dagrun
+from dagrun import Node, RetryPolicy, Workflow
+
+DOCUMENT = """
+apiVersion: dagrun/v1
+kind: Workflow
+metadata: {id: written, version: 2.0.0}
+spec:
+  inputs: {type: object, properties: {n: {type: integer, default: 2}}}
+  outputs: {n: "${nodes.a.n}"}
+  nodes:
+    - {id: a, executor: {type: lua, code: "return {n = inputs.n + 1}"}}
+"""
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+def adder(version="1.0.0", more=1):
+    return Workflow(
+        "adder",
+        version,
+        inputs={"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
+        outputs={"n": "${nodes.add.n}"},
+        nodes=[Node("add", executor=dagrun.lua(f"return {{n = inputs.n + {more}}}"))],
+    )
+
+
+def failing():
+    return Workflow("failing", "1.0.0", nodes=[Node("a", executor=dagrun.shell("exit 3"))])
+
+
+async def test_a_workflow_is_registered_and_executed(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        registered = await orchestrator.register_workflow(adder(), metadata={"team": "data"})
+        assert (registered.workflow_id, registered.version, registered.created) == (
+            "adder",
+            "1.0.0",
+            True,
+        )
+        result = await orchestrator.execute_workflow("adder", {"n": 41})
+    assert (result.status, result.outputs, result.error) == ("succeeded", {"n": 42}, None)
+    assert result.node("add").outputs == {"n": 42}
+    assert result.raise_for_status() is result
+    assert result.duration > 0
+    with pytest.raises(KeyError):
+        result.node("other")
+
+
+async def test_a_failed_run_is_told_and_raised_only_when_asked(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(failing)
+        result = await orchestrator.execute_workflow("failing")
+        assert result.status == "failed"
+        with pytest.raises(dagrun.RunFailed, match="exit code 3") as caught:
+            result.raise_for_status()
+        assert caught.value.result is result
+        assert (await orchestrator.get_run(result.run_id)) == result
+
+
+async def test_documents_are_registered_from_files_and_texts(data_dir, tmp_path):
+    file = tmp_path / "written.yaml"
+    file.write_text(DOCUMENT)
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        sources = [DOCUMENT, file, str(file)]
+        created = [(await orchestrator.register_workflow(s)).created for s in sources]
+        assert created == [True, False, False]
+        assert (await orchestrator.execute_workflow("written")).outputs == {"n": 3}
+        with pytest.raises(dagrun.DefinitionError, match="cannot be read"):
+            await orchestrator.register_workflow("missing.yaml")
+        with pytest.raises(dagrun.DefinitionError, match="dependencies"):
+            await orchestrator.register_workflow(
+                Workflow(
+                    "w", "1.0.0", nodes=[Node("a", executor=dagrun.lua(""), dependencies=["b"])]
+                )
+            )
+        with pytest.raises(TypeError, match="a Workflow is needed, not int"):
+            await orchestrator.register_workflow(lambda: 3)
+
+
+async def test_the_current_version_is_the_highest_that_is_no_prerelease(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        for version, more in (("1.10.0", 10), ("1.9.0", 9), ("2.0.0-rc.1", 20)):
+            await orchestrator.register_workflow(adder(version, more))
+        assert (await orchestrator.execute_workflow("adder", {"n": 0})).outputs == {"n": 10}
+        named = await orchestrator.execute_workflow("adder", {"n": 0}, version="2.0.0-rc.1")
+        assert (named.version, named.outputs) == ("2.0.0-rc.1", {"n": 20})
+        with pytest.raises(dagrun.NotFound, match=r"no version '3\.0\.0'; registered: 1\.10\.0"):
+            await orchestrator.execute_workflow("adder", version="3.0.0")
+        with pytest.raises(dagrun.NotFound, match="no workflow 'other'"):
+            await orchestrator.execute_workflow("other")
+        await orchestrator.register_workflow(
+            Workflow("early", "0.1.0-alpha", nodes=[Node("a", executor=dagrun.lua(""))])
+        )
+        with pytest.raises(dagrun.NotFound, match=r"pre-releases only \(0\.1\.0-alpha\)"):
+            await orchestrator.execute_workflow("early")
+
+
+async def test_a_version_never_changes(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(adder())
+        with pytest.raises(dagrun.ConflictError, match="a version never changes"):
+            await orchestrator.register_workflow(adder(more=2))
+        assert (await orchestrator.execute_workflow("adder", {"n": 1})).outputs == {"n": 2}
+
+
+async def test_inputs_that_do_not_fit_are_refused(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(adder())
+        for wrong in ({}, {"n": "x"}, {"n": 1, "_mine": 2}, {"n": math.nan}):
+            with pytest.raises(dagrun.InputError):
+                await orchestrator.execute_workflow("adder", wrong)
+        assert await orchestrator.list_runs() == ([], None)
+
+
+async def test_a_registration_outlives_its_program(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(adder())
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        result = await orchestrator.execute_workflow("adder", {"n": 1})
+        assert result.outputs == {"n": 2}
+        runs, following = await orchestrator.list_runs(workflow_id="adder", status="succeeded")
+        assert ([run.run_id for run in runs], following) == ([result.run_id], None)
+
+
+async def test_events_of_runs_and_of_the_program_are_told_with_their_severity(data_dir):
+    async with (
+        dagrun.open_orchestrator(data_dir=data_dir) as orchestrator,
+        orchestrator.monitor.subscribe() as everything,
+    ):
+        async with orchestrator.monitor.subscribe(min_severity="warning") as trouble:
+            await orchestrator.register_workflow(
+                Workflow(
+                    "flaky",
+                    "1.0.0",
+                    nodes=[
+                        Node(
+                            "a",
+                            executor=dagrun.shell("exit 1"),
+                            retry=RetryPolicy(max_attempts=2, first_delay=0),
+                        )
+                    ],
+                )
+            )
+            await orchestrator.execute_workflow("flaky")
+            seen = [await anext(trouble) for _ in range(3)]
+        assert [(e.type, e.severity) for e in seen] == [
+            ("node.retrying", "warning"),
+            ("node.failed", "error"),
+            ("run.failed", "error"),
+        ]
+        registered = await anext(everything)
+        assert (registered.type, registered.workflow_id) == ("workflow.registered", "flaky")
+        assert (await anext(everything)).type == "run.queued"
+
+
+async def test_a_caller_that_goes_away_leaves_the_run_going(data_dir):
+    slow = Workflow("slow", "1.0.0", nodes=[Node("a", executor=dagrun.shell("sleep 0.5"))])
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(slow)
+        with trio.move_on_after(0.2):
+            await orchestrator.execute_workflow("slow")
+        (run,), _ = await orchestrator.list_runs()
+        assert run.status == "running"
+        with trio.fail_after(10):
+            while (await orchestrator.get_run(run.run_id)).status == "running":  # noqa: ASYNC110
+                await trio.sleep(0.02)
+        assert (await orchestrator.get_run(run.run_id)).status == "succeeded"
+
+
+async def test_runs_that_were_cut_off_are_gone_on_with(data_dir, tmp_path):
+    effects = tmp_path / "effects"
+    two = Workflow(
+        "two",
+        "1.0.0",
+        nodes=[
+            Node("first", executor=dagrun.shell(f"echo first >> {effects}")),
+            Node(
+                "second",
+                executor=dagrun.shell(
+                    f"echo second >> {effects}; test -e {tmp_path}/go || sleep 60"
+                ),
+                dependencies=["first"],
+            ),
+        ],
+    )
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(two)
+        async with orchestrator.monitor.subscribe(types=["node.running"]) as events:
+            run = await orchestrator.start_workflow("two")
+            assert [(await anext(events)).node_id for _ in range(2)] == ["first", "second"]
+        async with dagrun.open_orchestrator(data_dir=data_dir) as other:
+            assert await other.recover() == []  # its program lives
+    (tmp_path / "go").touch()
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        (again,) = await orchestrator.recover()
+        assert again.run_id == run.run_id
+        assert (await again.result()).status == "succeeded"
+        assert await orchestrator.recover() == []
+    assert effects.read_text().splitlines().count("first") == 1
+
+
+async def test_a_run_of_another_program_is_changed_through_it(data_dir):
+    two = Workflow(
+        "two",
+        "1.0.0",
+        nodes=[
+            Node("a", executor=dagrun.shell("sleep 0.4")),
+            Node("b", executor=dagrun.shell("sleep 60"), dependencies=["a"]),
+        ],
+    )
+    async with (
+        dagrun.open_orchestrator(data_dir=data_dir) as one,
+        dagrun.open_orchestrator(data_dir=data_dir) as other,
+    ):
+        await one.register_workflow(two)
+        run = await one.start_workflow("two")
+        assert await other.pause(run.run_id)
+        assert (await other.get_run(run.run_id)).status == "paused"
+        assert await other.resume(run.run_id)
+        assert await other.cancel(run.run_id)
+        assert not await other.cancel(run.run_id)
+        assert (await run.result()).status == "cancelled"
+        with pytest.raises(dagrun.NotFound):
+            await other.cancel("0unknown")
+        with pytest.raises(dagrun.NotFound):
+            await other.get_run("../../etc/passwd")
+
+
+async def test_a_python_function_is_called_in_this_process_or_in_a_worker(data_dir):
+    workflow = Workflow(
+        "py",
+        "1.0.0",
+        nodes=[
+            Node("worker", executor=dagrun.python(dict), inputs={"a": 1}),
+            Node("inline", executor=dagrun.python(dict, isolation="inline"), inputs={"b": 2}),
+        ],
+    )
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(workflow)
+        result = await orchestrator.execute_workflow("py")
+    assert [node.outputs for node in result.nodes] == [{"a": 1}, {"b": 2}]
+    with pytest.raises(ValueError, match="has no name to import it by"):
+        dagrun.python(lambda: None)
+
+
+async def test_the_memory_store_leaves_no_database(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir, store="memory") as orchestrator:
+        await orchestrator.register_workflow(adder())
+        assert (await orchestrator.execute_workflow("adder", {"n": 1})).outputs == {"n": 2}
+    assert not (data_dir / "dagrun.db").exists()
+
+
+@pytest.mark.parametrize("option", ["engines", "capacity"])
+async def test_a_wrong_number_is_refused(data_dir, option):
+    with pytest.raises(dagrun.ConfigError, match=option):
+        async with dagrun.open_orchestrator(data_dir=data_dir, **{option: 0}):
+            pass
+
+
+async def test_a_thousand_runs_pass_through_few_places(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir, engines=2, capacity=3) as orchestrator:
+        await orchestrator.register_workflow(adder())
+        results = []
+
+        async def run(number):
+            results.append(
+                (await orchestrator.execute_workflow("adder", {"n": number})).outputs["n"]
+            )
+
+        async with trio.open_nursery() as nursery:
+            for number in range(200):
+                nursery.start_soon(run, number)
+        assert sorted(results) == list(range(1, 201))
+
+
+# plain synchronous code
+
+
+def test_a_program_that_is_not_async_runs_workflows(data_dir):
+    with dagrun.open_sync_orchestrator(data_dir=data_dir) as orchestrator:
+        orchestrator.register_workflow(adder())
+        with orchestrator.subscribe(types=["run"]) as events:
+            assert orchestrator.execute_workflow("adder", {"n": 1}).outputs == {"n": 2}
+            assert [next(events).type for _ in range(3)] == [
+                "run.queued",
+                "run.running",
+                "run.succeeded",
+            ]
+        run = orchestrator.start_workflow("adder", {"n": 2})
+        assert run.result().outputs == {"n": 3}
+        assert not orchestrator.cancel(run.run_id)
+        assert not orchestrator.pause(run.run_id)
+        assert not orchestrator.resume(run.run_id)
+        assert orchestrator.get_run(run.run_id).status == "succeeded"
+        assert len(orchestrator.list_runs()[0]) == 2
+        assert orchestrator.recover() == []
+        with pytest.raises(dagrun.NotFound):
+            orchestrator.execute_workflow("other")
+    assert not [t for t in threading.enumerate() if t.name == "dagrun"]
+
+
+def test_an_error_while_it_opens_is_raised_by_the_with_statement(tmp_path):
+    (tmp_path / "file").write_text("")
+    with (
+        pytest.raises(dagrun.ConfigError, match="data directory"),
+        dagrun.open_sync_orchestrator(data_dir=tmp_path / "file"),
+    ):
+        pass
+
+
+def test_an_error_of_the_block_ends_it_and_is_raised(data_dir):
+    def use():
+        with dagrun.open_sync_orchestrator(data_dir=data_dir) as orchestrator:
+            orchestrator.list_runs()
+            raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        use()
+    assert not [t for t in threading.enumerate() if t.name == "dagrun"]
+
+
+# names
+
+
+def test_the_public_names_are_those_that_can_be_imported():
+    assert set(dagrun.__all__) == set(dagrun._PLACE_OF)
+    for name in dagrun.__all__:
+        assert getattr(dagrun, name) is not None
+    assert set(dagrun.__all__) <= set(dir(dagrun))
+    with pytest.raises(AttributeError, match="no attribute 'nothing'"):
+        _ = dagrun.nothing
