@@ -49,9 +49,6 @@ NOT_TRIED = {
         "dagrun run examples/http.yaml --input site=http://127.0.0.1:8000 \\\n"
         """  --input 'pages=["/http.yaml", "/nothing"]' --http-allow 127.0.0.1:8000\nkill $!\n"""
     ): "the port may be taken; test_http_example.py tries the document",
-    "DAGRUN_SECRET_API_KEY=... dagrun run report.yaml --secrets-dir /run/secrets\n": (
-        "needs a site of the reader's; test_secrets.py tries secrets"
-    ),
     "cli → roles → settings → builtin | services → plugin → ports → domain → errors\n": (
         "is a picture; import-linter proves it"
     ),

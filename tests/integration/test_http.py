@@ -1,10 +1,13 @@
 """The executor ``http`` against real servers on loopback."""
 
+import base64
 import gzip
+import json
 import socket
 import ssl
 import threading
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -803,28 +806,72 @@ async def test_options_that_turn_out_wrong_are_not_tried_again(run):
     assert "'url'" in state.nodes[0].error["message"]
 
 
-async def test_secrets_go_into_headers_and_bodies_and_come_back_masked(run, tmp_path, monkeypatch):
-    value = "s3cret-value-of-the-test"
-    monkeypatch.setenv("DAGRUN_SECRET_TOKEN", value)
+KEY = 'k3y/with "quotes"&more'
 
-    def echo(received):
-        return json_answer(f'{{"you": "{received.headers["authorization"]}"}}')
+
+@pytest.fixture
+def secret(monkeypatch):
+    monkeypatch.setenv("DAGRUN_SECRET_KEY", KEY)
+    return {"secrets": {"KEY": "env:KEY"}}
+
+
+async def test_secrets_are_sent_in_every_option_that_takes_them_and_kept_in_none(
+    run, secret, tmp_path
+):
+    options = {
+        "method": "POST",
+        "headers": {"X-Key": "key $secret{KEY}"},
+        "params": {"key": "$secret{KEY}"},
+        "auth": {"username": "me", "password": "$secret{KEY}"},
+        "json": {"key": ["$secret{KEY}"]},
+    }
+
+    def echo(request):
+        return answer(f"{request.target} {request.headers} {request.body.decode()}")
 
     with serving({"*": echo}) as server:
-        node = http_node(
-            server.url,
-            secrets={"TOKEN": "env:TOKEN"},
-            options={
-                "method": "POST",
-                "headers": {"Authorization": "Bearer $secret{TOKEN}"},
-                "json": {"token": "$secret{TOKEN}"},
-            },
-        )
-        state = await run(node)
-    assert state.status == "succeeded", state.error
+        state = await run(http_node(server.url, options=options, **secret))
     (received,) = server.received
-    assert received.headers["authorization"] == f"Bearer {value}"
-    assert value.encode() in received.body
-    assert b"Bearer ***" in bytes(state.nodes[0].outputs)
-    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
-    assert value.encode() not in kept
+    assert received.headers["x-key"] == f"key {KEY}"
+    assert json.loads(received.body) == {"key": [KEY]}
+    assert quote(KEY, safe="") in received.target
+    outputs = bytes(state.nodes[0].outputs)
+    pair = base64.b64encode(f"me:{KEY}".encode())[4:-4]
+    for form in (KEY.encode(), quote(KEY, safe="").encode(), pair):
+        assert form not in outputs
+    assert outputs.count(b"***") >= 4
+
+
+async def test_a_server_that_quotes_a_secret_gets_it_into_no_error_and_no_log(
+    run, secret, tmp_path
+):
+    said = "x" * 480 + f"the key {KEY} is wrong " + "x" * 2**16
+    with serving({"*": answer(said, status="403 Forbidden")}) as server:
+        state = await run(http_node(server.url, options={"headers": {"X-Key": KEY}}, **secret))
+    error = state.nodes[0].error
+    assert error["type"] == "status"
+    assert "the key *** is wrong" in error["message"]
+    (log,) = (tmp_path / "data" / "logs").rglob("*.log")
+    assert b"k3y" not in log.read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 5, len(KEY) - 1])
+async def test_of_a_secret_at_the_end_of_what_is_told_not_even_a_part_is_shown(
+    run, secret, tmp_path, size
+):
+    said = "." * (2**16 - size) + KEY + "." * 100
+    with serving({"*": answer(said, status="403 Forbidden")}) as server:
+        state = await run(http_node(server.url, **secret))
+    assert "k" not in state.nodes[0].error["message"].removeprefix("GET ").partition(": ")[2]
+    (log,) = (tmp_path / "data" / "logs").rglob("*.log")
+    assert b"k" not in log.read_bytes().partition(b"\n")[2]
+
+
+async def test_a_secret_that_no_header_can_hold_fails_without_being_told(run, monkeypatch):
+    monkeypatch.setenv("DAGRUN_SECRET_KEY", "line of a key\nsecond line of it")
+    options = {"headers": {"X-Key": "$secret{KEY}"}}
+    state = await run(http_node("http://127.0.0.1/", options=options, secrets={"KEY": "env:KEY"}))
+    assert state.nodes[0].error == {
+        "type": "options",
+        "message": "they do not fit with the secrets filled in",
+    }

@@ -9,7 +9,7 @@ from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.jsonvalue import decode, encode
 from dagrun.domain.plan import Handling, compile_plan
 from dagrun.domain.templates import SECRETS
-from dagrun.domain.workflow import ExecutorSpec, Workflow
+from dagrun.domain.workflow import ExecutorSpec, Handler, Workflow
 from dagrun.errors import NodeError, SecretError
 from dagrun.plugin.registry import Registry
 from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
@@ -310,3 +310,17 @@ def test_a_run_can_be_shown_although_its_executor_is_gone():
     workflow = make_workflow(make_node("a", executor=spec), secrets={"KEY": "test:key"})
     plan = compile_plan(workflow, handling(Registry()))
     assert plan.by_id["a"].secret_options.render({SECRETS: {"KEY": "v"}}) == {"headers": {"A": "v"}}
+
+
+def test_handlers_are_given_the_secrets_of_the_workflow():
+    spec = ExecutorSpec(type="x", options={"header": "$secret{KEY} ${run.status}"})
+    plan = make_plan(
+        make_node("a", secrets={"OWN": "test:own"}),
+        handling=HANDLING,
+        secrets={"KEY": "test:key"},
+        handlers={"exit": Handler(executor=spec)},
+    )
+    (handler,) = plan.handlers
+    assert handler.secrets == {"KEY": "test:key"}
+    scope = {SECRETS: {"KEY": "v"}, "run": {"status": "failed"}}
+    assert handler.secret_options.render(scope) == {"header": "v failed"}

@@ -26,7 +26,7 @@ class TestEnv(SecretsSuite):
 
 class TestFile(SecretsSuite):
     def provider(self, folder):
-        return FileSecrets(directory=folder)
+        return FileSecrets(secrets_dir=folder)
 
     def put(self, folder, name, value):
         (folder / "of-mine").mkdir(exist_ok=True)
@@ -65,7 +65,7 @@ async def test_without_a_directory_no_file_is_read():
 )
 async def test_one_line_break_at_the_end_of_a_file_is_the_editors(tmp_path, held, given):
     (tmp_path / "key").write_bytes(held.encode())
-    assert await FileSecrets(directory=tmp_path).get("key") == given
+    assert await FileSecrets(secrets_dir=tmp_path).get("key") == given
 
 
 async def test_links_as_kubernetes_makes_them_are_followed(tmp_path):
@@ -75,7 +75,7 @@ async def test_links_as_kubernetes_makes_them_are_followed(tmp_path):
         (folder / "password").write_text(value)
     (tmp_path / "..data").symlink_to(first.name)
     (tmp_path / "password").symlink_to("..data/password")
-    provider = FileSecrets(directory=tmp_path)
+    provider = FileSecrets(secrets_dir=tmp_path)
     assert await provider.get("password") == "january"
     (tmp_path / "..tmp").symlink_to(second.name)
     (tmp_path / "..tmp").replace(tmp_path / "..data")
@@ -87,7 +87,7 @@ async def test_the_directory_itself_may_be_a_link(tmp_path):
     (tmp_path / "real").mkdir()
     (tmp_path / "real" / "key").write_text("value")
     (tmp_path / "link").symlink_to("real")
-    assert await FileSecrets(directory=tmp_path / "link").get("key") == "value"
+    assert await FileSecrets(secrets_dir=tmp_path / "link").get("key") == "value"
 
 
 async def test_a_link_out_of_the_directory_is_not_followed(tmp_path):
@@ -96,7 +96,7 @@ async def test_a_link_out_of_the_directory_is_not_followed(tmp_path):
     (tmp_path / "secrets-of-others" / "key").write_text("not for documents")
     (tmp_path / "secrets" / "file").symlink_to("../secrets-of-others/key")
     (tmp_path / "secrets" / "folder").symlink_to("../secrets-of-others")
-    provider = FileSecrets(directory=tmp_path / "secrets")
+    provider = FileSecrets(secrets_dir=tmp_path / "secrets")
     for reference in ("file", "folder/key"):
         assert "leaves the directory" in await refusal(provider, reference)
 
@@ -104,7 +104,7 @@ async def test_a_link_out_of_the_directory_is_not_followed(tmp_path):
 async def test_what_is_no_regular_file_is_refused_and_nothing_waits_for_it(tmp_path):
     os.mkfifo(tmp_path / "pipe")
     (tmp_path / "folder").mkdir()
-    provider = FileSecrets(directory=tmp_path)
+    provider = FileSecrets(secrets_dir=tmp_path)
     for reference in ("pipe", "folder"):
         assert "no regular file" in await refusal(provider, reference)
 
@@ -113,7 +113,7 @@ async def test_a_file_that_is_too_large_or_no_text_is_refused(tmp_path):
     (tmp_path / "large").write_text("x" * MAX_VALUE + "xyz")
     (tmp_path / "binary").write_bytes(b"\xff\xfe\x00")
     (tmp_path / "full").write_text("x" * MAX_VALUE + "\n")
-    provider = FileSecrets(directory=tmp_path)
+    provider = FileSecrets(secrets_dir=tmp_path)
     assert "more than 65536 bytes" in await refusal(provider, "large")
     assert "no UTF-8" in await refusal(provider, "binary")
     assert await provider.get("full") == "x" * MAX_VALUE
@@ -124,7 +124,7 @@ async def test_a_file_that_may_not_be_read_is_named(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr(os, "open", forbidden)
-    message = await refusal(FileSecrets(directory=tmp_path), "key")
+    message = await refusal(FileSecrets(secrets_dir=tmp_path), "key")
     assert message == f"{tmp_path / 'key'}: Permission denied"
 
 

@@ -5,7 +5,7 @@ import re
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Final
+from typing import ClassVar, Final
 
 import trio
 
@@ -49,11 +49,13 @@ class FileSecrets:
     nowhere else.
 
     Args:
-        directory: where the files are; None refuses every secret.
+        secrets_dir: where the files are; None refuses every secret.
     """
 
-    def __init__(self, *, directory: Path | None = None) -> None:
-        self._directory = directory
+    settings: ClassVar[tuple[str, ...]] = ("secrets_dir",)
+
+    def __init__(self, *, secrets_dir: Path | None = None) -> None:
+        self._directory = secrets_dir
 
     async def get(self, reference: str) -> str:
         """Give what the file holds, without one line break at its end."""

@@ -31,8 +31,8 @@ from dagrun.errors import (
     InputError,
     NotFound,
 )
+from dagrun.plugin.providers import check_providers
 from dagrun.plugin.registry import Registry
-from dagrun.plugin.secret_sources import check_providers
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import LOGS, Local, Submission, open_local

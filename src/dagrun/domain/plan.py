@@ -87,7 +87,6 @@ class Step:
     retry_when: Expression | None
     secrets: Mapping[str, str]
     """Name → reference of the secrets that the node is given."""
-
     output_schema: OutputSchema | None
     """What the outputs of the node, or of each item, must fit."""
 
@@ -211,11 +210,17 @@ def _step(
         env=own_env,
         options=own_options,
         literal_options=literal,
-        secret_options=compile_template(naming, names=names, secrets=secrets) if naming else None,
+        secret_options=_secret_options(naming, names, secrets),
         retry_when=_retry_when(node),
         secrets=secrets,
         output_schema=None if node.outputs is None else OutputSchema(node.outputs),
     )
+
+
+def _secret_options(
+    naming: Mapping[str, Any], names: Sequence[str], secrets: Mapping[str, str]
+) -> Template | None:
+    return compile_template(naming, names=names, secrets=secrets) if naming else None
 
 
 def _is_strict(node: Node, handling: Handling) -> bool:

@@ -193,14 +193,14 @@ class Traits:
     literal_options: frozenset[str] = frozenset({"code", "file"})
     """Options in which ``${…}`` means nothing to dagrun."""
 
-    settings: tuple[str, ...] = ()
-    """Settings that the factory takes, as keyword arguments of these names."""
-
     secret_options: frozenset[str] = frozenset()
     """Options in which ``$secret{NAME}`` may stand for the value of a secret.
 
     Name none that others get to see, such as the arguments of a program.
     """
+
+    settings: tuple[str, ...] = ()
+    """Settings that the factory takes, as keyword arguments of these names."""
 
     @classmethod
     def of(cls, factory: Any) -> "Traits":

@@ -10,7 +10,8 @@ class SecretProvider(Protocol):
     """Looks secrets up. One object serves all nodes of an engine at once.
 
     If it has ``__aenter__`` and ``__aexit__``, the engine enters it before the first secret and
-    leaves it after the last.
+    leaves it after the last. Its factory is given the settings that a class attribute
+    ``settings`` names, as keyword arguments.
     """
 
     async def get(self, reference: str) -> str:

@@ -8,8 +8,6 @@ from typing import Generic, TypeVar
 import attrs
 import trio
 
-from dagrun.ports.executor import Executor
-
 T = TypeVar("T")
 
 
@@ -82,6 +80,3 @@ class Opened(Generic[T]):
             self._opened[request.name] = plugin
         del self._pending[request.name]
         request.opened.set()
-
-
-Executors = Opened[Executor]

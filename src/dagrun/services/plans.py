@@ -10,8 +10,8 @@ from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.plan import Handling, Plan, compile_plan
 from dagrun.domain.serialize import content_hash, from_json, to_json
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
+from dagrun.plugin.providers import check_providers, sources
 from dagrun.plugin.registry import Registry
-from dagrun.plugin.secret_sources import check_providers, sources
 from dagrun.ports.executor import Traits
 from dagrun.ports.store import Definition
 
@@ -31,7 +31,7 @@ class Prepared:
 
 
 class Opens(Protocol):
-    """Opens executors, or providers of secrets, before nodes need them."""
+    """Opens plugins of one kind before nodes need them."""
 
     async def open(self, names: Iterable[str]) -> None:
         """Make sure that some are open.
@@ -48,13 +48,14 @@ class Plans:
     Args:
         registry: the plugins.
         executors: opens the executors that a workflow names.
-        providers: opens the providers of its secrets.
+        providers: opens the providers of the secrets that it names.
     """
 
     def __init__(self, registry: Registry, executors: Opens, providers: Opens) -> None:
         self._registry = registry
         self._handling = handling(registry)
-        self._executors, self._providers = executors, providers
+        self._executors = executors
+        self._providers = providers
         self._by_identity: OrderedDict[int, Prepared] = OrderedDict()
         self._by_hash: OrderedDict[str, Prepared] = OrderedDict()
 
@@ -62,7 +63,7 @@ class Plans:
         """Compile a workflow, or give what was made of the same one before.
 
         Raises:
-            ConfigError: an executor that it names, or a provider of secrets, is not installed.
+            ConfigError: an executor, or a provider of secrets, is not installed.
         """
         prepared = self._by_identity.get(id(workflow))
         if prepared is None:
@@ -75,7 +76,7 @@ class Plans:
         """Compile a stored workflow, or give what was made of the same one before.
 
         Raises:
-            ConfigError: an executor that it names, or a provider of secrets, is not installed.
+            ConfigError: an executor, or a provider of secrets, is not installed.
             Exception: the definition is damaged.
         """
         prepared = self._by_hash.get(definition.hash)

@@ -28,7 +28,7 @@ class HttpExecutor:
     uses_process: ClassVar[bool] = False
     literal_options: ClassVar[frozenset[str]] = frozenset()
     secret_options: ClassVar[frozenset[str]] = frozenset(
-        {"headers", "params", "auth", "json", "body", "form"}
+        {"url", "params", "headers", "auth", "json", "body", "form"}
     )
     settings: ClassVar[tuple[str, ...]] = ("http_allow",)
 

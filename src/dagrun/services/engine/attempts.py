@@ -63,11 +63,11 @@ class Workshop:
     scratch: Path
     """Holds a directory for each run."""
 
-    checks: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CHECKS))
-    """Keeps checks of outputs from taking the threads that the store needs."""
-
     providers: Mapping[str, SecretProvider] = attrs.field(factory=dict)
     """Open providers of secrets by name."""
+
+    checks: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CHECKS))
+    """Keeps checks of outputs from taking the threads that the store needs."""
 
 
 def make_attempt(
@@ -83,16 +83,16 @@ def make_attempt(
 async def _in_secret(
     workshop: Workshop, state: RunState, work: Work, vault: Vault
 ) -> Raw | Failure:
-    """Hide the secrets in whatever comes of an attempt."""
+    """Hide the secrets in the reason of a failure, whichever way it comes."""
     try:
         outcome = await _in_time(workshop, state, work, vault)
-        if isinstance(outcome, Raw):
-            return vault.outputs(outcome)
     except BaseException as error:  # the engine would journal it as it is
         reason = _besides_cancellation(error)
         if reason is None:
             raise
         outcome = failure_of(reason)
+    if isinstance(outcome, Raw):
+        return outcome
     return Failure(vault.text(outcome.type), vault.text(outcome.message), outcome.retryable)
 
 
@@ -173,6 +173,8 @@ async def _execute(
         if not isinstance(outputs, Mapping):
             raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
         outputs = encode(outputs if type(outputs) is dict else dict(outputs))
+    if vault is not None:
+        outputs = vault.outputs(outputs)  # before anybody quotes them
     if step.output_schema is not None:
         await _check(workshop, step.output_schema, outputs)
     return outputs
