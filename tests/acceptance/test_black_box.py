@@ -723,6 +723,25 @@ def test_a_failed_run_tells_how_many_nodes_failed_and_whose_log_to_read(dagrun, 
     assert "↻ items[0]  retrying  exit_code: exit code 1; again in 0.01s" in done.stderr
 
 
+def test_a_failure_that_is_allowed_is_not_told_as_the_reason(dagrun, write):
+    allowed = """
+  nodes:
+    - {id: a, allow_failure: true, executor: {type: shell, command: "echo fine; exit 1"}}
+"""
+    file = write(
+        allowed
+        + '    - {id: b, dependencies: [a], executor: {type: shell, command: "echo no; exit 1"}}\n'
+    )
+    done = dagrun("run", file)
+    assert "dagrun: node b: exit_code: exit code 1: no\n" in done.stderr
+    assert "nodes failed" not in done.stderr
+    assert done.stderr.rstrip().endswith(" b")
+    late = '    - {id: b, dependencies: [a], executor: {type: shell, command: "sleep 60"}}\n'
+    done = dagrun("run", write("  timeout: 0.5s" + allowed + late))
+    assert done.returncode == 1
+    assert done.stderr.splitlines()[-1] == "dagrun: the run took longer than 0.50s"
+
+
 def test_code_that_does_not_compile_is_found_before_anything_runs(dagrun, tmp_path, write):
     (tmp_path / "beside.lua").write_text("local x = 1\nreturn }\n")
     file = write(

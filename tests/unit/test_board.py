@@ -5,14 +5,19 @@ import pty
 import re
 import subprocess
 import sys
+from io import StringIO
 from pathlib import Path
 
+import pytest
+from rich.console import Console
+
 from dagrun.cli.board import Board, interesting
-from dagrun.cli.progress import headline, plain_line
+from dagrun.cli.progress import headline, picture, plain_line
 from dagrun.domain import decide
+from dagrun.domain.result import run_result
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy
-from dagrun.testing.drive import Driver, make_node, make_plan
+from dagrun.testing.drive import Driver, make_node, make_plan, replayed
 
 
 def watch(*nodes, steps=lambda _: None):
@@ -52,6 +57,83 @@ def test_items_are_told_of_in_the_same_words_whichever_ended_first():
     assert one_first.rows["a"].detail() == two_first.rows["a"].detail() == "1 failed, 1 succeeded"
 
 
+def test_what_was_wrong_with_an_attempt_is_gone_when_the_next_one_starts():
+    retry = RetryPolicy(max_attempts=3, first_delay=1, jitter=0)
+    failed = watch(make_node("a", retry=retry), steps=lambda run: run.fail("a"))
+    assert failed.rows["a"].note == "boom: it failed; again in 1.00s"
+    again = watch(make_node("a", retry=retry), steps=lambda run: run.fail("a").wake())
+    assert (again.rows["a"].status, again.rows["a"].note) == (NodeStatus.RUNNING, "")
+
+
+def test_what_was_wrong_with_an_item_is_gone_when_that_item_is_tried_again():
+    def steps(run):
+        run.fail("a", 0)
+        board.see(run.journal)
+        assert board.rows["a"].note == "boom: it failed; again in 1.00s"
+        for step, note in ((lambda: run.succeed("a", {}, 1), board.rows["a"].note), (run.wake, "")):
+            seen = len(run.journal)
+            step()
+            board.see(run.journal[seen:])
+            assert board.rows["a"].note == note
+
+    retry = RetryPolicy(max_attempts=2, first_delay=1, jitter=0)
+    driver = Driver(
+        make_plan(make_node("a", for_each=(1, 2, 3), max_parallel=2, retry=retry))
+    ).begin()
+    board = Board(driver.state.plan.workflow)
+    steps(driver)
+
+
+def test_nodes_that_stand_in_line_are_ready_and_others_wait():
+    nodes = make_node("a"), make_node("b"), make_node("c", "a"), make_node("d", "a", "b")
+    driver = Driver(make_plan(*nodes))
+    decide.begin(driver.state, driver.tick(), epoch=1, engine="e")  # and nothing starts
+
+    def statuses():
+        board = Board(driver.state.plan.workflow)
+        board.see([*driver.journal, *driver.state.outbox])
+        shown = {row.node_id: str(row.status) for row in board.rows.values()}
+        told = {node.id: str(node.status) for node in run_result(driver.state).nodes}
+        assert shown == told
+        return shown
+
+    assert statuses() == {"a": "ready", "b": "ready", "c": "pending", "d": "pending"}
+    driver.take().succeed("a")
+    assert statuses() == {"a": "succeeded", "b": "running", "c": "running", "d": "pending"}
+    driver.ask(decide.pause)
+    driver.succeed("b")
+    assert statuses() == {"a": "succeeded", "b": "succeeded", "c": "running", "d": "pending"}
+    assert decide.resume(driver.state, driver.tick())
+    assert statuses()["d"] == "ready"
+
+
+def test_a_node_that_another_process_has_in_line_is_ready():
+    driver = Driver(make_plan(make_node("a"))).begin()
+    state = replayed(Driver(driver.state.plan, events=driver.journal[:2]))
+    assert [node.status for node in run_result(state).nodes] == [NodeStatus.READY]
+
+
+def test_a_picture_has_no_more_lines_than_there_is_room_for():
+    wrong = [make_node(f"bad{number}") for number in range(60)]
+    driver = Driver(make_plan(*wrong, make_node("slow"))).begin()
+    for number in range(60):
+        work = driver.find(f"bad{number}")
+        driver.going.remove(work)
+        error = {"type": "boom", "message": "this is wrong with it, and more is\n" * 100}
+        decide.fail(driver.state, work, error, driver.tick(), draw=0.5, retryable=False)
+    driver.take()
+    board = Board(driver.state.plan.workflow)
+    board.see(driver.journal)
+    for width, height in ((80, 24), (30, 6), (500, 100)):
+        console = Console(width=width, height=height, file=StringIO())
+        console.print(picture(board, "r", height))
+        lines = console.file.getvalue().splitlines()
+        assert len(lines) < height
+        assert all(len(line) <= width for line in lines)
+        assert any("slow  running" in line for line in lines)
+        assert ("… 61 nodes: 1 running, 60" in lines[-1]) is (height < 100)
+
+
 def test_when_not_all_rows_fit_those_that_run_or_failed_are_shown_in_order():
     def steps(run):
         for number in (1, 3, 5):
@@ -75,6 +157,14 @@ spec:
 """
 
 
+@pytest.mark.parametrize("name", ["dumb", "unknown", ""])
+def test_on_a_terminal_that_cannot_be_drawn_on_there_are_plain_lines(tmp_path, name):
+    file = tmp_path / "shown.yaml"
+    file.write_text(DOCUMENT)
+    text = run_in_terminal("run", str(file), data=tmp_path / "data", TERM=name)
+    assert re.match(r"run \w+: shown 1\.0\.0\r\n  ✓ alpha  succeeded", text)
+
+
 def test_on_a_terminal_a_tree_shows_nodes_with_state_and_time(tmp_path):
     file = tmp_path / "shown.yaml"
     file.write_text(DOCUMENT)
@@ -85,15 +175,16 @@ def test_on_a_terminal_a_tree_shows_nodes_with_state_and_time(tmp_path):
     assert "when: false" in text
 
 
-def run_in_terminal(*arguments: str, data: Path) -> str:
+def run_in_terminal(*arguments: str, data: Path, **env: str) -> str:
     """Run the command line on a terminal of its own, and give what it showed, without colours."""
+    settings = {"DAGRUN_DATA_DIR": str(data), "TERM": "xterm", "COLUMNS": "120"}
     terminal, inside = pty.openpty()
     process = subprocess.Popen(
         [sys.executable, "-m", "dagrun.cli", *arguments],
         stdin=inside,
         stdout=inside,
         stderr=inside,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(data), "TERM": "xterm", "COLUMNS": "120"},
+        env={**os.environ, **settings, **env},
     )
     os.close(inside)
     shown = b"".join(iter(lambda: _read(terminal), b""))

@@ -18,6 +18,9 @@ class Row:
     """One node, or a handler."""
 
     node_id: str
+    waits_for: int = 0
+    """Nodes that it depends on and that have not ended."""
+
     status: NodeStatus = NodeStatus.PENDING
     started_at: datetime | None = None
     finished_at: datetime | None = None
@@ -28,11 +31,15 @@ class Row:
     note: str = ""
     """The last error, or why the node was skipped."""
 
-    def seconds(self, now: datetime) -> float | None:
-        """Give how long it took, or has taken so far."""
-        if self.started_at is None:
+    noted: int | None = None
+    """The item that the note is about; None if it is about the node."""
+
+    def seconds(self, now: datetime | None) -> float | None:
+        """Give how long it took, or has taken so far if there is a ``now``."""
+        end = self.finished_at or now
+        if self.started_at is None or end is None:
             return None
-        return max(((self.finished_at or now) - self.started_at).total_seconds(), 0.0)
+        return max((end - self.started_at).total_seconds(), 0.0)
 
     def detail(self) -> str:
         """Give attempts and items in words; empty when there is nothing to say."""
@@ -46,7 +53,11 @@ class Board:
 
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
-        self.rows = {node.id: Row(node.id) for node in workflow.nodes}
+        self.rows = {node.id: Row(node.id, len(node.dependencies)) for node in workflow.nodes}
+        self._dependants: dict[str, list[Row]] = {}
+        for node in workflow.nodes:
+            for dependency in node.dependencies:
+                self._dependants.setdefault(dependency, []).append(self.rows[node.id])
         self.status = RunStatus.QUEUED
         self.outcome: RunStatus | None = None
         """What it comes to, while handlers run."""
@@ -71,6 +82,7 @@ class Board:
         self.status = RunStatus(event.type.removeprefix("run."))
         if event.type is Type.RUN_RUNNING:
             self.started_at = self.started_at or event.time
+            self._line_up(self.rows.values(), event.time)
         elif event.type in (Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED):
             self.finished_at = event.time
             self._close_graph(event)
@@ -95,7 +107,10 @@ class Board:
         if event.type is Type.NODE_RUNNING:
             row.started_at = row.started_at or event.time
             row.attempts = max(row.attempts, event.attempt or 0)
-        row.note = event_note(event) or row.note
+            if row.noted == event.item:
+                row.note = ""  # of the attempt before
+        if note := event_note(event):
+            row.note, row.noted = note, event.item
         if event.item is not None:
             if status in NODE_ENDED:
                 row.items[status] += 1
@@ -110,6 +125,17 @@ class Board:
             row.finished_at = time
             if status is NodeStatus.SUCCEEDED:
                 row.note = ""
+            dependants = self._dependants.get(row.node_id, ())
+            for dependant in dependants:
+                dependant.waits_for -= 1
+            self._line_up(dependants, time)
+
+    def _line_up(self, rows: Iterable[Row], time: datetime) -> None:
+        """Let those be ready that have nothing to wait for but their turn; no event tells of it."""
+        if self.status is RunStatus.RUNNING:
+            for row in rows:
+                if row.status is NodeStatus.PENDING and not row.waits_for:
+                    self._turn(row, NodeStatus.READY, time)
 
     def state(self) -> str:
         """Give the run's state in words, with the outcome that waits for handlers."""

@@ -1,5 +1,6 @@
 """Progress on standard error: a live tree on a terminal, plain lines elsewhere."""
 
+import os
 import sys
 from collections.abc import Sequence
 from datetime import UTC, datetime
@@ -15,11 +16,13 @@ from dagrun.domain.events import Event, Type
 from dagrun.domain.status import NODE_ENDED, NodeStatus
 
 if TYPE_CHECKING:
-    from rich.live import Live
     from rich.text import Text
     from rich.tree import Tree
 
 REFRESH: Final = 0.1  # seconds between pictures
+AROUND: Final = 3  # lines of a picture that no node has: the first, the last, and the cursor's
+LONGEST: Final = 1000  # characters of a note that a line is made from; no terminal is as wide
+DUMB: Final = ("", "dumb", "unknown")  # values of TERM; such a terminal cannot be drawn on
 _MARKS: Final = {
     NodeStatus.PENDING: ("·", "dim"),
     NodeStatus.READY: ("○", "cyan"),
@@ -47,7 +50,8 @@ class Progress(Protocol):
 
 def open_progress(board: Board, *, run_id: str) -> Progress:
     """Choose the display that fits standard error."""
-    return LiveTree(board, run_id) if sys.stderr.isatty() else PlainLines(board, run_id)
+    can_draw = sys.stderr.isatty() and os.environ.get("TERM", DUMB[0]) not in DUMB
+    return LiveTree(board, run_id) if can_draw else PlainLines(board, run_id)
 
 
 class PlainLines:
@@ -89,7 +93,6 @@ class LiveTree:
     def __init__(self, board: Board, run_id: str) -> None:
         self._board = board
         self._run_id = run_id
-        self._live: Live | None = None
 
     def see(self, events: Sequence[Event]) -> None:
         """Remember what has changed for the next picture."""
@@ -111,22 +114,30 @@ class LiveTree:
         with Live(console=console, auto_refresh=False, transient=False) as live:
             try:
                 while True:
-                    live.update(self._picture(console.height), refresh=True)
+                    live.update(picture(self._board, self._run_id, console.height), refresh=True)
                     await trio.sleep(REFRESH)
             finally:
-                live.update(self._picture(console.height), refresh=True)
+                live.update(picture(self._board, self._run_id, console.height), refresh=True)
 
-    def _picture(self, height: int) -> "Tree":
-        from rich.tree import Tree  # noqa: PLC0415
 
-        tree = Tree(headline(self._board) + f"  ({self._run_id})", guide_style="dim")
-        rows = list(self._board.rows.values())
-        shown = interesting(rows, max(height - 4, 5))
-        for row in shown:
-            tree.add(_rich_line(row))
-        if len(shown) < len(rows):
-            tree.add(f"… {len(rows)} nodes: {self._board.summary()}")
-        return tree
+def picture(board: Board, run_id: str, height: int) -> "Tree":
+    """Draw a run in at most ``height`` lines; what does not fit into a line is cut off."""
+    from rich.tree import Tree  # noqa: PLC0415 — only a terminal pays for rich
+
+    tree = Tree(_cropped(f"{headline(board)}  ({run_id})"), guide_style="dim")
+    rows = list(board.rows.values())
+    shown = interesting(rows, max(height - AROUND, 1))
+    for row in shown:
+        tree.add(_rich_line(row))
+    if len(shown) < len(rows):
+        tree.add(_cropped(f"… {len(rows)} nodes: {board.summary()}"))
+    return tree
+
+
+def _cropped(text: str) -> "Text":
+    from rich.text import Text  # noqa: PLC0415 — as above
+
+    return Text(text, no_wrap=True, overflow="ellipsis")
 
 
 def headline(board: Board) -> str:
@@ -142,17 +153,16 @@ def _seconds(start: datetime, end: datetime) -> float:
 
 
 def _rich_line(row: Row) -> "Text":
-    from rich.text import Text  # noqa: PLC0415
-
     mark, style = _MARKS[row.status]
     seconds = row.seconds(datetime.now(UTC))
-    line = Text.assemble((f"{mark} ", style), (row.node_id, "bold" if style != "dim" else "dim"))
+    line = _cropped("")
+    line.append(f"{mark} ", style).append(row.node_id, "bold" if style != "dim" else "dim")
     line.append(f"  {row.status}", style)
     if seconds is not None:
         line.append(f"  {format_duration(seconds)}", "dim")
     if row.detail():
         line.append(f"  {row.detail()}", "dim")
     if row.note:
-        line.append(f"  {visible(row.note)}", "red" if row.status is NodeStatus.FAILED else "dim")
-    line.truncate(200, overflow="ellipsis")
+        note = visible(row.note[:LONGEST])
+        line.append(f"  {note}", "red" if row.status is NodeStatus.FAILED else "dim")
     return line

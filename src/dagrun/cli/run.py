@@ -254,7 +254,7 @@ def _tell(order: _Order, ended: _Ended) -> int:
         _tell_how_to_go_on(ticket)
         return output.INTERRUPTED
     if not order.as_json:
-        _tell_person(result, ended.logs)
+        _tell_person(result, ticket.workflow, ended.logs)
     if ended.interrupted and result.status is RunStatus.CANCELLED:
         return output.INTERRUPTED
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
@@ -273,19 +273,28 @@ def _tell_of_nothing(order: _Order) -> int:
     return output.INTERRUPTED
 
 
-def _tell_person(result: RunResult, logs: NodeLogs) -> None:
+def _tell_person(result: RunResult, workflow: Workflow, logs: NodeLogs) -> None:
     if result.error is not None:
         output.note(f"dagrun: {result.error['message']}")
-        failed = [node.id for node in result.nodes if node.status is NodeStatus.FAILED]
-        if len(failed) > 1:
-            output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}")
-        wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
-        if wrote is not None:
-            output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")
+        _tell_of_failed(result, workflow, logs)
     for handler in result.handlers or ():
         _warn_of(handler, result.run_id, logs)
     if result.outputs:
         output.say_value(result.outputs)
+
+
+def _tell_of_failed(result: RunResult, workflow: Workflow, logs: NodeLogs) -> None:
+    allowed = {node.id for node in workflow.nodes if node.allow_failure}
+    failed = [
+        node.id
+        for node in result.nodes
+        if node.status is NodeStatus.FAILED and node.id not in allowed
+    ]
+    if len(failed) > 1:
+        output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}")
+    wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
+    if wrote is not None:
+        output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")
 
 
 def _warn_of(handler: NodeResult, run_id: str, logs: NodeLogs) -> None:

@@ -7,6 +7,7 @@ import attrs
 
 from dagrun.domain.handlers import PREFIX
 from dagrun.domain.jsonvalue import Raw, decode
+from dagrun.domain.rules import Verdict, verdict
 from dagrun.domain.state import Error, NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import RunFailed
@@ -101,16 +102,16 @@ def run_result(state: RunState) -> RunResult:
         started_at=state.started_at,
         finished_at=state.finished_at,
         duration=_seconds(state.started_at, state.finished_at),
-        nodes=tuple(node_result(node) for node in state.nodes),
+        nodes=tuple(node_result(node, is_in_line=is_in_line(state, node)) for node in state.nodes),
         handlers=tuple(map(node_result, state.due)) if state.handlers else None,
     )
 
 
-def node_result(node: NodeState) -> NodeResult:
+def node_result(node: NodeState, *, is_in_line: bool = False) -> NodeResult:
     """Take a picture of a node."""
     return NodeResult(
         id=node.step.node.id,
-        status=shown_status(node),
+        status=NodeStatus.READY if is_in_line else node.status,
         attempts=_attempts(node),
         started_at=node.started_at,
         finished_at=node.finished_at,
@@ -121,11 +122,10 @@ def node_result(node: NodeState) -> NodeResult:
     )
 
 
-def shown_status(node: NodeState) -> NodeStatus:
-    """Give a node's state; one that stands in line is ready."""
-    if node.status is NodeStatus.PENDING and node.queued:
-        return NodeStatus.READY
-    return node.status
+def is_in_line(state: RunState, node: NodeState) -> bool:
+    """Whether a node may start, and waits for its turn; no event tells of that."""
+    pending = state.status is RunStatus.RUNNING and node.status is NodeStatus.PENDING
+    return pending and verdict(node) is Verdict.START
 
 
 def to_json(result: RunResult) -> dict[str, Any]:
