@@ -140,22 +140,12 @@ def check_executor(spec: ExecutorSpec, path: Path, site: Site, catalogue: Catalo
     for key, value in spec.options.items():
         if key not in kind.literal_options:
             yield from check_template(value, (*path, key), site)
-    env = spec.options.get("env")
-    for name in env if isinstance(env, Mapping) else ():
-        if name.startswith("DAGRUN_"):
-            yield Finding(path=(*path, "env", name), message=_OURS, on_key=True)
-    options = _without_literals(spec, kind.literal_options)
-    yield from check_options(kind.options, options, path, open_=True)
-
-
-def _without_literals(spec: ExecutorSpec, literal: frozenset[str]) -> Mapping[str, Any]:
-    """Hide ``${`` where it means nothing, so that it does not count as something to fill in."""
-    if not any(key in literal and has_mark(value) for key, value in spec.options.items()):
-        return spec.options
-    return {
-        key: value.replace("${", "$") if key in literal and isinstance(value, str) else value
+    unfinished = {
+        key
         for key, value in spec.options.items()
+        if key not in kind.literal_options and has_mark(value)
     }
+    yield from check_options(kind.options, spec.options, path, unfinished=unfinished)
 
 
 def unknown(word: str, path: Path, kind: str, known: Collection[str]) -> Finding:

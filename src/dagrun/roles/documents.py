@@ -23,7 +23,9 @@ def catalogue(registry: Registry) -> Catalogue:
     triggers = {entry.name: entry.factory for entry in registry.triggers}
     return Catalogue(
         executors={
-            name: ExecutorKind(options=known.options, literal_options=known.literal_options)
+            name: ExecutorKind(
+                options=known.options, literal_options=known.literal_options, files=known.files
+            )
             for name, known in traits.items()
         },
         triggers={
@@ -80,7 +82,7 @@ def load_file(file: Path, known: Catalogue) -> Workflow:
             text,
             file=str(file),
             catalogue=known,
-            complete=lambda workflow: inline_files(workflow, base, _read_text),
+            complete=lambda workflow: inline_files(workflow, base, _read_text, known),
         )
 
 
