@@ -447,36 +447,60 @@ def test_options_are_structured_strictly_when_they_are_filled_in():
         structure_options(SCHEMA, {"port": "x"})
 
 
-def test_files_become_part_of_the_workflow_and_relative_programs_absolute():
-    def node(name, **options):
-        return Node(id=name, executor=ExecutorSpec(type="any", options=options))
+def test_a_file_becomes_what_the_executor_says_and_nothing_else_is_changed():
+    def node(name, kind, **options):
+        return Node(id=name, executor=ExecutorSpec(type=kind, options=options))
 
+    known = Catalogue(
+        executors={
+            "reads": ExecutorKind(files={"file": "code", "query": "sql"}),
+            "any": ExecutorKind(options=FreeOptions),
+        },
+        triggers={},
+    )
     workflow = Workflow(
         "w",
         "1.0.0",
         nodes=[
-            node("a", file="a.lua"),
-            node("b", command=["./run.sh", "x"], cwd="sub"),
-            node("c", command=["/bin/true"], cwd="${inputs.cwd}"),
-            node("d", command=["echo"]),
+            node("a", "reads", file="a.lua", n=1),
+            node("b", "reads", query="../b.sql", file="b.lua"),
+            node("c", "reads", code="x", file="c.lua"),
+            node("d", "any", file="d.bin", command=["./run.sh", "x"], cwd="sub"),
+            node("e", "unknown", file="e.lua"),
         ],
     )
-    inlined, findings = inline_files(workflow, Path("/base"), lambda name: f"content of {name}")
+    inlined, findings = inline_files(
+        workflow, Path("/base"), lambda name: f"content of {name}", known
+    )
     assert findings == []
-    options = [dict(node.executor.options) for node in inlined.nodes]
-    assert options == [
-        {"code": "content of /base/a.lua"},
-        {"command": ["/base/run.sh", "x"], "cwd": "/base/sub"},
-        {"command": ["/bin/true"], "cwd": "${inputs.cwd}"},
-        {"command": ["echo"]},
+    assert [dict(node.executor.options) for node in inlined.nodes] == [
+        {"code": "content of /base/a.lua", "n": 1},
+        {"sql": "content of /base/../b.sql", "code": "content of /base/b.lua"},
+        {"code": "x", "file": "c.lua"},
+        {"file": "d.bin", "command": ["./run.sh", "x"], "cwd": "sub"},
+        {"file": "e.lua"},
     ]
+    assert check_workflow(Workflow("w", "1.0.0", nodes=inlined.nodes[3:4]), known) == []
 
     def missing(name):
         raise FileNotFoundError(2, "No such file", name)
 
-    _, (finding,) = inline_files(workflow, Path("/base"), missing)
-    assert finding.message == "/base/a.lua cannot be read: No such file"
-    assert finding.path == ("spec", "nodes", 0, "executor", "file")
+    _, findings = inline_files(workflow, Path("/base"), missing, known)
+    assert [finding.path[2:] for finding in findings] == [
+        (0, "executor", "file"),
+        (1, "executor", "file"),
+        (1, "executor", "query"),
+    ]
+    assert findings[0].message == "/base/a.lua cannot be read: No such file"
+
+
+@attrs.frozen(kw_only=True)
+class FreeOptions:
+    """Options of somebody else's executor that are called like those of the core's."""
+
+    file: str
+    command: list[str]
+    cwd: str
 
 
 @pytest.mark.parametrize(

@@ -114,6 +114,19 @@ async def test_a_relative_directory_is_taken_beside_the_document(tmp_path):
     assert context.log.text().strip() == str(tmp_path / "doc" / "sub")
 
 
+async def test_a_relative_program_is_looked_for_beside_the_document(tmp_path):
+    base, scratch = tmp_path / "doc", tmp_path / "scratch"
+    base.mkdir()
+    scratch.mkdir()
+    program = base / "say.sh"
+    program.write_text('#!/bin/sh\necho "said $1"\n')
+    program.chmod(0o755)
+    _, context = await execute(ShellOptions(command=["./say.sh", "it"]), scratch, base=base)
+    assert context.log.text() == "said it\n"
+    error = await failure(ShellOptions(command=["sub/other.sh"]), scratch, base=base)
+    assert (error.type, f"'{base}/sub/other.sh'" in error.message) == ("start", True)
+
+
 async def test_a_background_child_that_holds_the_log_open_keeps_no_node(tmp_path):
     with trio.fail_after(5):
         await execute(ShellOptions(code="sleep 60 & echo $! > pid"), tmp_path)

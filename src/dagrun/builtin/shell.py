@@ -50,6 +50,8 @@ class ShellOptions:
         for name in self.env:
             if not name or "=" in name or "\0" in name:
                 raise ValueError(f"{name!r} in 'env' is no name of a variable")
+            if name.startswith("DAGRUN_"):
+                raise ValueError(f"{name!r} in 'env': names that begin with DAGRUN_ are reserved")
         if any("\0" in text for text in (*self.argv(), *self.env.values(), self.cwd or "")):
             raise ValueError("no program can be given a NUL character; write it in 'stdin'")
 
@@ -104,9 +106,10 @@ async def _spawn(
 ) -> Process:
     stdin = None if options.stdin is None else _open_stdin(options.stdin)
     cwd = _directory(context, options.cwd)
+    argv = _argv(context, options)
     try:
         return await context.processes.spawn(
-            options.argv(),
+            argv,
             env=env,
             cwd=cwd,
             stdin=stdin,
@@ -114,11 +117,22 @@ async def _spawn(
             stderr=log.write_fd,
         )
     except OSError as error:
-        raise NodeError("start", _why_not(options.argv()[0], cwd, error)) from error
+        raise NodeError("start", _why_not(argv[0], cwd, error)) from error
     finally:
         if stdin is not None:
             os.close(stdin)
         log.close_writer()
+
+
+def _argv(context: Context, options: ShellOptions) -> list[str]:
+    """Give what to execute. A program with a slash is looked for beside the document.
+
+    One without is looked up on the PATH, as a shell does.
+    """
+    program, *rest = options.argv()
+    if "/" in program and context.base is not None:
+        program = str(context.base / program)
+    return [program, *rest]
 
 
 def _why_not(program: str, cwd: str, error: OSError) -> str:

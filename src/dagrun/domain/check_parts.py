@@ -152,7 +152,8 @@ def check_executor(
     for name in env if isinstance(env, Mapping) else ():
         if name.startswith("DAGRUN_"):
             yield Finding(path=(*path, "env", name), message=_OURS, on_key=True)
-    yield from check_options(kind.options, spec.options, path, open_=open_)
+    unfinished = {key for key in open_ if has_mark(spec.options[key])}
+    yield from check_options(kind.options, spec.options, path, unfinished=unfinished)
 
 
 def unknown(word: str, path: Path, kind: str, known: Collection[str]) -> Finding:

@@ -199,6 +199,13 @@ class Traits:
     Name none that others get to see, such as the arguments of a program.
     """
 
+    files: Mapping[str, str] = attrs.field(factory=dict)
+    """Options that name a file beside the document → options that take what it holds.
+
+    The text takes the name's place when the document is loaded, and is stored with it. Paths in
+    other options belong to the executor; they are relative to :attr:`Context.base`.
+    """
+
     settings: tuple[str, ...] = ()
     """Settings that the factory takes, as keyword arguments of these names."""
 

@@ -27,6 +27,7 @@ def catalogue(registry: Registry) -> Catalogue:
                 options=known.options,
                 literal_options=known.literal_options,
                 secret_options=known.secret_options,
+                files=known.files,
             )
             for name, known in traits.items()
         },
@@ -84,7 +85,7 @@ def load_file(file: Path, known: Catalogue) -> Workflow:
             text,
             file=str(file),
             catalogue=known,
-            complete=lambda workflow: inline_files(workflow, base, _read_text),
+            complete=lambda workflow: inline_files(workflow, base, _read_text, known),
         )
 
 

@@ -1,10 +1,11 @@
 """The engine's side: requests to worker processes, and what their replies mean."""
 
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
@@ -59,6 +60,7 @@ class LuaExecutor:
     options = LuaOptions
     durability = Durability.BATCHED
     uses_process = True
+    files: ClassVar[Mapping[str, str]] = {"file": "code"}
 
     def __init__(self) -> None:
         self._pool = WorkerPool(worker_argv())
