@@ -1,13 +1,13 @@
 """What is wrong with an ``http`` node is told before it runs, with the option's name."""
 
 import pytest
-from dagrun.cli.documents import load_file
 
 from dagrun.builtin.http import HttpOptions
 from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.jsonvalue import MAX_OUTPUT
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
+from dagrun.roles.documents import load_file
 
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
