@@ -229,18 +229,6 @@ def test_a_database_that_cannot_be_used_is_refused_by_name(dagrun, write, tmp_pa
     assert "newer dagrun" in newer.stderr
 
 
-def test_secrets_are_valid_in_a_document_and_refused_by_run(dagrun, write, tmp_path):
-    file = write(
-        "  secrets: {KEY: 'env:KEY'}\n"
-        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
-    )
-    assert dagrun("validate", file).returncode == 0
-    done = dagrun("run", file)
-    assert done.returncode == 2
-    assert "no provider of secrets is installed" in done.stderr
-    assert not (tmp_path / "data").exists()
-
-
 def test_inputs_are_checked_against_the_schema(dagrun, write):
     file = write(
         "  inputs: {type: object, additionalProperties: false, properties: {n: {type: integer}}}\n"
@@ -497,6 +485,10 @@ def test_what_an_inline_function_prints_does_not_get_into_the_result(dagrun, tmp
         ("in.yaml", "- 1\n", "in.yaml:1:1"),
         ("in.json", "s: yes", "in.json"),
         ("in.json", "[1]", "an object is needed"),
+        ("in.json", '{"s": "a", "n": 1, "n": 2}', "in.json: the key 'n' stands here twice"),
+        ("in.json", '{"s": {"n": 1, "n": 2}}', "in.json: the key 'n' stands here twice"),
+        ("in.txt", '{"s": "a", "n": 1, "n": 2}', "in.txt:1:20: the key 'n' stands here twice"),
+        ("in.json", '{"s": "a", "n": [NaN]}', "inputs.n: "),
     ],
 )
 def test_inputs_come_from_a_file_of_yaml_or_json(dagrun, tmp_path, write, name, text, said):

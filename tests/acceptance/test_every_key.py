@@ -23,8 +23,6 @@ REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 ACT_LATER = {
     "node.requires",
-    "node.secrets",
-    "spec.secrets",
     "spec.triggers",
 }
 """Keys that have no effect yet, with all that is written below them. One that acts leaves this
@@ -76,6 +74,7 @@ def in_turn(seen: Seen) -> bool:
 
 
 FAILS = {"executor": shell("exit 1")}
+TELLS = {"executor": shell("echo ${KEY:-nothing}")}
 WAITS = {"executor": shell("sleep 0.5")}
 GREETS = {"executor": shell('echo "$GREETING"')}
 DEAF = shell("trap 'sleep 0.3; echo late; exit 1' TERM; echo deaf; sleep 60 & wait")
@@ -117,6 +116,7 @@ PROBES = {
     "spec.inputs": Probe(SCHEMA, refused),
     "spec.outputs": Probe({"a": 1}, result("outputs")),
     "spec.env": Probe({"GREETING": "hello"}, said, node=GREETS),
+    "spec.secrets": Probe({"KEY": "env:PROBE"}, said, node=TELLS),
     "spec.timeout": Probe(0.1, result("error"), node=WAITS),
     "spec.start_timeout": Probe(0.05, result("error"), way=run_in_line),
     "spec.priority": Probe(1, Seen.starts, way=run_in_line),
@@ -210,6 +210,7 @@ PROBES = {
         way=run_without_disk,
     ),
     "node.env": Probe({"GREETING": "hello"}, said, node=GREETS),
+    "node.secrets": Probe({"KEY": "env:PROBE"}, said, node=TELLS),
     "node.outputs": Probe(SCHEMA, last("error"), node=NOTHING),
     "node.metadata": Probe({"owner": "data"}, lambda seen: seen.stored.nodes[0].metadata),
     "lua.code": Probe("return {a = 1}", last("outputs"), node={"executor": lua("return {}")}),
@@ -291,7 +292,9 @@ def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seen]]:
     for name, text in FILES.items():
         (folder / name).write_text(text)
     paths = {key: path for key, path in keys().items() if key in PROBES}
-    return observe(REGISTRY, Settings(data_dir=folder / "data", parallel=8), PROBES, paths)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGRUN_SECRET_PROBE", "a value that is masked")
+        return observe(REGISTRY, Settings(data_dir=folder / "data", parallel=8), PROBES, paths)
 
 
 @pytest.mark.parametrize("key", PROBES)

@@ -34,6 +34,11 @@ DEAF = """
 ASKS = """
     - {id: ask, executor: {type: http, url: SITE}}
 """
+KNOWS = """
+    - id: knows
+      secrets: {WHOLE: "file:w.yaml"}
+      executor: {type: shell, code: "true"}
+"""
 COMMAND = [sys.executable, "-m", "dagrun.cli"]
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n  nodes:"
 
@@ -84,6 +89,7 @@ PROBES = {
     "grace": (["0.05", "9s"], DEAF, last_words),
     "retention": (["0", "forever"], SLEEPERS, kept),
     "http_allow": (["10.0.0.0/8", "127.0.0.1"], ASKS, answered),
+    "secrets_dir": (["elsewhere", "."], KNOWS, answered),
 }
 """Setting → two values, a document, and what differs."""
 

@@ -52,6 +52,9 @@ NOT_TRIED = {
         "dagrun run examples/http.yaml --input site=http://127.0.0.1:8000 \\\n"
         """  --input 'pages=["/http.yaml", "/nothing"]' --http-allow 127.0.0.1:8000\nkill $!\n"""
     ): "the port may be taken; test_http_example.py tries the document",
+    "DAGRUN_SECRET_API_KEY=... dagrun run report.yaml --secrets-dir /run/secrets\n": (
+        "needs a site of the reader's; test_secrets.py tries secrets"
+    ),
     "cli → roles → settings → builtin | services → plugin → ports → domain → errors\n": (
         "is a picture; import-linter proves it"
     ),
@@ -322,7 +325,12 @@ def test_the_example_of_settings_is_read(tmp_path):
     file = tmp_path / "dagrun.toml"
     file.write_text(only("reference.md", "toml"))
     written = tomllib.loads(file.read_text())
-    meant = {"data_dir": Path, "retention": parse_duration, "http_allow": tuple}
+    meant = {
+        "data_dir": Path,
+        "retention": parse_duration,
+        "http_allow": tuple,
+        "secrets_dir": Path,
+    }
     for name, convert in meant.items():
         written[name] = convert(written[name])
     assert attrs.asdict(read_settings({}, environ={}, config=file)) == written

@@ -8,7 +8,7 @@ import trio
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.workflow import Concurrency, Node, Placement, Workflow
-from dagrun.errors import ConflictError, InputError, LimitReached
+from dagrun.errors import ConflictError, InputError, LimitReached, StoreBusy, StoreFull
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
@@ -343,6 +343,92 @@ async def test_a_waiting_run_that_was_taken_over_is_dropped(tmp_path):
         await r.local.store.claim(paused.run_id, owner="other", expected_epoch=1)
         with pytest.raises(ConflictError, match="taken over"):
             await r.local.resume(paused.run_id)
+
+
+async def test_a_run_that_waits_for_a_slot_elsewhere_can_be_paused_and_lets_others_try(tmp_path):
+    store = MemoryStore()
+    async with rig(tmp_path, store=store) as r, rig(tmp_path / "2", store=store) as other:
+        first = await other.submit(limited(), "x")
+        waiting = await r.submit(limited(), "x")
+        assert await r.local.pause(waiting.run_id)
+        another = await r.submit(limited(), "x")
+        assert "a slot of" in r.local.dispatcher.explain(another.run_id)
+        assert r.local.dispatcher.explain(waiting.run_id) == "it waits until it is resumed"
+        other.gates.open("x")
+        await first.wait()
+        r.gates.open("x")
+        await another.wait()  # it looks again from time to time
+        assert await r.local.resume(waiting.run_id)
+        await waiting.wait()
+        assert [t.state.status for t in (another, waiting)] == ["succeeded"] * 2
+
+
+async def test_while_the_database_is_held_a_waiting_run_waits_on(tmp_path, monkeypatch):
+    monkeypatch.setattr("dagrun.services.dispatcher.dispatcher.RECHECK", 0.01)
+    trouble = [StoreBusy("held"), StoreFull("full"), StoreBusy("held")]
+
+    class Held(MemoryStore):
+        async def admit(self, run_id, slot):
+            if trouble:
+                raise trouble.pop()
+            return await super().admit(run_id, slot)
+
+    async with rig(tmp_path, store=Held()) as r:
+        run = await r.submit(limited(), "x")
+        r.gates.open("x")
+        await run.wait()
+        assert (run.state.status, trouble) == ("succeeded", [])
+
+
+async def test_a_request_that_the_store_refuses_leaves_the_run_in_the_queue(tmp_path):
+    class Held(MemoryStore):
+        held = False
+
+        async def run(self, run_id):
+            if self.held:
+                raise StoreBusy("held")
+            return await super().run(run_id)
+
+    store = Held()
+    async with rig(tmp_path, store=store, capacity=1) as r:
+        first = await r.submit(workflow(), "first")
+        queued = await r.submit(workflow(), "queued")
+        store.held = True
+        with pytest.raises(StoreBusy):
+            await r.local.dispatcher.pause(queued.run_id)
+        store.held = False
+        r.gates.open("first", "queued")
+        await first.wait()
+        await queued.wait()
+        assert queued.state.status == "succeeded"
+
+
+async def test_a_run_that_is_damaged_is_left_and_the_others_go_on(tmp_path):
+    async with rig(tmp_path, capacity=1) as r:
+        broken = await r.submit(workflow(nodes=2), "broken")
+        await r.local.pause(broken.run_id)
+        await r.finish("broken")
+        other = await r.submit(workflow(), "other")
+        await r.local.resume(broken.run_id)
+        del r.local.store._events[broken.run_id][1]
+        r.gates.open("other")
+        await other.wait()
+        await broken.wait()
+        assert "is damaged" in broken.abandoned
+        with pytest.raises(ConflictError, match="is damaged"):
+            await r.local.result(broken)
+
+
+async def test_a_request_whose_caller_goes_away_is_carried_out_once_it_is_journaled(tmp_path):
+    async with rig(tmp_path, capacity=1, store=MemoryStore(seconds=0.05)) as r:
+        await r.submit(workflow(), "first")
+        queued = await r.submit(workflow(), "queued")
+        with trio.move_on_after(0.02) as scope:
+            await r.local.dispatcher.cancel(queued.run_id)
+        assert scope.cancelled_caught
+        await queued.wait()
+        assert queued.state.status == "cancelled"
+        assert r.queued() == 0
 
 
 async def test_racing_requests_leave_one_end(tmp_path):

@@ -797,3 +797,30 @@ async def test_options_that_turn_out_wrong_are_not_tried_again(run):
     state = await run(http_node("${'ftp://a.test'}", retry=retry))
     assert state.nodes[0].error["type"] == "options"
     assert "'url'" in state.nodes[0].error["message"]
+
+
+async def test_secrets_go_into_headers_and_bodies_and_come_back_masked(run, tmp_path, monkeypatch):
+    value = "s3cret-value-of-the-test"
+    monkeypatch.setenv("DAGRUN_SECRET_TOKEN", value)
+
+    def echo(received):
+        return json_answer(f'{{"you": "{received.headers["authorization"]}"}}')
+
+    with serving({"*": echo}) as server:
+        node = http_node(
+            server.url,
+            secrets={"TOKEN": "env:TOKEN"},
+            options={
+                "method": "POST",
+                "headers": {"Authorization": "Bearer $secret{TOKEN}"},
+                "json": {"token": "$secret{TOKEN}"},
+            },
+        )
+        state = await run(node)
+    assert state.status == "succeeded", state.error
+    (received,) = server.received
+    assert received.headers["authorization"] == f"Bearer {value}"
+    assert value.encode() in received.body
+    assert b"Bearer ***" in bytes(state.nodes[0].outputs)
+    kept = b"".join(path.read_bytes() for path in tmp_path.rglob("*") if path.is_file())
+    assert value.encode() not in kept

@@ -10,7 +10,7 @@ from dagrun.domain.events import Event, Type
 from dagrun.domain.jsonvalue import EMPTY, Raw
 from dagrun.errors import ConflictError, StoreError, StoreFull
 from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
-from dagrun.services.journal import MAX_WAITING, RETRY, Journal
+from dagrun.services.journal import GATHER, MAX_WAITING, RETRY, Journal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -53,13 +53,52 @@ async def test_what_waits_during_a_commit_goes_into_the_next_one(nursery, autoju
     store = ScriptedStore()
     journal = await nursery.start(Journal(store).run)
     journal.append([event(1)])
-    await trio.sleep(0.005)
+    await trio.sleep(GATHER + 0.005)
     journal.append([event(2)])
     journal.append([event(3)])
     await journal.wait_durable("r", 3)
     assert store.commits == [[("r", 1)], [("r", 2), ("r", 3)]]
-    assert trio.current_time() == pytest.approx(0.02)
+    assert trio.current_time() == pytest.approx(GATHER + 0.02)
     assert journal.durable("r") == 3
+
+
+async def test_what_nobody_waits_for_is_gathered_for_a_moment(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    for seq in (1, 2, 3):
+        journal.append([event(seq)])
+        await trio.sleep(GATHER / 4)
+    await trio.sleep(1)
+    assert store.commits == [[("r", 1), ("r", 2), ("r", 3)]]
+
+
+async def test_a_group_that_nobody_waits_for_is_durable_well_within_what_is_promised(
+    nursery, autojump_clock
+):
+    durable = []
+    journal = await nursery.start(
+        Journal(
+            ScriptedStore(),
+            committed=lambda _events, _position: durable.append(trio.current_time()),
+        ).run
+    )
+    journal.append([event(1)])
+    await trio.sleep(1)
+    assert durable == [pytest.approx(GATHER + 0.01)]
+    assert durable[0] < 0.05
+
+
+@pytest.mark.parametrize("ask", ["wait", "submit"])
+async def test_somebody_who_waits_ends_the_gathering(nursery, autojump_clock, ask):
+    journal = await nursery.start(Journal(ScriptedStore()).run)
+    journal.append([event(1)])
+    await trio.sleep(GATHER / 2)
+    if ask == "wait":
+        await journal.wait_durable("r", 1)
+    else:
+        await journal.submit(new_run("other"), DEFINITION, [event(1, "other")])
+    assert trio.current_time() == pytest.approx(GATHER / 2 + 0.01)
+    assert journal.durable("r") == 1
 
 
 async def test_events_are_told_only_after_they_are_durable(nursery, autojump_clock):
@@ -102,12 +141,12 @@ async def test_on_a_full_disk_events_wait_and_no_node_may_start_until_there_is_r
     store = ScriptedStore(StoreFull("no room"), StoreFull("no room"), seconds=0)
     journal = await nursery.start(Journal(store).run)
     journal.append([event(1)])
-    await trio.testing.wait_all_tasks_blocked()
+    await trio.sleep(2 * GATHER)
     assert not journal.has_room()
     assert journal.statistics().blocked
     await journal.wait_room()
     assert store.commits == [[("r", 1)]]
-    assert trio.current_time() == pytest.approx(2 * RETRY)
+    assert trio.current_time() == pytest.approx(2 * RETRY + 3 * GATHER)
 
 
 async def test_too_much_that_is_not_durable_stops_further_starts(nursery, autojump_clock):
@@ -203,7 +242,7 @@ async def test_a_submission_that_is_cancelled_before_it_is_written_leaves_nothin
     store = ScriptedStore()
     journal = await nursery.start(Journal(store).run)
     journal.append([event(1, "other")])
-    await trio.sleep(0.001)  # the commit is under way, and takes 0.01
+    await trio.sleep(GATHER + 0.001)  # the commit is under way, and takes 0.01
     with trio.move_on_after(0.001) as scope:
         await journal.submit(new_run(), DEFINITION, [event(1)])
     assert scope.cancelled_caught

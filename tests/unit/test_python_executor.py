@@ -83,6 +83,13 @@ class TestPythonKeepsWhatAnExecutorPromises(ExecutorSuite):
     def tells_environment(self):
         return PythonOptions(code="import os\noutputs = {'names': list(os.environ)}")
 
+    def tells_secret(self):
+        return PythonOptions(
+            code="import json, os\n"
+            "json.kept = getattr(json, 'kept', None) or os.environ.get('API_KEY')\n"
+            "outputs = {'value': json.kept}"
+        )
+
 
 @pytest.fixture
 async def run(tmp_path, monkeypatch):

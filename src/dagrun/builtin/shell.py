@@ -71,6 +71,7 @@ class ShellExecutor:
     durability: ClassVar[Durability] = Durability.STRICT
     uses_process: ClassVar[bool] = True
     literal_options: ClassVar[frozenset[str]] = frozenset({"code"})
+    secret_options: ClassVar[frozenset[str]] = frozenset({"env", "stdin"})
 
     def __init__(self) -> None:
         self._base = base_environment()
@@ -88,20 +89,20 @@ class ShellExecutor:
         try:
             files.write_inputs(context.inputs)
             ours = {name: context.env[name] for name in context.env if name.startswith("DAGRUN_")}
-            env = merged(self._base, context.env, options.env, ours, files.env())
+            env = merged(self._base, context.env, context.secrets, options.env, ours, files.env())
             with LogPipe(context.log) as log:
-                process = await _spawn(context, options, env, log, files)
+                process = await _spawn(context, options, env, log)
                 code = await _finish(process, log, context.kill_after)
-                _check(code, log.last_line())
+                _check(code, log.last_line(whole=bool(context.secrets)))
             return {**files.read_outputs(), "exit_code": code}
         finally:
             files.remove()
 
 
 async def _spawn(
-    context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe, files: "_Files"
+    context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe
 ) -> Process:
-    stdin = None if options.stdin is None else files.open_stdin(options.stdin)
+    stdin = None if options.stdin is None else _open_stdin(options.stdin)
     cwd = _directory(context, options.cwd)
     try:
         return await context.processes.spawn(
@@ -179,15 +180,6 @@ class _Files:
     def write_inputs(self, inputs: Mapping[str, JSON]) -> None:
         _write(self.inputs, bytes(encode(dict(inputs))))
 
-    def open_stdin(self, text: str) -> int:
-        """Give a descriptor to read ``text`` from; a file, as a pipe may not hold it all."""
-        path = self._stem + ".stdin"
-        _write(path, text.encode())
-        try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            Path(path).unlink()
-
     def read_outputs(self) -> dict[str, Any]:
         data = _read(self.output, MAX_OUTPUT + 1)
         if not data.strip():
@@ -208,14 +200,30 @@ class _Files:
                 continue
 
 
+def _open_stdin(text: str) -> int:
+    """Give a descriptor to read ``text`` from; a pipe may not hold it, and no disk should."""
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        _write_all(fd, text.encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _write(path: str, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        _write_all(fd, data)
     finally:
         os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def _read(path: str, limit: int) -> bytes:

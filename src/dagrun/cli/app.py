@@ -74,6 +74,13 @@ def run(
             "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
         ),
     ] = None,
+    secrets_dir: Annotated[
+        Path | None,
+        Parameter(
+            group=SETTINGS,
+            help="Where the provider file finds secrets. DAGRUN_SECRETS_DIR; default: nowhere.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -93,6 +100,7 @@ def run(
             grace=grace,
             retention=retention,
             http_allow=http_allow,
+            secrets_dir=secrets_dir,
         ),
     )
 

@@ -60,7 +60,7 @@ def check(workflow: Workflow, catalogue: Catalogue) -> list[Finding]:
         check_graph(workflow.nodes, spelling),
         check_nodes(workflow, references, catalogue),
         _check_triggers(workflow.triggers, catalogue),
-        _check_handlers(workflow.handlers, references, catalogue),
+        _check_handlers(workflow.handlers, workflow.secrets, references, catalogue),
         references.finish(),
     )
     return list(islice(found, MAX_FINDINGS))
@@ -128,12 +128,15 @@ def _check_trigger(trigger: Trigger, path: Path, catalogue: Catalogue) -> Findin
 
 
 def _check_handlers(
-    handlers: Mapping[Any, Handler], references: References, catalogue: Catalogue
+    handlers: Mapping[Any, Handler],
+    secrets: Mapping[str, str],
+    references: References,
+    catalogue: Catalogue,
 ) -> Findings:
     site = Site(references, HANDLER_NAMES)
     for event, handler in handlers.items():
         path: Path = ("spec", "handlers", str(event))
-        yield from check_executor(handler.executor, (*path, "executor"), site, catalogue)
+        yield from check_executor(handler.executor, (*path, "executor"), site, catalogue, secrets)
         yield from check_template(handler.inputs, (*path, "inputs"), site)
         yield from check_env(handler.env, (*path, "env"), site)
         yield from check_positive(handler.timeout, (*path, "timeout"))

@@ -30,8 +30,10 @@ def _run(state: RunState) -> str:
             return f"the run is paused ({state.reason}): nothing starts until it is resumed"
         case RunStatus.CANCELLING:
             return f"the run is being cancelled ({state.reason}): what runs is being stopped"
-        case RunStatus.FAILED | RunStatus.CANCELLED if state.error is not None:
-            return f"the run has {state.status}: {state.error['message']}"
+        case RunStatus.FAILED if state.error is not None:
+            return f"the run has failed: {state.error['message']}"
+        case RunStatus.CANCELLED:
+            return "the run was cancelled"
         case RunStatus.RUNNING:
             return f"the run is running: {state.unfinished} of {len(state.nodes)} nodes are to end"
         case status:

@@ -100,7 +100,11 @@ class Context(Protocol):
 
     @property
     def secrets(self) -> Mapping[str, str]:
-        """Name → value of the secrets that the document names."""
+        """Name → value of the secrets that the document names for the node.
+
+        The engine hides the values in the log, in what is raised and in the outputs, each as a
+        whole: do not cut a text that may hold one.
+        """
         ...
 
     @property
@@ -182,6 +186,12 @@ class Traits:
 
     settings: tuple[str, ...] = ()
     """Settings that the factory takes, as keyword arguments of these names."""
+
+    secret_options: frozenset[str] = frozenset()
+    """Options in which ``$secret{NAME}`` may stand for the value of a secret.
+
+    Name none that others get to see, such as the arguments of a program.
+    """
 
     @classmethod
     def of(cls, factory: Any) -> "Traits":

@@ -23,7 +23,11 @@ def catalogue(registry: Registry) -> Catalogue:
     triggers = {entry.name: entry.factory for entry in registry.triggers}
     return Catalogue(
         executors={
-            name: ExecutorKind(options=known.options, literal_options=known.literal_options)
+            name: ExecutorKind(
+                options=known.options,
+                literal_options=known.literal_options,
+                secret_options=known.secret_options,
+            )
             for name, known in traits.items()
         },
         triggers={

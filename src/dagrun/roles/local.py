@@ -1,11 +1,8 @@
 """Everything in one process: ``dagrun run`` and programs that embed dagrun."""
 
-import json
 import os
-import secrets
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
-from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -15,36 +12,32 @@ import trio
 
 from dagrun.builtin.control import Control, ask
 from dagrun.builtin.ownership import OwnerLock, owner_pid
-from dagrun.domain import decide
 from dagrun.domain.events import Event
-from dagrun.domain.expressions import ExpressionError
-from dagrun.domain.fold import apply
-from dagrun.domain.ids import RANDOM_BYTES, RunId, run_id
-from dagrun.domain.jsonvalue import NotJson, Raw, decode, encode
-from dagrun.domain.plan import Plan
+from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
-from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import content_hash, to_json
-from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
-from dagrun.domain.templates import Template
-from dagrun.domain.workflow import OnLimit, Scope, Workflow
-from dagrun.errors import ConflictError, InputError, NotFound, Problem
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import ConflictError, NotFound
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.executor import Executor, Traits
-from dagrun.ports.store import NewRun, Refusal, Request, Slot, Store
+from dagrun.ports.store import Refusal, Store
+from dagrun.roles.providers import provider_factories
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
+from dagrun.roles.submission import Submission, accept
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
-from dagrun.services.executors import Executors
+from dagrun.services.executors import Executors, Opened
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, structuring
 from dagrun.services.processes import GuardedProcesses
 from dagrun.settings import Settings
+
+__all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
 
 DATABASE = "dagrun.db"
 LOGS = "logs"
@@ -56,22 +49,6 @@ UNBOUNDED = 1_000_000
 """The capacity of an engine that takes every run at once."""
 
 Watcher = Callable[[Sequence[Event]], None]
-
-
-@attrs.frozen(kw_only=True)
-class Submission:
-    """What is to be run."""
-
-    workflow: Workflow
-    inputs: Mapping[str, Any]
-    base: Path | None = None
-    """The folder of the workflow's document, if it came from a file."""
-
-    priority: int | None = None
-    """None takes the workflow's."""
-
-    idempotency_key: str | None = None
-    """Submissions of a workflow with the same key are one run, for 24 hours."""
 
 
 @attrs.define(kw_only=True)
@@ -102,33 +79,15 @@ class Local:
             ConflictError: the idempotency key was used for something else.
             StoreFull: there is no room; nothing was written.
         """
-        workflow, now = submission.workflow, datetime.now(UTC)
-        prepared = await self.plans.prepare(workflow)
-        inputs = _encoded(submission.inputs)
-        state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
-        decide.submit(state, now, base=str(submission.base) if submission.base else None)
-        events = state.take_events()
-        slot = _slot(state)
-        new_run = NewRun(
-            run_id=state.run_id,
-            workflow_id=workflow.id,
-            version=workflow.version,
-            definition_hash=prepared.definition.hash,
-            inputs=inputs,
-            owner=self.owner,
-            priority=workflow.priority if submission.priority is None else submission.priority,
-            created_at=now,
-            slot=slot,
-            request=_request(submission, inputs),
-        )
-        ticket = _ticket(state, new_run, events[0])
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
         self.dispatcher.adopt(ticket)
         try:
             standing = await self.journal.submit(new_run, prepared.definition, events)
         except BaseException:
             self.dispatcher.drop(ticket)
             raise
-        if standing != state.run_id:
+        if standing != ticket.run_id:
             self.dispatcher.drop(ticket)
             return await self._earlier(standing)
         self.dispatcher.enqueue(ticket)
@@ -241,7 +200,7 @@ class Local:
         if self.dispatcher.ticket(ticket.run_id) is ticket:
             await ticket.wait()
         if ticket.abandoned is not None:
-            raise ConflictError(f"run {ticket.run_id} was taken over by another process")
+            raise ConflictError(f"run {ticket.run_id} is left: {ticket.abandoned}")
         if ticket.state is not None:
             return run_result(ticket.state)
         return await self._stored_result(ticket.run_id)
@@ -274,72 +233,6 @@ async def _answer(local: Local, request: Mapping[str, Any]) -> Any:
             raise ConflictError(f"{other!r} is nothing that can be asked of a run")
 
 
-def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
-    workflow = state.plan.workflow
-    limit = workflow.concurrency.on_limit if workflow.concurrency else OnLimit.QUEUE
-    patience = workflow.start_timeout
-    return Ticket(
-        run_id=state.run_id,
-        workflow=workflow,
-        make=partial(_begin, state.plan, state.inputs, accepted),
-        priority=run.priority,
-        slot=run.slot,
-        admitted=run.slot is not None and run.slot.at_once,
-        on_limit=limit,
-        key=_run_key(state, state.plan.placement_key, "placement"),
-        due=None if patience is None else trio.current_time() + patience,
-    )
-
-
-def _begin(plan: Plan, inputs: Raw, accepted: Event) -> RunState:
-    """Make the state of a run that was accepted, and nothing else."""
-    state = RunState(plan, accepted.run_id, inputs)
-    apply(state, accepted)
-    return state
-
-
-def _slot(state: RunState) -> Slot | None:
-    concurrency = state.plan.workflow.concurrency
-    key = _run_key(state, state.plan.concurrency_key, "concurrency")
-    if concurrency is None or key is None:
-        return None
-    scope = "*" if concurrency.scope is Scope.GLOBAL else state.plan.workflow.id
-    return Slot(
-        key=f"{scope}/{key}",
-        limit=concurrency.limit,
-        at_once=concurrency.on_limit is OnLimit.REJECT,
-    )
-
-
-def _run_key(state: RunState, template: Template | None, what: str) -> str | None:
-    if template is None:
-        return None
-    try:
-        return run_key(state, template)
-    except ExpressionError as error:
-        path = f"spec.{what}.key"
-        raise InputError(
-            [Problem(message=f"it fails for these inputs: {error}", path=path)]
-        ) from error
-
-
-def _request(submission: Submission, inputs: Raw) -> Request | None:
-    if submission.idempotency_key is None:
-        return None
-    asked = [submission.workflow.id, submission.workflow.version, decode(inputs)]
-    return Request(
-        key=submission.idempotency_key,
-        hash=content_hash(json.dumps(asked, sort_keys=True).encode()),
-    )
-
-
-def _encoded(inputs: Mapping[str, Any]) -> Raw:
-    try:
-        return encode(dict(inputs))
-    except NotJson as error:
-        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error
-
-
 @asynccontextmanager
 async def open_local(
     registry: Registry,
@@ -370,7 +263,7 @@ async def open_local(
 
         def lost(run: RunId, why: Refusal) -> None:
             for engine in running:
-                engine.abandon(run, str(why))
+                engine.abandon(run, f"taken over by another process ({why})")
 
         def durable(events: Sequence[Event], position: int) -> None:
             committed(events)
@@ -382,7 +275,9 @@ async def open_local(
         await _serve(stack, processes.run)
         executors = Executors(_factories(registry, settings))
         await _serve(stack, executors.run)
-        plans = Plans(registry, executors)
+        providers = Opened(provider_factories(registry, settings))
+        await _serve(stack, providers.run)
+        plans = Plans(registry, executors, providers)
         runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=_balancers(registry)
@@ -394,6 +289,7 @@ async def open_local(
             processes=processes,
             logs=NodeLogs(data_dir / LOGS),
             scratch=data_dir / SCRATCH,
+            providers=providers.opened,
         )
         running = [
             Engine(

@@ -16,6 +16,7 @@ from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
 MAX_GROUP: Final = 4000  # events in one commit, so that it takes some 30 ms at most
+GATHER: Final = 0.005  # seconds that a group may grow while nobody waits for it
 RETRY: Final = 0.25  # seconds between tries while the disk is full
 EVENT_SIZE: Final = 200  # bytes that an event takes beside its data, roughly
 
@@ -93,6 +94,10 @@ class Journal:
         self._waiters: dict[RunId, list[_Waiter]] = {}
         self._work = trio.Event()
         self._room = trio.Event()
+        self._waiting = 0
+        """Who waits for something to be durable, submissions not counted."""
+
+        self._awaited = trio.Event()
 
     async def run(
         self, *, task_status: trio.TaskStatus["Journal"] = trio.TASK_STATUS_IGNORED
@@ -131,6 +136,7 @@ class Journal:
         submission = _Submission(new_run, definition, events)
         self._submissions.append(submission)
         self._work.set()
+        self._awaited.set()
         try:
             await submission.answered.wait()
         except trio.Cancelled:
@@ -169,7 +175,12 @@ class Journal:
         if self.durable(run_id) < seq:
             waiter = _Waiter(seq)
             self._waiters.setdefault(run_id, []).append(waiter)
-            await waiter.event.wait()
+            self._waiting += 1
+            self._awaited.set()
+            try:
+                await waiter.event.wait()
+            finally:
+                self._waiting -= 1
             if waiter.refused is not None:
                 raise ConflictError(
                     f"run {run_id} was taken over by somebody else ({waiter.refused})"
@@ -201,6 +212,7 @@ class Journal:
 
     async def _write_all(self) -> None:
         while self._submissions or self._events:
+            await self._gather()
             try:
                 await self._write_group()
             except (StoreFull, StoreBusy) as error:
@@ -212,6 +224,16 @@ class Journal:
             else:
                 self._blocked = None
                 self._wake_starters()
+
+    async def _gather(self) -> None:
+        """Let a group grow for a moment, unless somebody waits for what is in it.
+
+        Each commit takes time from the loop, so many small ones slow down what nobody waits for.
+        """
+        if not self._submissions and not self._waiting and self._bytes <= MAX_WAITING:
+            self._awaited = trio.Event()
+            with trio.move_on_after(GATHER):
+                await self._awaited.wait()
 
     async def _write_last(self) -> None:
         """Write what waits when the journal is closed. A full disk ends that without a sound:

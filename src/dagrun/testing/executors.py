@@ -144,6 +144,10 @@ class ExecutorSuite:
         """Give the outputs ``{"names": […]}``: the names of all environment variables."""
         return None
 
+    def tells_secret(self) -> Any:
+        """Give the outputs ``{"value": …}``: what the secret ``API_KEY`` is."""
+        return None
+
     @asynccontextmanager
     async def context(self, options: Any, scratch: Path) -> AsyncIterator[FakeContext]:
         """Make a context whose processes end with the block."""
@@ -209,6 +213,18 @@ class ExecutorSuite:
                 names = outputs_of(await executor.execute(context))["names"]
         assert {"PATH", "FROM_DOCUMENT", "DAGRUN_RUN_ID", "DAGRUN_IDEMPOTENCY_KEY"} <= set(names)
         assert "ENGINE_ONLY" not in names
+
+    async def test_secrets_arrive(self, tmp_path: Path) -> None:
+        """The node's code gets the values of its secrets, and finds none of an earlier node."""
+        if (options := self.tells_secret()) is None:
+            return
+        async with self.context(options, tmp_path) as context:
+            async with entered(self.executor()) as executor:
+                for value in ("one ' \" \\ ü", "two\nlines"):
+                    context.secrets = {"API_KEY": value}
+                    assert outputs_of(await executor.execute(context))["value"] == value
+                context.secrets = {}
+                assert outputs_of(await executor.execute(context)).get("value") is None
 
 
 async def _failure(executor: Executor, context: FakeContext) -> NodeError:

@@ -30,7 +30,7 @@ class LuaOptions:
     """Options of the ``lua`` executor; one of ``code`` and ``file`` is needed."""
 
     code: str | None = None
-    """The code; it sees ``inputs``, ``nodes``, ``run``, ``env``, ``item``, ``item_index``."""
+    """The code; it sees ``inputs``, ``nodes``, ``run``, ``env``, ``item``, ``item_index``, ``secrets``."""
 
     file: str | None = None
     """A file that holds it, relative to the document."""
@@ -129,6 +129,7 @@ def _request(context: Context, code: str) -> bytes:
                 "run": encode(context.run),
                 "env": dict(context.env),
                 **(item if context.item_index is not None else {}),
+                **({"secrets": dict(context.secrets)} if context.secrets else {}),
             },
         }
     )

@@ -21,7 +21,7 @@ with open(__file__.removesuffix("worker.py") + "sandbox.lua", encoding="utf-8") 
 _NO_NEW_PRIVS = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 _ROOM = 1 << 30  # bytes of address space beside Lua's: Python, its libraries, the request
 _LEAST = 1 << 20  # bytes that the sandbox itself is made with, and that a call needs
-_NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
+_NAMES = ("inputs", "nodes", "run", "env", "item", "item_index", "secrets")
 
 
 class Machine:

@@ -2,14 +2,16 @@
 
 import functools
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
 
-from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 from dagrun.domain.document.structure import findings_of, shown, strict_converter
+from dagrun.domain.evaluation import CannotCheck, Checker
+from dagrun.domain.templates import has_mark
 from dagrun.domain.workflow import JSON
 
 OptionsKind = type[Any] | Mapping[str, JSON] | None
@@ -23,6 +25,9 @@ class ExecutorKind:
     options: OptionsKind = None
     literal_options: frozenset[str] = frozenset()
     """Options in which ``${…}`` means nothing."""
+
+    secret_options: frozenset[str] = frozenset()
+    """Options in which ``$secret{…}`` may stand."""
 
 
 @attrs.frozen(kw_only=True)
@@ -66,7 +71,7 @@ def structure_options(kind: OptionsKind, options: Mapping[str, JSON]) -> Any:
 
 
 def check_options(
-    kind: OptionsKind, options: Mapping[str, JSON], path: Path = (), *, open_: bool = False
+    kind: OptionsKind, options: Mapping[str, JSON], path: Path = (), *, open_: Collection[str] = ()
 ) -> list[Finding]:
     """Find what is wrong with options.
 
@@ -74,16 +79,18 @@ def check_options(
         kind: what they must fit.
         options: as the document has them.
         path: where they stand.
-        open_: whether a text with ``${`` may still become anything.
+        open_: the options in which a text with ``${`` may still become anything.
     """
     if kind is None:
         return []
     if not isinstance(kind, type):
         return _check_schema(kind, options, path, open_=open_)
-    unfinished = {key for key, value in options.items() if open_ and has_mark(value)}
+    unfinished = {key for key in open_ if has_mark(options[key])}
     if not unfinished:
         return _misfits(options, kind, path)
-    return _check_parts(kind, options, path) or _check_whole(kind, options, unfinished, path)
+    return _check_parts(kind, options, unfinished, path) or _check_whole(
+        kind, options, unfinished, path
+    )
 
 
 def _misfits(value: Any, kind: Any, path: Path) -> list[Finding]:
@@ -94,7 +101,9 @@ def _misfits(value: Any, kind: Any, path: Path) -> list[Finding]:
     return []
 
 
-def _check_parts(kind: type[Any], options: Mapping[str, JSON], path: Path) -> list[Finding]:
+def _check_parts(
+    kind: type[Any], options: Mapping[str, JSON], unfinished: Collection[str], path: Path
+) -> list[Finding]:
     """Check one by one the options, and members of options, that are not to be filled in."""
     known = {field.name for field in attrs.fields(kind)}
     hints = get_type_hints(kind)
@@ -102,7 +111,7 @@ def _check_parts(kind: type[Any], options: Mapping[str, JSON], path: Path) -> li
     for key, value in options.items():
         if key not in known:
             findings.append(unknown_key(path, key, known))
-        elif not has_mark(value):
+        elif key not in unfinished:
             findings += _misfits(value, hints[key], (*path, key))
         elif isinstance(value, Mapping):
             finished = {name: part for name, part in value.items() if not has_mark(part)}
@@ -138,15 +147,23 @@ def _check_whole(
 
 
 def _check_schema(
-    schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, *, open_: bool
+    schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, *, open_: Collection[str]
 ) -> list[Finding]:
-    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
 
-    validator = jsonschema.validators.validator_for(schema)(schema)
+    def may_vanish(option: object, part: JSON) -> bool:
+        if option is None:
+            return any(has_mark(options[key]) for key in open_)
+        return option in open_ and has_mark(part)
+
+    try:
+        errors = Checker(schema).violations(options, most=MAX_FINDINGS)
+    except CannotCheck as error:
+        return [Finding(path=path, message=f"the schema of the options {error}")]
     return [
         Finding(path=(*path, *error.absolute_path), message=error.message)
-        for error in validator.iter_errors(options)
-        if not (open_ and has_mark(error.instance) and error.validator != "additionalProperties")
+        for error in errors
+        if error.validator == "additionalProperties"
+        or not may_vanish(next(iter(error.absolute_path), None), error.instance)
     ]
 
 
@@ -158,15 +175,6 @@ def unknown_key(path: Path, key: str, known: Any) -> Finding:
         suggestion=nearest(key, known),
         on_key=True,
     )
-
-
-def has_mark(value: JSON) -> bool:
-    """Whether a value holds ``${`` anywhere."""
-    if isinstance(value, str):
-        return "${" in value
-    if isinstance(value, Mapping):
-        return any(map(has_mark, value.values()))
-    return isinstance(value, list | tuple) and any(map(has_mark, value))
 
 
 def _line(finding: Finding) -> str:

@@ -6,9 +6,9 @@ from typing import Any, TypeVar
 
 import attrs
 
-from dagrun.domain.document.catalogue import has_mark
 from dagrun.domain.document.places import Finding
 from dagrun.domain.document.places import Path as FindingPath
+from dagrun.domain.templates import has_mark
 from dagrun.domain.workflow import ExecutorSpec, Handler, Node, Workflow
 
 T = TypeVar("T", Node, Handler)

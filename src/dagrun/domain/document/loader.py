@@ -134,6 +134,8 @@ def _follows(finding: Finding, wrong: set[Path]) -> bool:
     node, message = finding.path[:3], finding.message
     if (*node, "dependencies") in {path[:4] for path in wrong} and "is no ancestor" in message:
         return True
+    if "declares no secret" in message and any("secrets" in path[1:4] for path in wrong):
+        return True
     if (*node, "for_each") in wrong and ("no for_each" in message or "'item" in message):
         return True
     return finding.path[3:] == ("retry",) and any(p[:4] == finding.path for p in wrong)

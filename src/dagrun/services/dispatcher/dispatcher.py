@@ -3,25 +3,30 @@
 import heapq
 import math
 from collections import deque
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable
 from datetime import UTC, datetime
-from typing import Final, Protocol
+from functools import partial
+from typing import Final, Protocol, TypeVar
 
 import attrs
 import trio
 
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
-from dagrun.domain.queue import Entry, Queue
+from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
-from dagrun.domain.workflow import OnLimit, Workflow
-from dagrun.errors import ConflictError
-from dagrun.ports.balancer import Balancer, Candidate, Candidates
+from dagrun.domain.workflow import OnLimit
+from dagrun.errors import ConflictError, DagrunError, StoreBusy, StoreFull
+from dagrun.ports.balancer import Balancer
 from dagrun.ports.engine import EngineLink
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.store import Slot
+from dagrun.services.dispatcher.places import Place, Places
+from dagrun.services.dispatcher.ticket import Ticket
 
-RECHECK: Final = 0.5  # seconds between looks for a slot that a run elsewhere holds
+T = TypeVar("T")
+
+RECHECK: Final = 0.5  # seconds between looks for what somebody else holds: a slot, the database
 
 
 class Change(Protocol):
@@ -52,102 +57,12 @@ class Runs(Protocol):
         ...
 
 
-@attrs.define(eq=False, kw_only=True)
-class Ticket:
-    """A run of this process, from when it was accepted to its end.
-
-    There may be 100,000 of them, so what few need is made when it is needed.
-    """
-
-    run_id: RunId
-    workflow: Workflow
-    make: Callable[[], RunState] | None = None
-    """Makes what the run begins with. None: the journal says, and the run goes on under the next
-    epoch.
-    """
-
-    epoch: int = 1
-    """Under which it begins with what ``make`` makes."""
-
-    priority: int = 0
-    slot: Slot | None = None
-    """What it must be given before it may go to an engine, and keeps until it ends."""
-
-    admitted: bool = False
-    """Whether it has its slot."""
-
-    on_limit: OnLimit = OnLimit.QUEUE
-    key: str | None = None
-    """What a balancer chooses an engine by; None for the run's id."""
-
-    due: float | None = None
-    """When its ``start_timeout`` ends, on the loop's clock; None once it is placed."""
-
-    fresh: bool = True
-    """Whether it was never with an engine."""
-
-    state: RunState | None = None
-    """What is known of it; None until something happens after it was accepted."""
-
-    engine: EngineLink | None = None
-    abandoned: str | None = None
-    """Why it is somebody else's now."""
-
-    gone: bool = False
-    """Whether this process has no more to do with it."""
-
-    admission: trio.CancelScope | None = None
-    """Set while it waits for its slot."""
-
-    moving: trio.Event | None = None
-    """Set while it is on its way to an engine."""
-
-    _lock: trio.Lock | None = None
-    _left: trio.Event | None = None
-
-    def picture(self) -> RunState | None:
-        """Give what is known of it now; None for a run of another process."""
-        return self.make() if self.state is None and self.make is not None else self.state
-
-    def alone(self) -> trio.Lock:
-        """Give what is held while it is brought to an engine, or something is asked of it."""
-        if self._lock is None:
-            self._lock = trio.Lock()
-        return self._lock
-
-    async def wait(self) -> None:
-        """Wait until it has ended, or was abandoned."""
-        if not self.gone:
-            if self._left is None:
-                self._left = trio.Event()
-            await self._left.wait()
-
-    def leave(self) -> None:
-        """Let those go on who wait for its end."""
-        self.gone = True
-        if self._left is not None:
-            self._left.set()
-
-
 @attrs.frozen(kw_only=True)
 class DispatcherStatistics:
     """What waits and what runs."""
 
     queued: int
     running: int
-
-
-@attrs.define(eq=False)
-class _Place:
-    """An engine and the runs that it has."""
-
-    engine: EngineLink
-    runs: set[RunId] = attrs.field(factory=set)
-
-    def candidate(self) -> Candidate:
-        return Candidate(
-            engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
-        )
 
 
 class Dispatcher:
@@ -172,12 +87,9 @@ class Dispatcher:
     ) -> None:
         self._runs = runs
         self._journal = journal
-        self._make_balancer = balancer
-        self._balancers: dict[str | None, Balancer] = {}
         self._now = now
         self._queue = Queue()
-        self._places: dict[str, _Place] = {}
-        self._candidates = Candidates()
+        self._places = Places(balancer)
         self._tickets: dict[RunId, Ticket] = {}
         self._admitted: deque[Ticket] = deque()
         self._freed: dict[str, trio.Event] = {}
@@ -200,30 +112,12 @@ class Dispatcher:
 
     def add_engine(self, engine: EngineLink) -> None:
         """Take an engine in. Its name must be new."""
-        place = self._places[engine.name] = _Place(engine)
-        for balancer in self._balancers.values():
-            balancer.joined(engine.name)
-        self._update(place)
+        self._places.add(engine)
         self._place()
-
-    def _update(self, place: _Place) -> None:
-        """Note how many runs an engine has now."""
-        if len(place.runs) < place.engine.capacity:
-            self._candidates.put(place.candidate())
-        else:
-            self._candidates.discard(place.engine.name)
-
-    def _take(self, place: _Place, run_id: RunId) -> None:
-        place.runs.add(run_id)
-        self._update(place)
-
-    def _give_back(self, place: _Place, run_id: RunId) -> None:
-        place.runs.discard(run_id)
-        self._update(place)
 
     def statistics(self) -> DispatcherStatistics:
         """Say how much waits and runs."""
-        running = sum(len(place.runs) for place in self._places.values())
+        running = self._places.running()
         return DispatcherStatistics(queued=len(self._tickets) - running, running=running)
 
     # runs come and go
@@ -241,8 +135,23 @@ class Dispatcher:
         if ticket.due is not None:
             heapq.heappush(self._due, (ticket.due, ticket.run_id))
             self._earlier.set()
-        self._queue.push(_entry(ticket))
-        self._place()
+        if self._may_pass(ticket):
+            self._queue.started(ticket.entry())
+            self._give(ticket)
+        else:
+            ticket.ready = None
+            self._queue.push(ticket.entry())
+            self._place()
+
+    def _may_pass(self, ticket: Ticket) -> bool:
+        """Whether a run need not wait: nobody else does, and there is room for it."""
+        return (
+            ticket.slot is None
+            and self._nursery is not None
+            and not self._queue
+            and not self._admitted
+            and self._places.have_room()
+        )
 
     def workflow_of(self, run_id: str) -> str:
         """Give the id of the workflow of a run of this process; empty for others."""
@@ -253,16 +162,12 @@ class Dispatcher:
         """Give a run of this process that has not ended."""
         return self._tickets.get(run_id)
 
-    def tickets(self) -> Mapping[RunId, Ticket]:
-        """Give all runs of this process that have not ended."""
-        return self._tickets
-
     def left(self, state: RunState, abandoned: str | None) -> None:
         """Hear that an engine has no more to do with a run; see the port."""
         ticket = self._tickets.get(state.run_id)
         if ticket is None or ticket.engine is None:
             return
-        self._give_back(self._places[ticket.engine.name], state.run_id)
+        self._places.give_back(ticket.engine, state.run_id)
         ticket.engine = None
         if abandoned is not None or state.ended:
             self._lose(ticket, abandoned)
@@ -286,7 +191,7 @@ class Dispatcher:
         """Give runs to engines, as long as there is a run and an engine with room."""
         if self._nursery is None:
             return
-        while self._candidates and (ticket := self._next()) is not None:
+        while self._places.have_room() and (ticket := self._next()) is not None:
             if ticket.slot is None or ticket.admitted:
                 self._give(ticket)
             else:
@@ -301,25 +206,25 @@ class Dispatcher:
 
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
-        place = self._choose(ticket)
-        self._take(place, ticket.run_id)
+        place = self._places.choose(ticket.key or ticket.run_id, ticket.workflow.placement.balancer)
+        self._places.take(place, ticket.run_id)
         ticket.due = None
         if ticket.make is not None:
-            self._execute(ticket, place, ticket.make(), ticket.epoch)
+            self._execute(ticket, place, ticket.made(), ticket.epoch)
         elif self._nursery is not None:
             ticket.moving = trio.Event()
             self._nursery.start_soon(self._read_and_execute, ticket, place, ticket.moving)
 
-    def _execute(self, ticket: Ticket, place: _Place, state: RunState, epoch: int) -> None:
+    def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
         ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
-        ticket.make = None
+        ticket.make = ticket.ready = None
         place.engine.execute(state, epoch=epoch)
 
-    async def _read_and_execute(self, ticket: Ticket, place: _Place, arrived: trio.Event) -> None:
+    async def _read_and_execute(self, ticket: Ticket, place: Place, arrived: trio.Event) -> None:
         try:
-            state, epoch = await self._runs.claim(ticket.run_id)
-        except ConflictError as error:
-            self._give_back(place, ticket.run_id)
+            state, epoch = await _patiently(partial(self._runs.claim, ticket.run_id))
+        except DagrunError as error:  # somebody else's now, or damaged: the others go on
+            self._places.give_back(place.engine, ticket.run_id)
             self._lose(ticket, str(error))
             self._place()
         else:
@@ -327,29 +232,14 @@ class Dispatcher:
         ticket.moving = None
         arrived.set()
 
-    def _choose(self, ticket: Ticket) -> _Place:
-        """Choose an engine; called only when one has room."""
-        if len(self._places) == 1:
-            return next(iter(self._places.values()))
-        balancer = self._balancer_of(ticket.workflow.placement.balancer)
-        return self._places[balancer.choose(ticket.key or ticket.run_id, self._candidates)]
-
-    def _balancer_of(self, name: str | None) -> Balancer:
-        """Give a balancer, the same each time, that knows all engines."""
-        if name not in self._balancers:
-            balancer = self._balancers[name] = self._make_balancer(name)
-            for engine in self._places:
-                balancer.joined(engine)
-        return self._balancers[name]
-
     async def _admit(self, ticket: Ticket, slot: Slot, scope: trio.CancelScope) -> None:
         """Wait until a run has its slot. The store knows of those that runs elsewhere hold."""
         with scope:
             told = False
-            while not await self._runs.admit(ticket.run_id, slot):
+            while not await _patiently(partial(self._runs.admit, ticket.run_id, slot)):
                 if ticket.on_limit is OnLimit.CANCEL_OLDEST and not told:
                     told = True
-                    await self._runs.cancel_oldest(slot)
+                    await self._cancel_oldest(slot)
                 freed = self._freed.setdefault(slot.key, trio.Event())
                 with trio.move_on_after(RECHECK):
                     await freed.wait()
@@ -357,6 +247,12 @@ class Dispatcher:
             self._admitted.append(ticket)
             ticket.admission = None
         self._place()
+
+    async def _cancel_oldest(self, slot: Slot) -> None:
+        try:
+            await self._runs.cancel_oldest(slot)
+        except DagrunError:
+            return  # whoever has it does not answer, or was faster: the slot is waited for
 
     # waiting for too long
 
@@ -375,7 +271,7 @@ class Dispatcher:
         if ticket is not None:
             async with ticket.alone():
                 if ticket.due is not None and self._take_out(ticket):
-                    await self._change(ticket, decide.expire)
+                    await _patiently(partial(self._change, ticket, decide.expire))
 
     # what is asked of runs
 
@@ -429,19 +325,19 @@ class Dispatcher:
             return ticket.run_id in self._tickets and await of_waiting(ticket)
 
     async def _cancel_waiting(self, ticket: Ticket) -> bool:
-        queued = self._take_out(ticket)
         if ticket.fresh:
-            return await self._change(ticket, decide.cancel)
-        if queued:
-            await self._change(ticket, decide.pause)  # lest anything starts before it is cancelled
+            return await self._change_queued(ticket, decide.cancel)
+        if ticket.run_id in self._queue:  # lest anything starts before it is cancelled
+            await self._change_queued(ticket, decide.pause)
         # Parts of it were done: an engine winds it up, whether one has room or not.
-        place = min(self._places.values(), key=lambda place: len(place.runs))
-        self._take(place, ticket.run_id)
-        self._execute(ticket, place, *await self._runs.claim(ticket.run_id))
+        state, epoch = await self._runs.claim(ticket.run_id)
+        place = self._places.least_busy()
+        self._places.take(place, ticket.run_id)
+        self._execute(ticket, place, state, epoch)
         return await place.engine.cancel(ticket.run_id)
 
     async def _pause_waiting(self, ticket: Ticket) -> bool:
-        return self._take_out(ticket) and await self._change(ticket, decide.pause)
+        return await self._change_queued(ticket, decide.pause)
 
     async def _resume_waiting(self, ticket: Ticket) -> bool:
         if not await self._change(ticket, decide.requeue):
@@ -454,54 +350,86 @@ class Dispatcher:
         ticket = self._tickets.get(run_id)
         if ticket is None or ticket.engine is not None or ticket.moving is not None:
             return None
-        if (
-            ticket.slot is not None
-            and not ticket.admitted
-            and (ticket.admission is not None or self._candidates)
-        ):
+        why = self._queue.reason(run_id, lambda _needs: self._places.have_room())
+        if ticket.slot is not None and (ticket.admission is not None or why is Why.KEY):
             return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
-        if self._candidates:
+        if why is None and ticket not in self._admitted:
             return "it waits until it is resumed"
-        full = ", ".join(f"{p.engine.name} {len(p.runs)}" for p in self._places.values())
-        return f"it waits for an engine: all have as many runs as they may ({full})"
+        return (
+            f"it waits for an engine: all have as many runs as they may ({self._places.describe()})"
+        )
 
     def _take_out(self, ticket: Ticket) -> bool:
         """Let a run wait no more. Give False if it does not."""
-        ticket.due = None
         if ticket.admission is not None:
             ticket.admission.cancel()
             ticket.admission = None
+            self._queue.ended(ticket.run_id)
             return True
         if ticket in self._admitted:
             self._admitted.remove(ticket)
+            self._queue.parked(ticket.run_id)
             return True
         return self._queue.remove(ticket.run_id) is not None
 
+    async def _change_queued(self, ticket: Ticket, change: Change) -> bool:
+        """Change a run that may be in the queue; it stays there if that does not succeed."""
+        queued = self._take_out(ticket)
+        try:
+            changed = await self._change(ticket, change)
+        except BaseException:
+            if queued and not ticket.gone and ticket.changed is None:
+                self.enqueue(ticket)
+            raise
+        if changed:
+            ticket.due = None
+        elif queued:
+            self.enqueue(ticket)
+        return changed
+
     async def _change(self, ticket: Ticket, change: Change) -> bool:
-        """Change a run that no engine has, and return when that is durable."""
-        state, epoch = await self._runs.load(ticket.run_id)
-        self._journal.continue_from(ticket.run_id, state.seq)
-        if not change(state, self._now(), epoch=epoch):
+        """Change a run that no engine has, and return when that is durable.
+
+        From when the change is in the journal it happens, whether the caller waits or not.
+        """
+        if ticket.changed is not None:
+            await ticket.changed.wait()
+        try:
+            state, epoch = await self._runs.load(ticket.run_id)
+        except ConflictError as error:
+            self._lose(ticket, str(error))
+            raise
+        if self._nursery is None or not change(state, self._now(), epoch=epoch):
             return False
-        ticket.make = None
+        self._journal.continue_from(ticket.run_id, state.seq - len(state.outbox))
         self._journal.append(state.take_events())
-        await self._journal.wait_durable(ticket.run_id, state.seq)
-        self._journal.forget(ticket.run_id)
-        ticket.state = state
-        if state.ended:
-            self._lose(ticket)
-            self._place()
+        ticket.make, ticket.ready, ticket.changed = None, None, trio.Event()
+        self._nursery.start_soon(self._settle, ticket, state, ticket.changed)
+        await ticket.changed.wait()
+        if ticket.abandoned is not None:
+            raise ConflictError(ticket.abandoned)
         return True
 
+    async def _settle(self, ticket: Ticket, state: RunState, changed: trio.Event) -> None:
+        """Take note of a change when it is durable."""
+        try:
+            await self._journal.wait_durable(ticket.run_id, state.seq)
+        except ConflictError as error:
+            self._lose(ticket, str(error))
+        else:
+            ticket.state = state
+            if state.ended:
+                self._lose(ticket)
+        self._journal.forget(ticket.run_id)
+        ticket.changed = None
+        changed.set()
+        self._place()
 
-def _entry(ticket: Ticket) -> Entry:
-    """Give what the queue knows of a run. Without a key it waits for no other run there."""
-    slot = None if ticket.on_limit is OnLimit.CANCEL_OLDEST else ticket.slot
-    return Entry(
-        run_id=ticket.run_id,
-        workflow_id=ticket.workflow.id,
-        priority=ticket.priority,
-        fresh=ticket.fresh,
-        key=None if slot is None else slot.key,
-        limit=1 if slot is None else slot.limit,
-    )
+
+async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until nobody else holds the database, and there is room on its disk."""
+    while True:
+        try:
+            return await call()
+        except (StoreBusy, StoreFull):
+            await trio.sleep(RECHECK)

@@ -1,0 +1,140 @@
+"""What is to be run, and what is made of it before it is stored."""
+
+import json
+import secrets
+from collections.abc import Mapping, Sequence
+from datetime import UTC, datetime
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import attrs
+import trio
+
+from dagrun.domain import decide
+from dagrun.domain.events import Event
+from dagrun.domain.expressions import ExpressionError
+from dagrun.domain.fold import apply
+from dagrun.domain.ids import RANDOM_BYTES, run_id
+from dagrun.domain.jsonvalue import NotJson, Raw, decode, encode
+from dagrun.domain.plan import Plan
+from dagrun.domain.scope import run_key
+from dagrun.domain.serialize import content_hash
+from dagrun.domain.state import RunState
+from dagrun.domain.templates import Template
+from dagrun.domain.workflow import OnLimit, Scope, Workflow
+from dagrun.errors import InputError, Problem
+from dagrun.ports.store import NewRun, Request, Slot
+from dagrun.services.dispatcher import Ticket
+from dagrun.services.plans import Prepared
+
+
+@attrs.frozen(kw_only=True)
+class Submission:
+    """What is to be run."""
+
+    workflow: Workflow
+    inputs: Mapping[str, Any]
+    base: Path | None = None
+    """The folder of the workflow's document, if it came from a file."""
+
+    priority: int | None = None
+    """None takes the workflow's."""
+
+    idempotency_key: str | None = None
+    """Submissions of a workflow with the same key are one run, for 24 hours."""
+
+
+def accept(
+    submission: Submission, prepared: Prepared, *, owner: str
+) -> tuple[NewRun, Sequence[Event], Ticket]:
+    """Give a run an id: what is to be stored, its first events, and its ticket.
+
+    Raises:
+        InputError: JSON cannot hold the inputs, they are too large, or a key fails for them.
+    """
+    workflow, now = submission.workflow, datetime.now(UTC)
+    inputs = _encoded(submission.inputs)
+    state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
+    decide.submit(state, now, base=str(submission.base) if submission.base else None)
+    events = state.take_events()
+    new_run = NewRun(
+        run_id=state.run_id,
+        workflow_id=workflow.id,
+        version=workflow.version,
+        definition_hash=prepared.definition.hash,
+        inputs=inputs,
+        owner=owner,
+        priority=workflow.priority if submission.priority is None else submission.priority,
+        created_at=now,
+        slot=_slot(state),
+        request=_request(submission, inputs),
+    )
+    return new_run, events, _ticket(state, new_run, events[0])
+
+
+def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
+    workflow = state.plan.workflow
+    limit = workflow.concurrency.on_limit if workflow.concurrency else OnLimit.QUEUE
+    patience = workflow.start_timeout
+    return Ticket(
+        run_id=state.run_id,
+        workflow=workflow,
+        make=partial(_begin, state.plan, state.inputs, accepted),
+        ready=state,
+        priority=run.priority,
+        slot=run.slot,
+        admitted=run.slot is not None and run.slot.at_once,
+        on_limit=limit,
+        key=_run_key(state, state.plan.placement_key, "placement"),
+        due=None if patience is None else trio.current_time() + patience,
+    )
+
+
+def _begin(plan: Plan, inputs: Raw, accepted: Event) -> RunState:
+    """Make the state of a run that was accepted, and nothing else."""
+    state = RunState(plan, accepted.run_id, inputs)
+    apply(state, accepted)
+    return state
+
+
+def _slot(state: RunState) -> Slot | None:
+    concurrency = state.plan.workflow.concurrency
+    key = _run_key(state, state.plan.concurrency_key, "concurrency")
+    if concurrency is None or key is None:
+        return None
+    scope = "*" if concurrency.scope is Scope.GLOBAL else state.plan.workflow.id
+    return Slot(
+        key=f"{scope}/{key}",
+        limit=concurrency.limit,
+        at_once=concurrency.on_limit is OnLimit.REJECT,
+    )
+
+
+def _run_key(state: RunState, template: Template | None, what: str) -> str | None:
+    if template is None:
+        return None
+    try:
+        return run_key(state, template)
+    except ExpressionError as error:
+        path = f"spec.{what}.key"
+        raise InputError(
+            [Problem(message=f"it fails for these inputs: {error}", path=path)]
+        ) from error
+
+
+def _request(submission: Submission, inputs: Raw) -> Request | None:
+    if submission.idempotency_key is None:
+        return None
+    asked = [submission.workflow.id, submission.workflow.version, decode(inputs)]
+    return Request(
+        key=submission.idempotency_key,
+        hash=content_hash(json.dumps(asked, sort_keys=True).encode()),
+    )
+
+
+def _encoded(inputs: Mapping[str, Any]) -> Raw:
+    try:
+        return encode(dict(inputs))
+    except NotJson as error:
+        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error

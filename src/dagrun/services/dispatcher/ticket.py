@@ -1,0 +1,113 @@
+"""One run of this process, from when it was accepted to its end."""
+
+from collections.abc import Callable
+
+import attrs
+import trio
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.queue import Entry
+from dagrun.domain.state import RunState
+from dagrun.domain.workflow import OnLimit, Workflow
+from dagrun.ports.engine import EngineLink
+from dagrun.ports.store import Slot
+
+
+@attrs.define(eq=False, kw_only=True)
+class Ticket:
+    """A run of this process, from when it was accepted to its end.
+
+    There may be 100,000 of them, so what few need is made when it is needed.
+    """
+
+    run_id: RunId
+    workflow: Workflow
+    make: Callable[[], RunState] | None = None
+    """Makes what the run begins with. None: the journal says, and the run goes on under the next
+    epoch.
+    """
+
+    ready: RunState | None = None
+    """What ``make`` makes, if it need not wait and was made already."""
+
+    epoch: int = 1
+    """Under which it begins with what ``make`` makes."""
+
+    priority: int = 0
+    slot: Slot | None = None
+    """What it must be given before it may go to an engine, and keeps until it ends."""
+
+    admitted: bool = False
+    """Whether it has its slot."""
+
+    on_limit: OnLimit = OnLimit.QUEUE
+    key: str | None = None
+    """What a balancer chooses an engine by; None for the run's id."""
+
+    due: float | None = None
+    """When its ``start_timeout`` ends, on the loop's clock; None once it is placed."""
+
+    fresh: bool = True
+    """Whether it was never with an engine."""
+
+    state: RunState | None = None
+    """What is known of it; None until something happens after it was accepted."""
+
+    engine: EngineLink | None = None
+    abandoned: str | None = None
+    """Why it is somebody else's now."""
+
+    gone: bool = False
+    """Whether this process has no more to do with it."""
+
+    admission: trio.CancelScope | None = None
+    """Set while it waits for its slot."""
+
+    moving: trio.Event | None = None
+    """Set while it is on its way to an engine."""
+
+    changed: trio.Event | None = None
+    """Set while a change of it, made while no engine has it, is on its way to the disk."""
+
+    _lock: trio.Lock | None = None
+    _left: trio.Event | None = None
+
+    def picture(self) -> RunState | None:
+        """Give what is known of it now; None for a run of another process."""
+        return self.made() if self.state is None and self.make is not None else self.state
+
+    def made(self) -> RunState:
+        """Give what it begins with."""
+        assert self.make is not None  # noqa: S101 — asked for only then
+        return self.make() if self.ready is None else self.ready
+
+    def alone(self) -> trio.Lock:
+        """Give what is held while it is brought to an engine, or something is asked of it."""
+        if self._lock is None:
+            self._lock = trio.Lock()
+        return self._lock
+
+    async def wait(self) -> None:
+        """Wait until it has ended, or was abandoned."""
+        if not self.gone:
+            if self._left is None:
+                self._left = trio.Event()
+            await self._left.wait()
+
+    def leave(self) -> None:
+        """Let those go on who wait for its end."""
+        self.gone = True
+        if self._left is not None:
+            self._left.set()
+
+    def entry(self) -> Entry:
+        """Give what the queue knows of it. A run that may cancel others waits for none there."""
+        slot = None if self.on_limit is OnLimit.CANCEL_OLDEST else self.slot
+        return Entry(
+            run_id=self.run_id,
+            workflow_id=self.workflow.id,
+            priority=self.priority,
+            fresh=self.fresh,
+            key=None if slot is None else slot.key,
+            limit=1 if slot is None else slot.limit,
+        )
