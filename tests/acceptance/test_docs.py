@@ -2,7 +2,7 @@
 
 import re
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import pytest
@@ -10,9 +10,14 @@ import pytest
 from dagrun.builtin.http.options import BasicAuth, HttpOptions
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
+from dagrun.domain.document import legacy, legacy_configuration
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
+from dagrun.errors import DagrunError, NodeError, RunFailed
+from dagrun.roles.documents import HTTP_TRIGGER
 from dagrun.settings import PREFIX, Settings
+from dagrun_cron.options import CronOptions
+from dagrun_cron.schedule import WORDS
 from dagrun_lua import LuaOptions
 
 ROOT = Path(__file__).parents[2]
@@ -68,6 +73,70 @@ def links() -> list[tuple[Path, str]]:
 def test_the_reference_mentions_every_key(cls: type[Any]) -> None:
     words = set(re.findall(r"`(?:\w+\.)?(\w+)`", REFERENCE.read_text()))
     assert {field.name for field in attrs.fields(cls)} - words == set()
+
+
+def section(heading: str) -> str:
+    """Give what stands below a heading, up to the next one that is not below it."""
+    level = heading.partition(" ")[0]
+    text = REFERENCE.read_text().split(f"\n{heading}\n")[1]
+    return re.split(rf"^#{{2,{len(level)}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def names(cls: type[Any]) -> set[str]:
+    return {field.name for field in attrs.fields(cls)}
+
+
+@pytest.mark.parametrize(
+    ("heading", "known"),
+    [
+        ("### The trigger cron", names(CronOptions)),
+        ("### The trigger cron", {word.strip("@") for word in WORDS}),
+        ("### The trigger http", {*HTTP_TRIGGER["properties"]}),
+        ("### The trigger http", {*HTTP_TRIGGER["properties"]["method"]["enum"]}),
+        ("## Older documents", {"name", "description", "timeout", "retries", "config"}),
+        ("## Older documents", {*legacy._MOVABLE, *legacy_configuration._KEYS}),
+        ("## Older documents", {*legacy_configuration._LIMITS}),
+        ("## Older documents", names(legacy_configuration.Secret)),
+        ("## Older documents", names(legacy_configuration.Kubernetes)),
+    ],
+)
+def test_a_section_of_the_reference_mentions_every_key(heading: str, known: set[str]) -> None:
+    tables = "".join(re.findall(r"^\|.*$", section(heading), re.MULTILINE))
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`(.+?)`", tables))))
+    assert known - words == set()
+
+
+def as_written(field: Any) -> set[str]:
+    """Give how a table may write an option's default."""
+    if field.default is attrs.NOTHING:
+        return {"needed"}
+    if field.default is None:
+        return {"none", "no limit"}
+    default = {} if isinstance(field.default, attrs.Factory) else field.default
+    return {f"`{str(default).lower()}`", f"`{default}`", f"`{default:g}`" if default == 0 else ""}
+
+
+@pytest.mark.parametrize("field", attrs.fields(CronOptions), ids=lambda field: field.name)
+def test_the_table_of_cron_tells_defaults_and_words(field: Any) -> None:
+    rows = re.findall(
+        r"^\| (.+?) \| (.+?) \| (.+?) \|", section("### The trigger cron"), re.MULTILINE
+    )
+    kind, default = next(row[1:] for row in rows if f"`{field.name}`" in row[0])
+    assert default in as_written(field)
+    if get_origin(field.type) is Literal:
+        assert tuple(re.findall(r"`(\w+)`", kind)) == get_args(field.type)
+
+
+def refusals(cls: type[DagrunError]) -> set[str]:
+    found = {cls.code} if "code" in vars(cls) else set()
+    return found.union(*map(refusals, cls.__subclasses__()))
+
+
+def test_the_reference_names_every_type_of_refusal() -> None:
+    text = REFERENCE.read_text().split("`type` of a refusal:")[1].split("\n\n")[0]
+    of_nodes = refusals(NodeError) | {RunFailed.code, DagrunError.code}
+    listed = set(re.findall(r"`(\w+)`", text)) - {"run"}
+    assert listed == (refusals(DagrunError) - of_nodes) | {"interrupted"}
 
 
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Settings)])

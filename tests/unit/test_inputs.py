@@ -8,7 +8,7 @@ import pytest
 
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.schema import check_inputs, parse_input, parse_inputs
-from dagrun.domain.versions import is_range, is_version
+from dagrun.domain.versions import is_version
 from dagrun.domain.wellformed import schema_problem
 from dagrun.errors import InputError
 
@@ -77,12 +77,6 @@ def test_semantic_versions(text):
 )
 def test_what_is_no_semantic_version(text):
     assert not is_version(text)
-
-
-def test_ranges_of_versions():
-    assert is_range("^1.2")
-    assert is_range(">=1,<2")
-    assert not is_range("about 3")
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ the keys of nodes for which the same holds are listed in :mod:`dagrun.domain.che
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -50,10 +50,18 @@ def check_workflow(workflow: Workflow, catalogue: Catalogue) -> list[Problem]:
     return [finding.locate(None, None) for finding in findings]
 
 
-def check(workflow: Workflow, catalogue: Catalogue) -> list[Finding]:
-    """Give what is wrong, up to ``MAX_FINDINGS``, with key paths of a ``dagrun/v1`` document."""
+def check(
+    workflow: Workflow, catalogue: Catalogue, *, unsure: Collection[str] = ()
+) -> list[Finding]:
+    """Give what is wrong, up to ``MAX_FINDINGS``, with key paths of a ``dagrun/v1`` document.
+
+    Args:
+        workflow: what to check.
+        catalogue: what is installed.
+        unsure: ids of nodes that may have more dependencies than are known.
+    """
     spelling = Spelling([node.id for node in workflow.nodes])
-    references = References(workflow.nodes, spelling)
+    references = References(workflow.nodes, spelling, unsure)
     found = chain(
         _check_head(workflow, references),
         _check_placement(workflow, references, catalogue),

@@ -6,15 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
+from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.document.files import inline_files
 from dagrun.domain.document.loader import load_document
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
-
-MAX_BYTES = 4 * 1024 * 1024
-"""Bytes that a document, or a file that it names, may have."""
 
 
 def catalogue(registry: Registry) -> Catalogue:

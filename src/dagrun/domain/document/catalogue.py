@@ -125,7 +125,7 @@ def _check_parts(
     hints = _hints(kind)
     known = {field.name for field in attrs.fields(kind)}
     findings = [
-        Finding(path=path, message=f"the key {name!r} is missing")
+        Finding(path=path, message=f"the key {name!r} is missing", missing=True)
         for name in missing(kind, options)
     ]
     for key, value in options.items():

@@ -14,6 +14,8 @@ import yaml
 from dagrun.errors import DefinitionError, Problem
 
 MAX_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that a document, or a file that it names, may have."""
+
 MAX_LEVELS: Final = 64
 MAX_PROBLEMS: Final = 1000
 """Things that are told to be wrong with the text of one document."""
