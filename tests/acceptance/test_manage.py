@@ -291,7 +291,7 @@ def test_a_run_deletes_runs_that_are_older_than_the_retention(dagrun, write, tmp
     assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 2
 
 
-@pytest.mark.parametrize("age", ["soon", "-1", "forever"])
+@pytest.mark.parametrize("age", ["soon", "-1", "forever", "5"])
 def test_a_wrong_age_is_refused(dagrun, age):
     done = dagrun("runs", "prune", f"--older-than={age}")
     assert done.returncode == 2

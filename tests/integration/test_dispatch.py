@@ -216,6 +216,12 @@ async def test_the_oldest_run_is_cancelled_for_a_new_one(tmp_path):
         second = await r.submit(limited("cancel_oldest"), "x")
         await first.wait()
         assert first.state.status == "cancelled"
+        (asked,) = [
+            event.data["reason"]
+            for event in await r.local.store.events(first.run_id)
+            if event.type == "run.cancelling"
+        ]
+        assert asked == f"for run {second.run_id}"
         r.gates.open("x")
         await second.wait()
         assert r.gates.began == ["x", "x"]

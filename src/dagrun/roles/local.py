@@ -12,6 +12,7 @@ import trio
 
 from dagrun.builtin.control import Control, ask
 from dagrun.builtin.ownership import OwnerLock, owner_pid
+from dagrun.domain.decide import REQUESTED, TIMEOUT
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
@@ -222,7 +223,10 @@ async def _answer(local: Local, request: Mapping[str, Any]) -> Any:
         raise NotFound(f"this process has no run {wanted!r}")
     match request.get("do"):
         case "cancel":
-            return await local.dispatcher.cancel(wanted)
+            reason = str(request.get("reason", REQUESTED))[:200]
+            # Its time is watched by the run's own process; nobody else can say that it is over.
+            reason = REQUESTED if reason == TIMEOUT else reason
+            return await local.dispatcher.cancel(wanted, reason=reason)
         case "pause":
             return await local.dispatcher.pause(wanted)
         case "resume":

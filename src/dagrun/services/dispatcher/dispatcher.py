@@ -52,7 +52,7 @@ class Runs(Protocol):
         """Give a run its slot, if one is free."""
         ...
 
-    async def cancel_oldest(self, slot: Slot) -> None:
+    async def cancel_oldest(self, slot: Slot, *, for_run: RunId) -> None:
         """Cancel the oldest run that holds a slot and is not being cancelled yet."""
         ...
 
@@ -239,7 +239,7 @@ class Dispatcher:
             while not await _patiently(partial(self._runs.admit, ticket.run_id, slot)):
                 if ticket.on_limit is OnLimit.CANCEL_OLDEST and not told:
                     told = True
-                    await self._cancel_oldest(slot)
+                    await self._cancel_oldest(slot, ticket.run_id)
                 freed = self._freed.setdefault(slot.key, trio.Event())
                 with trio.move_on_after(RECHECK):
                     await freed.wait()
@@ -248,9 +248,9 @@ class Dispatcher:
             ticket.admission = None
         self._place()
 
-    async def _cancel_oldest(self, slot: Slot) -> None:
+    async def _cancel_oldest(self, slot: Slot, run_id: RunId) -> None:
         try:
-            await self._runs.cancel_oldest(slot)
+            await self._runs.cancel_oldest(slot, for_run=run_id)
         except DagrunError:
             return  # whoever has it does not answer, or was faster: the slot is waited for
 
@@ -275,7 +275,7 @@ class Dispatcher:
 
     # what is asked of runs
 
-    async def cancel(self, run_id: RunId) -> bool:
+    async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
         """Cancel a run, wherever it is. Give False if it has ended, or is being cancelled.
 
         Returns when the request is durable.
@@ -283,7 +283,11 @@ class Dispatcher:
         Raises:
             ConflictError: the run was taken over.
         """
-        return await self._ask(run_id, lambda engine: engine.cancel(run_id), self._cancel_waiting)
+        return await self._ask(
+            run_id,
+            lambda engine: engine.cancel(run_id, reason=reason),
+            partial(self._cancel_waiting, reason=reason),
+        )
 
     async def pause(self, run_id: RunId) -> bool:
         """Start nothing more of a run. Give False if it has ended or is paused.
@@ -324,9 +328,9 @@ class Dispatcher:
                     return False  # else it was given back in the meantime
             return ticket.run_id in self._tickets and await of_waiting(ticket)
 
-    async def _cancel_waiting(self, ticket: Ticket) -> bool:
+    async def _cancel_waiting(self, ticket: Ticket, *, reason: str) -> bool:
         if ticket.fresh:
-            return await self._change_queued(ticket, decide.cancel)
+            return await self._change_queued(ticket, partial(decide.cancel, reason=reason))
         if ticket.run_id in self._queue:  # lest anything starts before it is cancelled
             await self._change_queued(ticket, decide.pause)
         # Parts of it were done: an engine winds it up, whether one has room or not.
@@ -334,7 +338,7 @@ class Dispatcher:
         place = self._places.least_busy()
         self._places.take(place, ticket.run_id)
         self._execute(ticket, place, state, epoch)
-        return await place.engine.cancel(ticket.run_id)
+        return await place.engine.cancel(ticket.run_id, reason=reason)
 
     async def _pause_waiting(self, ticket: Ticket) -> bool:
         return await self._change_queued(ticket, decide.pause)
