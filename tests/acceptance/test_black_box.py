@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -21,6 +22,9 @@ def seconds_of_children():
     """Give the processor time of ended child processes: a busy machine does not lengthen it."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+QUICK = "  nodes: [{id: a, executor: {type: lua, code: 'return {}'}}]\n"
 
 
 @pytest.fixture
@@ -87,7 +91,7 @@ def test_run_prints_the_result_on_stdout_and_progress_on_stderr(dagrun, write):
     result = json.loads(shown.stdout)
     assert set(result) == {
         "run_id", "workflow_id", "version", "status", "outputs", "error", "duration",
-        "started_at", "finished_at", "nodes",
+        "started_at", "finished_at", "nodes", "resumable",
     }  # fmt: skip
     (node,) = result["nodes"]
     assert set(node) == {
@@ -530,17 +534,27 @@ def start_deaf(tmp_path, write, marker, kill_after="60s", **env):
     return process
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path, write):
+def test_a_second_ctrl_c_ends_at_once_and_a_resume_does_what_it_says(dagrun, tmp_path, write):
     process = start_deaf(tmp_path, write, 86411)
     process.send_signal(signal.SIGINT)
-    while "press Ctrl-C again" not in process.stderr.readline():
+    said = process.stderr.readline()
+    while "cancelling; press Ctrl-C again to end at once\n" not in said:
         assert process.poll() is None
+        said = process.stderr.readline()
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    wait_until(lambda: run["run_id"] and "cancelling" in dagrun("runs", "list").stdout)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=5)
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "cancelling"
-    assert "--resume" in err
+    command = f"finish cancelling it with: dagrun run --resume {run['run_id']}"
+    assert f"dagrun: stopped; {command}\n" in err
     assert sleepers(86411) == []
+    assert f"its process has ended; {command}\n" in dagrun("runs", "show", run["run_id"]).stdout
+    assert f"its process has ended; {command}\n" in dagrun("runs", "explain", run["run_id"]).stdout
+    assert f"its process has ended; {command}\n" in dagrun("runs", "watch", run["run_id"]).stderr
+    resumed = json.loads(dagrun("run", "--resume", run["run_id"], "--json").stdout)
+    assert resumed["status"] == "cancelled"
 
 
 def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, write):
@@ -551,7 +565,8 @@ def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, wr
     assert time.monotonic() - start > 0.4
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "running"
-    assert "--resume" in err
+    assert "dagrun: stopping; waits for deaf, 0.50s at most; a second signal ends all" in err
+    assert "go on with: dagrun run --resume" in err
     assert sleepers(86412) == []
 
 
@@ -628,7 +643,7 @@ def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp
     holder.close()
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "cancelling"
-    assert "--resume" in err
+    assert "dagrun: stopped; go on with: dagrun run --resume" in err  # nothing of it is on disk
     wait_until(lambda: not sleepers(86413))
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert run["status"] == "running"
@@ -706,6 +721,44 @@ def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert (run["status"], run["resumable"]) == ("running", True)
     assert "cut off" in dagrun("runs", "list").stdout
+
+
+def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagrun, tmp_path, write):
+    process = start_deaf(tmp_path, write, 86415)
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    live = json.loads(dagrun("runs", "show", run["run_id"], "--json").stdout)
+    assert (live["status"], live["resumable"]) == ("running", False)
+    shown = dagrun("runs", "show", run["run_id"]).stdout
+    assert re.match(r"w 1\.0\.0  running  [\d.]+s  \(\w+\)\n  ● deaf  running  [\d.]+s\n$", shown)
+    process.kill()
+    process.communicate()
+    dead = json.loads(dagrun("runs", "show", run["run_id"], "--json").stdout)
+    assert (dead["status"], dead["resumable"]) == ("running", True)
+    assert dagrun("runs", "show", run["run_id"]).stdout == (
+        f"w 1.0.0  cut off  ({run['run_id']})\n  ■ deaf  cut off\n"
+        f"its process has ended; go on with: dagrun run --resume {run['run_id']}\n"
+    )
+    assert json.loads(dagrun("run", write(QUICK), "--json").stdout)["status"] == "succeeded"
+    (newest, _) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    ended = json.loads(dagrun("runs", "show", newest["run_id"], "--json").stdout)
+    assert ended["resumable"] is False
+
+
+def test_signals_end_dagrun_with_130_while_it_reads_its_document(tmp_path):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        fifo = tmp_path / f"{number}.yaml"
+        os.mkfifo(fifo)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagrun.cli", "run", str(fifo)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+        )
+        with fifo.open("wb"):  # which waits until it is read
+            time.sleep(0.2)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (130, "")
 
 
 def test_a_failed_run_tells_how_many_nodes_failed_and_whose_log_to_read(dagrun, write):

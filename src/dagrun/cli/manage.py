@@ -8,7 +8,13 @@ from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import check_run, has_database, run_async, with_store
+from dagrun.cli.running import (
+    check_run,
+    has_database,
+    how_to_go_on,
+    run_async,
+    with_store,
+)
 from dagrun.domain.explain import explain_run as explain_state
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
@@ -94,7 +100,7 @@ async def _whereabouts(settings: Settings, store: Store, record: RunRecord) -> l
         return []
     pid = owner_pid(settings.data_dir, record.owner)
     if pid is None:
-        return [f"its process has ended; go on with: dagrun run --resume {record.run_id}"]
+        return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
     reasons = [f"process {pid} has it"]
     with suppress(DagrunError):
         request = {"do": "explain", "run_id": record.run_id}

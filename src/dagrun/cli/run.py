@@ -15,7 +15,7 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
-from dagrun.cli.running import first_error
+from dagrun.cli.running import first_error, how_to_go_on
 from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
@@ -149,7 +149,9 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
     view, logs = _View(), NodeLogs(settings.data_dir / LOGS)
 
     def end_now(ticket: Ticket | None) -> NoReturn:
-        ended = _Ended(ticket=ticket, durable=False, interrupted=True, logs=logs)
+        ended = _Ended(
+            ticket=ticket, durable=False, stored=view.stored, interrupted=True, logs=logs
+        )
         stdout = redirect_stdout(sys.__stdout__ or output.Notes())
         with stdout, suppress(DagrunError, output.OutputLost):
             _tell(order, ended)
@@ -173,6 +175,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
     return _Ended(
         ticket=signals.ticket,
         durable=signals.is_end_durable(),
+        stored=view.stored,
         interrupted=signals.interrupted,
         logs=logs,
     )
@@ -209,10 +212,16 @@ class _View:
     """Keeps durable events until there is something to show them on."""
 
     def __init__(self) -> None:
+        self.stored: RunStatus | None = None
+        """Where the run stands by what is on the disk."""
+
         self._early: list[Event] = []
         self._progress: Progress | None = None
 
     def see(self, events: Sequence[Event]) -> None:
+        of_run = [event.type for event in events if event.node_id is None]
+        if of_run:
+            self.stored = RunStatus(of_run[-1].removeprefix("run."))
         if self._progress is None:
             self._early.extend(events)
         else:
@@ -236,6 +245,9 @@ class _Ended:
     """None if it was interrupted before there was a run."""
 
     durable: bool
+    stored: RunStatus | None
+    """Where the run stands by what is on the disk."""
+
     interrupted: bool
     logs: NodeLogs
 
@@ -251,17 +263,13 @@ def _tell(order: _Order, ended: _Ended) -> int:
     if order.as_json:
         output.say_json(to_json(result))
     if not ticket.gone and not ended.durable:
-        _tell_how_to_go_on(ticket)
+        output.note(f"dagrun: stopped; {how_to_go_on(ticket.run_id, ended.stored)}")
         return output.INTERRUPTED
     if not order.as_json:
         _tell_person(result, ticket.workflow, ended.logs)
     if ended.interrupted and result.status is RunStatus.CANCELLED:
         return output.INTERRUPTED
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
-
-
-def _tell_how_to_go_on(ticket: Ticket) -> None:
-    output.note(f"dagrun: stopped; go on with: dagrun run --resume {ticket.run_id}")
 
 
 def _tell_of_nothing(order: _Order) -> int:

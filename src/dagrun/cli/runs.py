@@ -9,7 +9,7 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
-from dagrun.cli.running import check_run, has_database, with_store
+from dagrun.cli.running import check_run, has_database, how_to_go_on, with_store
 from dagrun.domain.durations import format_duration
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
@@ -79,33 +79,34 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     """Show how a run went. Give the exit code."""
     check_run(settings, run_id)
 
-    state, board, owner = _replayed(settings, run_id)
+    state, board = _replayed(settings, run_id)
     if as_json:
-        output.say_json(to_json(run_result(state)))
+        output.say_json({**to_json(run_result(state)), "resumable": board.cut_off})
         return output.DONE
     output.say(f"{headline(board)}  ({run_id})")
     for row in board.rows.values():
-        output.say("  " + plain_line(row))
+        output.say("  " + plain_line(board, row))
     if state.error is not None:
         output.say(f"error: {state.error['message']}")
     if outputs := run_result(state).outputs:
         output.say_value(outputs, head="outputs: ")
-    if not state.ended and owner_pid(settings.data_dir, owner) is None:
-        output.say(f"its process has ended; go on with: dagrun run --resume {run_id}")
+    if board.cut_off:
+        output.say(f"its process has ended; {how_to_go_on(run_id, state.status)}")
     return output.DONE
 
 
-def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board, str]:
-    """Give a run as its journal tells it, and who executes it."""
+def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board]:
+    """Give a run as its journal tells it."""
     registry = load_with_warnings().registry
 
-    async def read(store: Store) -> tuple[RunState, Board, str]:
+    async def read(store: Store) -> tuple[RunState, Board]:
         record = await store.run(RunId(run_id))
         workflow = await stored_workflow(store, record)
         state, events = await restore(store, record, compile_plan(workflow, handling(registry)))
         board = Board(workflow)
         board.see(events)
-        return state, board, record.owner
+        board.cut_off = not state.ended and owner_pid(settings.data_dir, record.owner) is None
+        return state, board
 
     return with_store(settings, registry, read)
 
@@ -121,7 +122,7 @@ def show_logs(
 ) -> int:
     """Print what nodes wrote, in the order of their first starts. Give the exit code."""
     check_run(settings, run_id)
-    state, board, _ = _replayed(settings, run_id)
+    state, board = _replayed(settings, run_id)
     if node is not None:
         _check_node(state, node)
     logs = NodeLogs(settings.data_dir / LOGS)
