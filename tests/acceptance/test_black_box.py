@@ -698,18 +698,72 @@ def test_what_was_never_tried_has_no_log_and_the_answer_says_so(dagrun, write):
     file = write(
         """
   nodes:
-    - {id: a, for_each: [1, 2], executor: {type: shell, command: echo hello}}
+    - id: a
+      for_each: [1, 2]
+      retry: {max_attempts: 2, first_delay: 10ms}
+      executor: {type: shell, command: "echo hello; test ${item} = 1 -o $DAGRUN_ATTEMPT = 2"}
     - {id: quiet, executor: {type: shell, command: "true"}}
 """
     )
     run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
-    for arguments in (["a", "--item", 2], ["a", "--attempt", 2], ["quiet", "--item", 0]):
+    never = {
+        ("a", "--item", 2): "item 2 of a",
+        ("a", "--attempt", 3): "attempt 3 of a",
+        ("a", "--item", 0, "--attempt", 2): "attempt 2 of item 0 of a",
+        ("quiet", "--item", 0): "item 0 of quiet",
+        ("quiet", "--attempt", 2): "attempt 2 of quiet",
+        ("quiet", "--attempt", 0): "attempt 0 of quiet",
+        ("--item", 77): "item 77",
+        ("--attempt", 3): "attempt 3",
+        ("--item", 0, "--attempt", 2): "attempt 2 of item 0",
+    }
+    for arguments, what in never.items():
         done = dagrun("runs", "logs", run_id, *arguments)
-        assert done.returncode == 2
-        assert f"run {run_id} has no" in done.stderr
-    for arguments in (["a", "--item", 1], ["a", "--attempt", 1], ["quiet", "--attempt", 1]):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"dagrun: run {run_id} has no {what}\n"
+    for arguments in (
+        ["a", "--item", 1],
+        ["a", "--attempt", 1],
+        ["a", "--attempt", 2],
+        ["a", "--item", 1, "--attempt", 2],
+        ["quiet", "--attempt", 1],
+        ["--item", 1],
+        ["--attempt", 2],
+    ):
         assert dagrun("runs", "logs", run_id, *arguments).returncode == 0
     assert "==> a[1], attempt 1 <==\nhello\n" in dagrun("runs", "logs", run_id).stdout
+
+
+def test_files_beside_the_logs_that_are_none_are_left_alone(dagrun, tmp_path, write):
+    file = write("  nodes: [{id: a, executor: {type: shell, command: echo hello}}]\n")
+    run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
+    for name in ("foo.log", "-1.log", "1-.log", "1-2-3.log", "\u0661.log", "0.5.log"):
+        (tmp_path / "data" / "logs" / run_id / "a" / name).write_text("not of dagrun")
+    done = dagrun("runs", "logs", run_id)
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+
+
+def test_a_run_that_is_nowhere_is_not_gone_on_with_and_nothing_is_made(dagrun, tmp_path):
+    for run_id in ("0unknown", "../x", ""):
+        done = dagrun("run", f"--resume={run_id}")
+        assert done.returncode == 2
+        assert "there is no run" in done.stderr
+        assert not (tmp_path / "data").exists()
+
+
+def test_the_database_is_for_its_user_alone(dagrun, tmp_path, write):
+    (tmp_path / "data").mkdir(mode=0o755)
+    process = start_deaf(tmp_path, write, 86416)
+    files = [tmp_path / "data" / f"dagrun.db{suffix}" for suffix in ("", "-wal", "-shm")]
+    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
+    process.kill()
+    process.communicate()
+    for file in files:
+        file.chmod(0o644)  # as an older dagrun made them
+    assert dagrun("runs", "list").returncode == 0
+    assert oct(files[0].stat().st_mode & 0o777) == "0o600"
+    assert dagrun("backup", tmp_path / "copy.db").returncode == 0
+    assert oct((tmp_path / "copy.db").stat().st_mode & 0o777) == "0o600"
 
 
 def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):

@@ -15,11 +15,11 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
-from dagrun.cli.running import first_error, how_to_go_on
+from dagrun.cli.running import check_run, first_error, how_to_go_on
 from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
-from dagrun.domain.ids import RunId, is_id
+from dagrun.domain.ids import RunId
 from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_input
 from dagrun.domain.status import NodeStatus, RunStatus
@@ -29,18 +29,18 @@ from dagrun.errors import (
     DagrunError,
     DefinitionError,
     InputError,
-    NotFound,
 )
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
-from dagrun.roles.local import LOGS, Local, Submission, open_local
+from dagrun.roles.local import LOGS, SCRATCH, Local, Submission, open_local
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.node_logs import NodeLogs
-from dagrun.services.retention import prune
+from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings
 
 PRUNED: Final = 200  # old runs that one run deletes at most
+SWEPT: Final = 50  # scratch directories that one run looks at
 TELL: Final = 1.0  # seconds between looks at whether the journal waits
 
 
@@ -70,6 +70,8 @@ def run_file(
         DagrunError: nothing was started.
     """
     _check_usage(file, inputs, inputs_file, resume)
+    if resume is not None:
+        check_run(settings, resume)
     registry = load_with_warnings().registry
     workflow = None if file is None else load_file(file, catalogue(registry))
     order = _Order(
@@ -98,8 +100,6 @@ def _check_usage(
         raise ConfigError("run: name a FILE, or a run to --resume")
     if resume is not None and (inputs or inputs_file):
         raise ConfigError("run: a resumed run keeps its inputs; leave out --input")
-    if resume is not None and not is_id(resume):
-        raise NotFound(f"there is no run {resume!r}")
 
 
 def _refuse_secrets(workflow: Workflow) -> None:
@@ -170,7 +170,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
                     await watching.start(view.run, ticket)
                     await ticket.wait()
                     watching.cancel_scope.cancel()
-                await _forget_old_runs(local.store, logs, settings.retention)
+                await _clean_up(local.store, settings)
         nursery.cancel_scope.cancel()
     return _Ended(
         ticket=signals.ticket,
@@ -192,11 +192,13 @@ async def _tell_of_waiting(local: Local, ticket: Ticket) -> None:
         told = why
 
 
-async def _forget_old_runs(store: Store, logs: NodeLogs, retention: float | None) -> None:
-    """Delete some runs that ended long ago. It must not matter to this one how that goes."""
-    if retention is not None:
-        with suppress(DagrunError):
-            await prune(store, logs, keep=retention, most=PRUNED)
+async def _clean_up(store: Store, settings: Settings) -> None:
+    """Delete some of what is too old, or was left. It must not matter to this run how that goes."""
+    logs, scratch = RunFolders(settings.data_dir / LOGS), RunFolders(settings.data_dir / SCRATCH)
+    with suppress(DagrunError):
+        await sweep(store, scratch, ended=True, unknown=False, most=SWEPT)
+        if settings.retention is not None:
+            await prune(store, [logs, scratch], keep=settings.retention, most=PRUNED)
 
 
 async def _start(local: Local, order: _Order) -> Ticket:

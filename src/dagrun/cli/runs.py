@@ -14,7 +14,7 @@ from dagrun.domain.durations import format_duration
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
-from dagrun.domain.state import RunState
+from dagrun.domain.state import NodeState, RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConfigError, NotFound
 from dagrun.ports.store import RunRecord, Store
@@ -126,8 +126,7 @@ def show_logs(
     if node is not None:
         _check_node(state, node)
     logs = NodeLogs(settings.data_dir / LOGS)
-    if node is not None and (item, attempt) != (None, None):
-        _check_attempt(state, node, item, attempt)
+    _check_attempt(state, node, item, attempt)
     found = [
         (node_id, index, number)
         for node_id in ([node] if node else _by_start(board))
@@ -157,15 +156,26 @@ def _check_node(state: RunState, node_id: str) -> None:
         raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
 
 
-def _check_attempt(state: RunState, node_id: str, item: int | None, attempt: int | None) -> None:
+def _check_attempt(
+    state: RunState, node_id: str | None, item: int | None, attempt: int | None
+) -> None:
     """Refuse what was never tried; an attempt that printed nothing is another thing."""
-    node = state.node(node_id)
-    work = node if item is None else node.items.get(item)
-    most = 0 if work is None else max([work.attempt, *(i.attempt for i in node.items.values())])
-    if work is None or not 1 <= (attempt or 1) <= most:
-        what = f"item {item} of {node_id}" if item is not None else node_id
-        tried = f"attempt {attempt} of {what}" if attempt is not None else what
-        raise NotFound(f"run {state.run_id} has no {tried}")
+    if (item, attempt) == (None, None):
+        return
+    nodes = [*state.nodes, *state.due] if node_id is None else [state.node(node_id)]
+    most = max(_tried(node, item) for node in nodes)
+    if not 1 <= (1 if attempt is None else attempt) <= most:
+        asked = {"attempt": attempt, "item": item}
+        words = [f"{word} {number}" for word, number in asked.items() if number is not None]
+        what = " of ".join([*words, *([node_id] if node_id else [])])
+        raise NotFound(f"run {state.run_id} has no {what}")
+
+
+def _tried(node: NodeState, item: int | None) -> int:
+    """Give how many attempts of an item there were; of any item, or of the node, for None."""
+    if item is not None:
+        return node.items[item].attempt if item in node.items else 0
+    return max([node.attempt, *(work.attempt for work in node.items.values())])
 
 
 def _by_start(board: Board) -> list[str]:
