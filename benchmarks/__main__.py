@@ -235,6 +235,21 @@ def balancer_figures(times: int) -> list[Figure]:
     ]
 
 
+def queue_figures(times: int) -> list[Figure]:
+    """How long a run takes through a long queue, and how much memory while it waits."""
+    return [
+        Figure(
+            name=f"queue of 100,000, {shape}",
+            unit="µs a run",
+            value=MICRO * statistics.median(placement.queue_seconds(shape) for _ in range(times)),
+        )
+        for shape in placement.SHAPES
+    ] + [
+        Figure(name=f"the same, {shape}", unit="B a run", value=placement.queue_bytes(shape))
+        for shape in placement.SHAPES
+    ]
+
+
 def table(figures: list[Figure]) -> str:
     """Lay the figures out."""
     lines = [f"{'':44} {'dagrun':>9} {'floor':>9}  {'ratio':>6}  {'unit':10} target"]
@@ -262,6 +277,7 @@ def main() -> None:
         latency_figure(),
         memory_figure(),
         *balancer_figures(arguments.times),
+        *queue_figures(arguments.times),
     ]
     print(table(figures))
     if arguments.json:

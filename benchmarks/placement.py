@@ -1,11 +1,16 @@
-"""Choose engines, without anything around it, and take the time."""
+"""Choose engines and order the queue, without anything around it, and take the time."""
 
 import random
 import statistics
 import time
-from collections.abc import Iterator
+import tracemalloc
+from collections import deque
+from collections.abc import Callable, Iterator
+from typing import Any
 
 from dagrun.builtin.balancers import ConsistentHash, LeastLoaded, RoundRobin
+from dagrun.domain.ids import RunId
+from dagrun.domain.queue import Entry, Queue
 from dagrun.ports.balancer import Balancer, Candidate, Candidates
 
 CAPACITY = 10
@@ -13,6 +18,12 @@ BALANCERS = {
     "consistent-hash": ConsistentHash,
     "round-robin": RoundRobin,
     "least-loaded": LeastLoaded,
+}
+QUEUED = 100_000
+SHAPES: dict[str, Callable[[int], dict[str, Any]]] = {
+    "10 workflows": lambda number: {"workflow_id": f"workflow-{number % 10}"},
+    "as many workflows": lambda number: {"workflow_id": f"workflow-{number}"},
+    "as many keys": lambda number: {"workflow_id": "workflow", "key": f"key-{number}"},
 }
 
 
@@ -63,3 +74,39 @@ def _change(candidates: Candidates, placed: list[int], engine_id: str, more: int
 
 def _engine(number: int, active: int) -> Candidate:
     return Candidate(engine_id=f"engine-{number}", capacity=CAPACITY, active=active)
+
+
+def queue_seconds(shape: str, steps: int = 5000) -> float:
+    """Give the mean seconds that a run costs from ``push`` to ``ended`` while many wait.
+
+    Each step takes one run out, and ends and pushes another one.
+    """
+    queue, going = _queue(shape), deque[RunId]()
+    start = time.perf_counter()
+    for number in range(QUEUED, QUEUED + steps):
+        chosen = queue.next(lambda _: True)
+        going.append(chosen.run_id)
+        if len(going) > 100:
+            queue.ended(going.popleft())
+        queue.push(_entry(number, shape))
+    return (time.perf_counter() - start) / steps
+
+
+def queue_bytes(shape: str) -> float:
+    """Give the bytes that a waiting run takes, its entry and its ids included."""
+    tracemalloc.start()
+    queue = _queue(shape)
+    taken, _ = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    return taken / len(queue)
+
+
+def _queue(shape: str) -> Queue:
+    queue = Queue()
+    for number in range(QUEUED):
+        queue.push(_entry(number, shape))
+    return queue
+
+
+def _entry(number: int, shape: str) -> Entry:
+    return Entry(run_id=RunId(f"{number:026}"), **SHAPES[shape](number))

@@ -24,6 +24,7 @@ include_patterns = [
     "CONTRIBUTING.md",
     "CHANGELOG.md",
     "benchmarks/README.md",
+    "examples/README.md",
     "newsfragments/README.md",
 ]
 exclude_patterns = [
@@ -32,7 +33,7 @@ exclude_patterns = [
     "src",
     "tests",
     "plugins",
-    "examples",
+    "examples/out",
     "build",
 ]  # not even looked through
 
@@ -62,6 +63,7 @@ def setup(app: Sphinx) -> None:
     """Connect what is below. Sphinx calls it."""
     app.connect("autodoc-process-docstring", read_sections)
     app.connect("autodoc-process-signature", shorten)
+    app.connect("autodoc-skip-member", leave_out)
     app.connect("missing-reference", take_as_is)
 
 
@@ -80,6 +82,13 @@ def shorten(
 ) -> tuple[str, str] | None:
     """Write ``...`` for a default that attrs makes anew for each object."""
     return (signature.replace("NOTHING", "..."), gives) if signature else None
+
+
+def leave_out(
+    app: Sphinx, what: str, name: str, thing: Any, skip: bool, options: Any
+) -> bool | None:
+    """Leave out the tests of a suite: there are many, and nobody calls them."""
+    return True if name.startswith("test_") else None
 
 
 def take_as_is(app: Sphinx, env: Any, node: Any, text: Element) -> Element | None:

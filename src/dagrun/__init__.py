@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from dagrun.domain.monitoring import MonitorEvent, Severity
     from dagrun.domain.result import ItemResult, NodeResult, RunResult
-    from dagrun.domain.specs import lua, python, shell
+    from dagrun.domain.specs import http, lua, python, shell
     from dagrun.domain.status import NodeStatus, RunStatus
     from dagrun.domain.workflow import (
         Concurrency,
@@ -46,7 +46,7 @@ if TYPE_CHECKING:
 _PLACES: Final = {
     "dagrun.domain.monitoring": ("MonitorEvent", "Severity"),
     "dagrun.domain.result": ("ItemResult", "NodeResult", "RunResult"),
-    "dagrun.domain.specs": ("lua", "python", "shell"),
+    "dagrun.domain.specs": ("http", "lua", "python", "shell"),
     "dagrun.domain.status": ("NodeStatus", "RunStatus"),
     "dagrun.domain.workflow": (
         "Concurrency",
@@ -118,6 +118,7 @@ __all__ = [
     "Trigger",
     "TriggerRule",
     "Workflow",
+    "http",
     "lua",
     "open_orchestrator",
     "open_sync_orchestrator",

@@ -18,6 +18,7 @@
     │   ├── StoreBusy          another process holds the database; may work again later
     │   ├── StoreCorrupt       the file is damaged, or is no database of dagrun
     │   └── StoreTooNew        a newer dagrun wrote the file
+    ├── SecretError        a secret cannot be had; the operator provides it
     ├── RemoteError        another process is unwell; a retry may help
     │   └── WorkerDied         a worker or the guard ended unexpectedly
     └── NodeError          a node failed; its retry policy decides
@@ -190,6 +191,12 @@ class StoreTooNew(StoreError):
     """A newer dagrun wrote the file."""
 
     code = "store_too_new"
+
+
+class SecretError(DagrunError):
+    """A secret cannot be had; the operator provides it. The message never holds the value."""
+
+    code = "secret"
 
 
 class RemoteError(DagrunError):

@@ -10,6 +10,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
@@ -232,18 +233,6 @@ def test_a_database_that_cannot_be_used_is_refused_by_name(dagrun, write, tmp_pa
     assert "newer dagrun" in newer.stderr
 
 
-def test_secrets_are_valid_in_a_document_and_refused_by_run(dagrun, write, tmp_path):
-    file = write(
-        "  secrets: {KEY: 'env:KEY'}\n"
-        "  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n"
-    )
-    assert dagrun("validate", file).returncode == 0
-    done = dagrun("run", file)
-    assert done.returncode == 2
-    assert "no provider of secrets is installed" in done.stderr
-    assert not (tmp_path / "data").exists()
-
-
 def test_inputs_are_checked_against_the_schema(dagrun, write):
     file = write(
         "  inputs: {type: object, additionalProperties: false, properties: {n: {type: integer}}}\n"
@@ -256,8 +245,12 @@ def test_inputs_are_checked_against_the_schema(dagrun, write):
         assert "Traceback" not in done.stderr
 
 
-def test_version_and_plugins(dagrun):
-    assert dagrun("--version").stdout.startswith("dagrun ")
+@pytest.mark.parametrize("command", [[], ["run"], ["runs"], ["runs", "list"]], ids=" ".join)
+def test_every_command_tells_the_version_of_dagrun(dagrun, command):
+    assert dagrun(*command, "--version").stdout == f"dagrun {version('dagrun-core')}\n"
+
+
+def test_plugins_are_listed_with_what_they_offer(dagrun):
     items = json.loads(dagrun("plugins", "--json").stdout)["items"]
     offers = {item["name"]: item["offers"] for item in items}
     assert offers["builtin"]["executor"] == ["http", "python", "shell"]
@@ -496,6 +489,10 @@ def test_what_an_inline_function_prints_does_not_get_into_the_result(dagrun, tmp
         ("in.yaml", "- 1\n", "in.yaml:1:1"),
         ("in.json", "s: yes", "in.json"),
         ("in.json", "[1]", "an object is needed"),
+        ("in.json", '{"s": "a", "n": 1, "n": 2}', "in.json: the key 'n' stands here twice"),
+        ("in.json", '{"s": {"n": 1, "n": 2}}', "in.json: the key 'n' stands here twice"),
+        ("in.txt", '{"s": "a", "n": 1, "n": 2}', "in.txt:1:20: the key 'n' stands here twice"),
+        ("in.json", '{"s": "a", "n": [NaN]}', "inputs.n: "),
     ],
 )
 def test_inputs_come_from_a_file_of_yaml_or_json(dagrun, tmp_path, write, name, text, said):

@@ -2,6 +2,7 @@
 
 import os
 import pty
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -9,6 +10,13 @@ from pathlib import Path
 import pytest
 
 SHELLS = ("bash", "zsh", "fish")
+COMMANDS = ("backup", "completion", "events", "plugins", "run", "runs", "validate")
+OF_RUNS = (
+    *("list", "show", "logs", "watch", "explain"),
+    *("cancel", "pause", "resume", "prune"),
+)
+OF_EVENTS = ("--after", "--follow", "--limit", "--run", "--severity", "--type", "--workflow")
+EVERYWHERE = ("--config", "--data-dir", "--help", "--json", "--version")
 LOADED = """
 import sys
 from dagrun.cli.app import run_command
@@ -59,13 +67,20 @@ def complete(tmp_path, bash_script):
 @pytest.mark.parametrize(
     ("words", "offered"),
     [
+        ([""], set(COMMANDS)),
         (["ru"], {"run", "runs"}),
         (["val"], {"validate"}),
-        (["runs", ""], {"list", "show", "logs"}),
+        (["runs", ""], set(OF_RUNS)),
         (["runs", "logs", "--at"], {"--attempt"}),
-        (["run", "--re"], {"--resume"}),
+        (["runs", "prune", "--"], {"--older-than", "--retention", *EVERYWHERE}),
+        (["run", "--re"], {"--resume", "--retention"}),
+        (["run", "--http"], {"--http-allow"}),
         (["run", "two"], {"two words"}),
         (["run", "--inputs-file", "two words/"], {"two words/w.yaml"}),
+        (["events", "--f"], {"--follow"}),
+        (["events", "--"], {*OF_EVENTS, *EVERYWHERE}),
+        (["backup", "two words/"], {"two words/w.yaml"}),
+        (["backup", "--r"], {"--restore"}),
         (["completion", ""], set(SHELLS)),
         (["nothing"], set()),
     ],
@@ -115,8 +130,8 @@ def test_printing_a_script_loads_no_plugin():
 @pytest.mark.parametrize("shell", SHELLS)
 def test_every_shell_is_told_of_every_command(shell):
     text = script(shell)
-    for command in ("run", "validate", "plugins", "completion", "runs", "list", "show", "logs"):
-        assert command in text
+    for command in (*COMMANDS, *OF_RUNS):
+        assert re.search(rf"\b{command}\b", text)
     assert "dagrun" in text.splitlines()[0]
 
 

@@ -1,11 +1,8 @@
 """What the pages say is true, as far as a program can tell; examples have tests of their own."""
 
-import os
 import re
-import subprocess
-import sys
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, get_args, get_origin
 
 import attrs
 import pytest
@@ -13,16 +10,24 @@ import pytest
 from dagrun.builtin.http.options import BasicAuth, HttpOptions
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
+from dagrun.domain.document import legacy, legacy_configuration
 from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
+from dagrun.errors import DagrunError, NodeError, RunFailed
+from dagrun.roles.documents import HTTP_TRIGGER
 from dagrun.settings import PREFIX, Settings
+from dagrun_cron.options import CronOptions
+from dagrun_cron.schedule import WORDS
 from dagrun_lua import LuaOptions
 
 ROOT = Path(__file__).parents[2]
 README = ROOT / "README.md"
 REFERENCE = ROOT / "docs" / "reference.md"
-BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md", "benchmarks/README.md", "newsfragments/README.md")
-PAGES = (README, *(ROOT / page for page in BESIDE), *sorted((ROOT / "docs").rglob("*.md")))
+PAGES = (
+    *(ROOT / name for name in ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")),
+    *(ROOT / name / "README.md" for name in ("benchmarks", "examples", "newsfragments")),
+    *sorted((ROOT / "docs").rglob("*.md")),
+)
 
 MODEL = (
     Node,
@@ -70,6 +75,70 @@ def test_the_reference_mentions_every_key(cls: type[Any]) -> None:
     assert {field.name for field in attrs.fields(cls)} - words == set()
 
 
+def section(heading: str) -> str:
+    """Give what stands below a heading, up to the next one that is not below it."""
+    level = heading.partition(" ")[0]
+    text = REFERENCE.read_text().split(f"\n{heading}\n")[1]
+    return re.split(rf"^#{{2,{len(level)}}} ", text, maxsplit=1, flags=re.MULTILINE)[0]
+
+
+def names(cls: type[Any]) -> set[str]:
+    return {field.name for field in attrs.fields(cls)}
+
+
+@pytest.mark.parametrize(
+    ("heading", "known"),
+    [
+        ("### The trigger cron", names(CronOptions)),
+        ("### The trigger cron", {word.strip("@") for word in WORDS}),
+        ("### The trigger http", {*HTTP_TRIGGER["properties"]}),
+        ("### The trigger http", {*HTTP_TRIGGER["properties"]["method"]["enum"]}),
+        ("## Older documents", {"name", "description", "timeout", "retries", "config"}),
+        ("## Older documents", {*legacy._MOVABLE, *legacy_configuration._KEYS}),
+        ("## Older documents", {*legacy_configuration._LIMITS}),
+        ("## Older documents", names(legacy_configuration.Secret)),
+        ("## Older documents", names(legacy_configuration.Kubernetes)),
+    ],
+)
+def test_a_section_of_the_reference_mentions_every_key(heading: str, known: set[str]) -> None:
+    tables = "".join(re.findall(r"^\|.*$", section(heading), re.MULTILINE))
+    words = set(re.findall(r"\w+", " ".join(re.findall(r"`(.+?)`", tables))))
+    assert known - words == set()
+
+
+def as_written(field: Any) -> set[str]:
+    """Give how a table may write an option's default."""
+    if field.default is attrs.NOTHING:
+        return {"needed"}
+    if field.default is None:
+        return {"none", "no limit"}
+    default = {} if isinstance(field.default, attrs.Factory) else field.default
+    return {f"`{str(default).lower()}`", f"`{default}`", f"`{default:g}`" if default == 0 else ""}
+
+
+@pytest.mark.parametrize("field", attrs.fields(CronOptions), ids=lambda field: field.name)
+def test_the_table_of_cron_tells_defaults_and_words(field: Any) -> None:
+    rows = re.findall(
+        r"^\| (.+?) \| (.+?) \| (.+?) \|", section("### The trigger cron"), re.MULTILINE
+    )
+    kind, default = next(row[1:] for row in rows if f"`{field.name}`" in row[0])
+    assert default in as_written(field)
+    if get_origin(field.type) is Literal:
+        assert tuple(re.findall(r"`(\w+)`", kind)) == get_args(field.type)
+
+
+def refusals(cls: type[DagrunError]) -> set[str]:
+    found = {cls.code} if "code" in vars(cls) else set()
+    return found.union(*map(refusals, cls.__subclasses__()))
+
+
+def test_the_reference_names_every_type_of_refusal() -> None:
+    text = REFERENCE.read_text().split("`type` of a refusal:")[1].split("\n\n")[0]
+    of_nodes = refusals(NodeError) | {RunFailed.code, DagrunError.code}
+    listed = set(re.findall(r"`(\w+)`", text)) - {"run"}
+    assert listed == (refusals(DagrunError) - of_nodes) | {"interrupted"}
+
+
 @pytest.mark.parametrize("name", [field.name for field in attrs.fields(Settings)])
 def test_the_reference_names_a_settings_key_variable_and_flag(name: str) -> None:
     text = REFERENCE.read_text()
@@ -95,31 +164,10 @@ def test_every_link_leads_somewhere(page: Path, target: str) -> None:
     assert not anchor or anchor in anchors(file)
 
 
-def programs() -> list[Any]:
-    """Give the programs of a page with what they print, in order."""
-    text = (ROOT / "docs" / "python.md").read_text()
-    found = re.findall(
-        r"^```python\n(.*?)^```\n\nIt prints `(.*?)`", text, re.MULTILINE | re.DOTALL
-    )
-    assert len(found) == text.count("```python")
-    return [pytest.param(*each, id=str(number)) for number, each in enumerate(found)]
-
-
-@pytest.mark.parametrize(("program", "printed"), programs())
-def test_a_program_in_the_docs_prints_what_it_says(
-    tmp_path: Path, program: str, printed: str
-) -> None:
-    file = tmp_path / "program.py"
-    file.write_text(program)
-    done = subprocess.run(
-        [sys.executable, str(file)],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-        timeout=60,
-        check=False,
-    )
-    assert (done.returncode, done.stdout.strip()) == (0, printed), done.stderr
+def test_the_page_of_the_examples_names_each_of_them() -> None:
+    listed = set(re.findall(r"\]\(([\w.]+)\)", (ROOT / "examples" / "README.md").read_text()))
+    there = {path.name for path in (ROOT / "examples").iterdir() if path.is_file()}
+    assert listed == there - {"README.md"}
 
 
 def test_every_test_behind_a_promise_exists() -> None:

@@ -1,46 +1,35 @@
-"""Each key of a document and each setting changes something that can be seen.
+"""Each key of a document changes something that can be seen.
 
-The keys come from the classes that documents are made of, so a key without a probe fails. A probe
-is a document; the second one differs in that key only.
+A key without a probe fails. A probe is a document; the second one differs in that key only. The
+options of the executor ``http`` have theirs in ``test_every_http_option.py``.
 """
 
-import copy
-import json
 import os
 import re
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, get_args, get_origin, get_type_hints
+from typing import Any
 
-import attrs
 import pytest
-import trio
 
-from dagrun.domain.document.shape import Document
-from dagrun.domain.workflow import ExecutorSpec
 from dagrun.plugin.loading import load_plugins
-from dagrun.ports.executor import Traits
-from dagrun.roles.local import open_local
 from dagrun.settings import Settings
-from dagrun.testing.observe import Seen, cut_off_document, run_document, run_without_disk
+from dagrun.testing.crowds import ENGINES, run_in_line, run_spread, run_twice
+from dagrun.testing.observe import Seen, cancelled_document, cut_off_document, run_without_disk
+from dagrun.testing.probes import Probe, document_keys, lua, observe, option_keys, shell
 
 REGISTRY = load_plugins().registry
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 ACT_LATER = {
-    "node.outputs",
     "node.requires",
-    "node.secrets",
-    "spec.concurrency",
-    "spec.handlers",
-    "spec.placement",
-    "spec.priority",
-    "spec.secrets",
-    "spec.start_timeout",
     "spec.triggers",
 }
 """Keys that have no effect yet, with all that is written below them. One that acts leaves this
 list, and gets a probe for itself and for each key below it."""
+
+ELSEWHERE = {"http"}
+"""Executors whose options are probed in a file of their own."""
 
 
 def refused(seen: Seen) -> bool:
@@ -67,49 +56,25 @@ def said(seen: Seen) -> str:
     return seen.log
 
 
-@attrs.frozen
-class Probe:
-    """A document, and what a key in it is changed to."""
-
-    value: Any
-    sees: Callable[[Seen], Any]
-    """Gives what has to differ."""
-
-    node: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    """Keys of the last node, in which the keys of nodes and executors are changed."""
-
-    first: Mapping[str, Any] | None = attrs.field(default=None, kw_only=True)
-    """Another node, called ``first``."""
-
-    spec: Mapping[str, Any] = attrs.field(factory=dict, kw_only=True)
-    way: Callable[..., Awaitable[Seen]] = attrs.field(default=run_document, kw_only=True)
-
-    def documents(self, path: Sequence[str | int]) -> list[dict[str, Any]]:
-        nodes = [{"id": "first", **self.first}] if self.first else []
-        nodes.append({"id": "n", "executor": shell("exit 0"), **self.node})
-        document = {
-            "apiVersion": "dagrun/v1",
-            "kind": "Workflow",
-            "metadata": {"id": "w", "version": "1.0.0"},
-            "spec": {**self.spec, "nodes": nodes},
-        }
-        other: Any = copy.deepcopy(document)
-        part = other
-        for key in path[:-1]:
-            part = part[key]
-        part[path[-1]] = self.value
-        return [document, other]
+def handlers(seen: Seen) -> list[str]:
+    return [handler.id for handler in seen.result.handlers or ()]
 
 
-def shell(code: str, **options: Any) -> dict[str, Any]:
-    return {"type": "shell", "code": code, **options}
+def handler(name: str) -> Callable[[Seen], Any]:
+    return lambda seen: getattr(seen.result.handlers[-1], name)
 
 
-def lua(code: str) -> dict[str, Any]:
-    return {"type": "lua", "code": code}
+def on_one_engine(seen: Seen) -> bool:
+    return len(set(seen.engines())) == 1
+
+
+def in_turn(seen: Seen) -> bool:
+    engines = seen.engines()
+    return len(set(engines)) == ENGINES and engines[ENGINES:] == engines[:-ENGINES]
 
 
 FAILS = {"executor": shell("exit 1")}
+TELLS = {"executor": shell("echo ${KEY:-nothing}")}
 WAITS = {"executor": shell("sleep 0.5")}
 GREETS = {"executor": shell('echo "$GREETING"')}
 DEAF = shell("trap 'sleep 0.3; echo late; exit 1' TERM; echo deaf; sleep 60 & wait")
@@ -130,6 +95,11 @@ WAITS_TO_GO = shell(
 SCHEMA = {"type": "object", "required": ["n"]}
 ANOTHER = {"id": "another", "executor": shell("exit 0")}
 TWO = {"for_each": [1, 2]}
+HANDLER = {"executor": shell("exit 0")}
+AT_THE_GATE = shell('until [ -e "$GATE" ]; do sleep 0.01; done', env={"GATE": "${inputs.gate}"})
+TWICE = {"node": {"executor": AT_THE_GATE}, "way": run_twice}
+LIMITED = {"concurrency": {"key": "k"}}
+NOTHING = {"executor": lua("return {}")}
 
 PROBES = {
     "apiVersion": Probe("dagrun/v9", refused),
@@ -146,7 +116,54 @@ PROBES = {
     "spec.inputs": Probe(SCHEMA, refused),
     "spec.outputs": Probe({"a": 1}, result("outputs")),
     "spec.env": Probe({"GREETING": "hello"}, said, node=GREETS),
+    "spec.secrets": Probe({"KEY": "env:PROBE"}, said, node=TELLS),
     "spec.timeout": Probe(0.1, result("error"), node=WAITS),
+    "spec.start_timeout": Probe(0.05, result("error"), way=run_in_line),
+    "spec.priority": Probe(1, Seen.starts, way=run_in_line),
+    "spec.concurrency": Probe({"key": "k"}, Seen.most_runs, **TWICE),
+    "concurrency.key": Probe(
+        "k", Seen.most_runs, spec={"concurrency": {"key": "${inputs.n}"}}, **TWICE
+    ),
+    "concurrency.limit": Probe(2, Seen.most_runs, spec=LIMITED, **TWICE),
+    "concurrency.on_limit": Probe("reject", lambda seen: len(seen.starts()), spec=LIMITED, **TWICE),
+    "concurrency.scope": Probe("global", Seen.most_runs, spec=LIMITED, **TWICE),
+    "spec.placement": Probe({"key": "k"}, on_one_engine, node=NOTHING, way=run_spread),
+    "placement.balancer": Probe(
+        "round-robin",
+        in_turn,
+        spec={"placement": {"balancer": "consistent-hash"}},
+        node=NOTHING,
+        way=run_spread,
+    ),
+    "placement.key": Probe(
+        "k", on_one_engine, spec={"placement": {"key": "${run.id}"}}, node=NOTHING, way=run_spread
+    ),
+    "spec.handlers": Probe({"exit": HANDLER}, handlers),
+    "handlers.success": Probe(HANDLER, handlers, spec={"handlers": {}}),
+    "handlers.failure": Probe(HANDLER, handlers, spec={"handlers": {}}, node=FAILS),
+    "handlers.cancelled": Probe(
+        HANDLER,
+        handlers,
+        spec={"handlers": {}},
+        node={"executor": CUT_OFF},
+        way=cancelled_document,
+    ),
+    "handlers.exit": Probe(HANDLER, handlers, spec={"handlers": {}}),
+    "handler.executor": Probe(
+        shell("exit 3"), handler("error"), spec={"handlers": {"failure": HANDLER}}, node=FAILS
+    ),
+    "handler.inputs": Probe(
+        {"a": 1},
+        handler("outputs"),
+        spec={"handlers": {"failure": {"executor": lua("return {a = inputs.a}")}}},
+        node=FAILS,
+    ),
+    "handler.env": Probe(
+        {"GREETING": "hello"}, said, spec={"handlers": {"failure": GREETS}}, node=FAILS
+    ),
+    "handler.timeout": Probe(
+        0.1, handler("error"), spec={"handlers": {"failure": WAITS}}, node=FAILS
+    ),
     "node.id": Probe("m", names),
     "node.executor": Probe(shell("exit 3"), last("status")),
     "executor.type": Probe("shell", last("status"), node={"executor": lua("return {}")}),
@@ -193,6 +210,8 @@ PROBES = {
         way=run_without_disk,
     ),
     "node.env": Probe({"GREETING": "hello"}, said, node=GREETS),
+    "node.secrets": Probe({"KEY": "env:PROBE"}, said, node=TELLS),
+    "node.outputs": Probe(SCHEMA, last("error"), node=NOTHING),
     "node.metadata": Probe({"owner": "data"}, lambda seen: seen.stored.nodes[0].metadata),
     "lua.code": Probe("return {a = 1}", last("outputs"), node={"executor": lua("return {}")}),
     "lua.file": Probe(
@@ -245,45 +264,12 @@ def where():
 }
 
 
-Steps = tuple[str | int, ...]
-CALLED = {
-    "Document": "",
-    "RetryPolicy": "retry.",
-    "Requirements": "requires.",
-    "ExecutorSpec": "executor.",
-}
-
-
-def keys() -> dict[str, Steps]:
-    """Give every key of a document that is to act, with the path to it in a probe's documents."""
-    found = dict(reversed(list(below(Document, ()))))  # of two the first
+def keys():
+    found = document_keys(ACT_LATER)
     for executor in REGISTRY.executors:
-        for field in attrs.fields(Traits.of(executor.factory).options):
-            found[f"{executor.name}.{field.name}"] = ("spec", "nodes", -1, "executor", field.name)
+        if executor.name not in ELSEWHERE:
+            found |= option_keys(REGISTRY, executor.name)
     return found
-
-
-def below(cls: type[Any], path: Steps) -> Iterator[tuple[str, Steps]]:
-    """Give the keys of what a document holds at a path, and those below them."""
-    hints = get_type_hints(cls)
-    for name in ["type"] if cls is ExecutorSpec else hints:
-        key = CALLED.get(cls.__name__, cls.__name__.lower() + ".") + name
-        if key not in ACT_LATER:
-            yield key, (*path, name)
-            for inner, step in classes(hints[name]):
-                yield from below(inner, (*path, name, *step))
-
-
-def classes(hint: Any) -> Iterator[tuple[type[Any], Steps]]:
-    """Give the classes of which a key's value is made, with the step that leads to one of them."""
-    if attrs.has(hint):
-        yield hint, ()
-    for inner in get_args(hint):
-        for cls, _ in classes(inner):
-            yield cls, MEMBER.get(get_origin(hint), ())
-
-
-MEMBER = {tuple: (-1,), Mapping: ("failure",)}
 
 
 def test_every_key_that_acts_has_a_probe_and_no_other_has():
@@ -300,41 +286,15 @@ def test_the_keys_that_act_later_are_those_of_the_reference():
     assert {key for key in listed if key.startswith(("spec.", "node."))} == ACT_LATER
 
 
-async def observe_all(folder: Path, files: Mapping[str, Sequence[Path]]) -> dict[str, list[Seen]]:
-    """Run the documents of all probes, several at the same time."""
-    found: dict[str, list[Seen]] = {}
-    few = trio.CapacityLimiter(6)
-    settings = Settings(data_dir=folder / "data", parallel=8)
-
-    async def observe(key: str) -> None:
-        async with few:
-            with trio.fail_after(60):
-                found[key] = [await see(key, file) for file in files[key]]
-
-    async def see(key: str, file: Path) -> Seen:
-        if (way := PROBES[key].way) is run_document:
-            return await run_document(REGISTRY, settings, file, local=local)
-        own = Settings(data_dir=file.with_suffix(".data"), parallel=8)
-        return await way(REGISTRY, own, file)
-
-    async with open_local(REGISTRY, settings) as local, trio.open_nursery() as nursery:
-        for key in files:
-            nursery.start_soon(observe, key)
-    return found
-
-
 @pytest.fixture(scope="module")
 def seen(tmp_path_factory: pytest.TempPathFactory) -> dict[str, list[Seen]]:
     folder = tmp_path_factory.mktemp("probes")
     for name, text in FILES.items():
         (folder / name).write_text(text)
-    files: dict[str, list[Path]] = {}
-    known = {key: path for key, path in keys().items() if key in PROBES}
-    for number, (key, path) in enumerate(known.items()):
-        files[key] = [folder / f"{number}-{letter}.yaml" for letter in "ab"]
-        for file, document in zip(files[key], PROBES[key].documents(path), strict=True):
-            file.write_text(json.dumps(document))
-    return trio.run(observe_all, folder, files)
+    paths = {key: path for key, path in keys().items() if key in PROBES}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DAGRUN_SECRET_PROBE", "a value that is masked")
+        return observe(REGISTRY, Settings(data_dir=folder / "data", parallel=8), PROBES, paths)
 
 
 @pytest.mark.parametrize("key", PROBES)

@@ -14,6 +14,7 @@ import pytest
 
 from dagrun.roles.local import DATABASE, LOGS
 from dagrun.settings import PREFIX, Settings
+from dagrun.testing.http_server import answer, serving
 
 SLEEPERS = """
     - {id: a, executor: {type: shell, command: [sleep, "0.3"]}}
@@ -30,6 +31,15 @@ DEAF = """
           sleep 60 &
           wait
 """
+ASKS = """
+    - {id: ask, executor: {type: http, url: SITE}}
+"""
+KNOWS = """
+    - id: knows
+      secrets: {WHOLE: "file:w.yaml"}
+      executor: {type: shell, code: "true"}
+"""
+COMMAND = [sys.executable, "-m", "dagrun.cli"]
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n  nodes:"
 
 
@@ -54,10 +64,32 @@ def last_words(folder: Path, process: subprocess.Popen[str]) -> str:
     return "".join(log.read_text() for log in logs.rglob("*.log"))
 
 
+def kept(folder: Path, process: subprocess.Popen[str]) -> int:
+    """Give how many runs are kept. A run is old as soon as it has ended, if nothing is kept."""
+    process.communicate(timeout=60)
+    listed = subprocess.run(
+        [*COMMAND, "runs", "list", "--json"],
+        capture_output=True,
+        cwd=folder,
+        env={**os.environ, "DAGRUN_DATA_DIR": "data"},
+        timeout=60,
+        check=True,
+    )
+    return len(json.loads(listed.stdout)["items"])
+
+
+def answered(folder: Path, process: subprocess.Popen[str]) -> bool:
+    (node,) = json.loads(process.communicate(timeout=60)[0])["nodes"]
+    return node["error"] is None
+
+
 PROBES = {
     "data_dir": (["data", "elsewhere"], SLEEPERS, databases),
     "parallel": (["1", "2"], SLEEPERS, both_at_once),
     "grace": (["0.05", "9s"], DEAF, last_words),
+    "retention": (["0", "forever"], SLEEPERS, kept),
+    "http_allow": (["10.0.0.0/8", "127.0.0.1"], ASKS, answered),
+    "secrets_dir": (["elsewhere", "."], KNOWS, answered),
 }
 """Setting → two values, a document, and what differs."""
 
@@ -66,15 +98,21 @@ def test_every_setting_has_a_probe():
     assert set(PROBES) == {field.name for field in attrs.fields(Settings)}
 
 
+@pytest.fixture(scope="module")
+def site():
+    with serving({"*": answer("come in")}) as server:
+        yield server.url
+
+
 @pytest.mark.parametrize("name", PROBES)
-def test_changing_a_setting_changes_what_is_seen(tmp_path, name):
+def test_changing_a_setting_changes_what_is_seen(tmp_path, site, name):
     values, nodes, sees = PROBES[name]
     seen = []
     for value in values:
         (folder := tmp_path / "here").mkdir()
-        (folder / "w.yaml").write_text(HEAD + nodes)
+        (folder / "w.yaml").write_text(HEAD + nodes.replace("SITE", site))
         process = subprocess.Popen(
-            [sys.executable, "-m", "dagrun.cli", "run", "w.yaml", "--json"],
+            [*COMMAND, "run", "w.yaml", "--json"],
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             text=True,

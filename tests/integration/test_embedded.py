@@ -254,6 +254,24 @@ async def test_a_python_function_is_called_in_this_process_or_in_a_worker(data_d
         dagrun.python(lambda: None)
 
 
+async def test_a_program_calls_the_functions_of_its_own_folder(data_dir, tmp_path):
+    for folder in (tmp_path / "old", tmp_path / "new"):
+        folder.mkdir()
+        (folder / "somewhere.py").write_text("def where():\n    return {'file': __file__}\n")
+        node = "{id: a, executor: {type: python, callable: 'somewhere:where'}}"
+        (folder / "w.yaml").write_text(
+            "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\n"
+            f"spec: {{nodes: [{node}]}}\n"
+        )
+        async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+            await orchestrator.register_workflow(folder / "w.yaml")
+            result = await orchestrator.execute_workflow("w")
+        assert result.node("a").outputs == {"file": str(folder / "somewhere.py")}
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        result = await orchestrator.execute_workflow("w")
+    assert result.node("a").outputs == {"file": str(tmp_path / "old" / "somewhere.py")}
+
+
 async def test_the_memory_store_leaves_no_database(data_dir):
     async with dagrun.open_orchestrator(data_dir=data_dir, store="memory") as orchestrator:
         await orchestrator.register_workflow(adder())

@@ -1,10 +1,13 @@
 """The executor ``http`` against real servers on loopback."""
 
+import base64
 import gzip
+import json
 import socket
 import ssl
 import threading
 from types import SimpleNamespace
+from urllib.parse import quote
 
 import pytest
 import trio
@@ -37,6 +40,7 @@ def standard():
     scripts = {
         "/answer": json_answer('{"answer": 42}'),
         "/quotes": answer('"' * 1_000_000),
+        "/hangs": lambda _: [HANG],
         "*": answer("no luck", status="500 Internal Server Error"),
     }
     with serving(scripts) as server:
@@ -59,6 +63,9 @@ class TestHttpKeepsWhatAnExecutorPromises(ExecutorSuite):
 
     def fails(self):
         return HttpOptions(url=f"{self.server.url}/fails"), "status"
+
+    def works(self):
+        return HttpOptions(url=f"{self.server.url}/hangs")
 
     def floods(self):
         return HttpOptions(url=f"{self.server.url}/quotes")
@@ -797,3 +804,74 @@ async def test_options_that_turn_out_wrong_are_not_tried_again(run):
     state = await run(http_node("${'ftp://a.test'}", retry=retry))
     assert state.nodes[0].error["type"] == "options"
     assert "'url'" in state.nodes[0].error["message"]
+
+
+KEY = 'k3y/with "quotes"&more'
+
+
+@pytest.fixture
+def secret(monkeypatch):
+    monkeypatch.setenv("DAGRUN_SECRET_KEY", KEY)
+    return {"secrets": {"KEY": "env:KEY"}}
+
+
+async def test_secrets_are_sent_in_every_option_that_takes_them_and_kept_in_none(
+    run, secret, tmp_path
+):
+    options = {
+        "method": "POST",
+        "headers": {"X-Key": "key $secret{KEY}"},
+        "params": {"key": "$secret{KEY}"},
+        "auth": {"username": "me", "password": "$secret{KEY}"},
+        "json": {"key": ["$secret{KEY}"]},
+    }
+
+    def echo(request):
+        return answer(f"{request.target} {request.headers} {request.body.decode()}")
+
+    with serving({"*": echo}) as server:
+        state = await run(http_node(server.url, options=options, **secret))
+    (received,) = server.received
+    assert received.headers["x-key"] == f"key {KEY}"
+    assert json.loads(received.body) == {"key": [KEY]}
+    assert quote(KEY, safe="") in received.target
+    outputs = bytes(state.nodes[0].outputs)
+    pair = base64.b64encode(f"me:{KEY}".encode())[4:-4]
+    for form in (KEY.encode(), quote(KEY, safe="").encode(), pair):
+        assert form not in outputs
+    assert outputs.count(b"***") >= 4
+
+
+async def test_a_server_that_quotes_a_secret_gets_it_into_no_error_and_no_log(
+    run, secret, tmp_path
+):
+    said = "x" * 480 + f"the key {KEY} is wrong " + "x" * 2**16
+    with serving({"*": answer(said, status="403 Forbidden")}) as server:
+        state = await run(http_node(server.url, options={"headers": {"X-Key": KEY}}, **secret))
+    error = state.nodes[0].error
+    assert error["type"] == "status"
+    assert "the key *** is wrong" in error["message"]
+    (log,) = (tmp_path / "data" / "logs").rglob("*.log")
+    assert b"k3y" not in log.read_bytes()
+
+
+@pytest.mark.parametrize("size", [1, 5, len(KEY) - 1])
+async def test_of_a_secret_at_the_end_of_what_is_told_not_even_a_part_is_shown(
+    run, secret, tmp_path, size
+):
+    said = "." * (2**16 - size) + KEY + "." * 100
+    with serving({"*": answer(said, status="403 Forbidden")}) as server:
+        state = await run(http_node(server.url, **secret))
+    assert "k" not in state.nodes[0].error["message"].removeprefix("GET ").partition(": ")[2]
+    (log,) = (tmp_path / "data" / "logs").rglob("*.log")
+    assert b"k" not in log.read_bytes().partition(b"\n")[2]
+
+
+async def test_a_secret_that_no_header_can_hold_fails_without_being_told(run, monkeypatch):
+    monkeypatch.setenv("DAGRUN_SECRET_KEY", "line of a key\nsecond line of it")
+    options = {"headers": {"X-Key": "$secret{KEY}"}}
+    state = await run(http_node("http://127.0.0.1/", options=options, secrets={"KEY": "env:KEY"}))
+    assert state.nodes[0].error == {
+        "type": "options",
+        "message": "they do not fit with the secrets filled in",
+    }

@@ -5,7 +5,7 @@ import trio
 
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Workflow
-from dagrun.errors import ConflictError, InputError, NotFound, RunOwned, UnknownPlugin
+from dagrun.errors import ConfigError, ConflictError, InputError, NotFound, RunOwned, UnknownPlugin
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
@@ -121,6 +121,42 @@ async def test_an_executor_that_is_not_installed_refuses_the_submission(settings
         with pytest.raises(UnknownPlugin, match="installed: http, lua, python, shell"):
             await run(local, Workflow("w", "1.0.0", nodes=[node]))
         assert await local.store.runs() == ([], None)
+
+
+async def test_a_provider_of_secrets_that_is_not_installed_refuses_the_submission(settings):
+    workflow = Workflow("w", "1.0.0", nodes=[shell("a", "true", secrets={"K": "none:k"})])
+    async with opened(settings) as local:
+        with pytest.raises(ConfigError, match=r"secrets \(K\) from 'none'.*installed: env, file"):
+            await run(local, workflow)
+        assert await local.store.runs() == ([], None)
+
+
+async def test_a_provider_of_secrets_is_open_from_its_first_run_to_the_end(settings):
+    seen = []
+
+    class Provider:
+        async def __aenter__(self):
+            seen.append("opened")
+            return self
+
+        async def __aexit__(self, *_):
+            seen.append("closed")
+
+        async def get(self, reference):
+            seen.append(reference)
+            return f"value of {reference}"
+
+    registry = load_plugins().registry
+    registry.secrets.add("mine", Provider)
+    write = 'printf \'{"length": %d}\' $(printf "$K" | wc -c) > "$DAGRUN_OUTPUT"'
+    workflow = Workflow("w", "1.0.0", nodes=[shell("a", write)], secrets={"K": "mine:key"})
+    async with open_local(registry, settings) as local:
+        assert seen == []
+        states = [await run(local, workflow) for _ in range(2)]
+    assert [bytes(state.nodes[0].outputs) for state in states] == [
+        b'{"length":12,"exit_code":0}'
+    ] * 2
+    assert seen == ["opened", "key", "key", "closed"]
 
 
 async def test_compiled_workflows_are_kept_for_a_while_only(settings, monkeypatch):

@@ -4,10 +4,10 @@ import pytest
 import trio
 
 from dagrun.errors import UnknownPlugin
-from dagrun.services.executors import Executors
+from dagrun.services.executors import Opened
 
 
-class Opened:
+class Entered:
     """An executor that holds a nursery, and counts."""
 
     entered = left = 0
@@ -32,34 +32,34 @@ class Plain:
         return {}
 
 
-class Broken(Opened):
+class Broken(Entered):
     async def __aenter__(self):
         raise OSError("no such thing")
 
 
 def factory(name):
     try:
-        return {"opened": Opened, "plain": Plain, "broken": Broken}[name]
+        return {"opened": Entered, "plain": Plain, "broken": Broken}[name]
     except KeyError:
         raise UnknownPlugin("executor", name, ["opened"]) from None
 
 
 async def test_an_executor_is_opened_once_whoever_asks_and_closed_at_the_end(autojump_clock):
-    Opened.entered = Opened.left = 0
+    Entered.entered = Entered.left = 0
     async with trio.open_nursery() as nursery:
-        executors = await nursery.start(Executors(factory).run)
+        executors = await nursery.start(Opened(factory).run)
         async with trio.open_nursery() as askers:
             for _ in range(5):
                 askers.start_soon(executors.open, ["opened", "plain"])
         assert set(executors.opened) == {"opened", "plain"}
-        assert (Opened.entered, Opened.left) == (1, 0)
+        assert (Entered.entered, Entered.left) == (1, 0)
         nursery.cancel_scope.cancel()
-    assert Opened.left == 1
+    assert Entered.left == 1
 
 
 async def test_what_opening_raises_reaches_who_asked_and_nobody_else(autojump_clock):
     async with trio.open_nursery() as nursery:
-        executors = await nursery.start(Executors(factory).run)
+        executors = await nursery.start(Opened(factory).run)
         with pytest.raises(OSError, match="no such thing"):
             await executors.open(["broken"])
         with pytest.raises(UnknownPlugin):
@@ -70,7 +70,7 @@ async def test_what_opening_raises_reaches_who_asked_and_nobody_else(autojump_cl
 
 
 async def test_an_asker_who_gives_up_does_not_keep_others_from_opening_it(nursery, autojump_clock):
-    executors = Executors(factory)
+    executors = Opened(factory)
     with trio.move_on_after(0):
         await executors.open(["plain"])
     await nursery.start(executors.run)

@@ -4,9 +4,12 @@ import contextlib
 import difflib
 import json
 import math
+import re
 import time
 from pathlib import Path
+from typing import Literal
 
+import attrs
 import pytest
 
 from dagrun.domain.checks import check_workflow
@@ -63,11 +66,128 @@ def test_what_is_still_to_be_filled_in_hides_nothing_else_that_is_wrong(
         "type: lua, code: 'return {}', memory: '${inputs.m}'",
         "type: shell, command: '${inputs.c}', env: {A: '${inputs.a}'}, cwd: '${inputs.d}'",
         "type: shell, command: ['${inputs.c}'], stdin: '${inputs.s}'",
+        "type: python, code: 'price = 1; print(f\"costs ${price}\")'",
+        "type: python, code: 'print(f\"${1}\")', isolation: '${inputs.i}'",
+        "type: lua, code: 'return {text = \"${x}\"}', memory: '${inputs.m}'",
     ],
 )
 def test_options_that_may_fit_when_they_are_filled_in_are_right(installed, options):
     spec = f"  nodes: [{{id: a, executor: {{{options}}}}}]\n"
     assert load_document(HEAD + spec, file=None, catalogue=installed).id == "w"
+
+
+@attrs.frozen(kw_only=True)
+class Theirs:
+    """Options of somebody else's executor, checked in every way that attrs has."""
+
+    url: str = attrs.field(default="http://x")
+    path: str | None = None
+    mode: Literal["fast", "slow"] = "fast"
+    size: int = attrs.field(default=1, validator=attrs.validators.ge(1))
+    ratio: float = attrs.field(default=1, converter=float)
+    tags: dict[str, str] = attrs.field(factory=dict)
+
+    @url.validator
+    def _begins_well(self, _, value):
+        if not value.startswith("http"):
+            raise ValueError("url: must begin with http")
+
+    def __attrs_post_init__(self):
+        if self.path is not None and self.tags:
+            raise ValueError("give path or tags")
+        if self.path is not None and not re.match("/", self.path):
+            raise ValueError("path: must begin with a slash")
+        try:
+            good = self.mode == "fast" or self.size > 1
+        except Exception as error:
+            raise ValueError("mode is strange") from error
+        if not good:
+            raise ValueError("slow ones are large")
+
+
+THEIRS = Catalogue(
+    executors={
+        "theirs": ExecutorKind(options=Theirs, literal_options=frozenset({"path"})),
+        "schema": ExecutorKind(
+            options={
+                "required": ["url"],
+                "properties": {
+                    "url": {"pattern": "^http"},
+                    "mode": {"enum": ["fast", "slow"]},
+                    "size": {},
+                },
+                "additionalProperties": False,
+                "if": {"properties": {"mode": {"const": "slow"}}, "required": ["mode"]},
+                "then": {"required": ["size"]},
+                "dependentRequired": {"mode": ["size"]},
+            },
+            literal_options=frozenset({"size"}),
+        ),
+    },
+    triggers={},
+)
+
+
+def theirs(kind, options):
+    executor = ExecutorSpec(type=kind, options=options)
+    workflow = Workflow("w", "1.0.0", nodes=[Node(id="a", executor=executor)])
+    return [problem.message for problem in check_workflow(workflow, THEIRS)]
+
+
+ASKED = "${inputs.asked}"
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"url": ASKED},
+        {"url": f"{ASKED}/x"},
+        {"path": "/${a}"},
+        {"mode": ASKED},
+        {"mode": "slow", "size": ASKED},
+        {"size": ASKED, "ratio": ASKED},
+        {"tags": {"a": ASKED}},
+    ],
+)
+def test_an_option_that_is_filled_in_later_is_not_refused_for_an_example_of_it(options):
+    assert theirs("theirs", options) == []
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"url": "ftp://x", "mode": ASKED}, "url: must begin with http"),
+        ({"url": ASKED, "size": 0}, "'size' must be >= 1: 0"),
+        ({"url": ASKED, "mode": "slow"}, "slow ones are large"),
+        ({"url": ASKED, "path": "/", "tags": {"a": "b"}}, "give path or tags"),
+        ({"mode": ASKED, "path": "/", "tags": {"a": "b"}}, "give path or tags"),
+        ({"url": ASKED, "path": "${a}"}, "path: must begin with a slash"),
+        ({"url": ASKED, "size": "1"}, "a whole number is needed, not '1'; use"),
+    ],
+)
+def test_what_is_wrong_whatever_is_filled_in_is_told(options, message):
+    (told,) = theirs("theirs", options)
+    assert message.startswith(told)
+
+
+@pytest.mark.parametrize(
+    ("options", "messages"),
+    [
+        ({"url": ASKED}, []),
+        ({"url": "ftp:${inputs.x}"}, []),
+        ({"url": "ftp:"}, ["'ftp:' does not match '^http'"]),
+        ({"url": "http:", "mode": ASKED, "size": 1}, []),
+        ({"mode": ASKED, "size": 1}, ["'url' is a required property"]),
+        ({"url": ASKED, "mode": "fast"}, ["'size' is a dependency of 'mode'"]),
+        (
+            {"url": ASKED, "urk": 1},
+            ["Additional properties are not allowed ('urk' was unexpected)"],
+        ),
+        ({"url": "ftp:", "size": "${x}"}, ["'ftp:' does not match '^http'"]),
+    ],
+)
+def test_a_schema_of_options_is_applied_as_far_as_they_are_known(options, messages):
+    assert theirs("schema", options) == messages
 
 
 @pytest.mark.parametrize(
@@ -164,14 +284,40 @@ def test_words_like_an_unknown_one_are_looked_for_among_few(monkeypatch):
     assert len(compared) <= 2500
 
 
-def test_tag_directives_are_refused_before_the_parser_sees_them():
-    text = "%TAG !n! b\n" * 100_000 + "---\n" + HEAD + "  nodes: []\n"
-    started = time.process_time()
-    with pytest.raises(DefinitionError, match="directives are not allowed"):
-        load_document(text, file=None, catalogue=CATALOGUE)
-    assert time.process_time() - started < 2
-    yaml = "%YAML 1.2\n---\n" + HEAD + "  nodes: [{id: a, executor: {type: any}}]\n"
-    assert load_document(yaml, file=None, catalogue=CATALOGUE).id == "w"
+TAGS = "%TAG !n! b\n" * 100_000
+
+
+@pytest.mark.parametrize(
+    ("text", "place"),
+    [
+        (TAGS, (1, 1)),
+        ("{}\n...\n" + TAGS, (3, 1)),
+        (HEAD + "  nodes: []\n...\n# more\n" + TAGS, (8, 1)),
+        ("#\n" * 1001 + TAGS, (1002, 1)),
+        ("#x\r" + TAGS.replace("\n", "\r"), (2, 1)),
+        ("#x\r\n\r\n" + TAGS.replace("\n", "\r\n"), (3, 1)),
+        ("#x\x85" + TAGS, (2, 1)),
+        ("#x\u2028#\u2029" + TAGS, (3, 1)),
+        ("\ufeff\ufeff" + TAGS, (1, 1)),
+    ],
+    ids=range(9),
+)
+def test_tag_directives_are_refused_before_the_parser_sees_them(text, place, monkeypatch):
+    monkeypatch.setattr("dagrun.domain.document.composer._Parser", None)
+    for document in (text, text.encode()):
+        with pytest.raises(DefinitionError, match="directives are not allowed") as caught:
+            load_document(document, file=None, catalogue=CATALOGUE)
+        (problem,) = caught.value.problems
+        assert (problem.line, problem.column) == place
+
+
+def test_a_percent_sign_is_no_directive_elsewhere():
+    nodes = "  nodes: [{id: a, executor: {type: any, a: '%TAG !n! b', b: \"x\n%d\"}}]\n"
+    assert (
+        load_document("%YAML 1.2\n---\n" + HEAD + nodes, file=None, catalogue=CATALOGUE).id == "w"
+    )
+    with pytest.raises(DefinitionError, match="unknown directive"):
+        load_document("%TAR x\n---\n" + HEAD + nodes, file=None, catalogue=CATALOGUE)
 
 
 @pytest.mark.parametrize("key", ["priority", "timeout"])
@@ -264,11 +410,46 @@ def test_a_workflow_built_in_python_is_checked_for_what_no_document_can_hold(fie
     assert path in str(problem)
 
 
+def test_python_code_is_checked_as_it_stands(installed):
+    code = "a = '${'\nb = $"
+    spec = f"  nodes: [{{id: a, executor: {{type: python, code: {json.dumps(code)}}}}}]\n"
+    with pytest.raises(DefinitionError, match="code, line 2: invalid syntax"):
+        load_document(HEAD + spec, file=None, catalogue=installed)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ("type: python, callable: 'm:f', code: x, isolation: '${inputs.i}'", "give either 'call"),
+        ("type: lua, memory: '${inputs.m}'", "lua needs either code or file"),
+        ("type: lua, memory: '${inputs.m}', code: '${'", "code, line"),
+        ("type: http, url: '${inputs.u}', method: A B", "'method': 'A B' is no method"),
+        ("type: http, url: '${inputs.u}', json: 1, body: x", "give only one of"),
+        ("type: http, url: '${inputs.u}', headers: {a: '${inputs.a}', A: x}", "A is there twice"),
+        (
+            "type: http, url: 'http://a', params: {a: '${inputs.a}'}, expect: 99",
+            "'expect': 99 is no",
+        ),
+        ("type: http, headers: {a: '${inputs.a}'}", "the key 'url' is missing"),
+        ("type: shell, command: ['${inputs.c}'], env: {DAGRUN_X: a}", "begin with DAGRUN_ are"),
+    ],
+)
+def test_executors_of_the_core_tell_what_is_wrong_beside_what_is_filled_in(
+    installed, options, message
+):
+    spec = f"  nodes: [{{id: a, executor: {{{options}}}}}]\n"
+    with pytest.raises(DefinitionError) as caught:
+        load_document(HEAD + spec, file=None, catalogue=installed)
+    assert message in str(caught.value)
+
+
 def test_files_of_handlers_are_taken_in_and_long_ones_refused(tmp_path, installed):
     (tmp_path / "alarm.lua").write_text("return {}")
     node = Node(id="a", executor=ExecutorSpec(type="any"))
     lua = ExecutorSpec(type="lua", options={"file": "alarm.lua"})
     workflow = Workflow("w", "1.0.0", nodes=[node], handlers={"failure": Handler(executor=lua)})
-    whole, findings = inline_files(workflow, tmp_path, lambda name: Path(name).read_text())
+    whole, findings = inline_files(
+        workflow, tmp_path, lambda name: Path(name).read_text(), installed
+    )
     assert findings == []
     assert whole.handlers["failure"].executor.options == {"code": "return {}"}

@@ -1,13 +1,13 @@
 """What is wrong with an ``http`` node is told before it runs, with the option's name."""
 
 import pytest
-from dagrun.cli.documents import load_file
 
 from dagrun.builtin.http import HttpOptions
 from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.jsonvalue import MAX_OUTPUT
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
+from dagrun.roles.documents import catalogue, load_file
 
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
@@ -119,7 +119,7 @@ def problems(tmp_path):
         file = tmp_path / "w.yaml"
         file.write_text(HEAD + f"  nodes: [{{id: a, executor: {{type: http, {executor}}}}}]\n")
         try:
-            load_file(file, load_plugins().registry)
+            load_file(file, catalogue(load_plugins().registry))
         except DefinitionError as error:
             return [problem.message for problem in error.problems]
         return []

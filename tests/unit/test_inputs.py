@@ -1,9 +1,15 @@
 """A run's inputs."""
 
+import json
+import re
+from pathlib import Path
+
 import pytest
 
-from dagrun.domain.schema import check_inputs, parse_input, schema_problem
-from dagrun.domain.versions import is_range, is_version
+from dagrun.domain.document.composer import compose, plain
+from dagrun.domain.schema import check_inputs, parse_input, parse_inputs
+from dagrun.domain.versions import is_version
+from dagrun.domain.wellformed import schema_problem
 from dagrun.errors import InputError
 
 SCHEMA = {
@@ -73,12 +79,6 @@ def test_what_is_no_semantic_version(text):
     assert not is_version(text)
 
 
-def test_ranges_of_versions():
-    assert is_range("^1.2")
-    assert is_range(">=1,<2")
-    assert not is_range("about 3")
-
-
 @pytest.mark.parametrize(
     ("schema", "message"),
     [
@@ -145,3 +145,89 @@ def test_a_list_that_is_no_json_is_refused_with_what_to_write():
     schema = {"properties": {"words": {"type": "array"}}}
     with pytest.raises(InputError, match=r"inputs\.words: 'abc' is no array; write it as JSON"):
         parse_input(schema, "words=abc")
+
+
+TYPED = {
+    "$defs": {"text": {"type": "string"}, "count": {"type": "integer"}},
+    "properties": {
+        "ref": {"$ref": "#/$defs/text"},
+        "count": {"$ref": "#/$defs/count"},
+        "maybe": {"type": ["string", "null"]},
+        "word": {"enum": ["12", "b", 3, None]},
+        "const": {"const": "true"},
+        "either": {"anyOf": [{"type": "integer"}, {"type": "string", "minLength": 3}]},
+        "free": {},
+        "titled": {"title": "Anything"},
+        "broken": {"$ref": "#/nowhere"},
+    },
+}
+
+
+@pytest.mark.parametrize(
+    ("pair", "value"),
+    [
+        ("ref=12", "12"),
+        ("ref=null", "null"),
+        ('ref="12"', '"12"'),
+        ("ref=abc", "abc"),
+        ("count=12", 12),
+        ("count=x", "x"),
+        ("maybe=12", "12"),
+        ("maybe=null", None),
+        ("maybe=abc", "abc"),
+        ("word=12", "12"),
+        ("word=b", "b"),
+        ('word="b"', "b"),
+        ("word=3", 3),
+        ("word=null", None),
+        ("word=4", 4),
+        ("const=true", "true"),
+        ("either=12", 12),
+        ("either=1.5", "1.5"),
+        ("free=12", 12),
+        ('free="12"', "12"),
+        ("titled=12", 12),
+        ("broken=12", 12),
+    ],
+)
+def test_a_value_is_a_text_where_the_schema_takes_no_other(pair, value):
+    assert parse_input(TYPED, pair) == (pair.partition("=")[0], value)
+
+
+def test_an_input_that_is_given_twice_is_refused():
+    assert parse_inputs(None, ["a=1", "b=1"]) == {"a": 1, "b": 1}
+    with pytest.raises(InputError, match=r"^inputs\.a: it is given twice$"):
+        parse_inputs(None, ["a=1", "b=1", "a=1"])
+
+
+def test_inputs_that_json_cannot_hold_are_named():
+    good = {"a": 1, "b": [None]}
+    bad = {"n": [float("nan")], "i": float("inf"), "s": "\ud800", "k\ud800": 1, "o": object()}
+    with pytest.raises(InputError) as caught:
+        check_inputs(None, {**good, **bad})
+    paths = [problem.path for problem in caught.value.problems]
+    assert paths == ["inputs.n", "inputs.i", "inputs.s", "inputs.k?", "inputs.o"]
+    with pytest.raises(InputError, match=r"the inputs are refused: it has \d+ bytes of JSON"):
+        check_inputs(None, {f"k{n}": "x" * 1000 for n in range(1100)})
+
+
+def test_the_table_of_the_reference_tells_how_values_are_read():
+    page = (Path(__file__).parents[2] / "docs" / "reference.md").read_text()
+    section = page.split("### Inputs on the command line")[1].split("\n### ")[0]
+    head, _, *rows = [
+        row.strip("| ").split(" | ") for row in re.findall(r"^\|.*\|$", section, re.MULTILINE)
+    ]
+    assert len(rows) == 5
+    for shown, *values in rows:
+        part = None if shown == "none" else plain(compose(f"schema: {shown.strip('`')}"))["schema"]
+        schema = {"properties": {"key": part}} if part else None
+        for pair, told in zip(head[1:], values, strict=True):
+            assert read(schema, pair.removeprefix("`-i ").strip("`")) == told
+
+
+def read(schema, pair):
+    try:
+        value = check_inputs(schema, parse_inputs(schema, [pair]))["key"]
+    except InputError:
+        return "refused"
+    return f'`"{value}"`' if isinstance(value, str) else json.dumps(value)

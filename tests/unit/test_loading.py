@@ -8,6 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from dagrun.builtin.python import PythonOptions
 from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo, structure_options
 from dagrun.domain.document.files import inline_files
@@ -43,8 +44,13 @@ SCHEMA = {
 }
 CATALOGUE = Catalogue(
     executors={
-        "x": ExecutorKind(options=Options, literal_options=frozenset({"code"})),
+        "x": ExecutorKind(
+            options=Options,
+            literal_options=frozenset({"code"}),
+            secret_options=frozenset({"env", "ratio"}),
+        ),
         "any": ExecutorKind(),
+        "python": ExecutorKind(options=PythonOptions, literal_options=frozenset({"code"})),
         "schema": ExecutorKind(options=SCHEMA),
     },
     triggers={
@@ -296,6 +302,14 @@ WRONG = {
     NODE + ", env: {A-B: x}}]\n": "env.A-B: 'A-B' is no name of a variable",
     NODE + ", env: {DAGRUN_X: x}}]\n": "names that begin with DAGRUN_ are reserved",
     NODE + ", secrets: {A: x}}]\n": "secrets.A: write provider:reference, such as env:A",
+    NODE + ", inputs: {a: '$secret{A}'}}]\n": "inputs.a: a secret cannot stand here",
+    NODE + ", env: {A: '$secret{A}'}}]\n": "env.A: a secret cannot stand here",
+    "  nodes: [{id: a, executor: {type: x, command: '$secret{A}'}}]\n": "command: a secret cannot st",
+    "  nodes: [{id: a, executor: {type: any, key: '$secret{A}'}}]\n": "key: a secret cannot stand h",
+    "  nodes: [{id: a, executor: {type: x, env: {A: '$secret{A}'}}}]\n": "env.A: the document declar",
+    "  nodes: [{id: a, executor: {type: x, env: {A: '$secret{'}}}]\n": "env.A: $secret{ is not clos",
+    "  nodes: [{id: a, executor: {type: x, env: {A: '${secrets.A}'}}}]\n": "executor.env.A: ",
+    NODE + "}]\n  outputs: {a: '$secret{A}'}\n": "spec.outputs.a: a secret cannot stand here",
     NODE + ", outputs: {type: 3}}]\n": "outputs: it is no JSON Schema",
     NODE + ", outputs: {type: array}}]\n": "outputs: a node or an item returns an object, which",
     NODE + ", outputs: {rows: {}}}]\n": "'rows' is no keyword of JSON Schema; names go under 'prop",
@@ -433,36 +447,60 @@ def test_options_are_structured_strictly_when_they_are_filled_in():
         structure_options(SCHEMA, {"port": "x"})
 
 
-def test_files_become_part_of_the_workflow_and_relative_programs_absolute():
-    def node(name, **options):
-        return Node(id=name, executor=ExecutorSpec(type="any", options=options))
+def test_a_file_becomes_what_the_executor_says_and_nothing_else_is_changed():
+    def node(name, kind, **options):
+        return Node(id=name, executor=ExecutorSpec(type=kind, options=options))
 
+    known = Catalogue(
+        executors={
+            "reads": ExecutorKind(files={"file": "code", "query": "sql"}),
+            "any": ExecutorKind(options=FreeOptions),
+        },
+        triggers={},
+    )
     workflow = Workflow(
         "w",
         "1.0.0",
         nodes=[
-            node("a", file="a.lua"),
-            node("b", command=["./run.sh", "x"], cwd="sub"),
-            node("c", command=["/bin/true"], cwd="${inputs.cwd}"),
-            node("d", command=["echo"]),
+            node("a", "reads", file="a.lua", n=1),
+            node("b", "reads", query="../b.sql", file="b.lua"),
+            node("c", "reads", code="x", file="c.lua"),
+            node("d", "any", file="d.bin", command=["./run.sh", "x"], cwd="sub"),
+            node("e", "unknown", file="e.lua"),
         ],
     )
-    inlined, findings = inline_files(workflow, Path("/base"), lambda name: f"content of {name}")
+    inlined, findings = inline_files(
+        workflow, Path("/base"), lambda name: f"content of {name}", known
+    )
     assert findings == []
-    options = [dict(node.executor.options) for node in inlined.nodes]
-    assert options == [
-        {"code": "content of /base/a.lua"},
-        {"command": ["/base/run.sh", "x"], "cwd": "/base/sub"},
-        {"command": ["/bin/true"], "cwd": "${inputs.cwd}"},
-        {"command": ["echo"]},
+    assert [dict(node.executor.options) for node in inlined.nodes] == [
+        {"code": "content of /base/a.lua", "n": 1},
+        {"sql": "content of /base/../b.sql", "code": "content of /base/b.lua"},
+        {"code": "x", "file": "c.lua"},
+        {"file": "d.bin", "command": ["./run.sh", "x"], "cwd": "sub"},
+        {"file": "e.lua"},
     ]
+    assert check_workflow(Workflow("w", "1.0.0", nodes=inlined.nodes[3:4]), known) == []
 
     def missing(name):
         raise FileNotFoundError(2, "No such file", name)
 
-    _, (finding,) = inline_files(workflow, Path("/base"), missing)
-    assert finding.message == "/base/a.lua cannot be read: No such file"
-    assert finding.path == ("spec", "nodes", 0, "executor", "file")
+    _, findings = inline_files(workflow, Path("/base"), missing, known)
+    assert [finding.path[2:] for finding in findings] == [
+        (0, "executor", "file"),
+        (1, "executor", "file"),
+        (1, "executor", "query"),
+    ]
+    assert findings[0].message == "/base/a.lua cannot be read: No such file"
+
+
+@attrs.frozen(kw_only=True)
+class FreeOptions:
+    """Options of somebody else's executor that are called like those of the core's."""
+
+    file: str
+    command: list[str]
+    cwd: str
 
 
 @pytest.mark.parametrize(
@@ -506,3 +544,45 @@ def test_a_broken_node_does_not_hide_what_is_wrong_elsewhere():
     assert "spec.nodes[2].when" in found
     assert "broken" not in found
     assert "there is no node 'a'" not in found
+
+
+def test_options_that_may_name_secrets_name_those_of_the_workflow_and_of_the_node():
+    load(
+        HEAD
+        + "  secrets: {ONE: 'env:ONE'}\n"
+        + "  nodes:\n"
+        + "    - {id: a, executor: {type: x, env: {A: 'x $secret{ONE}', B: '$$secret{TWO}'}}}\n"
+        + "    - {id: b, secrets: {TWO: 'env:TWO'}, executor: {type: x, env: {A: '$secret{TWO}'}}}\n"
+        + "  handlers: {exit: {executor: {type: x, env: {A: '$secret{ONE}'}}}}\n"
+    )
+    (problem,) = problems(
+        HEAD
+        + "  nodes:\n"
+        + "    - {id: a, secrets: {ONE: 'env:ONE'}, executor: {type: any}}\n"
+        + "    - {id: b, executor: {type: x, env: {A: '$secret{ONE}'}}}\n"
+    )
+    assert problem.path == "spec.nodes[1].executor.env.A"
+    assert problem.line == 7
+
+
+def test_a_misspelt_secret_is_told_with_the_nearest_one_and_a_broken_one_is_told_once():
+    node = "  nodes: [{id: a, executor: {type: x, env: {A: '$secret{TOKEM}'}}}]\n"
+    (problem,) = problems(HEAD + "  secrets: {TOKEN: 'env:TOKEN'}\n" + node)
+    assert problem.suggestion == "TOKEN"
+    (problem,) = problems(HEAD + "  secrets: {TOKEM: 3}\n" + node)
+    assert problem.path == "spec.secrets.TOKEM"
+
+
+def test_an_option_with_a_secret_may_become_any_text():
+    text = HEAD + "  secrets: {A: 'env:A'}\n  nodes: [{id: a, executor: {type: x, ratio: RATIO}}]\n"
+    load(text.replace("RATIO", "'$secret{A}'"))
+    assert "ratio" in str(problems(text.replace("RATIO", "secret")))
+
+
+def test_marks_in_code_belong_to_its_language_and_hide_no_mistake():
+    node = "  nodes: [{id: a, executor: {type: python, code: CODE}}]\n"
+    code = 'f"${3}", "$secret{A}"'
+    workflow = load(HEAD + node.replace("CODE", f"'{code}'"))
+    assert workflow.nodes[0].executor.options["code"] == code
+    (problem,) = problems(HEAD + node.replace("CODE", f"'{code}, ('"))
+    assert "code, line 1: '(' was never closed" in problem.message

@@ -67,8 +67,8 @@ def test_a_validator_is_made_once(monkeypatch):
     from dagrun.domain import output_schema
 
     made = []
-    original = output_schema.validator_of
-    monkeypatch.setattr(output_schema, "validator_of", lambda s: made.append(s) or original(s))
+    original = output_schema.Checker
+    monkeypatch.setattr(output_schema, "Checker", lambda s: made.append(s) or original(s))
     schema = OutputSchema({"type": "object"})
     assert made == []
     for _ in range(3):

@@ -77,11 +77,21 @@ class TestPythonKeepsWhatAnExecutorPromises(ExecutorSuite):
             code="import os\nopen('pid', 'w').write(f'{os.getpid()}\\n')\nsum(range(10**18))"
         )
 
+    def works(self):
+        return PythonOptions(callable="trio:sleep_forever", isolation="inline")
+
     def floods(self):
         return PythonOptions(code="outputs = {'a': 'a' * 1_100_000}")
 
     def tells_environment(self):
         return PythonOptions(code="import os\noutputs = {'names': list(os.environ)}")
+
+    def tells_secret(self):
+        return PythonOptions(
+            code="import json, os\n"
+            "json.kept = getattr(json, 'kept', None) or os.environ.get('API_KEY')\n"
+            "outputs = {'value': json.kept}"
+        )
 
 
 @pytest.fixture

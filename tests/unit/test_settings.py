@@ -108,3 +108,9 @@ def test_what_http_nodes_may_reach_is_a_list_or_a_text_with_commas(tmp_path):
         "[::1]:443",
     )
     assert read_settings({"http_allow": ""}, environ=environ, config=file).http_allow == ()
+
+
+def test_secrets_of_any_name_are_no_misspelt_settings():
+    settings = read_settings({}, environ={"DAGRUN_SECRET_DIR": "x", "DAGRUN_SECRET_GRACE": "y"})
+    assert settings.secrets_dir is None
+    assert read_settings({}, environ={"DAGRUN_SECRETS_DIR": "/run"}).secrets_dir == Path("/run")

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 from pathlib import Path
 
 import pytest
@@ -38,6 +39,10 @@ class TestShellKeepsWhatAnExecutorPromises(ExecutorSuite):
     def tells_environment(self):
         names = "env | cut -d= -f1 | sed 's/.*/\"&\"/' | paste -sd,"
         return ShellOptions(code=f'echo "{{\\"names\\": [$({names})]}}" > "$DAGRUN_OUTPUT"')
+
+    def tells_secret(self):
+        program = "import json, os; print(json.dumps({'value': os.environ.get('API_KEY')}))"
+        return ShellOptions(code=f'{sys.executable} -c "{program}" > "$DAGRUN_OUTPUT"')
 
 
 async def execute(options: ShellOptions, scratch: Path, **more):
@@ -107,6 +112,19 @@ async def test_a_relative_directory_is_taken_beside_the_document(tmp_path):
     options = ShellOptions(command="pwd", cwd="sub")
     _, context = await execute(options, tmp_path / "scratch", base=tmp_path / "doc")
     assert context.log.text().strip() == str(tmp_path / "doc" / "sub")
+
+
+async def test_a_relative_program_is_looked_for_beside_the_document(tmp_path):
+    base, scratch = tmp_path / "doc", tmp_path / "scratch"
+    base.mkdir()
+    scratch.mkdir()
+    program = base / "say.sh"
+    program.write_text('#!/bin/sh\necho "said $1"\n')
+    program.chmod(0o755)
+    _, context = await execute(ShellOptions(command=["./say.sh", "it"]), scratch, base=base)
+    assert context.log.text() == "said it\n"
+    error = await failure(ShellOptions(command=["sub/other.sh"]), scratch, base=base)
+    assert (error.type, f"'{base}/sub/other.sh'" in error.message) == ("start", True)
 
 
 async def test_a_background_child_that_holds_the_log_open_keeps_no_node(tmp_path):
@@ -186,3 +204,38 @@ async def test_the_end_of_the_guard_is_told_as_what_it_is(tmp_path):
 def test_a_text_that_no_program_can_be_given_is_refused(options):
     with pytest.raises(ValueError, match="NUL character"):
         ShellOptions(**{"command": "true", **options})
+
+
+async def test_a_secret_is_in_the_environment_and_no_argument(tmp_path):
+    code = "tr '\\0' '\\n' < /proc/$$/cmdline; echo \"$TOKEN\""
+    _, context = await execute(
+        ShellOptions(code=code, env={"PATH": os.environ["PATH"]}),
+        tmp_path,
+        secrets={"TOKEN": "hunter2-token"},
+        document_env={"TOKEN": "shadowed"},
+    )
+    assert context.log.text() == f"/bin/sh\n-c\n{code}\nhunter2-token\n"
+
+
+async def test_stdin_touches_no_disk(tmp_path):
+    options = ShellOptions(code="readlink /proc/self/fd/0; cat", stdin="typed in")
+    _, context = await execute(options, tmp_path)
+    assert context.log.text().startswith("/memfd:stdin")
+    assert context.log.text().endswith("\ntyped in")
+
+
+@pytest.mark.parametrize(("secrets", "said"), [({}, "z" * 2048), ({"KEY": "zzzz"}, None)])
+async def test_a_line_that_was_cut_is_told_only_if_it_cannot_be_the_rest_of_a_secret(
+    tmp_path, secrets, said
+):
+    line = "a" * 100 + "z" * 2048
+    error = await failure(
+        ShellOptions(code=f"echo; printf {line}; exit 1"), tmp_path, secrets=secrets
+    )
+    assert error.message == ("exit code 1" if said is None else f"exit code 1: {said}")
+
+
+async def test_a_whole_last_line_is_told_with_secrets_too(tmp_path):
+    code = f"echo {'a' * 3000}; echo the reason; exit 1"
+    error = await failure(ShellOptions(code=code), tmp_path, secrets={"KEY": "zzzz"})
+    assert error.message == "exit code 1: the reason"

@@ -1,7 +1,7 @@
 import pytest
 
 from dagrun.domain.expressions import ExpressionSyntaxError
-from dagrun.domain.templates import compile_template
+from dagrun.domain.templates import SECRETS, compile_template
 
 SCOPE = {"nodes": {"a": {"rows": 3, "list": [1, "x"]}, "s": None}, "inputs": {"t": "text"}}
 
@@ -47,3 +47,48 @@ def test_a_template_unites_what_its_expressions_use():
     assert template.nodes == {"a", "s"}
     assert not template.nodes_dynamic
     assert [path for path, _ in template.expressions] == [("a",), ("b", 0), ("b", 0)]
+
+
+@pytest.mark.parametrize(
+    ("value", "expected"),
+    [
+        ("$secret{KEY}", "hunter2"),
+        ("Bearer $secret{KEY}/${inputs.t}", "Bearer hunter2/text"),
+        ("$$secret{KEY} $secret {KEY} $secrets{KEY}", "$secret{KEY} $secret {KEY} $secrets{KEY}"),
+        ({"a": ["$secret{KEY}$secret{a.b-c}"]}, {"a": ["hunter2other"]}),
+        ("${'$secret{KEY}'}", "$secret{KEY}"),
+    ],
+)
+def test_a_secret_is_filled_in_beside_what_expressions_see(value, expected):
+    secrets = {"KEY": "hunter2", "a.b-c": "other"}
+    template = compile_template(value, secrets=secrets)
+    assert template.render({**SCOPE, SECRETS: secrets}) == expected
+    assert template.names <= {"inputs"}
+
+
+def test_an_escaped_secret_is_a_constant():
+    template = compile_template("$$secret{KEY}")
+    assert template.constant
+    assert template.render({}) == "$secret{KEY}"
+
+
+@pytest.mark.parametrize(
+    ("text", "secrets", "message", "suggestion"),
+    [
+        ("$secret{KEY}", None, "a secret cannot stand here", None),
+        ("$secret{KEI}", ["KEY"], "the document declares no secret 'KEI'", "KEY"),
+        ("$secret{}", [], "the document declares no secret ''", None),
+        ("$secret{KEY", ["KEY"], "is not closed by }", "$$secret{"),
+    ],
+)
+def test_a_secret_that_cannot_be_filled_in_is_refused(text, secrets, message, suggestion):
+    with pytest.raises(ExpressionSyntaxError, match=message) as caught:
+        compile_template({"a": text}, secrets=secrets)
+    assert caught.value.suggestion == suggestion
+    assert caught.value.path == ("a",)
+
+
+def test_no_expression_sees_a_secret():
+    for source in ("secrets.KEY", "secret", "_G"):
+        with pytest.raises(ExpressionSyntaxError):
+            compile_template(f"${{{source}}}", secrets=["KEY"])

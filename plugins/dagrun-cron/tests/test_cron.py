@@ -8,6 +8,7 @@ from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInf
 from dagrun.domain.document.loader import load_document
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
+from dagrun.testing.triggers import TriggerSuite
 from dagrun_cron.options import CronOptions
 from dagrun_cron.schedule import complaint
 from dagrun_cron.trigger import CronKind
@@ -25,6 +26,27 @@ spec:
     - {id: a, executor: {type: noop}}
   triggers:
 """
+
+
+class TestCron(TriggerSuite):
+    def make_kind(self):
+        return CronKind()
+
+    def right(self):
+        daily = {"schedule": "@daily"}
+        return daily, daily | {"start": "2030-01-01", "inputs": {"day": "${trigger.due}"}}
+
+    def wrong(self):
+        daily = {"schedule": "@daily"}
+        return [
+            ({"schedule": "61 * * * *"}, "schedule"),
+            ({"schedule": "*," * 6000}, "schedule"),
+            (daily | {"timezone": "Mars/Olympus"}, "timezone"),
+            (daily | {"inputs": {"day": "${nodes.a}"}}, "inputs"),
+            (daily | {"catch_up_limit": 5}, "catch_up_limit"),
+            (daily | {"jitter": "soon"}, "jitter"),
+            (daily | {"start": "tomorrow"}, "start"),
+        ]
 
 
 def load(trigger):

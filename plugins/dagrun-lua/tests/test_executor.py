@@ -7,7 +7,28 @@ import trio
 from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import NodeError
 from dagrun.services.processes import open_processes
+from dagrun.testing.executors import ExecutorSuite
 from dagrun_lua import LuaExecutor, LuaOptions
+
+
+class TestLuaKeepsWhatAnExecutorPromises(ExecutorSuite):
+    def executor(self):
+        return LuaExecutor()
+
+    def gives(self):
+        return LuaOptions(code="return {answer = 42}")
+
+    def fails(self):
+        return LuaOptions(code="error('as told')"), "lua"
+
+    def prints(self):
+        return LuaOptions(code="print('hello from the node')")
+
+    def floods(self):
+        return LuaOptions(code="return {a = ('x'):rep(1100000)}")
+
+    def tells_secret(self):
+        return LuaOptions(code="kept = kept or secrets.API_KEY return {value = kept}")
 
 
 class Log:
@@ -27,6 +48,7 @@ def context(processes, code, *, timeout=None, **more):
         "raw_nodes": {},
         "run": {},
         "env": {},
+        "secrets": {},
         "item": None,
         "item_index": None,
         "base": None,

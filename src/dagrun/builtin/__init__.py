@@ -4,6 +4,7 @@ from dagrun.builtin.balancers import ConsistentHash, LeastLoaded, RoundRobin
 from dagrun.builtin.http import HttpExecutor
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.python import PythonExecutor
+from dagrun.builtin.secrets import EnvSecrets, FileSecrets
 from dagrun.builtin.shell import ShellExecutor
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.plugin.hookspecs import hookimpl
@@ -12,7 +13,7 @@ from dagrun.plugin.registry import Registry
 
 @hookimpl
 def dagrun_register(registry: Registry) -> None:
-    """Put the built-in executors, stores and balancers on their shelves."""
+    """Put the built-in executors, stores, balancers and providers of secrets on their shelves."""
     registry.executors.add("shell", ShellExecutor)
     registry.executors.add("python", PythonExecutor)
     registry.executors.add("http", HttpExecutor)
@@ -22,3 +23,5 @@ def dagrun_register(registry: Registry) -> None:
     registry.balancers.add("round-robin", RoundRobin)
     registry.balancers.add("least-loaded", LeastLoaded)
     registry.balancers.add("least-connections", LeastLoaded)
+    registry.secrets.add("env", EnvSecrets)
+    registry.secrets.add("file", FileSecrets)

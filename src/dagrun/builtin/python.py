@@ -145,7 +145,7 @@ class PythonExecutor:
             context.processes,
             self._request(context),
             log=context.log,
-            retire=_is_spent,
+            retire=_is_spent if not context.secrets else _always,  # a module may keep them
             arguments=() if context.base is None else (str(context.base),),
             kill_after=context.kill_after,
         )
@@ -162,7 +162,7 @@ class PythonExecutor:
                 "run": context.run,
                 "item": context.item,
                 "item_index": context.item_index,
-                "env": merged(self._base, context.env),
+                "env": merged(self._base, context.env, context.secrets),
                 "cwd": str(context.scratch),
             }
         )
@@ -176,6 +176,10 @@ def _mapping(result: object) -> Mapping[str, JSON]:
     if isinstance(result, Mapping):
         return dict(result)
     raise NodeError("output", f"the result is no mapping but {type(result).__name__}")
+
+
+def _always(_: bytes) -> bool:
+    return True
 
 
 def _is_spent(reply: bytes) -> bool:

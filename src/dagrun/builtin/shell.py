@@ -50,6 +50,8 @@ class ShellOptions:
         for name in self.env:
             if not name or "=" in name or "\0" in name:
                 raise ValueError(f"{name!r} in 'env' is no name of a variable")
+            if name.startswith("DAGRUN_"):
+                raise ValueError(f"{name!r} in 'env': names that begin with DAGRUN_ are reserved")
         if any("\0" in text for text in (*self.argv(), *self.env.values(), self.cwd or "")):
             raise ValueError("no program can be given a NUL character; write it in 'stdin'")
 
@@ -71,6 +73,7 @@ class ShellExecutor:
     durability: ClassVar[Durability] = Durability.STRICT
     uses_process: ClassVar[bool] = True
     literal_options: ClassVar[frozenset[str]] = frozenset({"code"})
+    secret_options: ClassVar[frozenset[str]] = frozenset({"env", "stdin"})
 
     def __init__(self) -> None:
         self._base = base_environment()
@@ -88,24 +91,25 @@ class ShellExecutor:
         try:
             files.write_inputs(context.raw_inputs)
             ours = {name: context.env[name] for name in context.env if name.startswith("DAGRUN_")}
-            env = merged(self._base, context.env, options.env, ours, files.env())
+            env = merged(self._base, context.env, context.secrets, options.env, ours, files.env())
             with LogPipe(context.log) as log:
-                process = await _spawn(context, options, env, log, files)
+                process = await _spawn(context, options, env, log)
                 code = await _finish(process, log, context.kill_after)
-                _check(code, log.last_line())
+                _check(code, log.last_line(whole=bool(context.secrets)))
             return {**files.read_outputs(), "exit_code": code}
         finally:
             files.remove()
 
 
 async def _spawn(
-    context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe, files: "_Files"
+    context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe
 ) -> Process:
-    stdin = None if options.stdin is None else files.open_stdin(options.stdin)
+    stdin = None if options.stdin is None else _open_stdin(options.stdin)
     cwd = _directory(context, options.cwd)
+    argv = _argv(context, options)
     try:
         return await context.processes.spawn(
-            options.argv(),
+            argv,
             env=env,
             cwd=cwd,
             stdin=stdin,
@@ -113,11 +117,22 @@ async def _spawn(
             stderr=log.write_fd,
         )
     except OSError as error:
-        raise NodeError("start", _why_not(options.argv()[0], cwd, error)) from error
+        raise NodeError("start", _why_not(argv[0], cwd, error)) from error
     finally:
         if stdin is not None:
             os.close(stdin)
         log.close_writer()
+
+
+def _argv(context: Context, options: ShellOptions) -> list[str]:
+    """Give what to execute. A program with a slash is looked for beside the document.
+
+    One without is looked up on the PATH, as a shell does.
+    """
+    program, *rest = options.argv()
+    if "/" in program and context.base is not None:
+        program = str(context.base / program)
+    return [program, *rest]
 
 
 def _why_not(program: str, cwd: str, error: OSError) -> str:
@@ -179,15 +194,6 @@ class _Files:
     def write_inputs(self, inputs: Raw) -> None:
         _write(self.inputs, bytes(inputs))
 
-    def open_stdin(self, text: str) -> int:
-        """Give a descriptor to read ``text`` from; a file, as a pipe may not hold it all."""
-        path = self._stem + ".stdin"
-        _write(path, text.encode())
-        try:
-            return os.open(path, os.O_RDONLY | os.O_CLOEXEC)
-        finally:
-            Path(path).unlink()
-
     def read_outputs(self) -> dict[str, Any]:
         data = _read(self.output, MAX_OUTPUT + 1)
         if not data.strip():
@@ -208,14 +214,30 @@ class _Files:
                 continue
 
 
+def _open_stdin(text: str) -> int:
+    """Give a descriptor to read ``text`` from; a pipe may not hold it, and no disk should."""
+    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
+    try:
+        _write_all(fd, text.encode())
+        os.lseek(fd, 0, os.SEEK_SET)
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
+
+
 def _write(path: str, data: bytes) -> None:
     fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
     try:
-        rest = memoryview(data)
-        while rest:
-            rest = rest[os.write(fd, rest) :]
+        _write_all(fd, data)
     finally:
         os.close(fd)
+
+
+def _write_all(fd: int, data: bytes) -> None:
+    rest = memoryview(data)
+    while rest:
+        rest = rest[os.write(fd, rest) :]
 
 
 def _read(path: str, limit: int) -> bytes:

@@ -9,20 +9,13 @@ from cyclopts.exceptions import UnusedCliTokensError
 
 from dagrun.cli import output
 from dagrun.cli.app_runs import runs
-from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of
+from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
 from dagrun.errors import ConfigError, DagrunError
-
-
-def _version() -> str:
-    from importlib.metadata import version  # noqa: PLC0415 — only this command needs it
-
-    return f"dagrun {version('dagrun-core')}"
-
 
 app = App(
     name="dagrun",
     help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
-    version=_version,
+    version=version,
     help_format="plaintext",
 )
 app.command(runs)
@@ -81,6 +74,13 @@ def run(
             "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
         ),
     ] = None,
+    secrets_dir: Annotated[
+        Path | None,
+        Parameter(
+            group=SETTINGS,
+            help="Where the provider file finds secrets. DAGRUN_SECRETS_DIR; default: nowhere.",
+        ),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -100,6 +100,7 @@ def run(
             grace=grace,
             retention=retention,
             http_allow=http_allow,
+            secrets_dir=secrets_dir,
         ),
     )
 

@@ -4,9 +4,13 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from dagrun.cli.options import SETTINGS, Config, DataDir, Json, RunId, settings_of
+from dagrun.cli.options import SETTINGS, Config, DataDir, Json, RunId, settings_of, version
 
-runs = App(name="runs", help="Look at runs, past and present, and change those that go on.")
+runs = App(
+    name="runs",
+    help="Look at runs, past and present, and change those that go on.",
+    version=version,
+)
 
 
 @runs.command(name="list")

@@ -33,3 +33,10 @@ RunId = Annotated[str, Parameter(help="Id of the run.")]
 def settings_of(config: Path | None, **flags: object) -> Settings:
     """Read the settings, with the flags of a command on top."""
     return read_settings(flags, environ=os.environ, config=config)
+
+
+def version() -> str:
+    """Give what ``--version`` prints, whichever command it stands behind."""
+    from importlib.metadata import version  # noqa: PLC0415 — only this flag needs it
+
+    return f"dagrun {version('dagrun-core')}"

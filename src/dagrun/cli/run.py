@@ -21,7 +21,7 @@ from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
-from dagrun.domain.schema import check_inputs, parse_input
+from dagrun.domain.schema import check_inputs, parse_inputs
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import (
@@ -30,6 +30,7 @@ from dagrun.errors import (
     DefinitionError,
     InputError,
 )
+from dagrun.plugin.providers import check_providers
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
@@ -82,7 +83,7 @@ def run_file(
         as_json=as_json,
     )
     if workflow is not None:
-        _refuse_secrets(workflow)
+        check_providers(workflow, registry)
     held = Held()
     try:
         # What inline nodes print must not get between the result and who reads it.
@@ -102,20 +103,9 @@ def _check_usage(
         raise ConfigError("run: a resumed run keeps its inputs; leave out --input")
 
 
-def _refuse_secrets(workflow: Workflow) -> None:
-    names = {*workflow.secrets, *(name for node in workflow.nodes for name in node.secrets)}
-    if names:
-        raise ConfigError(
-            f"{workflow.id} names secrets ({', '.join(sorted(names))}), and no provider of "
-            "secrets is installed"
-        )
-
-
 def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:
     given = _read_inputs(file) if file is not None else {}
-    for pair in pairs:
-        key, value = parse_input(workflow.inputs, pair)
-        given[key] = value
+    given |= parse_inputs(workflow.inputs, pairs)
     return check_inputs(workflow.inputs, given)
 
 
@@ -127,7 +117,7 @@ def _read_inputs(file: Path) -> dict[str, Any]:
         reason = getattr(error, "strerror", None) or error
         raise ConfigError(f"--inputs-file {name}: {reason}") from error
     try:
-        inputs = json.loads(data)
+        inputs = json.loads(data, object_pairs_hook=_object)
     except (ValueError, RecursionError) as error:
         if file.suffix == ".json":
             raise ConfigError(f"--inputs-file {name}: {error}") from error
@@ -135,6 +125,16 @@ def _read_inputs(file: Path) -> dict[str, Any]:
     if not isinstance(inputs, dict):
         raise ConfigError(f"--inputs-file {name}: an object is needed")
     return inputs
+
+
+def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    """Make an object of JSON; a key that is there twice is an error, as it is in YAML."""
+    made: dict[str, Any] = {}
+    for key, value in pairs:
+        if key in made:
+            raise ValueError(f"the key {key!r} stands here twice")
+        made[key] = value
+    return made
 
 
 def _read_yaml(data: bytes, name: str) -> dict[str, Any]:

@@ -1,13 +1,13 @@
 """Whether nodes depend on each other as they may, and expressions name only what came before."""
 
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError
 from typing import Final
 
 from dagrun.domain.document.places import Finding, Path, Spelling
 from dagrun.domain.expressions import Expression
-from dagrun.domain.graph import find_cycle, strangers
+from dagrun.domain.graph import below, find_cycle, strangers
 from dagrun.domain.ids import is_id
 from dagrun.domain.workflow import Node
 
@@ -74,9 +74,17 @@ class References:
     """Which nodes the expressions of a workflow name, and whether they may.
 
     Whether one is an ancestor is looked up for all of them together, by :meth:`finish`.
+
+    Args:
+        nodes: all of them.
+        spelling: knows their ids.
+        unsure: ids of nodes that may have more dependencies than are known.
     """
 
-    def __init__(self, nodes: Sequence[Node], spelling: Spelling) -> None:
+    def __init__(
+        self, nodes: Sequence[Node], spelling: Spelling, unsure: Collection[str] = ()
+    ) -> None:
+        self._unsure = unsure
         self._graph = {node.id: node.dependencies for node in nodes}
         self._direct: dict[str, frozenset[str]] = {}
         self._spelling = spelling
@@ -113,9 +121,10 @@ class References:
         """Tell what names a node that is no ancestor. A cycle hides who comes before whom."""
         try:
             wrong = strangers(self._graph, self._asked)
+            unsure = below(self._graph, self._unsure)
         except CycleError:
             return
         for (node, name), paths in self._asked.items():
-            if (node, name) in wrong:
+            if (node, name) in wrong and node not in unsure:
                 message = f"{name!r} is no ancestor of {node!r}; add it to its dependencies"
                 yield from (Finding(path=path, message=message) for path in paths)

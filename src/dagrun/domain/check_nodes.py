@@ -49,7 +49,8 @@ def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue
         path: Path = ("spec", "nodes", number)
         names = _WITHOUT_ITEM if node.for_each is None else NAMES
         site = Site(references, names, node)
-        yield from check_executor(node.executor, (*path, "executor"), site, catalogue)
+        secrets = {*workflow.secrets, *node.secrets} if node.secrets else workflow.secrets
+        yield from check_executor(node.executor, (*path, "executor"), site, catalogue, secrets)
         if node.inputs is not None:
             yield from check_template(node.inputs, (*path, "inputs"), site)
         if node.env:

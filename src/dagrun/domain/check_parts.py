@@ -7,12 +7,12 @@ from typing import Any, Final
 import attrs
 
 from dagrun.domain.check_graph import References
-from dagrun.domain.document.catalogue import Catalogue, check_options, has_mark
+from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import Finding, Path, nearest
 from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import Expression, ExpressionSyntaxError, compile_expression
-from dagrun.domain.schema import schema_problem
-from dagrun.domain.templates import compile_template
+from dagrun.domain.templates import compile_template, has_mark, has_secret
+from dagrun.domain.wellformed import schema_problem
 from dagrun.domain.workflow import ExecutorSpec, Node
 
 Findings = Iterator[Finding]
@@ -31,6 +31,9 @@ class Site:
     names: Sequence[str]
     node: Node | None = None
     """Whose expressions they are; None for those that are evaluated when all nodes have ended."""
+
+    secrets: Collection[str] | None = None
+    """Secrets that may be named; None where none can stand."""
 
     def check(self, expression: Expression, path: Path) -> Findings:
         """Check the nodes that an expression names."""
@@ -98,7 +101,7 @@ def check_secrets(secrets: Mapping[str, str], path: Path) -> Findings:
 def check_template(value: Any, path: Path, site: Site) -> Findings:
     """Check every ``${…}`` of a value."""
     if isinstance(value, str):
-        if "${" in value:
+        if has_mark(value):
             yield from _check_text(value, path, site)
     elif isinstance(value, Mapping):
         for key, member in value.items():
@@ -110,7 +113,7 @@ def check_template(value: Any, path: Path, site: Site) -> Findings:
 
 def _check_text(text: str, path: Path, site: Site) -> Findings:
     try:
-        template = compile_template(text, names=site.names)
+        template = compile_template(text, names=site.names, secrets=site.secrets)
     except ExpressionSyntaxError as error:
         yield Finding(path=path, message=str(error), suggestion=error.suggestion)
         return
@@ -131,31 +134,26 @@ def check_expression(source: str, path: Path, site: Site) -> Findings:
     yield from site.check(expression, path)
 
 
-def check_executor(spec: ExecutorSpec, path: Path, site: Site, catalogue: Catalogue) -> Findings:
-    """Check the type and the options of an executor."""
+def check_executor(
+    spec: ExecutorSpec, path: Path, site: Site, catalogue: Catalogue, secrets: Collection[str]
+) -> Findings:
+    """Check the type and the options of an executor, which may name secrets in some of them."""
     kind = catalogue.executors.get(spec.type)
     if kind is None:
         yield unknown(spec.type, (*path, "type"), "executor", catalogue.executors)
         return
+    open_ = spec.options.keys() - kind.literal_options
     for key, value in spec.options.items():
-        if key not in kind.literal_options:
-            yield from check_template(value, (*path, key), site)
+        if key in open_:
+            may_name = key in kind.secret_options and has_secret(value)
+            place = attrs.evolve(site, secrets=secrets) if may_name else site
+            yield from check_template(value, (*path, key), place)
     env = spec.options.get("env")
     for name in env if isinstance(env, Mapping) else ():
         if name.startswith("DAGRUN_"):
             yield Finding(path=(*path, "env", name), message=_OURS, on_key=True)
-    options = _without_literals(spec, kind.literal_options)
-    yield from check_options(kind.options, options, path, open_=True)
-
-
-def _without_literals(spec: ExecutorSpec, literal: frozenset[str]) -> Mapping[str, Any]:
-    """Hide ``${`` where it means nothing, so that it does not count as something to fill in."""
-    if not any(key in literal and has_mark(value) for key, value in spec.options.items()):
-        return spec.options
-    return {
-        key: value.replace("${", "$") if key in literal and isinstance(value, str) else value
-        for key, value in spec.options.items()
-    }
+    unfinished = {key for key in open_ if has_mark(spec.options[key])}
+    yield from check_options(kind.options, spec.options, path, unfinished=unfinished)
 
 
 def unknown(word: str, path: Path, kind: str, known: Collection[str]) -> Finding:

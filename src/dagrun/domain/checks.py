@@ -5,7 +5,7 @@ the keys of nodes for which the same holds are listed in :mod:`dagrun.domain.che
 """
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
@@ -50,17 +50,25 @@ def check_workflow(workflow: Workflow, catalogue: Catalogue) -> list[Problem]:
     return [finding.locate(None, None) for finding in findings]
 
 
-def check(workflow: Workflow, catalogue: Catalogue) -> list[Finding]:
-    """Give what is wrong, up to ``MAX_FINDINGS``, with key paths of a ``dagrun/v1`` document."""
+def check(
+    workflow: Workflow, catalogue: Catalogue, *, unsure: Collection[str] = ()
+) -> list[Finding]:
+    """Give what is wrong, up to ``MAX_FINDINGS``, with key paths of a ``dagrun/v1`` document.
+
+    Args:
+        workflow: what to check.
+        catalogue: what is installed.
+        unsure: ids of nodes that may have more dependencies than are known.
+    """
     spelling = Spelling([node.id for node in workflow.nodes])
-    references = References(workflow.nodes, spelling)
+    references = References(workflow.nodes, spelling, unsure)
     found = chain(
         _check_head(workflow, references),
         _check_placement(workflow, references, catalogue),
         check_graph(workflow.nodes, spelling),
         check_nodes(workflow, references, catalogue),
         _check_triggers(workflow.triggers, catalogue),
-        _check_handlers(workflow.handlers, references, catalogue),
+        _check_handlers(workflow.handlers, workflow.secrets, references, catalogue),
         references.finish(),
     )
     return list(islice(found, MAX_FINDINGS))
@@ -128,12 +136,15 @@ def _check_trigger(trigger: Trigger, path: Path, catalogue: Catalogue) -> Findin
 
 
 def _check_handlers(
-    handlers: Mapping[Any, Handler], references: References, catalogue: Catalogue
+    handlers: Mapping[Any, Handler],
+    secrets: Mapping[str, str],
+    references: References,
+    catalogue: Catalogue,
 ) -> Findings:
     site = Site(references, HANDLER_NAMES)
     for event, handler in handlers.items():
         path: Path = ("spec", "handlers", str(event))
-        yield from check_executor(handler.executor, (*path, "executor"), site, catalogue)
+        yield from check_executor(handler.executor, (*path, "executor"), site, catalogue, secrets)
         yield from check_template(handler.inputs, (*path, "inputs"), site)
         yield from check_env(handler.env, (*path, "env"), site)
         yield from check_positive(handler.timeout, (*path, "timeout"))

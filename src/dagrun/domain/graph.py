@@ -60,3 +60,20 @@ def _ancestors(graph: Graph, order: Iterable[str], bits: Mapping[str, int]) -> d
             mask |= above[dependency] | bits.get(dependency, 0)
         above[node] = mask
     return above
+
+
+def below(graph: Graph, nodes: Collection[str]) -> set[str]:
+    """Give some nodes and all that depend on them, near or far.
+
+    >>> sorted(below({"a": [], "b": ["a"], "c": ["b"], "d": []}, ["a"]))
+    ['a', 'b', 'c']
+
+    Args:
+        graph: all nodes; it has no cycle.
+        nodes: where to begin.
+    """
+    found = set(nodes)
+    for node in TopologicalSorter(graph).static_order() if found else ():
+        if not found.isdisjoint(graph.get(node, ())):
+            found.add(node)
+    return found

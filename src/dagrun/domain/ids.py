@@ -5,8 +5,6 @@ from base64 import b32hexencode
 from datetime import datetime
 from typing import Final, NewType
 
-WorkflowId = NewType("WorkflowId", str)
-NodeId = NewType("NodeId", str)
 RunId = NewType("RunId", str)
 
 ID_PATTERN: Final = re.compile(r"[A-Za-z0-9_-]{1,128}")

@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Mapping
-from itertools import islice
 from typing import Any, Final
 
 from dagrun.domain.document.places import show
+from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.jsonvalue import Raw, decode
-from dagrun.domain.schema import validator_of
 
 TYPE: Final = "output_schema"
 """Type of the error of an attempt whose outputs do not fit."""
@@ -19,23 +18,23 @@ _LONG: Final = 200  # characters that one place, or the reason for it, may have
 class OutputSchema:
     """A schema that is right by itself. What checks values is made of it once, at first use."""
 
-    __slots__ = ("_schema", "_validator")
+    __slots__ = ("_checker", "_schema")
 
     def __init__(self, schema: Mapping[str, Any]) -> None:
         self._schema = schema
-        self._validator: Any = None
+        self._checker: Checker | None = None
 
     def problem(self, outputs: Raw) -> str | None:
         """Say where the outputs do not fit, and why; None when they do.
 
         It may take seconds for a large value, and imports a library the first time.
         """
-        if self._validator is None:
-            self._validator = validator_of(self._schema)
         try:
-            found = list(islice(self._validator.iter_errors(decode(outputs)), _MOST + 1))
-        except Exception as error:  # noqa: BLE001 — the library trips over some wrong references
-            return _cut(f"the schema cannot be applied ({type(error).__name__}: {error})")
+            if self._checker is None:
+                self._checker = Checker(self._schema)
+            found = self._checker.violations(decode(outputs), most=_MOST + 1)
+        except CannotCheck as error:
+            return _cut(f"the schema cannot be applied: it {error}")
         if not found:
             return None
         more = ["and more"] if len(found) > _MOST else []

@@ -13,7 +13,7 @@ from dagrun.domain.expressions import NAMES, Expression, compile_expression
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.handlers import as_node
 from dagrun.domain.output_schema import OutputSchema
-from dagrun.domain.templates import Template, compile_template
+from dagrun.domain.templates import Template, compile_template, has_secret
 from dagrun.domain.workflow import (
     Durability,
     ExecutorSpec,
@@ -40,6 +40,9 @@ class Handling:
 
     literal_options: frozenset[str] = frozenset()
     """Options in which ``${…}`` means nothing."""
+
+    secret_options: frozenset[str] = frozenset()
+    """Options in which ``$secret{…}`` may stand."""
 
 
 @attrs.define(eq=False)
@@ -75,10 +78,15 @@ class Step:
     """The node's own ``env``, without the workflow's."""
 
     options: Template
-    """The executor's options without the literal ones."""
+    """The executor's options without the literal ones, and those that name secrets."""
+
+    secret_options: Template | None
+    """The options that name secrets, if there are any."""
 
     literal_options: Mapping[str, Any]
     retry_when: Expression | None
+    secrets: Mapping[str, str]
+    """Name → reference of the secrets that the node is given."""
     output_schema: OutputSchema | None
     """What the outputs of the node, or of each item, must fit."""
 
@@ -86,7 +94,7 @@ class Step:
     """When it runs, if it is a handler; None for a node of the graph."""
 
     prepared: Any = None
-    """What an engine made of options that hold no ``${…}``."""
+    """What an engine made of options that hold neither ``${…}`` nor secrets."""
 
 
 @attrs.frozen(eq=False)
@@ -118,7 +126,14 @@ def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling
         for dependency in node.dependencies:
             dependents[numbers[dependency]].append(index)
     steps = tuple(
-        _step(index, node, numbers, tuple(dependents[index]), handling(node.executor))
+        _step(
+            index,
+            node,
+            numbers,
+            tuple(dependents[index]),
+            handling(node.executor),
+            {**workflow.secrets, **node.secrets} if node.secrets else workflow.secrets,
+        )
         for index, node in enumerate(workflow.nodes)
     )
     return Plan(
@@ -140,7 +155,13 @@ def _handlers(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) 
     return tuple(
         attrs.evolve(
             _step(
-                index, as_node(event, handler), {}, (), handling(handler.executor), HANDLER_NAMES
+                index,
+                as_node(event, handler),
+                {},
+                (),
+                handling(handler.executor),
+                workflow.secrets,
+                HANDLER_NAMES,
             ),
             dependencies=everything,
             handles=event,
@@ -155,6 +176,7 @@ def _step(
     numbers: Mapping[str, int],
     dependents: tuple[int, ...],
     handling: Handling,
+    secrets: Mapping[str, str],
     names: Sequence[str] = NAMES,
 ) -> Step:
     dependencies = tuple(numbers[dependency] for dependency in node.dependencies)
@@ -162,8 +184,14 @@ def _step(
     literal = {key: options[key] for key in options if key in handling.literal_options}
     inputs = None if node.inputs is None else compile_template(dict(node.inputs), names=names)
     own_env = compile_template(dict(node.env), names=names)
+    naming = {
+        key: options[key]
+        for key in options
+        if key in handling.secret_options and has_secret(options[key])
+    }
     own_options = compile_template(
-        {key: value for key, value in options.items() if key not in literal}, names=names
+        {key: value for key, value in options.items() if key not in literal and key not in naming},
+        names=names,
     )
     strict = _is_strict(node, handling)
     return Step(
@@ -182,9 +210,17 @@ def _step(
         env=own_env,
         options=own_options,
         literal_options=literal,
+        secret_options=_secret_options(naming, names, secrets),
         retry_when=_retry_when(node),
+        secrets=secrets,
         output_schema=None if node.outputs is None else OutputSchema(node.outputs),
     )
+
+
+def _secret_options(
+    naming: Mapping[str, Any], names: Sequence[str], secrets: Mapping[str, str]
+) -> Template | None:
+    return compile_template(naming, names=names, secrets=secrets) if naming else None
 
 
 def _is_strict(node: Node, handling: Handling) -> bool:

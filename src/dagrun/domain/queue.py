@@ -5,9 +5,10 @@ workflow with the fewest running runs; then the oldest. A run that cannot be pla
 engine fits or its concurrency key has no free slot, delays no other, and is not looked at again
 until that may have changed.
 
-Every method takes time in proportion to the logarithm of the queued runs. :meth:`Queue.next` asks
-once for each set of needs that has its first run before the one that is chosen; a slot that is
-taken or given back costs a step for each set of needs of the runs that wait for its key.
+Every method takes time in proportion to the logarithm of the queued runs. Beside it,
+:meth:`Queue.next` asks once for each set of needs whose first run comes before the one that is
+chosen. A start or an end costs a step for each set of needs of the workflow's runs, and for each of
+those that wait for the key.
 """
 
 from collections.abc import Callable
@@ -42,7 +43,9 @@ class Queue:
     """Runs that wait, and what must be known of the others to say which one is next.
 
     A run is *admitted* from the moment it is taken out to be started until it has ended. All that
-    time it holds a slot of its key, even while it is parked, paused or queued once more.
+    time it holds a slot of its key, even while it is parked, paused or queued once more. So a run
+    that an engine refused is simply pushed again. What a run's key, limit and slot are is decided
+    once: all entries of one run say the same of them.
     """
 
     def __init__(self) -> None:
@@ -88,7 +91,7 @@ class Queue:
         """
         self._admitted[entry.run_id] = entry
         if entry.key is not None and self._key(entry.key).take(entry):
-            self._slot_changed(entry.key, entry.slot)
+            self._slot_changed(entry.key, entry)
         self.remove(entry.run_id)
         if entry.run_id not in self._running:
             self._running.add(entry.run_id)
@@ -109,7 +112,7 @@ class Queue:
         entry = self._admitted.pop(run_id, None)
         if entry is not None and entry.key is not None:
             if self._key(entry.key).give_back(entry):
-                self._slot_changed(entry.key, entry.slot)
+                self._slot_changed(entry.key, entry)
             self._tidy_key(entry.key)
 
     def reason(self, run_id: RunId, can_place: CanPlace) -> Why | None:
@@ -137,7 +140,9 @@ class Queue:
         """Give the platform with the first run that can be placed."""
         refused = []
         try:
-            while (platform := self._ranking.first()) and not can_place(platform.needs):
+            while (platform := self._ranking.first()) is not None:
+                if can_place(platform.needs):
+                    break
                 refused.append(platform)
                 self._ranking.discard(platform)
         finally:
@@ -163,13 +168,14 @@ class Queue:
         self._tidy_flow(entry.workflow_id)
         return entry
 
-    def _slot_changed(self, name: str, slot: RunId) -> None:
-        """Open or shut the gates of a key, and let those go through who share the slot."""
+    def _slot_changed(self, name: str, by: Entry) -> None:
+        """Open or shut the gates of a key; only who shares the slot needs no other one."""
         key = self._key(name)
         for gate in key.gates:
             gate.changed()
-        for run_id in tuple(key.sharing.get(slot, ())):
-            self._file(self._unfile(run_id))
+        for run_id in (by.slot, *key.sharing.get(by.slot, ())):
+            if run_id != by.run_id and run_id in self._tickets:
+                self._file(self._unfile(run_id))
 
     def _platform(self, needs: Needs) -> Platform:
         platform = self._platforms.get(needs)

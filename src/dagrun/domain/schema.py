@@ -2,52 +2,21 @@
 
 import copy
 import json
-import math
-import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import islice
 from typing import Any, Final
 
-from dagrun.domain.document.places import nearest, show
+from dagrun.domain.document.places import MAX_FINDINGS, Spelling, show
+from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.jsonvalue import NotJson, decode, encode
+from dagrun.domain.keywords import unknown_names
+from dagrun.domain.steps import Meter
 from dagrun.errors import InputError, Problem
 
-MAX_SCHEMA: Final = 256 * 1024
-"""Bytes of JSON that a schema may have."""
+MAX_DEFAULT_STEPS: Final = 1_000_000
+"""Steps that the check of all defaults of a schema may take: about a second."""
 
-MAX_CHECKS: Final = 1000
-"""Schemas that one value may be checked against."""
-
-_ANNOTATIONS: Final = frozenset(
-    [
-        "$schema",
-        "$id",
-        "$anchor",
-        "$dynamicAnchor",
-        "$recursiveAnchor",
-        "$vocabulary",
-        "$comment",
-        "$defs",
-        "definitions",
-        "title",
-        "description",
-        "default",
-        "examples",
-        "deprecated",
-        "readOnly",
-        "writeOnly",
-        "contentEncoding",
-        "contentMediaType",
-        "contentSchema",
-        "id",
-        "then",
-        "else",
-        "if",
-        "format",
-        "minContains",
-        "maxContains",
-    ]
-)
-"""Keywords of JSON Schema that no validator has a function for."""
+_LONG: Final = 500  # characters of a key path that are told
 
 RESERVED: Final = "_"
 """Inputs whose names begin so are dagrun's own."""
@@ -68,16 +37,32 @@ def check_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) ->
         for key in inputs
         if key.startswith(RESERVED)
     ]
-    try:
-        filled: dict[str, Any] = decode(encode(dict(inputs)))
-    except NotJson as error:
-        raise InputError([Problem(message=f"the inputs are refused: {error}")]) from error
+    filled = _copied(inputs)
     if schema is not None:
         fill_defaults(schema, filled)
         problems += _violations(schema, filled)
     if problems:
         raise InputError(problems)
     return filled
+
+
+def _copied(inputs: Mapping[str, Any]) -> dict[str, Any]:
+    try:
+        copied: dict[str, Any] = decode(encode(dict(inputs)))
+    except NotJson as error:
+        problems = [*_not_json(inputs)] or [Problem(message=f"the inputs are refused: {error}")]
+        raise InputError(problems) from error
+    return copied
+
+
+def _not_json(inputs: Mapping[str, Any]) -> Iterator[Problem]:
+    """Tell which inputs JSON cannot hold, each by itself."""
+    for key, value in inputs.items():
+        try:
+            encode({key: value})
+        except NotJson as error:
+            name = str(key).encode(errors="replace").decode()
+            yield Problem(path=f"inputs.{name}", message=str(error))
 
 
 def fill_defaults(schema: Any, value: Any) -> None:
@@ -93,151 +78,31 @@ def fill_defaults(schema: Any, value: Any) -> None:
 
 
 def _violations(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Problem]:
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415 — 130 ms for schemas only
-
     try:
-        errors = list(validator_of(schema).iter_errors(inputs))
-    except Unresolvable as error:
-        return [Problem(message=f"the schema of the inputs refers to {error.ref!r}, not found")]
-    except RecursionError:
-        return [Problem(message="the schema of the inputs refers to itself without end")]
-    except Exception as error:  # noqa: BLE001 — the library trips over some wrong references
-        return [Problem(message=f"the schema of the inputs cannot be understood: {error}")]
+        errors = Checker(schema).violations(inputs, most=MAX_FINDINGS)
+    except CannotCheck as error:
+        return [Problem(message=f"the schema of the inputs {error}")]
     errors.sort(key=lambda error: list(map(str, error.path)))
-    return [problem for error in errors for problem in _problems(error)]
+    problems = (problem for error in errors for problem in _problems(error))
+    return list(islice(problems, MAX_FINDINGS))
 
 
 def _problems(error: Any) -> Iterator[Problem]:
     """Say what a validator found; of keys too many, each by itself with the nearest known one."""
     path = ["inputs", *error.absolute_path]
-    extra: list[str] = []
     if error.validator == "additionalProperties" and error.validator_value is False:
-        known = error.schema.get("properties", {})
-        patterns = list(error.schema.get("patternProperties", {}))
-        extra = [
-            key
-            for key in error.instance
-            if key not in known and not any(re.search(pattern, key) for pattern in patterns)
-        ]
-    for key in extra:
-        message = "the workflow has no such input"
-        yield Problem(path=show([*path, key]), message=message, suggestion=nearest(key, known))
-    if not extra:
-        yield Problem(path=show(path), message=error.message)
+        spelling = Spelling(error.schema.get("properties", {}))
+        for key in unknown_names(error.instance, error.schema):
+            near = spelling.nearest(key)
+            message = "the workflow has no such input"
+            yield Problem(path=_place([*path, key]), message=message, suggestion=near)
+    else:
+        yield Problem(path=_place(path), message=error.message)
 
 
-def validator_of(schema: Mapping[str, Any]) -> Any:
-    """Give a validator that knows the schema and the specifications, and fetches nothing."""
-    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
-
-    kind = jsonschema.validators.validator_for(schema, default=jsonschema.Draft202012Validator)
-    return kind(schema, registry=_specifications())
-
-
-def _specifications() -> Any:
-    """Give the registry of the specifications' own schemas."""
-    import jsonschema_specifications  # type: ignore[import-untyped]  # noqa: PLC0415 — it has none
-
-    return jsonschema_specifications.REGISTRY
-
-
-def schema_problem(schema: Mapping[str, Any]) -> str | None:
-    """Say what is wrong with a JSON Schema itself; None when it is right."""
-    try:
-        encode(dict(schema), limit=MAX_SCHEMA)
-    except NotJson as error:
-        return str(error)
-    if not isinstance(schema.get("$schema", ""), str):
-        return "$schema: text is needed"
-    import jsonschema  # noqa: PLC0415 — as above
-    from referencing.exceptions import Unresolvable  # noqa: PLC0415 — as above
-
-    try:
-        validator_of(schema).check_schema(dict(schema))
-        return _unknown_keyword(schema) or _Walk(schema).problem()
-    except jsonschema.SchemaError as error:
-        place = show(list(error.absolute_path))
-        return f"{place}: {error.message}" if place else error.message
-    except Unresolvable as error:
-        return f"it refers to {error.ref!r}, which is not in it; nothing is fetched from elsewhere"
-    except RecursionError:
-        return "it is nested too deeply"
-    except Exception as error:  # noqa: BLE001 — the libraries trip over some wrong references
-        return f"it cannot be understood ({type(error).__name__}: {error})"
-
-
-def _unknown_keyword(schema: Mapping[str, Any]) -> str | None:
-    """Find a word at the top that is no keyword, and would have no effect."""
-    known = {*validator_of(schema).VALIDATORS, *_ANNOTATIONS}
-    for key in schema:
-        if key not in known and not key.startswith("x-"):
-            near = nearest(key, known)
-            hint = f"; did you mean {near!r}?" if near else "; names go under 'properties'"
-            return f"{key!r} is no keyword of JSON Schema{hint}"
-    return None
-
-
-class _Walk:
-    """Looks up every reference of a schema, and how much work a check against it may be."""
-
-    def __init__(self, schema: Mapping[str, Any]) -> None:
-        from referencing.jsonschema import DRAFT202012, specification_with  # noqa: PLC0415 — above
-
-        try:
-            draft = specification_with(schema.get("$schema", ""), default=DRAFT202012)
-        except Exception:  # noqa: BLE001 — an unknown one is no error elsewhere, either
-            draft = DRAFT202012
-        self._resource = draft.create_resource(schema)
-        self._resolver = _specifications().resolver_with_root(self._resource)
-        self._costs: dict[int, float] = {}
-
-    def problem(self) -> str | None:
-        """Say what is wrong.
-
-        Raises:
-            Unresolvable: a reference leads nowhere.
-        """
-        waiting = [(self._resource, self._resolver)]
-        while waiting:
-            resource, resolver = waiting.pop()
-            cost = self._cost(resource.contents, resolver)
-            if cost == math.inf:
-                return "it refers to itself without end"
-            if cost > MAX_CHECKS:
-                return "its parts refer to each other so often that checking takes too long"
-            parts = resource.subresources()
-            waiting.extend((part, resolver.in_subresource(part)) for part in parts)
-        return None
-
-    def _cost(self, schema: Any, resolver: Any) -> float:
-        """Count the schemas that one value is checked against; infinity for a circle."""
-        if not isinstance(schema, Mapping):
-            if not isinstance(schema, bool):
-                raise TypeError("a reference leads to something that is no schema")
-            return 1
-        known = self._costs.get(id(schema))
-        if known is None:
-            self._costs[id(schema)] = math.inf  # until it is known: whoever asks now is a circle
-            known = self._costs[id(schema)] = 1 + sum(
-                self._cost(part, where) for part, where in _beside(schema, resolver)
-            )
-        return known
-
-
-def _beside(schema: Mapping[str, Any], resolver: Any) -> Iterator[tuple[Any, Any]]:
-    """Give the schemas that the same value must fit, too, and where their references start."""
-    if isinstance(schema.get("$ref"), str):
-        found = resolver.lookup(schema["$ref"])
-        yield found.contents, found.resolver
-    for key in ("allOf", "anyOf", "oneOf"):
-        for part in schema.get(key, ()):
-            yield part, resolver
-    for key in ("not", "if", "then", "else"):
-        if key in schema:
-            yield schema[key], resolver
-    dependent = schema.get("dependentSchemas")
-    for part in dependent.values() if isinstance(dependent, Mapping) else ():
-        yield part, resolver
+def _place(path: Sequence[str | int]) -> str:
+    text = show(path)
+    return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
 def inputs_problem(schema: Mapping[str, Any]) -> str | None:
@@ -248,21 +113,47 @@ def inputs_problem(schema: Mapping[str, Any]) -> str | None:
     for name in schema.get("required", ()):
         if name.startswith(RESERVED):
             return f"{name!r} is required, but names that begin with _ are reserved"
+    return _wrong_default(schema)
+
+
+def _wrong_default(schema: Mapping[str, Any]) -> str | None:
     properties = schema.get("properties", {})
-    for name, part in properties.items():
-        if isinstance(part, Mapping) and "default" in part:
-            value = copy.deepcopy(part["default"])
-            fill_defaults(part, value)
-            validator = validator_of(schema)
-            for error in validator.evolve(schema=part).iter_errors(value):
+    if not any(isinstance(part, Mapping) and "default" in part for part in properties.values()):
+        return None
+    checker, meter = Checker(schema), Meter(MAX_DEFAULT_STEPS)
+    for name, part in checker.schema["properties"].items():
+        if not isinstance(part, Mapping) or "default" not in part:
+            continue
+        value = copy.deepcopy(properties[name]["default"])
+        fill_defaults(properties[name], value)
+        try:
+            for error in checker.violations(value, part=part, most=1, meter=meter):
                 return f"the default of {name!r} does not fit: {error.message}"
+        except CannotCheck as error:
+            return f"the default of {name!r} cannot be checked: the schema {error}"
     return None
+
+
+def parse_inputs(schema: Mapping[str, Any] | None, pairs: Sequence[str]) -> dict[str, Any]:
+    """Read what a command line says of inputs, each ``key=value``.
+
+    Raises:
+        InputError: one cannot be read, or is there twice.
+    """
+    given: dict[str, Any] = {}
+    for pair in pairs:
+        key, value = parse_input(schema, pair)
+        if key in given:
+            raise InputError([Problem(path=f"inputs.{key}", message="it is given twice")])
+        given[key] = value
+    return given
 
 
 def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:
     """Read ``key=value`` from a command line, typed as the schema says.
 
-    Without a schema for the key a value that is JSON is taken as such, and any other as text.
+    What is to be a text is one, whatever it looks like. Else a value that is JSON is taken as such,
+    unless the schema takes it as a text only; and what is no JSON is a text.
 
     Raises:
         InputError: there is no ``=``, or the value is not of the type.
@@ -270,22 +161,36 @@ def parse_input(schema: Mapping[str, Any] | None, pair: str) -> tuple[str, Any]:
     key, equals, text = pair.partition("=")
     if not equals or not key:
         raise InputError([Problem(path=pair, message="write key=value")])
-    kind = _type_of(schema, key)
+    part = _part_of(schema, key)
+    kind = part.get("type") if isinstance(part, Mapping) else None
     if kind == "string":
         return key, text
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        if kind is None:
+        if not isinstance(kind, str):
             return key, text
         hint = "; write it as JSON" if kind in ("array", "object") else ""
         message = f"{text!r} is no {kind}{hint}"
         raise InputError([Problem(path=f"inputs.{key}", message=message)]) from None
-    return key, value
+    if schema is None or not part or isinstance(kind, str):
+        return key, value
+    return key, _fitting(schema, key, value, text)
 
 
-def _type_of(schema: Mapping[str, Any] | None, key: str) -> str | None:
+def _part_of(schema: Mapping[str, Any] | None, key: str) -> Any:
     properties = schema.get("properties") if schema is not None else None
-    part = properties.get(key) if isinstance(properties, Mapping) else None
-    kind = part.get("type") if isinstance(part, Mapping) else None
-    return kind if isinstance(kind, str) else None
+    return properties.get(key) if isinstance(properties, Mapping) else None
+
+
+def _fitting(schema: Mapping[str, Any], key: str, value: Any, text: str) -> Any:
+    """Choose between JSON and the text that it is written in, by what the schema takes."""
+    checker = Checker(schema)
+    part = checker.schema["properties"][key]
+    for one in (text, value) if isinstance(value, str) else (value, text):
+        try:
+            if not checker.violations(one, part=part, most=1):
+                return one
+        except CannotCheck:
+            break  # which is told when all inputs are checked
+    return value

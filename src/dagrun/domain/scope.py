@@ -1,12 +1,13 @@
 """What expressions see: the values of a run, decoded from its journal only as far as needed."""
 
 from collections.abc import Iterable, Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from dagrun.domain.expressions import Expression, ExpressionError, evaluate_condition
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, NotJson, Raw, decode, encode
 from dagrun.domain.state import NodeState, RunState, Work
-from dagrun.domain.templates import Template
+from dagrun.domain.templates import SECRETS, Template
 
 MAX_ITEMS: Final = 100_000
 """Most items that ``for_each`` may have."""
@@ -96,15 +97,27 @@ def raw_inputs(state: RunState, work: Work) -> Raw:
     return encode(node_inputs(state, work), limit=MAX_AGGREGATE)
 
 
-def node_options(state: RunState, work: Work) -> Mapping[str, Any]:
-    """Give the executor's options with all ``${…}`` filled in; those under ``env`` are text.
+def node_options(
+    state: RunState, work: Work, secrets: Mapping[str, str] = MappingProxyType({})
+) -> Mapping[str, Any]:
+    """Give the executor's options with all filled in; those under ``env`` are text.
+
+    Args:
+        state: the run.
+        work: the node or item.
+        secrets: name → value; no expression sees them.
 
     Raises:
         ExpressionError: an expression in it fails.
     """
     step = work.node.step
     options = {**_render(state, work, step.options), **step.literal_options}
-    if not step.options.constant and isinstance(options.get("env"), Mapping):
+    if step.secret_options is not None:
+        seen = _scope(state, work, step.secret_options)
+        options |= step.secret_options.render({**seen, SECRETS: secrets})
+    elif step.options.constant:
+        return options
+    if isinstance(options.get("env"), Mapping):
         options["env"] = _text(options["env"])
     return options
 

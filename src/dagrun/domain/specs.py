@@ -37,6 +37,15 @@ def shell(
     )
 
 
+def http(url: str, **options: Any) -> ExecutorSpec:
+    """Send an HTTP request; the options are those of a document: ``method``, ``headers``, ``json``.
+
+    >>> http("https://example.org/things", method="POST", json={"n": 1}).options["method"]
+    'POST'
+    """
+    return ExecutorSpec(type="http", options={"url": url, **options})
+
+
 def python(
     function: Callable[..., Any] | str, *, isolation: Literal["process", "inline"] = "process"
 ) -> ExecutorSpec:

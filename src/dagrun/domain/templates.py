@@ -1,10 +1,14 @@
-"""JSON values whose strings may hold ``${…}``."""
+"""JSON values whose strings may hold ``${…}``, and in some places ``$secret{…}``."""
 
 import json
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from enum import Enum, auto
 from typing import Any, Final
 
+import attrs
+
+from dagrun.domain.document.places import nearest
 from dagrun.domain.expressions import (
     NAMES,
     Expression,
@@ -17,7 +21,10 @@ from dagrun.domain.workflow import JSON
 Path = tuple[str | int, ...]
 """Keys and indexes that lead to a part of a value."""
 
-_MARK: Final = re.compile(r"\$\$\{|\$\{")
+SECRETS: Final = "$secret"
+"""Under this name the scope has the values of secrets; it is no name that an expression can use."""
+
+_MARK: Final = re.compile(r"\$\$?(secret)?\{")
 _PLAIN: Final = re.compile(r"[^{}\"'\[-]*\}")
 """An expression without strings, comments and braces, up to the one that ends it."""
 
@@ -43,7 +50,7 @@ class Template:
         self._value = value
         self._render = render
         self.constant = render is None
-        """Whether there is no ``${…}`` anywhere."""
+        """Whether there is nothing to fill in anywhere."""
         self.expressions = tuple(expressions)
         """Each expression behind its path inside the value."""
         parts = [expression for _, expression in expressions]
@@ -63,20 +70,30 @@ class Template:
         return self._value if self._render is None else self._render(scope)
 
 
-def compile_template(value: JSON, *, names: Sequence[str] = NAMES) -> Template:
+def compile_template(
+    value: JSON, *, names: Sequence[str] = NAMES, secrets: Collection[str] | None = None
+) -> Template:
     """Find and compile the ``${…}`` of a value; ``$${`` stands for a literal ``${``.
 
     A string that is one ``${…}`` takes the type of what it gives. In a longer one texts are put
-    in as they are, null as nothing, and everything else as JSON.
+    in as they are, null as nothing, and everything else as JSON. ``$secret{NAME}`` stands for a
+    secret, ``$$secret{`` for itself; only what the document itself says is taken for one, never
+    what is filled in.
+
+    Args:
+        value: where to look.
+        names: what expressions may use.
+        secrets: the secrets that may be named; None where no secret can stand.
 
     >>> template = compile_template({"next": "${inputs.n + 1}", "text": "n=${inputs.n} $${n}"})
     >>> template.render({"inputs": {"n": 2}})
     {'next': 3, 'text': 'n=2 ${n}'}
 
     Raises:
-        ExpressionSyntaxError: one does not compile or has no end; ``path`` says where.
+        ExpressionSyntaxError: one does not compile, has no end, or names no secret; ``path``
+            says where.
     """
-    compiler = _Compiler(names)
+    compiler = _Compiler(names, secrets)
     constant, render = compiler.compile(value, ())
     return Template(constant, render, compiler.found)
 
@@ -95,16 +112,48 @@ def is_one_expression(text: str) -> bool:
         return True
 
 
+def has_mark(value: JSON) -> bool:
+    """Whether a value holds ``${`` or ``$secret{`` anywhere, so that it may become another."""
+    if isinstance(value, str):
+        return "${" in value or "$secret{" in value
+    if isinstance(value, Mapping):
+        return any(map(has_mark, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_mark, value))
+
+
+def has_secret(value: JSON) -> bool:
+    """Whether a value holds ``$secret{`` anywhere."""
+    if isinstance(value, str):
+        return "$secret{" in value
+    if isinstance(value, Mapping):
+        return any(map(has_secret, value.values()))
+    return isinstance(value, list | tuple) and any(map(has_secret, value))
+
+
+@attrs.frozen
+class _Secret:
+    """A secret that a text names."""
+
+    name: str
+
+    def evaluate(self, scope: Mapping[str, JSON]) -> Any:
+        return scope[SECRETS][self.name]
+
+
+_Part = str | Expression | _Secret
+
+
 class _Compiler:
     """Turns values into functions; what is constant stays a value, with None for a function."""
 
-    def __init__(self, names: Sequence[str]) -> None:
+    def __init__(self, names: Sequence[str], secrets: Collection[str] | None) -> None:
         self._names = names
+        self._secrets = secrets
         self.found: list[tuple[Path, Expression]] = []
 
     def compile(self, value: Any, path: Path) -> tuple[Any, _Render | None]:
         if isinstance(value, str):
-            return self._text(value, path) if "${" in value else (value, None)
+            return self._text(value, path) if has_mark(value) else (value, None)
         if isinstance(value, Mapping):
             return self._object(value, path)
         if isinstance(value, list | tuple):
@@ -130,36 +179,63 @@ class _Compiler:
 
     def _text(self, text: str, path: Path) -> tuple[Any, _Render | None]:
         try:
-            parts = [
-                compile_expression(part, names=self._names) if is_code else part
-                for is_code, part in _split(text)
-            ]
+            parts = [self._part(kind, part) for kind, part in _split(text)]
         except ExpressionSyntaxError as error:
             raise ExpressionSyntaxError(str(error), error.suggestion, path) from None
-        expressions = [part for part in parts if isinstance(part, Expression)]
-        self.found.extend((path, expression) for expression in expressions)
-        if not expressions:
-            return "".join(str(part) for part in parts), None
-        if len(parts) == 1:
-            return None, expressions[0].evaluate
+        for part in parts:
+            if isinstance(part, Expression):
+                self.found.append((path, part))
+        if len(parts) == 1 and not isinstance(parts[0], str):
+            return None, parts[0].evaluate
+        if all(isinstance(part, str) for part in parts):
+            return "".join(map(str, parts)), None
         return None, lambda scope: "".join(_joined(part, scope) for part in parts)
 
+    def _part(self, kind: "_Kind", text: str) -> _Part:
+        if kind is _Kind.CODE:
+            return compile_expression(text, names=self._names)
+        return self._secret(text) if kind is _Kind.SECRET else text
 
-def _split(text: str) -> Iterator[tuple[bool, str]]:
-    """Give the parts of a string: whether each is code, and its text."""
+    def _secret(self, name: str) -> _Secret:
+        if self._secrets is None:
+            raise ExpressionSyntaxError(
+                "a secret cannot stand here; the text itself is written $$secret{"
+            )
+        if name not in self._secrets:
+            message = f"the document declares no secret {name[:60]!r}"
+            raise ExpressionSyntaxError(message, nearest(name, self._secrets))
+        return _Secret(name)
+
+
+class _Kind(Enum):
+    TEXT = auto()
+    CODE = auto()
+    SECRET = auto()
+
+
+def _split(text: str) -> Iterator[tuple[_Kind, str]]:
+    """Give the parts of a string: what each is, and its text."""
     position = 0
     while (mark := _MARK.search(text, position)) is not None:
         if mark.start() > position:
-            yield False, text[position : mark.start()]
-        if mark[0] == "$${":
-            yield False, "${"
+            yield _Kind.TEXT, text[position : mark.start()]
+        if mark[0].startswith("$$"):
+            yield _Kind.TEXT, mark[0][1:]
             position = mark.end()
         else:
-            end = _closing(text, mark.end())
-            yield True, text[mark.end() : end]
+            end = _closing_name(text, mark.end()) if mark[1] else _closing(text, mark.end())
+            yield (_Kind.SECRET if mark[1] else _Kind.CODE), text[mark.end() : end]
             position = end + 1
     if position < len(text):
-        yield False, text[position:]
+        yield _Kind.TEXT, text[position:]
+
+
+def _closing_name(text: str, start: int) -> int:
+    """Give the index of the brace that ends the name of a secret."""
+    end = text.find("}", start)
+    if end < 0:
+        raise ExpressionSyntaxError("$secret{ is not closed by }", "$$secret{")
+    return end
 
 
 def _closing(text: str, start: int) -> int:
@@ -181,7 +257,7 @@ def _closing(text: str, start: int) -> int:
     raise ExpressionSyntaxError("${ is not closed by }", "$${")
 
 
-def _joined(part: str | Expression, scope: Mapping[str, JSON]) -> str:
+def _joined(part: _Part, scope: Mapping[str, JSON]) -> str:
     if isinstance(part, str):
         return part
     value: Any = part.evaluate(scope)

@@ -1,4 +1,4 @@
-"""Semantic versions and ranges of them."""
+"""Semantic versions."""
 
 import re
 from collections.abc import Iterable
@@ -20,21 +20,6 @@ def is_version(text: str) -> bool:
     [True, True, False, False]
     """
     return len(text) <= LONGEST and _VERSION.fullmatch(text) is not None
-
-
-def is_range(text: str) -> bool:
-    """Whether ``text`` is a range of versions.
-
-    >>> [is_range(text) for text in ("^1.2", ">=1,<2", "1.0.0", "latest")]
-    [True, True, True, False]
-    """
-    from semantic_version import SimpleSpec  # noqa: PLC0415 — 35 ms that only ranges cost
-
-    try:
-        SimpleSpec(text)
-    except ValueError:
-        return False
-    return len(text) <= LONGEST
 
 
 def is_prerelease(version: str) -> bool:

@@ -9,6 +9,7 @@ import attrs
 from dagrun.errors import PluginConflict, UnknownPlugin
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.executor import Executor
+from dagrun.ports.secrets import SecretProvider
 from dagrun.ports.store import Store
 from dagrun.ports.trigger import TriggerKind
 
@@ -84,10 +85,11 @@ class Registry:
         self.stores: Shelf[Store] = Shelf("store", self)
         self.triggers: Shelf[TriggerKind] = Shelf("trigger", self)
         self.balancers: Shelf[Balancer] = Shelf("balancer", self)
+        self.secrets: Shelf[SecretProvider] = Shelf("secrets", self)
 
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """Give all shelves, in the order in which ``dagrun plugins`` lists them."""
-        return (self.executors, self.stores, self.triggers, self.balancers)
+        return (self.executors, self.stores, self.triggers, self.balancers, self.secrets)
 
     @contextmanager
     def filled_by(self, plugin: str) -> Iterator[None]:

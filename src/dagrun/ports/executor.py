@@ -109,7 +109,11 @@ class Context(Protocol):
 
     @property
     def secrets(self) -> Mapping[str, str]:
-        """Name → value of the secrets that the document names."""
+        """Name → value of the secrets that the document names for the node.
+
+        The engine hides the values in the log, in what is raised and in the outputs, each as a
+        whole: do not cut a text that may hold one.
+        """
         ...
 
     @property
@@ -188,6 +192,19 @@ class Traits:
 
     literal_options: frozenset[str] = frozenset({"code", "file"})
     """Options in which ``${…}`` means nothing to dagrun."""
+
+    secret_options: frozenset[str] = frozenset()
+    """Options in which ``$secret{NAME}`` may stand for the value of a secret.
+
+    Name none that others get to see, such as the arguments of a program.
+    """
+
+    files: Mapping[str, str] = attrs.field(factory=dict)
+    """Options that name a file beside the document → options that take what it holds.
+
+    The text takes the name's place when the document is loaded, and is stored with it. Paths in
+    other options belong to the executor; they are relative to :attr:`Context.base`.
+    """
 
     settings: tuple[str, ...] = ()
     """Settings that the factory takes, as keyword arguments of these names."""

@@ -6,15 +6,13 @@ from contextlib import contextmanager
 from pathlib import Path
 
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
+from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.document.files import inline_files
 from dagrun.domain.document.loader import load_document
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
-
-MAX_BYTES = 4 * 1024 * 1024
-"""Bytes that a document, or a file that it names, may have."""
 
 
 def catalogue(registry: Registry) -> Catalogue:
@@ -23,7 +21,12 @@ def catalogue(registry: Registry) -> Catalogue:
     triggers = {entry.name: entry.factory for entry in registry.triggers}
     return Catalogue(
         executors={
-            name: ExecutorKind(options=known.options, literal_options=known.literal_options)
+            name: ExecutorKind(
+                options=known.options,
+                literal_options=known.literal_options,
+                secret_options=known.secret_options,
+                files=known.files,
+            )
             for name, known in traits.items()
         },
         triggers={
@@ -80,7 +83,7 @@ def load_file(file: Path, known: Catalogue) -> Workflow:
             text,
             file=str(file),
             catalogue=known,
-            complete=lambda workflow: inline_files(workflow, base, _read_text),
+            complete=lambda workflow: inline_files(workflow, base, _read_text, known),
         )
 
 

@@ -72,7 +72,8 @@ class Orchestrator:
     def __init__(self, local: Local, known: Catalogue) -> None:
         self._local = local
         self._known = known
-        self._workflows: dict[tuple[str, str], Workflow] = {}
+        self._workflows: dict[tuple[str, str], tuple[Workflow, Path | None]] = {}
+        """Id and version → workflow, and the folder in which its functions and programs are."""
 
     @property
     def monitor(self) -> Monitor:
@@ -87,7 +88,8 @@ class Orchestrator:
         """Keep a version of a workflow under its id. A version never changes.
 
         Args:
-            source: what to register; see :data:`Source`.
+            source: a workflow, a function that builds one, the path of a document, or its text; a
+                text of one line is taken for a path.
             metadata: anything that JSON can hold, to be kept with it.
 
         Raises:
@@ -105,7 +107,7 @@ class Orchestrator:
             registered_at=datetime.now(UTC),
         )
         created = await self._local.store.register(registration, prepared.definition)
-        self._workflows[workflow.id, workflow.version] = workflow
+        self._workflows[workflow.id, workflow.version] = workflow, base
         if created:
             self.monitor.announce(
                 "workflow.registered", workflow_id=workflow.id, data={"version": workflow.version}
@@ -273,17 +275,21 @@ class Orchestrator:
                 return found
 
     async def _find(self, workflow_id: str, version: str | None) -> tuple[Workflow, Path | None]:
-        """Give a registered workflow, and the folder of its document."""
+        """Give a registered workflow, and the folder of its document or program.
+
+        That is this program's, if it has registered the workflow, and else the first one's.
+        """
         known = {r.version: r for r in await self._local.store.registrations(workflow_id)}
         wanted = current(known) if version is None else version
         if wanted is None or wanted not in known:
             raise NotFound(_not_registered(workflow_id, version, list(known)))
-        registration = known[wanted]
-        workflow = self._workflows.get((workflow_id, wanted))
-        if workflow is None:
+        found = self._workflows.get((workflow_id, wanted))
+        if found is None:
+            registration = known[wanted]
             definition = await self._local.store.definition(registration.definition_hash)
-            workflow = self._workflows[workflow_id, wanted] = from_json(definition.body)
-        return workflow, Path(registration.base) if registration.base else None
+            base = Path(registration.base) if registration.base else None
+            found = self._workflows[workflow_id, wanted] = from_json(definition.body), base
+        return found
 
 
 def _not_registered(workflow_id: str, version: str | None, known: Sequence[str]) -> str:

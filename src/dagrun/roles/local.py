@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
 import trio
@@ -19,16 +19,15 @@ from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound
-from dagrun.plugin.registry import Registry
+from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
-from dagrun.ports.executor import Executor, Traits
 from dagrun.ports.store import Refusal, Store
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
 from dagrun.roles.submission import Submission, accept
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
-from dagrun.services.executors import Executors
+from dagrun.services.executors import Opened
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
@@ -37,6 +36,8 @@ from dagrun.services.processes import GuardedProcesses
 from dagrun.settings import Settings
 
 __all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
+
+T = TypeVar("T")
 
 DATABASE = "dagrun.db"
 LOGS = "logs"
@@ -272,9 +273,11 @@ async def open_local(
         await _serve(stack, journal.run)
         processes = GuardedProcesses()
         await _serve(stack, processes.run)
-        executors = Executors(_factories(registry, settings))
+        executors = Opened(_factories(registry.executors, settings))
         await _serve(stack, executors.run)
-        plans = Plans(registry, executors)
+        providers = Opened(_factories(registry.secrets, settings))
+        await _serve(stack, providers.run)
+        plans = Plans(registry, executors, providers)
         runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=_balancers(registry)
@@ -286,6 +289,7 @@ async def open_local(
             processes=processes,
             logs=NodeLogs(data_dir / LOGS),
             scratch=data_dir / SCRATCH,
+            providers=providers.opened,
         )
         running = [
             Engine(
@@ -330,12 +334,12 @@ def _balancers(registry: Registry) -> Callable[[str | None], Balancer]:
     return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
 
 
-def _factories(registry: Registry, settings: Settings) -> Callable[[str], Callable[[], Executor]]:
-    """Give what finds an executor's factory, with the settings that its class asks for."""
+def _factories(shelf: Shelf[T], settings: Settings) -> Callable[[str], Callable[[], T]]:
+    """Give what finds a plugin's factory, with the settings that its class asks for."""
 
-    def find(name: str) -> Callable[[], Executor]:
-        factory = registry.executors.get(name)
-        wanted = Traits.of(factory).settings
+    def find(name: str) -> Callable[[], T]:
+        factory = shelf.get(name)
+        wanted: Sequence[str] = getattr(factory, "settings", ())
         return partial(factory, **{setting: getattr(settings, setting) for setting in wanted})
 
     return find

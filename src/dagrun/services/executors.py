@@ -1,13 +1,14 @@
-"""Executors that are open: made at first use, closed together."""
+"""Executors, and providers of secrets, that are open: made at first use, closed together."""
 
 import math
 from collections.abc import Callable, Iterable, Mapping
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from typing import Generic, TypeVar
 
 import attrs
 import trio
 
-from dagrun.ports.executor import Executor
+T = TypeVar("T")
 
 
 @attrs.define(eq=False)
@@ -17,30 +18,30 @@ class _Request:
     error: Exception | None = None
 
 
-class Executors:
-    """Opens executors in a task of its own, whoever asks.
+class Opened(Generic[T]):
+    """Opens plugins of one kind in a task of its own, whoever asks.
 
-    An executor may hold a nursery, and a nursery must be left by the task that entered it.
+    A plugin may hold a nursery, and a nursery must be left by the task that entered it.
 
     Args:
-        factory: gives the factory of an executor by its name; raises UnknownPlugin.
+        factory: gives the factory of a plugin by its name; raises UnknownPlugin.
     """
 
-    def __init__(self, factory: Callable[[str], Callable[[], Executor]]) -> None:
+    def __init__(self, factory: Callable[[str], Callable[[], T]]) -> None:
         self._factory = factory
-        self._opened: dict[str, Executor] = {}
+        self._opened: dict[str, T] = {}
         self._pending: dict[str, _Request] = {}
         # At most one a name. Sending must not be a checkpoint: a request whose sender was
         # cancelled there would be waited for and never served.
         self._send, self._receive = trio.open_memory_channel[_Request](math.inf)
 
     @property
-    def opened(self) -> Mapping[str, Executor]:
-        """The open executors by name; more appear as they are opened."""
+    def opened(self) -> Mapping[str, T]:
+        """The open plugins by name; more appear as they are opened."""
         return self._opened
 
     async def open(self, names: Iterable[str]) -> None:
-        """Make sure that some executors are open.
+        """Make sure that some plugins are open.
 
         Raises:
             UnknownPlugin: nothing of that name is installed.
@@ -60,7 +61,7 @@ class Executors:
             raise request.error
 
     async def run(
-        self, *, task_status: trio.TaskStatus["Executors"] = trio.TASK_STATUS_IGNORED
+        self, *, task_status: trio.TaskStatus["Opened[T]"] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Serve until cancelled, and then close all that is open."""
         async with AsyncExitStack() as stack:
@@ -70,12 +71,12 @@ class Executors:
 
     async def _serve(self, request: _Request, stack: AsyncExitStack) -> None:
         try:
-            executor = self._factory(request.name)()
-            if isinstance(executor, AbstractAsyncContextManager):
-                await stack.enter_async_context(executor)
+            plugin = self._factory(request.name)()
+            if isinstance(plugin, AbstractAsyncContextManager):
+                await stack.enter_async_context(plugin)
         except Exception as error:  # noqa: BLE001 — it belongs to the one who asked
             request.error = error
         else:
-            self._opened[request.name] = executor
+            self._opened[request.name] = plugin
         del self._pending[request.name]
         request.opened.set()

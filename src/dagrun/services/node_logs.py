@@ -29,6 +29,11 @@ class AttemptLog:
         self._fd: int | None = None
         self._ended = False
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is kept: it is closed, full, or cannot be written."""
+        return self._ended
+
     def write(self, data: bytes) -> None:
         """Append bytes as they came."""
         if self._ended or not data:

@@ -10,6 +10,7 @@ from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.plan import Handling, Plan, compile_plan
 from dagrun.domain.serialize import content_hash, from_json, to_json
 from dagrun.domain.workflow import Durability, ExecutorSpec, Workflow
+from dagrun.plugin.providers import check_providers, sources
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
 from dagrun.ports.store import Definition
@@ -29,11 +30,11 @@ class Prepared:
     definition: Definition
 
 
-class OpensExecutors(Protocol):
-    """Opens executors before nodes need them."""
+class Opens(Protocol):
+    """Opens plugins of one kind before nodes need them."""
 
     async def open(self, names: Iterable[str]) -> None:
-        """Make sure that some executors are open.
+        """Make sure that some are open.
 
         Raises:
             UnknownPlugin: nothing of that name is installed.
@@ -47,11 +48,14 @@ class Plans:
     Args:
         registry: the plugins.
         executors: opens the executors that a workflow names.
+        providers: opens the providers of the secrets that it names.
     """
 
-    def __init__(self, registry: Registry, executors: OpensExecutors) -> None:
+    def __init__(self, registry: Registry, executors: Opens, providers: Opens) -> None:
+        self._registry = registry
         self._handling = handling(registry)
         self._executors = executors
+        self._providers = providers
         self._by_identity: OrderedDict[int, Prepared] = OrderedDict()
         self._by_hash: OrderedDict[str, Prepared] = OrderedDict()
 
@@ -59,7 +63,7 @@ class Plans:
         """Compile a workflow, or give what was made of the same one before.
 
         Raises:
-            UnknownPlugin: an executor that it names is not installed.
+            ConfigError: an executor, or a provider of secrets, is not installed.
         """
         prepared = self._by_identity.get(id(workflow))
         if prepared is None:
@@ -72,7 +76,7 @@ class Plans:
         """Compile a stored workflow, or give what was made of the same one before.
 
         Raises:
-            UnknownPlugin: an executor that it names is not installed.
+            ConfigError: an executor, or a provider of secrets, is not installed.
             Exception: the definition is damaged.
         """
         prepared = self._by_hash.get(definition.hash)
@@ -84,6 +88,8 @@ class Plans:
         handlers = [handler.executor for handler in workflow.handlers.values()]
         executors = (*(node.executor for node in workflow.nodes), *handlers)
         await self._executors.open(executor.type for executor in executors)
+        check_providers(workflow, self._registry)
+        await self._providers.open(sources(workflow))
         prepared = Prepared(
             workflow=workflow,
             plan=compile_plan(workflow, self._handling),
@@ -104,11 +110,13 @@ def handling(registry: Registry) -> Callable[[ExecutorSpec], Handling]:
     known = {entry.name: Traits.of(entry.factory) for entry in registry.executors}
 
     def handle(spec: ExecutorSpec) -> Handling:
-        traits = known.get(spec.type) or Traits()
+        # A run is shown although its executor is gone, whatever the options could hold.
+        traits = known.get(spec.type) or Traits(secret_options=frozenset(spec.options))
         return Handling(
             strict=traits.durability is Durability.STRICT,
             limited=_occupies_process(traits, spec.options),
             literal_options=traits.literal_options,
+            secret_options=traits.secret_options,
         )
 
     return handle

@@ -16,6 +16,7 @@ import attrs
 
 from dagrun.domain.durations import parse_duration
 from dagrun.errors import ConfigError
+from dagrun.ports.secrets import VARIABLE_PREFIX
 
 FILE: Final = "dagrun.toml"
 """Where settings are looked for in the working directory."""
@@ -45,6 +46,9 @@ class Settings:
 
     http_allow: tuple[str, ...] = ()
     """Hosts, addresses and networks that ``http`` nodes may reach although they are not public."""
+
+    secrets_dir: Path | None = None
+    """Where the provider ``file`` finds secrets; None for nowhere."""
 
 
 def default_data_dir() -> Path:
@@ -114,6 +118,7 @@ _PARSERS: Final[Mapping[str, Callable[[object], Any]]] = {
     "grace": _seconds,
     "retention": parse_retention,
     "http_allow": _hosts,
+    "secrets_dir": _path,
 }
 _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "data_dir": default_data_dir,
@@ -121,6 +126,7 @@ _DEFAULTS: Final[Mapping[str, Callable[[], Any]]] = {
     "grace": lambda: GRACE,
     "retention": lambda: RETENTION,
     "http_allow": lambda: (),
+    "secrets_dir": lambda: None,
 }
 
 
@@ -140,7 +146,7 @@ def read_settings(
     """
     file = _read_file(config)
     for variable in environ:
-        if variable.startswith(PREFIX):
+        if variable.startswith(PREFIX) and not variable.startswith(VARIABLE_PREFIX):
             _refuse_misspelt(variable)
     chosen = {name: _choose(name, flags, environ, file) for name in _PARSERS}
     return Settings(**chosen)

@@ -30,7 +30,7 @@ def introduce(balancer: Balancer, candidates: Iterable[Candidate]) -> Candidates
 def give(candidates: Candidates, engine_id: str) -> None:
     """Let an engine have one run more. It is no candidate any more when it is full."""
     now = candidates.get(engine_id)
-    assert now is not None
+    assert now is not None, f"{engine_id!r} is no candidate"
     if now.active + 1 == now.capacity:
         candidates.discard(engine_id)
     else:

@@ -1,6 +1,10 @@
 # ruff: noqa: S101, SIM117, ASYNC110, ASYNC240 — these are tests; they poll what other processes do
-"""What every executor must do, as tests to inherit, and a context to call one with."""
+"""What every executor must do, as tests to inherit.
 
+The tests are async: pytest-trio has to be installed, and ``trio_mode = true`` to be set.
+"""
+
+import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from pathlib import Path
@@ -10,101 +14,27 @@ import attrs
 import pytest
 import trio
 
-from dagrun.domain.jsonvalue import Raw, decode, encode
-from dagrun.domain.workflow import JSON
+from dagrun.domain.jsonvalue import NotJson, Raw, decode, encode
+from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
-from dagrun.ports.executor import Executor
-from dagrun.ports.processes import Processes
-from dagrun.services.processes import open_processes
+from dagrun.ports.executor import Executor, Traits
+from dagrun.settings import Settings
+from dagrun.testing.context import FakeContext, MemoryLog, open_context, options_of, outputs_of
+
+__all__ = [
+    "ExecutorSuite",
+    "FakeContext",
+    "MemoryLog",
+    "entered",
+    "is_running",
+    "open_context",
+    "options_of",
+    "outputs_of",
+    "written_pid",
+]
 
 LIMIT = 10.0  # seconds that no test of the suite comes near
-
-
-@attrs.define
-class MemoryLog:
-    """A node's log in memory. Implements :class:`~dagrun.ports.executor.NodeLog`."""
-
-    data: bytearray = attrs.field(factory=bytearray)
-
-    def write(self, data: bytes) -> None:
-        """Append bytes."""
-        self.data += data
-
-    def text(self) -> str:
-        """Give all that was logged."""
-        return self.data.decode(errors="replace")
-
-
-@attrs.define(kw_only=True)
-class FakeContext:
-    """A context of given values. Implements :class:`~dagrun.ports.executor.Context`."""
-
-    options: Any
-    scratch: Path
-    processes: Processes
-    run_id: str = "run-1"
-    workflow_id: str = "workflow"
-    version: str = "1.0.0"
-    node_id: str = "node"
-    item_index: int | None = None
-    item: JSON = None
-    attempt: int = 1
-    epoch: int = 1
-    idempotency_key: str = "run-1/node"
-    _inputs: Mapping[str, JSON] = attrs.field(factory=dict)
-    nodes: Mapping[str, JSON] = attrs.field(factory=dict)
-    document_env: Mapping[str, str] = attrs.field(factory=dict)
-    secrets: Mapping[str, str] = attrs.field(factory=dict)
-    log: MemoryLog = attrs.field(factory=MemoryLog)
-    base: Path | None = None
-    timeout: float | None = None
-    kill_after: float = 0.2
-
-    @property
-    def inputs(self) -> Mapping[str, JSON]:
-        """A copy of the inputs."""
-        inputs: Mapping[str, JSON] = decode(self.raw_inputs)
-        return inputs
-
-    @property
-    def raw_inputs(self) -> Raw:
-        """The inputs as JSON text."""
-        return encode(self._inputs)
-
-    @property
-    def raw_nodes(self) -> Mapping[str, Raw]:
-        """The outputs of the dependencies as JSON text."""
-        return {name: encode(value) for name, value in self.nodes.items()}
-
-    @property
-    def run(self) -> Mapping[str, JSON]:
-        """What Lua sees as ``run``."""
-        return {
-            "id": self.run_id,
-            "workflow_id": self.workflow_id,
-            "version": self.version,
-            "node_id": self.node_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "idempotency_key": self.idempotency_key,
-        }
-
-    @property
-    def env(self) -> Mapping[str, str]:
-        """The document's variables and dagrun's own."""
-        return {
-            **self.document_env,
-            "DAGRUN_RUN_ID": self.run_id,
-            "DAGRUN_NODE_ID": self.node_id,
-            "DAGRUN_ATTEMPT": str(self.attempt),
-            "DAGRUN_EPOCH": str(self.epoch),
-            "DAGRUN_IDEMPOTENCY_KEY": self.idempotency_key,
-        }
-
-
-def outputs_of(result: Mapping[str, JSON] | Raw) -> Any:
-    """Give an executor's result as Python values."""
-    return decode(result) if isinstance(result, Raw) else dict(result)
+QUIET = 0.5  # seconds for which what should have ended is watched
 
 
 @asynccontextmanager
@@ -147,6 +77,10 @@ class ExecutorSuite:
         """Write the process id to the file ``pid`` in the scratch directory, and hang."""
         return None
 
+    def works(self) -> Any:
+        """Work or wait for a minute inside this process, in the loop or in a thread."""
+        return None
+
     def floods(self) -> Any:
         """Give outputs of more than a mebibyte of JSON."""
         return None
@@ -155,11 +89,30 @@ class ExecutorSuite:
         """Give the outputs ``{"names": […]}``: the names of all environment variables."""
         return None
 
+    def tells_secret(self) -> Any:
+        """Give the outputs ``{"value": …}``: what the secret ``API_KEY`` is."""
+        return None
+
     @asynccontextmanager
     async def context(self, options: Any, scratch: Path) -> AsyncIterator[FakeContext]:
         """Make a context whose processes end with the block."""
-        async with open_processes() as processes:
-            yield FakeContext(options=options, scratch=scratch, processes=processes)
+        async with open_context(options, scratch) as context:
+            yield context
+
+    async def test_the_class_says_what_it_needs(self) -> None:
+        """The class attributes are what :class:`~dagrun.ports.executor.Traits` says of them."""
+        traits = Traits.of(type(self.executor()))
+        if traits.options is not None and not isinstance(traits.options, Mapping):
+            assert attrs.has(traits.options), "options is an attrs class or a JSON Schema"
+        assert isinstance(traits.durability, Durability)
+        assert callable(traits.uses_process) or isinstance(traits.uses_process, bool)
+        assert isinstance(traits.literal_options, frozenset)
+        assert set(traits.settings) <= {field.name for field in attrs.fields(Settings)}
+
+    async def test_the_options_can_be_written_in_a_document(self) -> None:
+        """What an executor is tested with, it can also be told by a document."""
+        options = self.gives()
+        assert options_of(type(self.executor()), **_as_written(options)) == options
 
     async def test_outputs_are_given(self, tmp_path: Path) -> None:
         """The outputs are an object of JSON values."""
@@ -199,8 +152,44 @@ class ExecutorSuite:
                         nursery.cancel_scope.cancel()
                 assert not is_running(pid)
 
+    @pytest.mark.parametrize("delay", [0.0, 0.02, 0.2])
+    async def test_cancelling_stops_work_inside_the_process(
+        self, tmp_path: Path, delay: float
+    ) -> None:
+        """A call that is cancelled at any moment returns soon, nothing of it goes on, and the
+        next node is served.
+        """
+        if (options := self.works()) is None:
+            return
+        threads = trio.to_thread.current_default_thread_limiter()
+        async with self.context(options, tmp_path) as context:
+            async with entered(self.executor()) as executor:
+                began, busy = trio.current_time(), threads.borrowed_tokens
+                with trio.move_on_after(delay) as scope:
+                    await executor.execute(context)
+                assert scope.cancelled_caught, "it ended early, or kept trio.Cancelled to itself"
+                assert trio.current_time() - began < LIMIT
+                assert await _processor_time(QUIET) < QUIET / 10
+                assert threads.borrowed_tokens == busy, "a thread goes on"
+                context.options = self.gives()
+                assert self.answer_of(outputs_of(await executor.execute(context))) == 42
+
+    async def test_several_nodes_are_served_at_once(self, tmp_path: Path) -> None:
+        """One object carries out all nodes of an engine."""
+        answers = []
+
+        async def ask(executor: Executor, number: int) -> None:
+            (scratch := tmp_path / str(number)).mkdir()
+            async with self.context(self.gives(), scratch) as context:
+                answers.append(self.answer_of(outputs_of(await executor.execute(context))))
+
+        async with entered(self.executor()) as executor, trio.open_nursery() as nursery:
+            for number in range(5):
+                nursery.start_soon(ask, executor, number)
+        assert answers == [42] * 5
+
     async def test_outputs_over_the_limit_fail(self, tmp_path: Path) -> None:
-        """More than a mebibyte of outputs fails the node; the engine checks mappings itself."""
+        """More than a mebibyte of outputs fails the node, if not here, then in the engine."""
         if (options := self.floods()) is None:
             return
         async with self.context(options, tmp_path) as context:
@@ -221,11 +210,49 @@ class ExecutorSuite:
         assert {"PATH", "FROM_DOCUMENT", "DAGRUN_RUN_ID", "DAGRUN_IDEMPOTENCY_KEY"} <= set(names)
         assert "ENGINE_ONLY" not in names
 
+    async def test_secrets_arrive(self, tmp_path: Path) -> None:
+        """The node's code gets the values of its secrets, and finds none of an earlier node."""
+        if (options := self.tells_secret()) is None:
+            return
+        async with self.context(options, tmp_path) as context:
+            async with entered(self.executor()) as executor:
+                for value in ("one ' \" \\ ü", "two\nlines"):
+                    context.secrets = {"API_KEY": value}
+                    assert outputs_of(await executor.execute(context))["value"] == value
+                context.secrets = {}
+                assert outputs_of(await executor.execute(context)).get("value") is None
+
 
 async def _failure(executor: Executor, context: FakeContext) -> NodeError:
     with pytest.raises(NodeError) as caught:
-        await executor.execute(context)
+        await _as_an_engine_does(executor, context)
     return caught.value
+
+
+async def _as_an_engine_does(executor: Executor, context: FakeContext) -> None:
+    """Call an executor, and refuse a mapping that cannot be kept. Text counts as checked."""
+    outputs = await executor.execute(context)
+    try:
+        outputs if isinstance(outputs, Raw) else encode(dict(outputs))
+    except NotJson as error:
+        raise NodeError("output", str(error)) from error
+
+
+def _as_written(options: Any) -> Mapping[str, JSON]:
+    """Give options as they come out of a document that leaves out defaults."""
+    if not attrs.has(type(options)):
+        return dict(options)
+    defaults = {field.name: field.default for field in attrs.fields(type(options))}
+    given = attrs.asdict(options, filter=lambda field, value: defaults.get(field.name) != value)
+    written: Mapping[str, JSON] = decode(encode(given))
+    return written
+
+
+async def _processor_time(seconds: float) -> float:
+    """Give how much processor time this process takes for a while."""
+    before = time.process_time()
+    await trio.sleep(seconds)
+    return time.process_time() - before
 
 
 async def written_pid(path: Path) -> int:

@@ -1,8 +1,9 @@
 """Run a document, and give all that can be seen of it: for tests of what a key or option does."""
 
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any, Final
 
 import attrs
 import trio
@@ -13,13 +14,15 @@ from dagrun.domain.schema import check_inputs
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DagrunError
 from dagrun.plugin.registry import Registry
+from dagrun.ports.store import Logged
 from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import DATABASE, LOGS, Local, Submission, open_local
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.services.dispatcher import Ticket
 from dagrun.settings import Settings
 
-PATIENCE = 0.5  # seconds in which a node that does not wait for the disk has long run
+PATIENCE = 0.5  # seconds in which what need not wait has long happened
+_RUN_ENDED: Final = (Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED)
 
 
 @attrs.frozen(kw_only=True)
@@ -33,6 +36,9 @@ class Seen:
     """As ``dagrun run --json`` prints it."""
 
     events: Sequence[Event] = ()
+    around: Sequence[Logged] = ()
+    """The events of all runs, in their order; see :mod:`dagrun.testing.crowds`."""
+
     log: str = ""
     """What all nodes wrote, in the order of their ids."""
 
@@ -53,6 +59,23 @@ class Seen:
     def order(self) -> list[tuple[str, str | None]]:
         """Give what happened, and to which node."""
         return [(event.type, event.node_id) for event in self.events]
+
+    def starts(self) -> list[str]:
+        """Give the workflows of all runs, in the order in which they started."""
+        return [logged.workflow_id for logged in self.around if _starts(logged)]
+
+    def engines(self) -> list[str]:
+        """Give the engines of all runs, in the order in which they started."""
+        events = (logged.event for logged in self.around if _starts(logged))
+        return [event.data["engine"] for event in events if event.data]
+
+    def most_runs(self) -> int:
+        """Give how many runs went on at the same time, at most."""
+        running = most = 0
+        for logged in self.around:
+            running += _starts(logged) - (logged.event.type in _RUN_ENDED)
+            most = max(most, running)
+        return most
 
     def delays(self) -> list[float]:
         """Give the seconds between failures and further attempts."""
@@ -84,10 +107,10 @@ async def run_document(
         async with open_local(registry, settings) as own:
             return await run_document(registry, settings, file, local=own)
     try:
-        ticket = await _submit(local, registry, file)
+        ticket = await submit_document(local, registry, file)
     except DagrunError as error:
         return Seen(refused=str(error))
-    return await _end(local, settings, ticket)
+    return await end_of(local, settings, ticket)
 
 
 async def cut_off_document(registry: Registry, settings: Settings, file: Path) -> Seen:
@@ -96,10 +119,19 @@ async def cut_off_document(registry: Registry, settings: Settings, file: Path) -
     Some node makes a file beside the document, called as the run, when it is to be cut off.
     """
     async with open_local(registry, settings) as local:
-        run_id = (await _submit(local, registry, file)).run_id
+        run_id = (await submit_document(local, registry, file)).run_id
         await _exists(file.parent / run_id)
     async with open_local(registry, settings) as local:
-        return await _end(local, settings, await local.go_on(run_id))
+        return await end_of(local, settings, await local.go_on(run_id))
+
+
+async def cancelled_document(registry: Registry, settings: Settings, file: Path) -> Seen:
+    """Cancel a run when some node has made a file beside the document, called as the run."""
+    async with open_local(registry, settings) as local:
+        ticket = await submit_document(local, registry, file)
+        await _exists(file.parent / ticket.run_id)
+        await local.cancel(ticket.run_id)
+        return await end_of(local, settings, ticket)
 
 
 async def run_without_disk(registry: Registry, settings: Settings, file: Path) -> Seen:
@@ -109,7 +141,7 @@ async def run_without_disk(registry: Registry, settings: Settings, file: Path) -
     database is held: until ``ran-RUN`` is made, or long enough for that.
     """
     async with open_local(registry, settings) as local:
-        ticket = await _submit(local, registry, file)
+        ticket = await submit_document(local, registry, file)
         here, held, ran = (
             file.parent / f"{word}-{ticket.run_id}" for word in ("here", "held", "ran")
         )
@@ -122,16 +154,20 @@ async def run_without_disk(registry: Registry, settings: Settings, file: Path) -
         await trio.Path(held).unlink()
         connection.rollback()
         connection.close()
-        return await _end(local, settings, ticket)
+        return await end_of(local, settings, ticket)
 
 
-async def _submit(local: Local, registry: Registry, file: Path) -> Ticket:
+async def submit_document(
+    local: Local, registry: Registry, file: Path, *, inputs: Mapping[str, Any] | None = None
+) -> Ticket:
+    """Load a document, and start a run of it."""
     workflow = load_file(file, catalogue(registry))
-    inputs = check_inputs(workflow.inputs, {})
-    return await local.submit(Submission(workflow=workflow, inputs=inputs, base=file.parent))
+    checked = check_inputs(workflow.inputs, inputs or {})
+    return await local.submit(Submission(workflow=workflow, inputs=checked, base=file.parent))
 
 
-async def _end(local: Local, settings: Settings, ticket: Ticket) -> Seen:
+async def end_of(local: Local, settings: Settings, ticket: Ticket) -> Seen:
+    """Wait for the end of a run, and give what can be seen."""
     await ticket.wait()
     run_id = ticket.run_id
     return Seen(
@@ -140,6 +176,10 @@ async def _end(local: Local, settings: Settings, ticket: Ticket) -> Seen:
         log=_log(settings.data_dir / LOGS / run_id),
         stored=await stored_workflow(local.store, await local.store.run(run_id)),
     )
+
+
+def _starts(logged: Logged) -> bool:
+    return logged.event.type is Type.RUN_RUNNING and "engine" in (logged.event.data or {})
 
 
 def _log(folder: Path) -> str:

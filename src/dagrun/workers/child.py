@@ -11,15 +11,21 @@ from collections.abc import Callable
 HEAD = 4  # bytes
 
 
-def serve(handle: Callable[[bytes], bytes]) -> None:
+def _nothing() -> None:
+    """Prepare nothing."""
+
+
+def serve(handle: Callable[[bytes], bytes], prepare: Callable[[], None] = _nothing) -> None:
     """Call ``handle`` with each request and send what it returns, until the engine is gone.
 
     Standard input becomes ``/dev/null``, so that no code reads, and no child inherits, requests.
+    ``prepare`` is called before each request, while nobody waits for an answer.
     """
     engine = os.dup(0)
     null = os.open(os.devnull, os.O_RDONLY)
     os.dup2(null, 0)
     os.close(null)
+    prepare()
     while (request := read_frame(engine)) is not None:
         reply = handle(request)
         flush()
@@ -27,6 +33,7 @@ def serve(handle: Callable[[bytes], bytes]) -> None:
             write_frame(engine, reply)
         except OSError:  # nobody waits for it any more
             return
+        prepare()
 
 
 def read_frame(fd: int) -> bytes | None:

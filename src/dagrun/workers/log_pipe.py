@@ -18,6 +18,8 @@ class LogPipe:
     def __init__(self, log: NodeLog) -> None:
         self._log = log
         self._tail = b""
+        self._cut = False
+        """Whether there was more before the tail."""
         self._read_fd, self.write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         self._writer_open = True
@@ -54,10 +56,18 @@ class LogPipe:
                 return True
             if not data:
                 return False
+            self._cut = self._cut or len(self._tail) + len(data) > TAIL
             self._tail = (self._tail + data)[-TAIL:]
             self._log.write(data)
 
-    def last_line(self) -> str:
-        """Give the last line that is not blank, as text; empty if nothing was printed."""
+    def last_line(self, *, whole: bool = False) -> str:
+        """Give the last line that is not blank, as text; empty if nothing was printed.
+
+        Args:
+            whole: give no line whose beginning is not known any more, which could be the rest of
+                a secret.
+        """
         lines = self._tail.decode(errors="replace").split("\n")
+        if whole and self._cut:
+            del lines[0]
         return next((line.strip() for line in reversed(lines) if line.strip()), "")

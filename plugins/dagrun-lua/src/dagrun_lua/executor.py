@@ -1,10 +1,11 @@
 """The engine's side: requests to worker processes, and what their replies mean."""
 
 import sys
+from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
@@ -30,7 +31,7 @@ class LuaOptions:
     """Options of the ``lua`` executor; one of ``code`` and ``file`` is needed."""
 
     code: str | None = None
-    """The code; it sees ``inputs``, ``nodes``, ``run``, ``env``, ``item``, ``item_index``."""
+    """The code; it sees ``inputs``, ``nodes``, ``run``, ``env``, ``item``, ``item_index``, ``secrets``."""
 
     file: str | None = None
     """A file that holds it, relative to the document."""
@@ -59,6 +60,7 @@ class LuaExecutor:
     options = LuaOptions
     durability = Durability.BATCHED
     uses_process = True
+    files: ClassVar[Mapping[str, str]] = {"file": "code"}
 
     def __init__(self) -> None:
         self._pool = WorkerPool(worker_argv())
@@ -129,6 +131,7 @@ def _request(context: Context, code: str) -> bytes:
                 "run": encode(context.run),
                 "env": dict(context.env),
                 **(item if context.item_index is not None else {}),
+                **({"secrets": dict(context.secrets)} if context.secrets else {}),
             },
         }
     )

@@ -130,9 +130,9 @@ local function ended(ok, value)
 end
 local function work(code) return ended(raw_pcall(body, code)) end
 
-return function(source, name, seconds, inputs, nodes, run, env, item, item_index)
+return function(source, name, seconds, inputs, nodes, run, env, item, item_index, secrets)
   ENV.inputs, ENV.nodes, ENV.run, ENV.env = inputs, nodes, run, env
-  ENV.item, ENV.item_index = item, item_index
+  ENV.item, ENV.item_index, ENV.secrets = item, item_index, secrets or {}
   stdout:setvbuf("line")
   local code, problem = load(source, "=" .. name, "t", ENV)
   if not code then return "lua", described(problem) end

@@ -8,11 +8,10 @@ import sys
 sys.path[:0] = sys.argv[1:]
 
 import json  # noqa: E402 — the path had to be set first
-import os  # noqa: E402
 import resource  # noqa: E402
 
 from dagrun.domain.lua import MAX_DEPTH, VALUES, Converter, open_runtime  # noqa: E402
-from dagrun.workers.child import read_frame, write_frame  # noqa: E402
+from dagrun.workers.child import serve  # noqa: E402
 
 # Read, not imported: importing the package would load the engine's side, 90 ms.
 with open(__file__.removesuffix("worker.py") + "sandbox.lua", encoding="utf-8") as _file:  # noqa: PTH123 — importing pathlib takes 10 ms
@@ -21,7 +20,7 @@ with open(__file__.removesuffix("worker.py") + "sandbox.lua", encoding="utf-8") 
 _NO_NEW_PRIVS = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 _ROOM = 1 << 30  # bytes of address space beside Lua's: Python, its libraries, the request
 _LEAST = 1 << 20  # bytes that the sandbox itself is made with, and that a call needs
-_NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
+_NAMES = ("inputs", "nodes", "run", "env", "item", "item_index", "secrets")
 
 
 class Machine:
@@ -53,34 +52,29 @@ class Machine:
         return kind, text
 
 
-def handle(request: bytes, machine: Machine) -> bytes:
-    """Run the code of one request; give the reply."""
-    asked = json.loads(request)
-    try:
-        kind, text = machine.run(asked)
-    except (OverflowError, UnicodeEncodeError) as error:
-        return _error("input", f"a value that Lua cannot hold: {error}")
-    except Exception as error:  # noqa: BLE001 — lupa's errors, MemoryError: the node fails
-        kind, text = "lua", str(error)
-        if "memory" in f"{type(error).__name__} {error}".lower():
-            kind = "memory"
-    if kind == "done":
-        return b'{"outputs":' + text.encode() + b"}"
-    if kind == "timeout":
-        text = "the code did not end within the node's timeout"
-    return _error(kind, _memory_message(asked) if kind == "memory" else text)
+class Worker:
+    """Answers each request with a machine that was made before it came."""
 
+    def prepare(self) -> None:
+        """Make the next machine."""
+        self._machine = Machine()
 
-def _serve() -> None:
-    """Answer requests until the engine is gone; the next runtime is made after each reply."""
-    engine = os.dup(0)
-    null = os.open(os.devnull, os.O_RDONLY)
-    os.dup2(null, 0)
-    os.close(null)
-    machine = Machine()
-    while (request := read_frame(engine)) is not None:
-        write_frame(engine, handle(request, machine))
-        machine = Machine()
+    def handle(self, request: bytes) -> bytes:
+        """Run the code of one request; give the reply."""
+        asked = json.loads(request)
+        try:
+            kind, text = self._machine.run(asked)
+        except (OverflowError, UnicodeEncodeError) as error:
+            return _error("input", f"a value that Lua cannot hold: {error}")
+        except Exception as error:  # noqa: BLE001 — lupa's errors, MemoryError: the node fails
+            kind, text = "lua", str(error)
+            if "memory" in f"{type(error).__name__} {error}".lower():
+                kind = "memory"
+        if kind == "done":
+            return b'{"outputs":' + text.encode() + b"}"
+        if kind == "timeout":
+            text = "the code did not end within the node's timeout"
+        return _error(kind, _memory_message(asked) if kind == "memory" else text)
 
 
 def _memory_message(asked: dict) -> str:  # type: ignore[type-arg]  # as above
@@ -110,4 +104,5 @@ def _confine() -> None:
 
 if __name__ == "__main__":
     _confine()
-    _serve()
+    worker = Worker()
+    serve(worker.handle, worker.prepare)

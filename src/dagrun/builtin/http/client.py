@@ -140,6 +140,7 @@ def _encoded(request: Sent) -> list[tuple[bytes, bytes]]:
 
 async def _unexpected(answer: _Answer, context: Context) -> NodeError:
     """Say that a status was not expected, with the beginning of what the server says of it."""
+    whole = True
     try:
         packed, whole = await read_body(answer.response, _TOLD)
         encoding = answer.headers.get("content-encoding", "") if whole else ""
@@ -147,9 +148,22 @@ async def _unexpected(answer: _Answer, context: Context) -> NodeError:
     except (NodeError, httpcore.ProtocolError):
         body = b""  # the status says more than that its explanation cannot be read
     text = as_text(answer.headers.get("content-type", ""), body) or ""
+    if not whole:
+        text = _without_half(text, context.secrets.values())
     _log(context, f"{answer}\n{text}".rstrip())
-    excerpt = " ".join(text[:_EXCERPT].split())
+    # With secrets the engine cuts it, which hides them before.
+    excerpt = " ".join((text if context.secrets else text[:_EXCERPT]).split())
     return NodeError("status", f"{answer}" + (f": {excerpt}" if excerpt else ""))
+
+
+def _without_half(text: str, secrets: Iterable[str]) -> str:
+    """Take off what may be the first half of a secret, where a text was cut."""
+    for secret in secrets:
+        for size in range(min(len(secret), len(text)), 0, -1):
+            if text.endswith(secret[:size]):
+                text = text[:-size]
+                break
+    return text
 
 
 def _log(context: Context, line: str) -> None:

@@ -27,6 +27,9 @@ class HttpExecutor:
     durability: ClassVar[Durability] = Durability.STRICT
     uses_process: ClassVar[bool] = False
     literal_options: ClassVar[frozenset[str]] = frozenset()
+    secret_options: ClassVar[frozenset[str]] = frozenset(
+        {"url", "params", "headers", "auth", "json", "body", "form"}
+    )
     settings: ClassVar[tuple[str, ...]] = ("http_allow",)
 
     def __init__(self, *, http_allow: Iterable[str] = (), resolve: "Resolve | None" = None) -> None:

@@ -2,6 +2,7 @@
 
 import re
 from collections.abc import Iterator, Mapping
+from itertools import chain
 from typing import Any, Final
 
 import attrs
@@ -115,7 +116,7 @@ class HttpOptions:
 
         The URL is often filled in only when the node starts; nothing else must wait for it.
         """
-        for problem in (*_problems(self), *_url_problems(self.url)):
+        for problem in chain(_problems(self), _url_problems(self.url)):
             raise ValueError(problem)
 
     def expects(self, status: int) -> bool:
@@ -145,10 +146,9 @@ def pairs(fields: Mapping[str, Any]) -> list[tuple[str, str]]:
 
 
 def _problems(options: HttpOptions) -> Iterator[str]:
+    """Find what is wrong; last what depends on values that are often filled in later."""
     yield from _method_problems(options.method)
-    yield from _header_problems(options.headers)
-    yield from _field_problems("params", options.params)
-    yield from _field_problems("form", options.form or {})
+    yield from _header_name_problems(options.headers)
     yield from _together_problems(options)
     yield from _number_problems(options)
     for wanted in _listed(options.expect):
@@ -156,6 +156,9 @@ def _problems(options: HttpOptions) -> Iterator[str]:
             yield f"'expect': {_shown(wanted)} is no status; write 200 to 599, or 2xx to 5xx"
     if not _listed(options.expect):
         yield "'expect' names no status"
+    yield from _header_value_problems(options.headers)
+    yield from _field_problems("params", options.params)
+    yield from _field_problems("form", options.form or {})
 
 
 def _method_problems(method: str) -> Iterator[str]:
@@ -163,9 +166,9 @@ def _method_problems(method: str) -> Iterator[str]:
         yield f"'method': {_shown(method)} is no method such as GET, POST, PUT, PATCH or DELETE"
 
 
-def _header_problems(headers: Mapping[str, Any]) -> Iterator[str]:
+def _header_name_problems(headers: Mapping[str, Any]) -> Iterator[str]:
     seen = set()
-    for name, value in headers.items():
+    for name in headers:
         lower = name.lower()
         if not re.fullmatch(_NAME, name):
             yield f"'headers': {_shown(name)} is no name of a header"
@@ -175,11 +178,15 @@ def _header_problems(headers: Mapping[str, Any]) -> Iterator[str]:
             yield f"'headers': {name}: names that begin with X-Dagrun- are reserved"
         elif lower in seen:
             yield f"'headers': {name} is there twice"
-        elif not _is_scalar(value):
+        seen.add(lower)
+
+
+def _header_value_problems(headers: Mapping[str, Any]) -> Iterator[str]:
+    for name, value in headers.items():
+        if not _is_scalar(value):
             yield f"'headers': {name}: text is needed, not {_shown(value)}"
         elif re.search(_CONTROL, as_text(value)):
             yield f"'headers': {name}: line breaks and control characters are refused"
-        seen.add(lower)
 
 
 def _field_problems(option: str, fields: Mapping[str, Any]) -> Iterator[str]:

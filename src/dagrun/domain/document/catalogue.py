@@ -2,19 +2,22 @@
 
 import functools
 import types
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
 
-from dagrun.domain.document.places import Finding, Path, nearest
+from dagrun.domain.document.blank import BLANK, missing, sure_complaint
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 from dagrun.domain.document.structure import (
     findings_of,
     shown,
     strict_converter,
     take_numbers_as_arguments,
 )
+from dagrun.domain.evaluation import CannotCheck, Checker
+from dagrun.domain.templates import has_mark
 from dagrun.domain.workflow import JSON
 
 OptionsKind = type[Any] | Mapping[str, JSON] | None
@@ -28,6 +31,12 @@ class ExecutorKind:
     options: OptionsKind = None
     literal_options: frozenset[str] = frozenset()
     """Options in which ``${…}`` means nothing."""
+
+    secret_options: frozenset[str] = frozenset()
+    """Options in which ``$secret{…}`` may stand."""
+
+    files: Mapping[str, str] = attrs.field(factory=dict)
+    """Option that names a file beside the document → option that its text becomes."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,7 +82,11 @@ def structure_options(kind: OptionsKind, options: Mapping[str, JSON]) -> Any:
 
 
 def check_options(
-    kind: OptionsKind, options: Mapping[str, JSON], path: Path = (), *, open_: bool = False
+    kind: OptionsKind,
+    options: Mapping[str, JSON],
+    path: Path = (),
+    *,
+    unfinished: Collection[str] = (),
 ) -> list[Finding]:
     """Find what is wrong with options.
 
@@ -81,16 +94,17 @@ def check_options(
         kind: what they must fit.
         options: as the document has them.
         path: where they stand.
-        open_: whether a text with ``${`` may still become anything.
+        unfinished: names of options in which a text with ``${`` may still become anything.
     """
     if kind is None:
         return []
     if not isinstance(kind, type):
-        return _check_schema(kind, options, path, open_=open_)
-    unfinished = {key for key, value in options.items() if open_ and has_mark(value)}
+        return _check_schema(kind, options, path, unfinished)
     if not unfinished:
         return _misfits(options, kind, path)
-    return _check_parts(kind, options, path) or _check_whole(kind, options, unfinished, path)
+    return _check_parts(kind, options, path, unfinished) or _check_whole(
+        kind, options, path, unfinished
+    )
 
 
 def _misfits(value: Any, kind: Any, path: Path) -> list[Finding]:
@@ -101,15 +115,23 @@ def _misfits(value: Any, kind: Any, path: Path) -> list[Finding]:
     return []
 
 
-def _check_parts(kind: type[Any], options: Mapping[str, JSON], path: Path) -> list[Finding]:
+_hints: Callable[[Any], dict[str, Any]] = functools.cache(get_type_hints)
+
+
+def _check_parts(
+    kind: type[Any], options: Mapping[str, JSON], path: Path, unfinished: Collection[str]
+) -> list[Finding]:
     """Check one by one the options, and members of options, that are not to be filled in."""
+    hints = _hints(kind)
     known = {field.name for field in attrs.fields(kind)}
-    hints = get_type_hints(kind)
-    findings = []
+    findings = [
+        Finding(path=path, message=f"the key {name!r} is missing", missing=True)
+        for name in missing(kind, options)
+    ]
     for key, value in options.items():
         if key not in known:
             findings.append(unknown_key(path, key, known))
-        elif not has_mark(value):
+        elif key not in unfinished:
             findings += _misfits(value, hints[key], (*path, key))
         elif isinstance(value, Mapping):
             finished = {name: part for name, part in value.items() if not has_mark(part)}
@@ -117,44 +139,58 @@ def _check_parts(kind: type[Any], options: Mapping[str, JSON], path: Path) -> li
     return findings
 
 
-_EXAMPLES: Final[Sequence[JSON]] = ("${}", "a:b", "/", 1, 2**26, 0.5, True, ["a"], {"a": "b"}, {})
-
-
 def _check_whole(
-    kind: type[Any], options: Mapping[str, JSON], unfinished: set[str], path: Path
+    kind: type[Any], options: Mapping[str, JSON], path: Path, unfinished: Collection[str]
 ) -> list[Finding]:
-    """Put examples where something is to be filled in, and see whether anything ever fits.
-
-    What is wrong in the same way with every example does not depend on what is filled in.
-    """
-    hints = get_type_hints(kind)
-    fitting = {
-        key: [value for value in _EXAMPLES if not _misfits(value, hints[key], ())]
-        for key in unfinished
+    """Find what is wrong with the options together, whatever is filled in."""
+    hints = _hints(kind)
+    values = {
+        name: _blanked(value, hints[name])
+        if name in unfinished
+        else _converter().structure(value, hints[name])
+        for name, value in options.items()
     }
-    if not all(fitting.values()):
-        return []
-    found: list[Finding] = []
-    for number in range(max(map(len, fitting.values()))):
-        examples = {key: values[number % len(values)] for key, values in fitting.items()}
-        now = _misfits({**options, **examples}, kind, path)
-        if not now or (found and now != found):
-            return []
-        found = now
-    return found
+    error = sure_complaint(kind, values)
+    return [] if error is None else findings_of(error, path)
+
+
+def _blanked(value: Any, hint: Any) -> Any:
+    """Give a value with blanks where it is to be filled in, all blank if it becomes an object."""
+    if any(map(attrs.has, (hint, *get_args(hint)))) or (isinstance(value, str) and has_mark(value)):
+        return BLANK
+    if isinstance(value, Mapping):
+        return {name: _blanked(part, Any) for name, part in value.items()}
+    if isinstance(value, list | tuple):
+        return [_blanked(part, Any) for part in value]
+    return value
+
+
+_OF_NAMES: Final = frozenset({"additionalProperties", "dependentRequired", "required"})
+"""Keywords of JSON Schema that look at the names of options, not at their values."""
+
+_CONDITIONS: Final = frozenset({"anyOf", "dependentSchemas", "else", "not", "oneOf", "then"})
 
 
 def _check_schema(
-    schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, *, open_: bool
+    schema: Mapping[str, JSON], options: Mapping[str, JSON], path: Path, unfinished: Collection[str]
 ) -> list[Finding]:
-    import jsonschema  # noqa: PLC0415 — 130 ms that only a schema costs
-
-    validator = jsonschema.validators.validator_for(schema)(schema)
+    try:
+        errors = Checker(schema).violations(options, most=MAX_FINDINGS)
+    except CannotCheck as error:
+        return [Finding(path=path, message=f"the schema of the options {error}")]
     return [
         Finding(path=(*path, *error.absolute_path), message=error.message)
-        for error in validator.iter_errors(options)
-        if not (open_ and has_mark(error.instance) and error.validator != "additionalProperties")
+        for error in errors
+        if _is_sure(error, unfinished)
     ]
+
+
+def _is_sure(error: Any, unfinished: Collection[str]) -> bool:
+    """Whether something is wrong whatever is filled in."""
+    way = [*error.absolute_path]
+    if not unfinished or (way and way[0] not in unfinished) or not has_mark(error.instance):
+        return True
+    return error.validator in _OF_NAMES and _CONDITIONS.isdisjoint(error.absolute_schema_path)
 
 
 def unknown_key(path: Path, key: str, known: Any) -> Finding:
@@ -165,15 +201,6 @@ def unknown_key(path: Path, key: str, known: Any) -> Finding:
         suggestion=nearest(key, known),
         on_key=True,
     )
-
-
-def has_mark(value: JSON) -> bool:
-    """Whether a value holds ``${`` anywhere."""
-    if isinstance(value, str):
-        return "${" in value
-    if isinstance(value, Mapping):
-        return any(map(has_mark, value.values()))
-    return isinstance(value, list | tuple) and any(map(has_mark, value))
 
 
 def _line(finding: Finding) -> str:

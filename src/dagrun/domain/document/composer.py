@@ -14,6 +14,8 @@ import yaml
 from dagrun.errors import DefinitionError, Problem
 
 MAX_BYTES: Final = 4 * 1024 * 1024
+"""Bytes that a document, or a file that it names, may have."""
+
 MAX_LEVELS: Final = 64
 MAX_PROBLEMS: Final = 1000
 """Things that are told to be wrong with the text of one document."""
@@ -28,6 +30,8 @@ _Parser: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # the pure one is 
 _UNPRINTABLE: Final = re.compile(
     "[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]"
 )
+_LINE_END: Final = re.compile("\r\n|[\n\r\x85\u2028\u2029]")  # as YAML's parser sees it
+_TAG_LINE: Final = re.compile("(?:^|[\n\r\x85\u2028\u2029])(%TAG)")
 _SURROGATES: Final = re.compile(
     r"(?<!\\)((?:\\\\)*)\\u([dD][89abAB][0-9a-fA-F]{2})\\u([dD][c-fC-F][0-9a-fA-F]{2})"
 )
@@ -107,7 +111,7 @@ def _decode(text: str | bytes) -> str:
         raise _Wrong(f"the document has more than {MAX_BYTES} bytes", (1, 1))
     if isinstance(text, bytes):
         text = _from_utf8(text)
-    text = text.removeprefix("\ufeff")
+    text = text.lstrip("\ufeff")
     if text.lstrip().startswith("{"):
         text = _SURROGATES.sub(_joined, text)
     _refuse_directives(text)
@@ -125,12 +129,13 @@ def _joined(match: re.Match[str]) -> str:
 
 
 def _refuse_directives(text: str) -> None:
-    """Refuse ``%TAG``, of which many take the parser minutes; tags are not known anyway."""
-    for number, line in enumerate(text.split("\n", 1000)[:1000]):
-        if line.startswith("%") and not line.startswith("%YAML "):
-            raise _Wrong("directives are not allowed", (number + 1, 1))
-        if line.strip() and not line.startswith(("#", "%")):
-            return
+    """Refuse ``%TAG``, of which many take the parser minutes; tags are not known anyway.
+
+    The parser takes it wherever a line begins with it, whatever a line ends with.
+    """
+    found = _TAG_LINE.search(text)
+    if found is not None:
+        raise _Wrong("directives are not allowed", _place_behind(text[: found.start(1)]))
 
 
 def _from_utf8(data: bytes) -> str:
@@ -142,7 +147,8 @@ def _from_utf8(data: bytes) -> str:
 
 
 def _place_behind(text: str) -> Place:
-    return text.count("\n") + 1, len(text) - text.rfind("\n")
+    ends = [0, *(match.end() for match in _LINE_END.finditer(text))]
+    return len(ends), len(text) - ends[-1] + 1
 
 
 class _Composer:

@@ -2,85 +2,83 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
-from dagrun.domain.document.catalogue import has_mark
+from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.places import Finding
 from dagrun.domain.document.places import Path as FindingPath
-from dagrun.domain.workflow import ExecutorSpec, Handler, Node, Workflow
+from dagrun.domain.workflow import JSON, ExecutorSpec, Handler, Node, Workflow
 
 T = TypeVar("T", Node, Handler)
 
 
 def inline_files(
-    workflow: Workflow, base: Path, read: Callable[[str], str]
+    workflow: Workflow, base: Path, read: Callable[[str], str], catalogue: Catalogue
 ) -> tuple[Workflow, list[Finding]]:
-    """Put the contents of ``file`` options in place, and make relative programs absolute.
+    """Put the contents of files in place of their names, where executors ask for it.
 
     Args:
         workflow: a workflow that was loaded from a document.
         base: the document's folder, absolute.
         read: gives the text of a file; raises OSError or ValueError.
+        catalogue: says which options of executors name such files.
 
     Returns:
         The workflow, the same one if it names nothing beside itself, and the files that cannot be
         read.
     """
-    findings: list[Finding] = []
+    reader = _Reader(base, read, catalogue)
     nodes = tuple(
-        _whole(node, base, read, ("spec", "nodes", number), findings)
-        for number, node in enumerate(workflow.nodes)
+        reader.whole(node, ("spec", "nodes", number)) for number, node in enumerate(workflow.nodes)
     )
     handlers = {
-        event: _whole(handler, base, read, ("spec", "handlers", event), findings)
+        event: reader.whole(handler, ("spec", "handlers", event))
         for event, handler in workflow.handlers.items()
     }
     old = (*workflow.nodes, *workflow.handlers.values())
     if all(new is one for new, one in zip((*nodes, *handlers.values()), old, strict=True)):
-        return workflow, findings
-    return attrs.evolve(workflow, nodes=nodes, handlers=handlers), findings
+        return workflow, reader.findings
+    return attrs.evolve(workflow, nodes=nodes, handlers=handlers), reader.findings
 
 
-def _whole(
-    node: T, base: Path, read: Callable[[str], str], place: FindingPath, findings: list[Finding]
-) -> T:
-    """Give a node or handler with all that its executor names."""
-    path: FindingPath = (*place, "executor")
-    options = node.executor.options
-    changed = {**_absolute(options, base)}
-    if isinstance(options.get("file"), str):
-        name = str(base / options["file"])
+class _Reader:
+    """Reads the files of one workflow."""
+
+    def __init__(self, base: Path, read: Callable[[str], str], catalogue: Catalogue) -> None:
+        self._base = base
+        self._read = read
+        self._executors = catalogue.executors
+        self.findings: list[Finding] = []
+
+    def whole(self, node: T, place: FindingPath) -> T:
+        """Give a node or handler with all that its executor names."""
+        spec = node.executor
+        kind = self._executors.get(spec.type)
+        if kind is None or kind.files.keys().isdisjoint(spec.options):
+            return node
+        options = self._options(spec.options, kind.files, (*place, "executor"))
+        return attrs.evolve(node, executor=ExecutorSpec(type=spec.type, options=options))
+
+    def _options(
+        self, options: Mapping[str, JSON], files: Mapping[str, str], path: FindingPath
+    ) -> Mapping[str, JSON]:
+        made = dict(options)
+        for option, becomes in files.items():
+            name = options.get(option)
+            if isinstance(name, str) and becomes not in options:
+                text = self._text(str(self._base / name), (*path, option))
+                if text is not None:
+                    del made[option]
+                    made[becomes] = text
+        return made
+
+    def _text(self, name: str, path: FindingPath) -> str | None:
         try:
-            changed["code"] = read(name)
+            return self._read(name)
         except (OSError, ValueError) as error:
             reason = getattr(error, "strerror", None) or error
             message = f"{name} cannot be read: {reason}"
-            findings.append(Finding(path=(*path, "file"), message=message))
-    if not changed:
-        return node
-    kept = {key: value for key, value in options.items() if key != "file" or "code" not in changed}
-    return attrs.evolve(
-        node, executor=ExecutorSpec(type=node.executor.type, options={**kept, **changed})
-    )
-
-
-def _absolute(options: Mapping[str, Any], base: Path) -> dict[str, Any]:
-    changed: dict[str, Any] = {}
-    command, cwd = options.get("command"), options.get("cwd")
-    if isinstance(command, list) and command and _is_relative_program(command[0]):
-        changed["command"] = [str(base / command[0]), *command[1:]]
-    if isinstance(cwd, str) and not has_mark(cwd):
-        changed["cwd"] = str(base / cwd)
-    return changed
-
-
-def _is_relative_program(program: Any) -> bool:
-    """A name without a slash is looked up on the PATH, as a shell does."""
-    return (
-        isinstance(program, str)
-        and "/" in program
-        and not program.startswith("/")
-        and not has_mark(program)
-    )
+            self.findings.append(Finding(path=path, message=message))
+            return None

@@ -1,16 +1,17 @@
 """Load a document: compose, structure, check, and tell all that is wrong at once."""
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any, Final
 
 import attrs
 
 from dagrun.domain.checks import check
 from dagrun.domain.document.catalogue import Catalogue
-from dagrun.domain.document.composer import MarkedDict, compose, plain
+from dagrun.domain.document.composer import MarkedDict, compose
 from dagrun.domain.document.legacy import CURRENT, LEGACY, modernise
-from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, nearest
+from dagrun.domain.document.repair import Repair
 from dagrun.domain.document.shape import Document, document_converter, to_workflow
 from dagrun.domain.document.structure import findings_of, shown
 from dagrun.domain.workflow import Workflow
@@ -18,6 +19,8 @@ from dagrun.errors import DefinitionError, Problem
 
 MAX_NODES: Final = 50_000
 """Nodes that a workflow may have."""
+
+_REPAIRS: Final = 3  # tries to make a wrong document right; the first one should do
 
 Complete = Callable[[Workflow], tuple[Workflow, list[Finding]]]
 """Adds to a workflow what its document names elsewhere, and tells what could not be had."""
@@ -32,7 +35,7 @@ def load_document(
         text: YAML or JSON.
         file: its name, for error messages.
         catalogue: what is installed.
-        complete: is called when nothing else is wrong.
+        complete: brings in what stands elsewhere, as far as it is there.
 
     Raises:
         DefinitionError: with everything that is wrong, in the order of the text.
@@ -73,96 +76,36 @@ def _structure(
         document = document_converter().structure(root, Document)
     except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
         findings = findings_of(error, ())
-        return None, [*findings, *_check_rest(root, findings, catalogue)]
-    workflow = to_workflow(document, **more)
-    findings = check(workflow, catalogue)
-    if complete is not None and not findings:
-        whole, findings = complete(workflow)
-        if whole is not workflow and not findings:
-            findings = check(whole, catalogue)
-        workflow = whole
-    return _with_trigger_ids(workflow), findings
+        return None, [*findings, *_check_rest(root, findings, catalogue, complete)]
+    workflow, missing = _completed(to_workflow(document, **more), complete)
+    return _with_trigger_ids(workflow), [*missing, *check(workflow, catalogue)]
+
+
+def _completed(workflow: Workflow, complete: Complete | None) -> tuple[Workflow, Sequence[Finding]]:
+    return (workflow, ()) if complete is None else complete(workflow)
 
 
 def _check_rest(
-    root: dict[str, Any], findings: list[Finding], catalogue: Catalogue
+    root: dict[str, Any],
+    findings: Sequence[Finding],
+    catalogue: Catalogue,
+    complete: Complete | None,
 ) -> list[Finding]:
-    """Check a document without the keys that are wrong, so that all errors come at once."""
+    """Check a document without what is wrong already, so that all errors come at once."""
     if len(findings) >= MAX_FINDINGS:
         return []
-    rest = plain(root)
-    for finding in findings:
-        _remove(rest, finding.path)
-    known = {finding.path for finding in findings}
-    if any(path[:2] == ("spec", "triggers") for path in known):
-        _remove(rest, ("spec", "triggers"))
-    known |= _fill_head(rest)
-    try:
-        document = document_converter().structure(rest, Document)
-    except Exception as error:  # noqa: BLE001 — a key that must be there is wrong
-        known |= _stand_in(rest, {finding.path[:3] for finding in findings_of(error, ())})
+    repair = Repair(root)
+    for _ in range(_REPAIRS):
+        repair.take_out(findings)
         try:
-            document = document_converter().structure(rest, Document)
-        except Exception:  # noqa: BLE001 — it is more than nodes: there is no rest
-            return []
-    more = check(to_workflow(document), catalogue)
-    return [
-        finding
-        for finding in more
-        if finding.path not in known
-        and finding.path[:3] not in known
-        and not _follows(finding, known)
-    ]
-
-
-def _fill_head(rest: Any) -> set[Path]:
-    """Put something right in the places of what names the document. Give these places."""
-    if not isinstance(rest, dict):
-        return set()
-    rest["apiVersion"], rest["kind"] = CURRENT, "Workflow"
-    head = rest["metadata"] if isinstance(rest.get("metadata"), dict) else {}
-    filled = {("metadata", key): value for key, value in _HEAD.items() if key not in head}
-    rest["metadata"] = {**_HEAD, **head}
-    return set(filled)
-
-
-_HEAD: Final = {"id": "broken", "version": "0.0.0"}
-
-
-def _follows(finding: Finding, wrong: set[Path]) -> bool:
-    """Whether something is only wrong because a key of the same node was left out."""
-    node, message = finding.path[:3], finding.message
-    if (*node, "dependencies") in {path[:4] for path in wrong} and "is no ancestor" in message:
-        return True
-    if (*node, "for_each") in wrong and ("no for_each" in message or "'item" in message):
-        return True
-    return finding.path[3:] == ("retry",) and any(p[:4] == finding.path for p in wrong)
-
-
-def _stand_in(rest: Any, places: set[Path]) -> set[Path]:
-    """Put something whole in the places of broken nodes, so that others may depend on them."""
-    put = set()
-    for place in places:
-        if place[:2] == ("spec", "nodes") and len(place) > 2:
-            nodes, number = rest["spec"]["nodes"], place[2]
-            node = nodes[number] if isinstance(nodes[number], dict) else {}
-            kept = {key: node[key] for key in ("id", "dependencies") if key in node}
-            nodes[number] = {"id": f"broken-{number}", **kept, "executor": {"type": "broken"}}
-            put.add(place)
-    return put
-
-
-def _remove(value: Any, path: Path) -> None:
-    """Take a key out, if it is there."""
-    try:
-        for part in path[:-1]:
-            value = value[part]
-    except (KeyError, IndexError, TypeError):
-        return
-    if isinstance(value, dict) and path:
-        value.pop(path[-1], None)
-    elif isinstance(value, list) and path[:-1] != ("spec", "nodes"):
-        value[int(path[-1])] = ""  # nothing is called so; the others keep their places
+            document = document_converter().structure(repair.document, Document)
+        except Exception as error:  # noqa: BLE001 — as above
+            findings = findings_of(error, ())
+            continue
+        workflow, missing = _completed(to_workflow(document), complete)
+        more = [*missing, *check(workflow, catalogue, unsure=repair.unsure())]
+        return [finding for finding in more if repair.is_new(finding)]
+    return []
 
 
 def _with_trigger_ids(workflow: Workflow) -> Workflow:

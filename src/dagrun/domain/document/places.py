@@ -100,6 +100,9 @@ class Finding:
     on_key: bool = False
     """Whether the key itself is wrong, not its value."""
 
+    missing: bool = False
+    """Whether a key is not there, in what stands at the path."""
+
     def locate(self, root: Any, file: str | None) -> Problem:
         """Give it as a problem of a document."""
         place = place_of(root, self.path, key=self.on_key) if root is not None else None

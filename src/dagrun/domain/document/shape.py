@@ -163,7 +163,7 @@ def _typed(value: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(value, Mapping):
         raise ValueError(f"a mapping is needed, not {shown(value)}")  # noqa: TRY004 — a finding
     if "type" not in value:
-        raise ValueError("the key 'type' is missing")
+        raise Several([Finding(path=(), message="the key 'type' is missing", missing=True)])
     kind = value["type"]
     if not isinstance(kind, str):
         raise Several([Finding(path=("type",), message=f"text is needed, not {shown(kind)}")])

@@ -218,7 +218,8 @@ def _walk(error: BaseException, path: Path) -> Iterator[Finding]:
     elif isinstance(error, ForbiddenExtraKeysError):
         yield from _extra_keys(error, path)
     elif isinstance(error, KeyError):
-        yield Finding(path=path[:-1], message=f"the key {error.args[0]!r} is missing")
+        message = f"the key {error.args[0]!r} is missing"
+        yield Finding(path=path[:-1], message=message, missing=True)
     else:
         message = str(error) if isinstance(error, ValueError) else f"it does not fit: {error}"
         yield Finding(path=path, message=message, suggestion=getattr(error, "suggestion", None))

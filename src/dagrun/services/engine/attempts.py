@@ -1,6 +1,6 @@
 """Make one attempt: call the executor, and say what came of it."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -11,13 +11,16 @@ from dagrun.domain import scope
 from dagrun.domain.durations import format_duration
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.jsonvalue import NotJson, Raw, encode
+from dagrun.domain.masking import MASK
 from dagrun.domain.output_schema import TYPE as OUTPUT_SCHEMA
 from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.state import RunState, Work
 from dagrun.errors import NodeError, sole
 from dagrun.ports.executor import Executor
 from dagrun.ports.processes import Processes
+from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptContext, AttemptLog
+from dagrun.services.engine.vault import Vault
 
 CHECKS: Final = 2  # outputs that are checked against schemas at once
 MAX_MESSAGE: Final = 4000
@@ -60,18 +63,55 @@ class Workshop:
     scratch: Path
     """Holds a directory for each run."""
 
+    providers: Mapping[str, SecretProvider] = attrs.field(factory=dict)
+    """Open providers of secrets by name."""
+
     checks: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CHECKS))
     """Keeps checks of outputs from taking the threads that the store needs."""
 
 
-async def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Raw | Failure:
+def make_attempt(
+    workshop: Workshop, state: RunState, work: Work
+) -> Coroutine[Any, Any, Raw | Failure]:
     """Call the executor within the node's timeout. Give the outputs, or why there are none."""
+    references = work.node.step.secrets
+    if not references:
+        return _in_time(workshop, state, work, None)
+    return _in_secret(workshop, state, work, Vault(references, workshop.providers))
+
+
+async def _in_secret(
+    workshop: Workshop, state: RunState, work: Work, vault: Vault
+) -> Raw | Failure:
+    """Hide the secrets in the reason of a failure, whichever way it comes."""
+    try:
+        outcome = await _in_time(workshop, state, work, vault)
+    except BaseException as error:  # the engine would journal it as it is
+        reason = _besides_cancellation(error)
+        if reason is None:
+            raise
+        outcome = failure_of(reason)
+    if isinstance(outcome, Raw):
+        return outcome
+    return Failure(vault.text(outcome.type), vault.text(outcome.message), outcome.retryable)
+
+
+def _besides_cancellation(error: BaseException) -> BaseException | None:
+    """Give what the node is to blame for; None if the attempt, or the program, was only stopped."""
+    if isinstance(error, BaseExceptionGroup):
+        return error.split(trio.Cancelled)[1]
+    return None if isinstance(error, trio.Cancelled | KeyboardInterrupt) else error
+
+
+async def _in_time(
+    workshop: Workshop, state: RunState, work: Work, vault: Vault | None
+) -> Raw | Failure:
     timeout = work.node.step.node.timeout
     try:
         if timeout is None:
-            return await _execute(workshop, state, work)
+            return await _execute(workshop, state, work, vault)
         with trio.move_on_after(timeout):
-            return await _execute(workshop, state, work)
+            return await _execute(workshop, state, work, vault)
     except ExpressionError as error:
         return Failure("expression", str(error), retryable=False)
     except NotJson as error:
@@ -99,21 +139,30 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(type(cause).__name__, _message(cause))
 
 
-async def _execute(workshop: Workshop, state: RunState, work: Work) -> Raw | Failure:
+async def _execute(
+    workshop: Workshop, state: RunState, work: Work, vault: Vault | None
+) -> Raw | Failure:
     step = work.node.step
     kind = step.node.executor.type
+    secrets = {} if vault is None else await vault.open()
     try:
-        options = _options(workshop, state, work)
+        options = _options(workshop, state, work, secrets)
     except ExpressionError:
         raise
     except ValueError as error:
         return Failure("options", str(error), retryable=False)
+
+    def open_log() -> AttemptLog:
+        log = workshop.logs.open(state.run_id, step.node.id, work.attempt, work.index)
+        return log if vault is None else vault.log(log)
+
     context = AttemptContext(
         state,
         work,
         options=options,
+        secrets=secrets,
         processes=workshop.processes,
-        open_log=lambda: workshop.logs.open(state.run_id, step.node.id, work.attempt, work.index),
+        open_log=open_log,
         scratch=lambda: _scratch(workshop.scratch, state),
     )
     try:
@@ -124,6 +173,8 @@ async def _execute(workshop: Workshop, state: RunState, work: Work) -> Raw | Fai
         if not isinstance(outputs, Mapping):
             raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
         outputs = encode(outputs if type(outputs) is dict else dict(outputs))
+    if vault is not None:
+        outputs = vault.outputs(outputs)  # before anybody quotes them
     if step.output_schema is not None:
         await _check(workshop, step.output_schema, outputs)
     return outputs
@@ -138,15 +189,28 @@ async def _check(workshop: Workshop, schema: OutputSchema, outputs: Raw) -> None
         raise NodeError(OUTPUT_SCHEMA, problem)
 
 
-def _options(workshop: Workshop, state: RunState, work: Work) -> Any:
-    """Give the options; those without ``${…}`` are structured once for a plan."""
+def _options(workshop: Workshop, state: RunState, work: Work, secrets: Mapping[str, str]) -> Any:
+    """Give the options; those in which nothing is to be filled in are structured once a plan.
+
+    Raises:
+        ValueError: they are wrong; the message quotes no part of a secret.
+    """
     step = work.node.step
-    if not step.options.constant:
-        return workshop.structure(step.node.executor.type, scope.node_options(state, work))
-    if step.prepared is None:
-        options = scope.node_options(state, work)
-        step.prepared = workshop.structure(step.node.executor.type, options)
-    return step.prepared
+    if step.prepared is not None:
+        return step.prepared
+    kind = step.node.executor.type
+    try:
+        options = workshop.structure(kind, scope.node_options(state, work, secrets))
+    except ValueError as error:
+        if step.secret_options is None or isinstance(error, ExpressionError):
+            raise
+        # A message may quote half of a value, which no mask would know.
+        hidden = dict.fromkeys(secrets, MASK)
+        workshop.structure(kind, scope.node_options(state, work, hidden))
+        raise ValueError("they do not fit with the secrets filled in") from None
+    if step.options.constant and step.secret_options is None:
+        step.prepared = options
+    return options
 
 
 def _scratch(root: Path, state: RunState) -> Path:

@@ -15,6 +15,11 @@ from dagrun.ports.processes import Processes
 class AttemptLog(NodeLog, Protocol):
     """A log that is closed when the attempt ends."""
 
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is kept."""
+        ...
+
     def close(self) -> None:
         """Write no more."""
         ...
@@ -27,6 +32,7 @@ class AttemptContext:
         state: the run.
         work: the node or item.
         options: the executor's options, filled in and structured.
+        secrets: name → value.
         processes: starts child processes.
         open_log: gives the attempt's log.
         scratch: gives the run's directory.
@@ -38,6 +44,7 @@ class AttemptContext:
         work: Work,
         *,
         options: Any,
+        secrets: Mapping[str, str],
         processes: Processes,
         open_log: Callable[[], AttemptLog],
         scratch: Callable[[], Path],
@@ -46,6 +53,7 @@ class AttemptContext:
         self._open_log, self._scratch = open_log, scratch
         self._log: AttemptLog | None = None
         self.options = options
+        self.secrets = secrets
         self.processes = processes
         self.run_id: str = state.run_id
         self.attempt = work.attempt
@@ -122,11 +130,6 @@ class AttemptContext:
             "DAGRUN_EPOCH": str(self.epoch),
             "DAGRUN_IDEMPOTENCY_KEY": self.idempotency_key,
         }
-
-    @property
-    def secrets(self) -> Mapping[str, str]:
-        """Nothing: no provider of secrets exists yet, and ``run`` refuses who names some."""
-        return {}
 
     @property
     def run(self) -> Mapping[str, Any]:

@@ -1,0 +1,107 @@
+"""The secrets of one attempt: looked up just before it, and hidden in all that comes out of it."""
+
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+import trio
+
+from dagrun.domain.jsonvalue import NotJson, Raw
+from dagrun.domain.masking import Mask, Masker, mask_of, value_problem
+from dagrun.errors import NodeError, SecretError, sole
+from dagrun.ports.secrets import SecretProvider
+from dagrun.services.engine.context import AttemptLog
+
+LARGE: Final = 2000
+"""Bytes of values for which making the mask takes so long that a thread does it; 15 ms."""
+
+
+@attrs.define
+class MaskedLog:
+    """Writes to a log what a masker lets through. Implements :class:`AttemptLog`."""
+
+    _log: AttemptLog
+    _masker: Masker
+
+    @property
+    def ended(self) -> bool:
+        """Whether nothing more is kept."""
+        return self._log.ended
+
+    def write(self, data: bytes) -> None:
+        """Append bytes, with all secrets hidden; what may be the beginning of one waits."""
+        if not self._log.ended:
+            self._log.write(self._masker.feed(data))
+
+    def close(self) -> None:
+        """Write what has waited, and no more."""
+        self._log.write(self._masker.finish())
+        self._log.close()
+
+
+class Vault:
+    """Looks up the secrets of one attempt, and hides them.
+
+    Args:
+        references: name → ``provider:reference``.
+        providers: the open providers by name.
+    """
+
+    def __init__(
+        self, references: Mapping[str, str], providers: Mapping[str, SecretProvider]
+    ) -> None:
+        self._references = references
+        self._providers = providers
+        self._mask: Mask | None = None
+
+    async def open(self) -> Mapping[str, str]:
+        """Give name → value.
+
+        Raises:
+            NodeError: one cannot be had, or could not be hidden (type ``secret``).
+        """
+        values = {name: await self._get(name) for name in self._references}
+        texts = tuple(sorted(set(values.values())))
+        if sum(map(len, texts)) > LARGE:
+            self._mask = await trio.to_thread.run_sync(mask_of, texts)
+        else:
+            self._mask = mask_of(texts)
+        return values
+
+    async def _get(self, name: str) -> str:
+        source = self._references[name]
+        provider, _, reference = source.partition(":")
+        try:
+            value = await self._providers[provider].get(reference)
+            problem = value_problem(value)
+        except Exception as error:  # noqa: BLE001 — whatever a provider raises, the node fails
+            problem = _reason(sole(error))
+        if problem is not None:
+            raise NodeError("secret", f"the secret {name} ({source}) cannot be used: {problem}")
+        return value
+
+    def log(self, log: AttemptLog) -> AttemptLog:
+        """Give a log that hides the secrets."""
+        return log if self._mask is None else MaskedLog(log, Masker(self._mask))
+
+    def outputs(self, outputs: Raw) -> Raw:
+        """Give outputs with the secrets hidden.
+
+        Raises:
+            NodeError: they cannot be hidden there (type ``secret``).
+        """
+        try:
+            return outputs if self._mask is None else self._mask.json(outputs)
+        except NotJson as error:
+            raise NodeError("secret", f"the outputs are refused: {error}") from error
+
+    def text(self, text: str) -> str:
+        """Give a text with the secrets hidden."""
+        return text if self._mask is None else self._mask.text(text)
+
+
+def _reason(error: BaseException) -> str:
+    """Say why a secret cannot be had. Only a SecretError is known not to quote it."""
+    if isinstance(error, SecretError):
+        return str(error)
+    return f"the provider failed with {type(error).__name__}"

@@ -1,0 +1,81 @@
+"""A program goes on when its disk is full for a while, or somebody else holds its database."""
+
+import sqlite3
+from contextlib import contextmanager
+
+import pytest
+import trio
+
+from dagrun.builtin.sqlite import SqliteStore
+from dagrun.domain.workflow import Node, Workflow
+from dagrun.errors import StoreBusy, StoreFull
+from dagrun.plugin.loading import load_plugins
+from dagrun.roles.local import DATABASE, Submission, open_local
+from dagrun.settings import Settings
+
+
+@contextmanager
+def held(path):
+    """Hold the database as another process would."""
+    connection = sqlite3.connect(path, isolation_level=None)
+    connection.execute("begin immediate")
+    try:
+        yield
+    finally:
+        connection.rollback()
+        connection.close()
+
+
+@contextmanager
+def full(store):
+    """Let the file of an open store not grow any more."""
+    connection = store._connection
+    (pages,) = connection.execute("pragma page_count").fetchone()
+    connection.execute(f"pragma max_page_count = {pages}")
+    try:
+        yield
+    finally:
+        connection.execute("pragma max_page_count = 1073741823")
+
+
+def two(go):
+    wait = f"while ! test -e {go}; do sleep 0.02; done"
+    return Workflow(
+        "two",
+        "1.0.0",
+        nodes=[
+            Node("a", executor={"type": "shell", "command": wait}),
+            Node("b", executor={"type": "lua", "code": "return {}"}, dependencies=["a"]),
+        ],
+    )
+
+
+def opened(tmp_path, store):
+    settings = Settings(data_dir=tmp_path / "data", parallel=2)
+    return open_local(load_plugins().registry, settings, store=store)
+
+
+@pytest.mark.parametrize(("trouble", "error"), [(held, StoreBusy), (full, StoreFull)])
+async def test_submissions_are_refused_and_what_runs_goes_on_when_it_is_over(
+    tmp_path, trouble, error
+):
+    path, go = tmp_path / "data" / DATABASE, tmp_path / "go"
+    store = SqliteStore(path=path, busy_timeout=0.1)
+    large = {"text": "x" * 100_000}  # so that a full file cannot take it in what is left of a page
+    async with opened(tmp_path, store) as local:
+        running = await local.submit(Submission(workflow=two(go), inputs={}))
+        with trio.fail_after(20):
+            while not running.state or not running.state.running:  # noqa: ASYNC110
+                await trio.sleep(0.01)
+        with trouble(path if trouble is held else store):
+            with pytest.raises(error):
+                await local.submit(Submission(workflow=two(go), inputs=large))
+            assert [run.run_id for run in (await store.runs())[0]] == [running.run_id]
+            go.touch()
+            await trio.sleep(0.3)
+            assert not running.gone
+        again = await local.submit(Submission(workflow=two(go), inputs=large))
+        await running.wait()
+        await again.wait()
+        assert [running.state.status, again.state.status] == ["succeeded"] * 2
+        assert len((await store.runs())[0]) == 2

@@ -1,0 +1,177 @@
+"""The suites that plugin authors inherit find what they are there to find."""
+
+import subprocess
+import sys
+import threading
+from pathlib import Path
+
+import attrs
+import pytest
+import trio
+
+from dagrun.errors import NodeError
+from dagrun.testing.context import FakeContext, open_context, options_of
+from dagrun.testing.executors import ExecutorSuite
+from dagrun.testing.triggers import TriggerSuite
+
+
+@attrs.frozen(kw_only=True)
+class Options:
+    how: str = "well"
+    folder: Path | None = None
+
+
+class Worker:
+    """Does all sorts of things wrong."""
+
+    options = Options
+
+    def __init__(self):
+        self.released = threading.Event()
+
+    async def execute(self, context):
+        await trio.lowlevel.checkpoint()
+        match context.options.how:
+            case "leaves a thread":
+                await trio.to_thread.run_sync(self.released.wait, 60, abandon_on_cancel=True)
+            case "spins":
+                await trio.to_thread.run_sync(self.spin, limiter=trio.CapacityLimiter(1), **ABANDON)
+            case "hides it":
+                try:
+                    await trio.sleep_forever()
+                except trio.Cancelled as error:
+                    raise NodeError("stopped", "somebody stopped it") from error
+        return {"answer": 42}
+
+    def spin(self):
+        while not self.released.is_set():
+            sum(range(1000))
+
+
+ABANDON = {"abandon_on_cancel": True}
+
+
+class Suite(ExecutorSuite):
+    def __init__(self, how="well", **options):
+        self.worker = Worker()
+        self.given = options
+        self.how = how
+
+    def executor(self):
+        return self.worker
+
+    def gives(self):
+        return Options(**self.given)
+
+    def works(self):
+        return Options(how=self.how)
+
+
+@pytest.mark.parametrize(
+    ("how", "complaint"),
+    [
+        ("leaves a thread", "a thread goes on"),
+        ("spins", r"< \(0\.5 / 10\)"),
+        ("well", "it ended early"),
+    ],
+)
+async def test_work_that_goes_on_after_a_cancel_is_found(tmp_path, how, complaint):
+    suite = Suite(how)
+    with pytest.raises(AssertionError, match=complaint):
+        await suite.test_cancelling_stops_work_inside_the_process(tmp_path, 0.1)
+    suite.worker.released.set()
+
+
+async def test_a_cancel_that_is_turned_into_a_failure_is_found(tmp_path):
+    with pytest.raises(NodeError, match="somebody stopped it"):
+        await Suite("hides it").test_cancelling_stops_work_inside_the_process(tmp_path, 0.1)
+
+
+async def test_options_that_no_document_can_hold_are_found():
+    await Suite().test_the_options_can_be_written_in_a_document()
+    with pytest.raises(Exception, match="PosixPath is not JSON"):
+        await Suite(folder=Path("/x")).test_the_options_can_be_written_in_a_document()
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("settings", ("paralel",)), ("durability", "strict"), ("options", str)]
+)
+async def test_class_attributes_of_a_wrong_kind_are_found(monkeypatch, name, value):
+    await Suite().test_the_class_says_what_it_needs()
+    monkeypatch.setattr(Worker, name, value, raising=False)
+    with pytest.raises(AssertionError):
+        await Suite().test_the_class_says_what_it_needs()
+
+
+class Mute:
+    """A trigger that checks nothing."""
+
+    def check(self, options):
+        return {}
+
+
+class MuteSuite(TriggerSuite):
+    def make_kind(self):
+        return Mute()
+
+    def right(self):
+        return [{"at": "noon"}]
+
+    def wrong(self):
+        return [({"at": "never"}, "at")]
+
+
+def test_a_trigger_that_lets_wrong_options_pass_is_found():
+    MuteSuite().test_options_that_are_right_get_no_complaint()
+    with pytest.raises(AssertionError):
+        MuteSuite().test_what_is_wrong_is_told_under_the_name_of_its_option()
+
+
+def test_options_are_refused_in_the_words_of_validate():
+    assert options_of(Worker, how="badly").how == "badly"
+    with pytest.raises(ValueError, match="hwo: the key 'hwo' is not known here"):
+        options_of(Worker, hwo="badly")
+
+
+async def test_a_context_starts_processes_only_when_it_was_made_for_it(tmp_path):
+    arguments = {"env": {"PATH": "/usr/bin:/bin"}, "cwd": str(tmp_path)}
+    with pytest.raises(AssertionError, match="open_context"):
+        await FakeContext(options=None, scratch=tmp_path).processes.spawn(["true"], **arguments)
+    async with open_context(None, tmp_path, node_id="n") as context:
+        process = await context.processes.spawn(["true"], **arguments)
+        assert await process.wait() == 0
+        assert context.node_id == "n"
+
+
+OUTSIDE = """
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.ports.balancer import Balancer
+from dagrun.testing.balancers import BalancerSuite
+from dagrun.testing.stores import StoreSuite
+
+
+class Stubborn(Balancer):
+    def choose(self, key, candidates):
+        return "engine-0"
+
+
+class TestStubborn(BalancerSuite):
+    def make_balancer(self):
+        return Stubborn()
+
+
+class TestStore(StoreSuite):
+    def make_store(self, folder):
+        return MemoryStore()
+"""
+
+
+def test_a_suite_in_a_folder_of_its_own_tells_what_it_compared(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = true\n")
+    (tmp_path / "test_outside.py").write_text(OUTSIDE)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert "assert 'engine-0' == 'engine-1'" in done.stdout
+    assert "TestStubborn::test_the_only_candidate_is_chosen" in done.stdout
+    assert "TestStore" not in done.stdout.partition("short test summary")[2]
+    assert done.returncode == 1
