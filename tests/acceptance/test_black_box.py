@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -22,6 +23,9 @@ def seconds_of_children():
     """Give the processor time of ended child processes: a busy machine does not lengthen it."""
     usage = resource.getrusage(resource.RUSAGE_CHILDREN)
     return usage.ru_utime + usage.ru_stime
+
+
+QUICK = "  nodes: [{id: a, executor: {type: lua, code: 'return {}'}}]\n"
 
 
 @pytest.fixture
@@ -88,7 +92,7 @@ def test_run_prints_the_result_on_stdout_and_progress_on_stderr(dagrun, write):
     result = json.loads(shown.stdout)
     assert set(result) == {
         "run_id", "workflow_id", "version", "status", "outputs", "error", "duration",
-        "started_at", "finished_at", "nodes",
+        "started_at", "finished_at", "nodes", "resumable",
     }  # fmt: skip
     (node,) = result["nodes"]
     assert set(node) == {
@@ -527,17 +531,27 @@ def start_deaf(tmp_path, write, marker, kill_after="60s", **env):
     return process
 
 
-def test_a_second_ctrl_c_ends_at_once(tmp_path, write):
+def test_a_second_ctrl_c_ends_at_once_and_a_resume_does_what_it_says(dagrun, tmp_path, write):
     process = start_deaf(tmp_path, write, 86411)
     process.send_signal(signal.SIGINT)
-    while "press Ctrl-C again" not in process.stderr.readline():
+    said = process.stderr.readline()
+    while "cancelling; press Ctrl-C again to end at once\n" not in said:
         assert process.poll() is None
+        said = process.stderr.readline()
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    wait_until(lambda: run["run_id"] and "cancelling" in dagrun("runs", "list").stdout)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=5)
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "cancelling"
-    assert "--resume" in err
+    command = f"finish cancelling it with: dagrun run --resume {run['run_id']}"
+    assert f"dagrun: stopped; {command}\n" in err
     assert sleepers(86411) == []
+    assert f"its process has ended; {command}\n" in dagrun("runs", "show", run["run_id"]).stdout
+    assert f"its process has ended; {command}\n" in dagrun("runs", "explain", run["run_id"]).stdout
+    assert f"its process has ended; {command}\n" in dagrun("runs", "watch", run["run_id"]).stderr
+    resumed = json.loads(dagrun("run", "--resume", run["run_id"], "--json").stdout)
+    assert resumed["status"] == "cancelled"
 
 
 def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, write):
@@ -548,7 +562,8 @@ def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, wr
     assert time.monotonic() - start > 0.4
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "running"
-    assert "--resume" in err
+    assert "dagrun: stopping; waits for deaf, 0.50s at most; a second signal ends all" in err
+    assert "go on with: dagrun run --resume" in err
     assert sleepers(86412) == []
 
 
@@ -625,7 +640,7 @@ def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp
     holder.close()
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "cancelling"
-    assert "--resume" in err
+    assert "dagrun: stopped; go on with: dagrun run --resume" in err  # nothing of it is on disk
     wait_until(lambda: not sleepers(86413))
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert run["status"] == "running"
@@ -680,18 +695,72 @@ def test_what_was_never_tried_has_no_log_and_the_answer_says_so(dagrun, write):
     file = write(
         """
   nodes:
-    - {id: a, for_each: [1, 2], executor: {type: shell, command: echo hello}}
+    - id: a
+      for_each: [1, 2]
+      retry: {max_attempts: 2, first_delay: 10ms}
+      executor: {type: shell, command: "echo hello; test ${item} = 1 -o $DAGRUN_ATTEMPT = 2"}
     - {id: quiet, executor: {type: shell, command: "true"}}
 """
     )
     run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
-    for arguments in (["a", "--item", 2], ["a", "--attempt", 2], ["quiet", "--item", 0]):
+    never = {
+        ("a", "--item", 2): "item 2 of a",
+        ("a", "--attempt", 3): "attempt 3 of a",
+        ("a", "--item", 0, "--attempt", 2): "attempt 2 of item 0 of a",
+        ("quiet", "--item", 0): "item 0 of quiet",
+        ("quiet", "--attempt", 2): "attempt 2 of quiet",
+        ("quiet", "--attempt", 0): "attempt 0 of quiet",
+        ("--item", 77): "item 77",
+        ("--attempt", 3): "attempt 3",
+        ("--item", 0, "--attempt", 2): "attempt 2 of item 0",
+    }
+    for arguments, what in never.items():
         done = dagrun("runs", "logs", run_id, *arguments)
-        assert done.returncode == 2
-        assert f"run {run_id} has no" in done.stderr
-    for arguments in (["a", "--item", 1], ["a", "--attempt", 1], ["quiet", "--attempt", 1]):
+        assert (done.returncode, done.stdout) == (2, "")
+        assert done.stderr == f"dagrun: run {run_id} has no {what}\n"
+    for arguments in (
+        ["a", "--item", 1],
+        ["a", "--attempt", 1],
+        ["a", "--attempt", 2],
+        ["a", "--item", 1, "--attempt", 2],
+        ["quiet", "--attempt", 1],
+        ["--item", 1],
+        ["--attempt", 2],
+    ):
         assert dagrun("runs", "logs", run_id, *arguments).returncode == 0
     assert "==> a[1], attempt 1 <==\nhello\n" in dagrun("runs", "logs", run_id).stdout
+
+
+def test_files_beside_the_logs_that_are_none_are_left_alone(dagrun, tmp_path, write):
+    file = write("  nodes: [{id: a, executor: {type: shell, command: echo hello}}]\n")
+    run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
+    for name in ("foo.log", "-1.log", "1-.log", "1-2-3.log", "\u0661.log", "0.5.log"):
+        (tmp_path / "data" / "logs" / run_id / "a" / name).write_text("not of dagrun")
+    done = dagrun("runs", "logs", run_id)
+    assert (done.returncode, done.stdout) == (0, "hello\n")
+
+
+def test_a_run_that_is_nowhere_is_not_gone_on_with_and_nothing_is_made(dagrun, tmp_path):
+    for run_id in ("0unknown", "../x", ""):
+        done = dagrun("run", f"--resume={run_id}")
+        assert done.returncode == 2
+        assert "there is no run" in done.stderr
+        assert not (tmp_path / "data").exists()
+
+
+def test_the_database_is_for_its_user_alone(dagrun, tmp_path, write):
+    (tmp_path / "data").mkdir(mode=0o755)
+    process = start_deaf(tmp_path, write, 86416)
+    files = [tmp_path / "data" / f"dagrun.db{suffix}" for suffix in ("", "-wal", "-shm")]
+    assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
+    process.kill()
+    process.communicate()
+    for file in files:
+        file.chmod(0o644)  # as an older dagrun made them
+    assert dagrun("runs", "list").returncode == 0
+    assert oct(files[0].stat().st_mode & 0o777) == "0o600"
+    assert dagrun("backup", tmp_path / "copy.db").returncode == 0
+    assert oct((tmp_path / "copy.db").stat().st_mode & 0o777) == "0o600"
 
 
 def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):
@@ -703,6 +772,44 @@ def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert (run["status"], run["resumable"]) == ("running", True)
     assert "cut off" in dagrun("runs", "list").stdout
+
+
+def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagrun, tmp_path, write):
+    process = start_deaf(tmp_path, write, 86415)
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    live = json.loads(dagrun("runs", "show", run["run_id"], "--json").stdout)
+    assert (live["status"], live["resumable"]) == ("running", False)
+    shown = dagrun("runs", "show", run["run_id"]).stdout
+    assert re.match(r"w 1\.0\.0  running  [\d.]+s  \(\w+\)\n  ● deaf  running  [\d.]+s\n$", shown)
+    process.kill()
+    process.communicate()
+    dead = json.loads(dagrun("runs", "show", run["run_id"], "--json").stdout)
+    assert (dead["status"], dead["resumable"]) == ("running", True)
+    assert dagrun("runs", "show", run["run_id"]).stdout == (
+        f"w 1.0.0  cut off  ({run['run_id']})\n  ■ deaf  cut off\n"
+        f"its process has ended; go on with: dagrun run --resume {run['run_id']}\n"
+    )
+    assert json.loads(dagrun("run", write(QUICK), "--json").stdout)["status"] == "succeeded"
+    (newest, _) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    ended = json.loads(dagrun("runs", "show", newest["run_id"], "--json").stdout)
+    assert ended["resumable"] is False
+
+
+def test_signals_end_dagrun_with_130_while_it_reads_its_document(tmp_path):
+    for number in (signal.SIGTERM, signal.SIGINT):
+        fifo = tmp_path / f"{number}.yaml"
+        os.mkfifo(fifo)
+        process = subprocess.Popen(
+            [sys.executable, "-m", "dagrun.cli", "run", str(fifo)],
+            stderr=subprocess.PIPE,
+            text=True,
+            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
+        )
+        with fifo.open("wb"):  # which waits until it is read
+            time.sleep(0.2)
+            process.send_signal(number)
+            _, err = process.communicate(timeout=10)
+        assert (process.returncode, err) == (130, "")
 
 
 def test_a_failed_run_tells_how_many_nodes_failed_and_whose_log_to_read(dagrun, write):

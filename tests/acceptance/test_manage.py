@@ -291,6 +291,32 @@ def test_a_run_deletes_runs_that_are_older_than_the_retention(dagrun, write, tmp
     assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 2
 
 
+def test_scratch_directories_of_ended_runs_are_swept_and_no_others(two, dagrun, write, tmp_path):
+    scratch = tmp_path / "data" / "scratch"
+    ended = json.loads(dagrun("run", write(QUICK), "--json").stdout)["run_id"]
+    kept = {two.run_id, "0of-a-program-that-keeps-runs-in-memory"}
+    for name in (ended, *kept, "no id"):
+        (scratch / name).mkdir(exist_ok=True)
+    dagrun("run", write(QUICK))
+    assert {path.name for path in scratch.iterdir()} == {*kept, "no id"}
+    (scratch / ended).mkdir()
+    assert dagrun("runs", "prune").returncode == 0
+    assert {path.name for path in scratch.iterdir()} == {*kept, "no id"}
+    two.process.kill()
+    two.process.communicate()
+    assert dagrun("runs", "prune").returncode == 0  # nobody is there who could know the other one
+    assert {path.name for path in scratch.iterdir()} == {two.run_id, "no id"}
+
+
+def test_the_scratch_directory_goes_with_its_run(dagrun, write, tmp_path):
+    run_id = json.loads(dagrun("run", write(QUICK), "--json").stdout)["run_id"]
+    (tmp_path / "data" / "scratch" / run_id).mkdir(parents=True)
+    (tmp_path / "data" / "scratch" / run_id / "file").touch()
+    end_of_runs(tmp_path, 8)
+    assert dagrun("runs", "prune", "--older-than", "7d").stdout == "1 runs are deleted\n"
+    assert list((tmp_path / "data" / "scratch").iterdir()) == []
+
+
 @pytest.mark.parametrize("age", ["soon", "-1", "forever", "5"])
 def test_a_wrong_age_is_refused(dagrun, age):
     done = dagrun("runs", "prune", f"--older-than={age}")

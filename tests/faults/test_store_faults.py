@@ -166,6 +166,21 @@ async def test_a_store_cannot_be_made_on_a_full_disk(small_disk):
             pass
 
 
+async def test_a_reader_on_a_full_disk_is_told_that_it_is_full(small_disk):
+    path = small_disk / "dagrun.db"
+    async with SqliteStore(path=path) as store:
+        await add_run(store)
+    with pytest.raises(OSError, match="No space"):
+        (small_disk / "ballast").write_bytes(b"x" * 2_000_000)
+    with pytest.raises(StoreFull) as caught:
+        async with SqliteStore(path=path) as store:
+            await store.runs()
+    assert str(path) in str(caught.value)
+    (small_disk / "ballast").unlink()
+    async with SqliteStore(path=path) as store:
+        assert await stored_runs(store) == ["r"]
+
+
 # bad files
 
 

@@ -32,8 +32,8 @@ def test_a_board_follows_a_run_to_its_end():
     board = watch(make_node("a"), make_node("b", "a"), steps=lambda run: run.fail("a"))
     assert board.status is RunStatus.FAILED
     assert board.finished_at is not None
-    assert plain_line(board.rows["a"]) == "✗ a  failed  1.00s  boom: it failed"
-    assert plain_line(board.rows["b"]) == "– b  skipped  dependency a failed"
+    assert plain_line(board, board.rows["a"]) == "✗ a  failed  1.00s  boom: it failed"
+    assert plain_line(board, board.rows["b"]) == "– b  skipped  dependency a failed"
     assert board.summary() == "1 failed, 1 skipped"
 
 
@@ -208,7 +208,7 @@ def test_nodes_that_never_began_are_shown_as_cancelled_with_their_run():
 
     board = watch(make_node("a"), make_node("b", "a"), steps=cancel)
     assert board.status is RunStatus.CANCELLED
-    assert plain_line(board.rows["b"]) == "■ b  cancelled"
+    assert plain_line(board, board.rows["b"]) == "■ b  cancelled"
 
 
 def test_handlers_have_rows_from_the_moment_that_the_outcome_is_decided():
@@ -229,10 +229,10 @@ def test_handlers_have_rows_from_the_moment_that_the_outcome_is_decided():
     driver.fail("handler:failure").succeed("handler:exit")
     board.see(driver.journal[seen:])
     assert (
-        plain_line(board.rows["handler:failure"])
+        plain_line(board, board.rows["handler:failure"])
         == "✗ handler:failure  failed  1.00s  boom: it failed"
     )
-    assert plain_line(board.rows["handler:exit"]) == "✓ handler:exit  succeeded  1.00s"
+    assert plain_line(board, board.rows["handler:exit"]) == "✓ handler:exit  succeeded  1.00s"
     assert headline(board).startswith("w 1.0.0  failed  ")
 
 

@@ -70,8 +70,9 @@ def restore(settings: Settings, file: Path, *, as_json: bool) -> int:
 def _copy(file: Path, fresh: Path) -> None:
     try:
         fresh.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        shutil.copyfile(file, fresh)
+        fresh.touch(mode=0o600)
         fresh.chmod(0o600)
+        shutil.copyfile(file, fresh)
         with fresh.open("rb") as copied:
             os.fsync(copied.fileno())
     except OSError as error:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from typing import Final
 
 import attrs
 
@@ -11,6 +12,8 @@ from dagrun.domain.events import Event, Type
 from dagrun.domain.handlers import due, handler_id
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
+
+CUT_OFF: Final = "cut off"
 
 
 @attrs.define(eq=False)
@@ -64,6 +67,9 @@ class Board:
 
         self.started_at: datetime | None = None
         self.finished_at: datetime | None = None
+        self.cut_off = False
+        """Whether nobody executes the run any more, though it has not ended."""
+
         self.counts = Counter({NodeStatus.PENDING: len(self.rows)})
 
     def see(self, events: Iterable[Event]) -> list[Row]:
@@ -139,7 +145,15 @@ class Board:
 
     def state(self) -> str:
         """Give the run's state in words, with the outcome that waits for handlers."""
-        return f"ending ({self.outcome})" if self.status is RunStatus.ENDING else self.status
+        ending = self.status is RunStatus.ENDING
+        state = f"ending ({self.outcome})" if ending else str(self.status)
+        if not self.cut_off:
+            return state
+        return CUT_OFF if self.status is RunStatus.RUNNING else f"{CUT_OFF} while {state}"
+
+    def state_of(self, row: Row) -> str:
+        """Give a row's state in words."""
+        return CUT_OFF if self.cut_off and row.status is NodeStatus.RUNNING else row.status
 
     def summary(self) -> str:
         """Give how many nodes stand where."""

@@ -5,21 +5,26 @@ from contextlib import suppress
 from typing import Final, Literal
 
 from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import owner_pid
+from dagrun.builtin.ownership import live_owners, owner_pid
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import check_run, has_database, run_async, with_store
+from dagrun.cli.running import (
+    check_run,
+    has_database,
+    how_to_go_on,
+    run_async,
+    with_store,
+)
 from dagrun.domain.explain import explain_run as explain_state
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.status import RUN_ENDED, RunStatus
-from dagrun.errors import ConfigError, DagrunError, NotFound
+from dagrun.errors import ConfigError, DagrunError
 from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.local import LOGS, Local, open_local
+from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
 from dagrun.roles.stored_runs import restore, stored_workflow
-from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
-from dagrun.services.retention import prune
+from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings, parse_retention
 
 What = Literal["cancel", "pause", "resume"]
@@ -94,7 +99,7 @@ async def _whereabouts(settings: Settings, store: Store, record: RunRecord) -> l
         return []
     pid = owner_pid(settings.data_dir, record.owner)
     if pid is None:
-        return [f"its process has ended; go on with: dagrun run --resume {record.run_id}"]
+        return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
     reasons = [f"process {pid} has it"]
     with suppress(DagrunError):
         request = {"do": "explain", "run_id": record.run_id}
@@ -113,7 +118,7 @@ async def _holder(settings: Settings, holder: RunRecord) -> str:
 
 
 def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> int:
-    """Delete runs that ended long ago, with their logs. Give the exit code.
+    """Delete runs that ended long ago, with all that runs left behind. Give the exit code.
 
     Raises:
         ConfigError: the age is none.
@@ -121,9 +126,14 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
     keep = _age(settings, older_than)
 
     async def act(store: Store) -> int:
-        logs = NodeLogs(settings.data_dir / LOGS)
-        count = await prune(store, logs, keep=keep, most=None)
-        await _sweep(store, logs)
+        logs, scratch = (
+            RunFolders(settings.data_dir / LOGS),
+            RunFolders(settings.data_dir / SCRATCH),
+        )
+        count = await prune(store, [logs, scratch], keep=keep, most=None)
+        await sweep(store, logs, ended=False, unknown=True)
+        # A living process may keep its runs in memory, and use their directories.
+        await sweep(store, scratch, ended=True, unknown=not live_owners(settings.data_dir))
         return count
 
     count = 0
@@ -150,12 +160,3 @@ def _age(settings: Settings, older_than: str | None) -> float:
     if age is None:
         raise ConfigError("--older-than: a duration is needed")
     return age
-
-
-async def _sweep(store: Store, logs: NodeLogs) -> None:
-    """Remove logs of runs that are gone: their process ended while it deleted them."""
-    for run_id in logs.runs():
-        try:
-            await store.run(RunId(run_id))
-        except NotFound:
-            await logs.remove(run_id)

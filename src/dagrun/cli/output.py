@@ -34,6 +34,7 @@ WRONG: Final = 2
 
 INTERRUPTED: Final = 130
 
+
 _WRONG: Final = (DefinitionError, InputError, ConfigError, NotFound, StoreCorrupt, StoreTooNew)
 
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final, Protocol
 import trio
 
 from dagrun.cli import output
-from dagrun.cli.board import Board, Row, event_note, interesting
+from dagrun.cli.board import CUT_OFF, Board, Row, event_note, interesting
 from dagrun.cli.visible import visible
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type
@@ -68,7 +68,7 @@ class PlainLines:
                 output.note(f"  ↻ {event.node_id}[{event.item}]  retrying  {event_note(event)}")
         for row in self._board.see(events):
             if row.status in NODE_ENDED or row.status is NodeStatus.RETRYING:
-                output.note("  " + plain_line(row))
+                output.note("  " + plain_line(self._board, row))
         if self._board.finished_at is not None:
             output.note(headline(self._board))
 
@@ -78,13 +78,28 @@ class PlainLines:
         await trio.sleep_forever()
 
 
-def plain_line(row: Row) -> str:
+def plain_line(board: Board, row: Row) -> str:
     """Give a node's row as text: ``✓ extract  succeeded  0.12s  attempt 2``."""
-    seconds = row.seconds(datetime.now(UTC))
-    time = "" if seconds is None else format_duration(seconds)
-    note = f"  {row.note}" if row.note else ""
-    head = f"{_MARKS[row.status][0]} {row.node_id}  {row.status}  {time}  {row.detail()}"
-    return head.rstrip() + note
+    seconds = row.seconds(_now(board))
+    parts = [
+        f"{_mark(board, row)[0]} {row.node_id}",
+        board.state_of(row),
+        "" if seconds is None else format_duration(seconds),
+        row.detail(),
+        row.note,
+    ]
+    return "  ".join(filter(None, parts))
+
+
+def _mark(board: Board, row: Row) -> tuple[str, str]:
+    """Give a row's mark and its style."""
+    cut_off = board.state_of(row) == CUT_OFF
+    return _MARKS[NodeStatus.CANCELLED if cut_off else row.status]
+
+
+def _now(board: Board) -> datetime | None:
+    """Give the time for what goes on; None if nothing does."""
+    return None if board.cut_off else datetime.now(UTC)
 
 
 class LiveTree:
@@ -128,7 +143,7 @@ def picture(board: Board, run_id: str, height: int) -> "Tree":
     rows = list(board.rows.values())
     shown = interesting(rows, max(height - AROUND, 1))
     for row in shown:
-        tree.add(_rich_line(row))
+        tree.add(_rich_line(board, row))
     if len(shown) < len(rows):
         tree.add(_cropped(f"… {len(rows)} nodes: {board.summary()}"))
     return tree
@@ -143,21 +158,22 @@ def _cropped(text: str) -> "Text":
 def headline(board: Board) -> str:
     """Give a run as text: ``etl 1.0.0  succeeded  1.20s``."""
     workflow = board.workflow
-    end = board.finished_at or datetime.now(UTC)
-    took = "" if board.started_at is None else format_duration(_seconds(board.started_at, end))
-    return f"{workflow.id} {workflow.version}  {board.state()}  {took}".rstrip()
+    return f"{workflow.id} {workflow.version}  {board.state()}  {_took(board)}".rstrip()
 
 
-def _seconds(start: datetime, end: datetime) -> float:
-    return max((end - start).total_seconds(), 0.0)
+def _took(board: Board) -> str:
+    end = board.finished_at or _now(board)
+    if board.started_at is None or end is None:
+        return ""
+    return format_duration(max((end - board.started_at).total_seconds(), 0.0))
 
 
-def _rich_line(row: Row) -> "Text":
-    mark, style = _MARKS[row.status]
-    seconds = row.seconds(datetime.now(UTC))
+def _rich_line(board: Board, row: Row) -> "Text":
+    mark, style = _mark(board, row)
+    seconds = row.seconds(_now(board))
     line = _cropped("")
     line.append(f"{mark} ", style).append(row.node_id, "bold" if style != "dim" else "dim")
-    line.append(f"  {row.status}", style)
+    line.append(f"  {board.state_of(row)}", style)
     if seconds is not None:
         line.append(f"  {format_duration(seconds)}", "dim")
     if row.detail():

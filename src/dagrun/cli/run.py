@@ -15,11 +15,11 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
-from dagrun.cli.running import first_error
+from dagrun.cli.running import check_run, first_error, how_to_go_on
 from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
-from dagrun.domain.ids import RunId, is_id
+from dagrun.domain.ids import RunId
 from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_inputs
 from dagrun.domain.status import NodeStatus, RunStatus
@@ -29,19 +29,19 @@ from dagrun.errors import (
     DagrunError,
     DefinitionError,
     InputError,
-    NotFound,
 )
 from dagrun.plugin.providers import check_providers
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
-from dagrun.roles.local import LOGS, Local, Submission, open_local
+from dagrun.roles.local import LOGS, SCRATCH, Local, Submission, open_local
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.node_logs import NodeLogs
-from dagrun.services.retention import prune
+from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings
 
 PRUNED: Final = 200  # old runs that one run deletes at most
+SWEPT: Final = 50  # scratch directories that one run looks at
 TELL: Final = 1.0  # seconds between looks at whether the journal waits
 
 
@@ -71,6 +71,8 @@ def run_file(
         DagrunError: nothing was started.
     """
     _check_usage(file, inputs, inputs_file, resume)
+    if resume is not None:
+        check_run(settings, resume)
     registry = load_with_warnings().registry
     workflow = None if file is None else load_file(file, catalogue(registry))
     order = _Order(
@@ -99,8 +101,6 @@ def _check_usage(
         raise ConfigError("run: name a FILE, or a run to --resume")
     if resume is not None and (inputs or inputs_file):
         raise ConfigError("run: a resumed run keeps its inputs; leave out --input")
-    if resume is not None and not is_id(resume):
-        raise NotFound(f"there is no run {resume!r}")
 
 
 def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:
@@ -149,7 +149,9 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
     view, logs = _View(), NodeLogs(settings.data_dir / LOGS)
 
     def end_now(ticket: Ticket | None) -> NoReturn:
-        ended = _Ended(ticket=ticket, durable=False, interrupted=True, logs=logs)
+        ended = _Ended(
+            ticket=ticket, durable=False, stored=view.stored, interrupted=True, logs=logs
+        )
         stdout = redirect_stdout(sys.__stdout__ or output.Notes())
         with stdout, suppress(DagrunError, output.OutputLost):
             _tell(order, ended)
@@ -168,11 +170,12 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
                     await watching.start(view.run, ticket)
                     await ticket.wait()
                     watching.cancel_scope.cancel()
-                await _forget_old_runs(local.store, logs, settings.retention)
+                await _clean_up(local.store, settings)
         nursery.cancel_scope.cancel()
     return _Ended(
         ticket=signals.ticket,
         durable=signals.is_end_durable(),
+        stored=view.stored,
         interrupted=signals.interrupted,
         logs=logs,
     )
@@ -189,11 +192,13 @@ async def _tell_of_waiting(local: Local, ticket: Ticket) -> None:
         told = why
 
 
-async def _forget_old_runs(store: Store, logs: NodeLogs, retention: float | None) -> None:
-    """Delete some runs that ended long ago. It must not matter to this one how that goes."""
-    if retention is not None:
-        with suppress(DagrunError):
-            await prune(store, logs, keep=retention, most=PRUNED)
+async def _clean_up(store: Store, settings: Settings) -> None:
+    """Delete some of what is too old, or was left. It must not matter to this run how that goes."""
+    logs, scratch = RunFolders(settings.data_dir / LOGS), RunFolders(settings.data_dir / SCRATCH)
+    with suppress(DagrunError):
+        await sweep(store, scratch, ended=True, unknown=False, most=SWEPT)
+        if settings.retention is not None:
+            await prune(store, [logs, scratch], keep=settings.retention, most=PRUNED)
 
 
 async def _start(local: Local, order: _Order) -> Ticket:
@@ -209,10 +214,16 @@ class _View:
     """Keeps durable events until there is something to show them on."""
 
     def __init__(self) -> None:
+        self.stored: RunStatus | None = None
+        """Where the run stands by what is on the disk."""
+
         self._early: list[Event] = []
         self._progress: Progress | None = None
 
     def see(self, events: Sequence[Event]) -> None:
+        of_run = [event.type for event in events if event.node_id is None]
+        if of_run:
+            self.stored = RunStatus(of_run[-1].removeprefix("run."))
         if self._progress is None:
             self._early.extend(events)
         else:
@@ -236,6 +247,9 @@ class _Ended:
     """None if it was interrupted before there was a run."""
 
     durable: bool
+    stored: RunStatus | None
+    """Where the run stands by what is on the disk."""
+
     interrupted: bool
     logs: NodeLogs
 
@@ -251,17 +265,13 @@ def _tell(order: _Order, ended: _Ended) -> int:
     if order.as_json:
         output.say_json(to_json(result))
     if not ticket.gone and not ended.durable:
-        _tell_how_to_go_on(ticket)
+        output.note(f"dagrun: stopped; {how_to_go_on(ticket.run_id, ended.stored)}")
         return output.INTERRUPTED
     if not order.as_json:
         _tell_person(result, ticket.workflow, ended.logs)
     if ended.interrupted and result.status is RunStatus.CANCELLED:
         return output.INTERRUPTED
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
-
-
-def _tell_how_to_go_on(ticket: Ticket) -> None:
-    output.note(f"dagrun: stopped; go on with: dagrun run --resume {ticket.run_id}")
 
 
 def _tell_of_nothing(order: _Order) -> int:

@@ -9,12 +9,12 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
-from dagrun.cli.running import check_run, has_database, with_store
+from dagrun.cli.running import check_run, has_database, how_to_go_on, with_store
 from dagrun.domain.durations import format_duration
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
-from dagrun.domain.state import RunState
+from dagrun.domain.state import NodeState, RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConfigError, NotFound
 from dagrun.ports.store import RunRecord, Store
@@ -79,33 +79,34 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     """Show how a run went. Give the exit code."""
     check_run(settings, run_id)
 
-    state, board, owner = _replayed(settings, run_id)
+    state, board = _replayed(settings, run_id)
     if as_json:
-        output.say_json(to_json(run_result(state)))
+        output.say_json({**to_json(run_result(state)), "resumable": board.cut_off})
         return output.DONE
     output.say(f"{headline(board)}  ({run_id})")
     for row in board.rows.values():
-        output.say("  " + plain_line(row))
+        output.say("  " + plain_line(board, row))
     if state.error is not None:
         output.say(f"error: {state.error['message']}")
     if outputs := run_result(state).outputs:
         output.say_value(outputs, head="outputs: ")
-    if not state.ended and owner_pid(settings.data_dir, owner) is None:
-        output.say(f"its process has ended; go on with: dagrun run --resume {run_id}")
+    if board.cut_off:
+        output.say(f"its process has ended; {how_to_go_on(run_id, state.status)}")
     return output.DONE
 
 
-def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board, str]:
-    """Give a run as its journal tells it, and who executes it."""
+def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board]:
+    """Give a run as its journal tells it."""
     registry = load_with_warnings().registry
 
-    async def read(store: Store) -> tuple[RunState, Board, str]:
+    async def read(store: Store) -> tuple[RunState, Board]:
         record = await store.run(RunId(run_id))
         workflow = await stored_workflow(store, record)
         state, events = await restore(store, record, compile_plan(workflow, handling(registry)))
         board = Board(workflow)
         board.see(events)
-        return state, board, record.owner
+        board.cut_off = not state.ended and owner_pid(settings.data_dir, record.owner) is None
+        return state, board
 
     return with_store(settings, registry, read)
 
@@ -121,12 +122,11 @@ def show_logs(
 ) -> int:
     """Print what nodes wrote, in the order of their first starts. Give the exit code."""
     check_run(settings, run_id)
-    state, board, _ = _replayed(settings, run_id)
+    state, board = _replayed(settings, run_id)
     if node is not None:
         _check_node(state, node)
     logs = NodeLogs(settings.data_dir / LOGS)
-    if node is not None and (item, attempt) != (None, None):
-        _check_attempt(state, node, item, attempt)
+    _check_attempt(state, node, item, attempt)
     found = [
         (node_id, index, number)
         for node_id in ([node] if node else _by_start(board))
@@ -156,15 +156,26 @@ def _check_node(state: RunState, node_id: str) -> None:
         raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
 
 
-def _check_attempt(state: RunState, node_id: str, item: int | None, attempt: int | None) -> None:
+def _check_attempt(
+    state: RunState, node_id: str | None, item: int | None, attempt: int | None
+) -> None:
     """Refuse what was never tried; an attempt that printed nothing is another thing."""
-    node = state.node(node_id)
-    work = node if item is None else node.items.get(item)
-    most = 0 if work is None else max([work.attempt, *(i.attempt for i in node.items.values())])
-    if work is None or not 1 <= (attempt or 1) <= most:
-        what = f"item {item} of {node_id}" if item is not None else node_id
-        tried = f"attempt {attempt} of {what}" if attempt is not None else what
-        raise NotFound(f"run {state.run_id} has no {tried}")
+    if (item, attempt) == (None, None):
+        return
+    nodes = [*state.nodes, *state.due] if node_id is None else [state.node(node_id)]
+    most = max(_tried(node, item) for node in nodes)
+    if not 1 <= (1 if attempt is None else attempt) <= most:
+        asked = {"attempt": attempt, "item": item}
+        words = [f"{word} {number}" for word, number in asked.items() if number is not None]
+        what = " of ".join([*words, *([node_id] if node_id else [])])
+        raise NotFound(f"run {state.run_id} has no {what}")
+
+
+def _tried(node: NodeState, item: int | None) -> int:
+    """Give how many attempts of an item there were; of any item, or of the node, for None."""
+    if item is not None:
+        return node.items[item].attempt if item in node.items else 0
+    return max([node.attempt, *(work.attempt for work in node.items.values())])
 
 
 def _by_start(board: Board) -> list[str]:

@@ -11,6 +11,9 @@ from typing import Final, NoReturn
 import trio
 
 from dagrun.cli import output
+from dagrun.domain.durations import format_duration
+from dagrun.domain.fold_run import has_attempt
+from dagrun.domain.state import Work
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
 from dagrun.roles.local import Local
@@ -18,7 +21,8 @@ from dagrun.services.dispatcher import Ticket
 
 SIGNALS: Final = (signal.SIGINT, signal.SIGTERM)
 AT_ONCE: Final = 1.0  # seconds that an end at once may take
-_AGAIN: Final = "press Ctrl-C again to end at once, for --resume"
+NAMED: Final = 5  # nodes that are told of by name
+_AGAIN: Final = "press Ctrl-C again to end at once"
 
 
 class Held:
@@ -65,6 +69,24 @@ def _what_goes_on(ticket: Ticket) -> str:
     return "cancelling"
 
 
+def _what_is_waited_for(ticket: Ticket | None, grace: float) -> str:
+    """Say what a process that ends waits for, and for how long at most."""
+    state = None if ticket is None else ticket.state
+    running = [] if state is None else [_name(work) for work in state.works() if has_attempt(work)]
+    if not running:
+        return "stopping"
+    more = f" and {len(running) - NAMED} more" if len(running) > NAMED else ""
+    nodes = ", ".join(running[:NAMED]) + more
+    return (
+        f"stopping; waits for {nodes}, {format_duration(grace)} at most; a second signal ends all"
+    )
+
+
+def _name(work: Work) -> str:
+    node_id = work.node.step.node.id
+    return node_id if work.index is None else f"{node_id}[{work.index}]"
+
+
 class Signals:
     """Ctrl-C cancels the run, and SIGTERM leaves it to be resumed; one more ends all at once.
 
@@ -98,6 +120,7 @@ class Signals:
                         output.note(f"dagrun: {_what_goes_on(self.ticket)}; {_AGAIN}")
                         nursery.start_soon(self._cancel, self.local, self.ticket)
                     else:
+                        output.note(f"dagrun: {_what_is_waited_for(self.ticket, self._grace)}")
                         self.local.stop()
                         nursery.start_soon(self._end_at_once, self._grace)
                     self.interrupted = True

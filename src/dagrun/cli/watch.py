@@ -11,7 +11,7 @@ from dagrun.cli.board import Board
 from dagrun.cli.events import to_json as event_json
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import open_progress
-from dagrun.cli.running import check_run, with_store
+from dagrun.cli.running import check_run, how_to_go_on, with_store
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode
@@ -45,7 +45,7 @@ def watch_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 
     record = with_store(settings, registry, watch)
     if record.status not in RUN_ENDED:
-        output.note(f"dagrun: its process has ended; go on with: dagrun run --resume {run_id}")
+        output.note(f"dagrun: its process has ended; {how_to_go_on(run_id, record.status)}")
     elif not as_json and record.error is not None:
         output.note(f"dagrun: {record.error['message']}")
     elif not as_json and record.outputs is not None and (outputs := decode(record.outputs)):
@@ -68,11 +68,13 @@ async def _print(settings: Settings, store: Store, state: RunState) -> None:
 
 
 async def _show(settings: Settings, store: Store, state: RunState) -> None:
-    progress = open_progress(Board(state.plan.workflow), run_id=state.run_id)
+    board = Board(state.plan.workflow)
+    progress = open_progress(board, run_id=state.run_id)
     async with trio.open_nursery() as nursery:
         await nursery.start(progress.run)
         async for events in _batches(settings, store, state):
             progress.see(events)
+        board.cut_off = board.finished_at is None
         nursery.cancel_scope.cancel()
 
 

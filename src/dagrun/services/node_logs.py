@@ -1,17 +1,15 @@
 """What nodes print: one file an attempt, bounded in size."""
 
 import os
-import shutil
-from functools import partial
+import re
 from pathlib import Path
 from typing import Final
-
-import trio
 
 from dagrun.domain.handlers import is_node_id
 from dagrun.domain.ids import is_id
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
+_NAME: Final = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9})\.log")
 
 
 class AttemptLog:
@@ -100,29 +98,14 @@ class NodeLogs:
         except FileNotFoundError:
             return b""
 
-    async def remove(self, run_id: str) -> None:
-        """Delete the logs of a run.
-
-        Raises:
-            ValueError: the id is none.
-        """
-        if not is_id(run_id):
-            raise ValueError(f"{run_id!r} is no id")
-        await trio.to_thread.run_sync(
-            partial(shutil.rmtree, self._root / run_id, ignore_errors=True)
-        )
-
-    def runs(self) -> list[str]:
-        """List the runs that have logs."""
-        return sorted(path.name for path in self._root.glob("*") if is_id(path.name))
-
     def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
         """List (item, attempt) of all logs of a node, in order; item is None without one.
 
         Raises:
             ValueError: an id is none.
         """
-        found = [_parse(path.stem) for path in self._folder(run_id, node_id).glob("*.log")]
+        names = (path.name for path in self._folder(run_id, node_id).glob("*.log"))
+        found = [key for name in names if (key := _parse(name)) is not None]
         return sorted(found, key=lambda key: (-1 if key[0] is None else key[0], key[1]))
 
     def _folder(self, run_id: str, node_id: str) -> Path:
@@ -151,6 +134,10 @@ def _write_all(fd: int, data: bytes) -> None:
         rest = rest[os.write(fd, rest) :]
 
 
-def _parse(stem: str) -> tuple[int | None, int]:
-    item, _, attempt = stem.rpartition("-")
-    return (int(item) if item else None), int(attempt)
+def _parse(name: str) -> tuple[int | None, int] | None:
+    """Give the item and the attempt that a file belongs to; None for what somebody else put there."""
+    found = _NAME.fullmatch(name)
+    if found is None:
+        return None
+    item, attempt = found.groups()
+    return (None if item is None else int(item)), int(attempt)

@@ -1,30 +1,62 @@
-"""Old runs go, with their logs."""
+"""Old runs go, with what they left on the disk beside the database."""
 
+import shutil
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
-from typing import Final, Protocol
+from functools import partial
+from pathlib import Path
+from typing import Final
 
+import trio
+
+from dagrun.domain.ids import RunId, is_id
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.errors import NotFound
 from dagrun.ports.store import Store
 
 BATCH: Final = 100  # runs in one transaction, which others wait for
 EVER: Final = timedelta(days=36500)
 
 
-class Logs(Protocol):
-    """Where the logs of runs are."""
+class RunFolders:
+    """Folders of runs, such as those of their logs.
 
-    async def remove(self, run_id: str) -> None:
-        """Delete the logs of a run."""
-        ...
+    Args:
+        root: holds them; each is called as its run. It need not be there.
+    """
+
+    def __init__(self, root: Path) -> None:
+        self._root = root
+
+    def runs(self) -> list[RunId]:
+        """List the runs that have a folder, the oldest first."""
+        return sorted(RunId(path.name) for path in self._root.glob("*") if is_id(path.name))
+
+    async def remove(self, run_id: RunId) -> None:
+        """Delete the folder of a run, if there is one.
+
+        Raises:
+            ValueError: the id is none.
+        """
+        if not is_id(run_id):
+            raise ValueError(f"{run_id!r} is no id")
+        remove = partial(shutil.rmtree, self._root / run_id, ignore_errors=True)
+        await trio.to_thread.run_sync(remove)
 
 
 async def prune(
-    store: Store, logs: Logs, *, keep: float, now: datetime | None = None, most: int | None
+    store: Store,
+    folders: Sequence[RunFolders],
+    *,
+    keep: float,
+    now: datetime | None = None,
+    most: int | None,
 ) -> int:
     """Delete runs that ended more than ``keep`` seconds ago. Give how many.
 
     Args:
         store: an open store.
-        logs: where the logs of its runs are.
+        folders: what its runs left on the disk.
         keep: seconds since the end of a run.
         now: the time; None takes the clock's.
         most: stop when so many are gone; None deletes all.
@@ -35,8 +67,35 @@ async def prune(
         limit = BATCH if most is None else min(BATCH, most - count)
         gone = await store.prune(before=before, limit=limit)
         for run_id in gone:
-            await logs.remove(run_id)
+            for folder in folders:
+                await folder.remove(run_id)
         count += len(gone)
         if len(gone) < limit:
             break
     return count
+
+
+async def sweep(
+    store: Store, folders: RunFolders, *, ended: bool, unknown: bool, most: int | None = None
+) -> None:
+    """Remove what processes left that ended before they could do so themselves.
+
+    Args:
+        store: an open store.
+        folders: where to look.
+        ended: remove what belongs to runs that have ended.
+        unknown: remove what belongs to no run of the store.
+        most: look at so many runs only, the oldest; None looks at all.
+    """
+    for run_id in folders.runs()[:most]:
+        status = await _status(store, run_id)
+        left = unknown if status is None else ended and status in RUN_ENDED
+        if left:
+            await folders.remove(run_id)
+
+
+async def _status(store: Store, run_id: RunId) -> RunStatus | None:
+    try:
+        return (await store.run(run_id)).status
+    except NotFound:
+        return None

@@ -41,6 +41,7 @@ def _reserve(target: Path) -> None:
 def _copy(source: Path, partial: Path, timeout: float) -> None:
     """Copy with ``vacuum into``: one statement that reads in one transaction of its own."""
     partial.unlink(missing_ok=True)
+    partial.touch(mode=0o600)
     connection = connect(source, timeout)
     try:
         connection.execute("vacuum into ?", (str(partial),))

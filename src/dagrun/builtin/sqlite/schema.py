@@ -1,7 +1,10 @@
 """Open a database file, and bring it to the present schema."""
 
+import os
 import sqlite3
+import stat
 import time
+from contextlib import suppress
 from importlib.resources import files
 from pathlib import Path
 from typing import Final
@@ -14,6 +17,7 @@ LATEST: Final = 2
 
 BUSY_TIMEOUT: Final = 30.0  # seconds to wait for another process's transaction
 SMALLEST_PAGE: Final = 512  # bytes of an SQLite file; no database is shorter
+_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO  # what others than the user may do
 
 
 def connect(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
@@ -47,6 +51,7 @@ def open_database(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connecti
         path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     except OSError as error:
         raise StoreError(f"{path.parent}: cannot be made: {error.strerror}") from error
+    _make_private(path)
     connection = connect(path, timeout)
     try:
         _check_length(path)
@@ -57,6 +62,20 @@ def open_database(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connecti
         connection.close()
         raise
     return connection
+
+
+def _make_private(path: Path) -> None:
+    """Let only its user read a database. What SQLite makes beside it gets the same mode.
+
+    Without opening it: closing a file lets go of all locks on it that the process has.
+    """
+    with suppress(OSError):  # then SQLite says what is wrong
+        os.mknod(path, stat.S_IFREG | 0o600)
+    for suffix in ("", "-wal", "-shm"):
+        file = path.with_name(path.name + suffix)
+        with suppress(OSError):
+            if file.stat().st_mode & _OTHERS:
+                file.chmod(0o600)
 
 
 def _check_length(path: Path) -> None:

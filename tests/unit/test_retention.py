@@ -1,0 +1,54 @@
+"""What runs left on the disk, and who may take it away."""
+
+import pytest
+
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.services.retention import RunFolders, sweep
+from dagrun.testing.stores import add_run
+
+
+@pytest.fixture
+def folders(tmp_path):
+    for name in ("ended", "going", "unknown", "no id", "..x"):
+        (tmp_path / "root" / name).mkdir(parents=True)
+        (tmp_path / "root" / name / "file").touch()
+    return RunFolders(tmp_path / "root")
+
+
+@pytest.fixture
+async def store():
+    store = MemoryStore()
+    await add_run(store, "ended")
+    await add_run(store, "going", upto=3)
+    return store
+
+
+@pytest.mark.parametrize("name", ["..", "a/b", "", ".", "a\0"])
+async def test_what_is_no_id_is_not_removed(folders, tmp_path, name):
+    with pytest.raises(ValueError, match="is no id"):
+        await folders.remove(name)
+    assert len(list((tmp_path / "root").iterdir())) == 5
+
+
+async def test_a_folder_that_is_not_there_is_removed_already(tmp_path):
+    nothing = RunFolders(tmp_path / "nothing")
+    assert nothing.runs() == []
+    await nothing.remove("r")
+
+
+@pytest.mark.parametrize(
+    ("options", "left"),
+    [
+        ({"ended": True, "unknown": False}, ["going", "unknown"]),
+        ({"ended": False, "unknown": True}, ["ended", "going"]),
+        ({"ended": True, "unknown": True}, ["going"]),
+        ({"ended": True, "unknown": True, "most": 1}, ["going", "unknown"]),
+    ],
+)
+async def test_sweeping_removes_what_is_asked_for_and_nothing_of_a_run_that_goes_on(
+    folders, store, tmp_path, options, left
+):
+    await sweep(store, folders, **options)
+    assert folders.runs() == left
+    assert (tmp_path / "root" / "no id" / "file").exists()
+    assert (tmp_path / "root" / "..x" / "file").exists()
