@@ -19,7 +19,7 @@ from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError, NotFound
+from dagrun.errors import ConflictError
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
@@ -202,8 +202,12 @@ class Local:
             await ticket.wait()
         if ticket.abandoned is not None:
             raise ConflictError(f"run {ticket.run_id} is left: {ticket.abandoned}")
-        if ticket.state is not None:
+        if ticket.gone and ticket.state is not None:
             return run_result(ticket.state)
+        if self.dispatcher.ticket(ticket.run_id) is ticket:
+            raise ConflictError(
+                f"dagrun was closed before run {ticket.run_id} has ended; it can be gone on with"
+            )
         return await self._stored_result(ticket.run_id)
 
     async def _stored_result(self, wanted: RunId) -> RunResult:
@@ -220,7 +224,7 @@ async def _answer(local: Local, request: Mapping[str, Any]) -> Any:
     """Do what another process asks of a run that this one has."""
     wanted = RunId(str(request.get("run_id")))
     if local.dispatcher.ticket(wanted) is None:
-        raise NotFound(f"this process has no run {wanted!r}")
+        return False  # it has just ended
     match request.get("do"):
         case "cancel":
             reason = str(request.get("reason", REQUESTED))[:200]

@@ -171,11 +171,10 @@ class StoredRuns:
         return await self._store.admit(run_id, slot)
 
     async def cancel_oldest(self, slot: Slot, *, for_run: RunId) -> None:
-        """Cancel the oldest run that holds a slot and is not being cancelled yet."""
-        holders = await self._store.holders(slot.key)
-        oldest = next((run for run in holders if run.status is not RunStatus.CANCELLING), None)
-        if oldest is not None:
-            await self.cancel(oldest, reason=f"for run {for_run}")
+        """Cancel the oldest run that holds a slot, for a newer one, unless one gives way already."""
+        older = [run for run in await self._store.holders(slot.key) if run.run_id < for_run]
+        if older and all(run.status is not RunStatus.CANCELLING for run in older):
+            await self.cancel(older[0], reason=f"for run {for_run}")
 
     async def cancel(self, record: RunRecord, *, reason: str = REQUESTED) -> bool:
         """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled.
