@@ -82,6 +82,7 @@ class Local:
         """
         prepared = await self.plans.prepare(submission.workflow)
         new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        ticket.set_off()
         self.dispatcher.adopt(ticket)
         try:
             standing = await self.journal.submit(new_run, prepared.definition, events)

@@ -130,15 +130,20 @@ class Dispatcher:
     # runs come and go
 
     def adopt(self, ticket: Ticket) -> None:
-        """Know a run that does not wait for an engine yet."""
+        """Know a run that does not wait for an engine yet.
+
+        What is asked of one that has set off waits until it is queued, or dropped.
+        """
         self._tickets[ticket.run_id] = ticket
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a run that came to nothing."""
         self._tickets.pop(ticket.run_id, None)
+        ticket.arrive()
 
     def enqueue(self, ticket: Ticket) -> None:
         """Let a known run that is durable wait for an engine. Does not block."""
+        ticket.arrive()
         if self._may_pass(ticket):
             self._queue.started(ticket.entry())
             self._give(ticket)
@@ -222,21 +227,27 @@ class Dispatcher:
 
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
-        place = self._places.choose(ticket.key or ticket.run_id, ticket.workflow.placement.balancer)
+        wanted = ticket.workflow.placement.balancer
+        try:
+            place = self._places.choose(ticket.key or ticket.run_id, wanted)
+        except Exception as error:  # noqa: BLE001 — a plugin's; the other runs go on
+            _log.exception("run %s: its balancer failed", ticket.run_id)
+            self._lose(ticket, f"its balancer failed: {error}")
+            return
         self._places.take(place, ticket.run_id)
         ticket.due = None
         if ticket.make is not None:
             self._execute(ticket, place, ticket.made(), ticket.epoch)
         elif self._nursery is not None:
-            ticket.moving = trio.Event()
-            self._nursery.start_soon(self._read_and_execute, ticket, place, ticket.moving)
+            ticket.set_off()
+            self._nursery.start_soon(self._read_and_execute, ticket, place)
 
     def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
         ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
         ticket.make = ticket.ready = None
         place.engine.execute(state, epoch=epoch)
 
-    async def _read_and_execute(self, ticket: Ticket, place: Place, arrived: trio.Event) -> None:
+    async def _read_and_execute(self, ticket: Ticket, place: Place) -> None:
         try:
             state, epoch = await _patiently(partial(self._runs.claim, ticket.run_id))
         except DagrunError as error:  # somebody else's now, or damaged: the others go on
@@ -245,8 +256,7 @@ class Dispatcher:
             self._place()
         else:
             self._execute(ticket, place, state, epoch)
-        ticket.moving = None
-        arrived.set()
+        ticket.arrive()
 
     async def _admit(self, ticket: Ticket, slot: Slot, scope: trio.CancelScope) -> None:
         """Wait until a run has its slot. The store knows of those that runs elsewhere hold."""
@@ -378,7 +388,7 @@ class Dispatcher:
         of_engine: Callable[[EngineLink], Awaitable[bool]],
         of_waiting: Callable[[Ticket], Awaitable[bool]],
     ) -> bool:
-        if ticket.moving is not None:
+        while ticket.moving is not None:
             await ticket.moving.wait()
         while (engine := ticket.engine) is not None:
             if await of_engine(engine):

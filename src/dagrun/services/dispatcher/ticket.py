@@ -67,7 +67,7 @@ class Ticket:
     """Set while it waits for its slot."""
 
     moving: trio.Event | None = None
-    """Set while it is on its way to an engine."""
+    """There while it is on its way into the queue, or to an engine."""
 
     _lock: trio.Lock | None = None
     _left: trio.Event | None = None
@@ -90,6 +90,16 @@ class Ticket:
         if self._lock is None:
             self._lock = trio.Lock()
         return self._lock
+
+    def set_off(self) -> None:
+        """Note that it is on its way. What is asked of it waits until it arrives."""
+        self.moving = trio.Event()
+
+    def arrive(self) -> None:
+        """Note that it is where it was to go."""
+        if self.moving is not None:
+            self.moving.set()
+            self.moving = None
 
     async def wait(self) -> None:
         """Wait until it has ended, was abandoned, or the dispatcher is closed."""
