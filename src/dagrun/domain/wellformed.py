@@ -1,5 +1,6 @@
 """Whether a JSON Schema is one, and can be applied to a value at all."""
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -90,10 +91,15 @@ def schema_problem(schema: Mapping[str, Any]) -> str | None:
 
 def _misfit(schema: Mapping[str, Any], draft: Draft) -> str | None:
     """Find what the specification forbids. The steps are bounded by the schema's length."""
-    for error in Checker(draft.schema).violations(schema, most=1, meter=Meter(math.inf)):
+    for error in _described(draft).violations(schema, most=1, meter=Meter(math.inf)):
         place = show(list(error.absolute_path))
         return f"{place}: {error.message}" if place else str(error.message)
     return None
+
+
+@functools.cache
+def _described(draft: Draft) -> Checker:
+    return Checker(draft.schema)
 
 
 def _unknown_keyword(schema: Mapping[str, Any], draft: Draft) -> str | None:
