@@ -151,7 +151,10 @@ class _Walk:
                 return f"{key!r} is not supported; write {instead!r}"
         if "$schema" in part and not at_top:
             return "'$schema' may stand at its top only"
-        if len(part.get("$id", "")) > MAX_ID:
+        if not isinstance(part.get("$ref", ""), str):  # of which draft-04 says nothing
+            return "$ref: text is needed"
+        names = (part.get(key) for key in ("$id", "id"))
+        if any(isinstance(name, str) and len(name) > MAX_ID for name in names):
             return f"an '$id' may have {MAX_ID} characters"
         for pattern in _patterns(part):
             self._room -= patterns.size(pattern)
