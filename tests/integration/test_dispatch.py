@@ -46,6 +46,11 @@ class Rig:
         await trio.testing.wait_all_tasks_blocked()
         await trio.testing.wait_all_tasks_blocked(0.01)
 
+    async def ended(self, *tickets):
+        with trio.fail_after(100):
+            for ticket in tickets:
+                await ticket.wait()
+
     def queued(self):
         return self.local.dispatcher.statistics().queued
 
@@ -279,8 +284,8 @@ async def test_a_run_that_waits_for_its_slot_can_be_cancelled(tmp_path):
         third = await r.submit(limited(), "x")
         assert await r.local.cancel(second.run_id)
         r.gates.open("x")
-        await first.wait()
-        await third.wait()
+        await r.ended(first)
+        await r.ended(third)
         assert (second.state.status, third.state.status) == ("cancelled", "succeeded")
 
 
@@ -296,7 +301,7 @@ async def test_a_queued_run_can_be_paused_and_resumed(tmp_path):
         assert await r.local.resume(queued.run_id)
         assert not await r.local.resume(queued.run_id)
         r.gates.open("queued")
-        await queued.wait()
+        await r.ended(queued)
         assert queued.state.status == "succeeded"
 
 
@@ -309,8 +314,8 @@ async def test_resumed_runs_go_before_fresh_ones_of_their_priority(tmp_path):
         fresh = await r.submit(workflow(), "fresh")
         await r.local.resume(paused.run_id)
         r.gates.open("fresh", "going")
-        await paused.wait()
-        await fresh.wait()
+        await r.ended(paused)
+        await r.ended(fresh)
         assert r.gates.began == ["paused", "going", "paused", "fresh"]
 
 
@@ -321,7 +326,7 @@ async def test_a_paused_run_that_no_engine_has_can_be_cancelled(tmp_path):
         await r.finish("paused")
         await r.submit(workflow(), "other")
         assert await r.local.cancel(paused.run_id)
-        await paused.wait()
+        await r.ended(paused)
         assert paused.state.status == "cancelled"
         assert [node.status for node in paused.state.nodes] == ["succeeded", "cancelled"]
         assert r.gates.began == ["paused", "other"]
@@ -336,7 +341,7 @@ async def test_a_resumed_run_that_waits_for_a_place_can_be_cancelled(tmp_path):
         assert await r.local.resume(paused.run_id)
         assert r.queued() == 1
         assert await r.local.cancel(paused.run_id)
-        await paused.wait()
+        await r.ended(paused)
         assert paused.state.status == "cancelled"
         assert r.gates.began == ["paused", "other"]
 
@@ -361,11 +366,11 @@ async def test_a_run_that_waits_for_a_slot_elsewhere_can_be_paused_and_lets_othe
         assert "a slot of" in r.local.dispatcher.explain(another.run_id)
         assert r.local.dispatcher.explain(waiting.run_id) == "it waits until it is resumed"
         other.gates.open("x")
-        await first.wait()
+        await r.ended(first)
         r.gates.open("x")
         await another.wait()  # it looks again from time to time
         assert await r.local.resume(waiting.run_id)
-        await waiting.wait()
+        await r.ended(waiting)
         assert [t.state.status for t in (another, waiting)] == ["succeeded"] * 2
 
 
@@ -382,7 +387,7 @@ async def test_while_the_database_is_held_a_waiting_run_waits_on(tmp_path, monke
     async with rig(tmp_path, store=Held()) as r:
         run = await r.submit(limited(), "x")
         r.gates.open("x")
-        await run.wait()
+        await r.ended(run)
         assert (run.state.status, trouble) == ("succeeded", [])
 
 
@@ -404,8 +409,8 @@ async def test_a_request_that_the_store_refuses_leaves_the_run_in_the_queue(tmp_
             await r.local.dispatcher.pause(queued.run_id)
         store.held = False
         r.gates.open("first", "queued")
-        await first.wait()
-        await queued.wait()
+        await r.ended(first)
+        await r.ended(queued)
         assert queued.state.status == "succeeded"
 
 
@@ -418,8 +423,8 @@ async def test_a_run_that_is_damaged_is_left_and_the_others_go_on(tmp_path):
         await r.local.resume(broken.run_id)
         del r.local.store._events[broken.run_id][1]
         r.gates.open("other")
-        await other.wait()
-        await broken.wait()
+        await r.ended(other)
+        await r.ended(broken)
         assert "is damaged" in broken.abandoned
         with pytest.raises(ConflictError, match="is damaged"):
             await r.local.result(broken)
@@ -432,7 +437,7 @@ async def test_a_request_whose_caller_goes_away_is_carried_out_once_it_is_journa
         with trio.move_on_after(0.02) as scope:
             await r.local.dispatcher.cancel(queued.run_id)
         assert scope.cancelled_caught
-        await queued.wait()
+        await r.ended(queued)
         assert queued.state.status == "cancelled"
         assert r.queued() == 0
 
@@ -449,7 +454,7 @@ async def test_racing_requests_leave_one_end(tmp_path):
             for what in ("pause", "cancel", "resume", "cancel", "pause", "resume"):
                 nursery.start_soon(ask, what)
         r.gates.open("a")
-        await run.wait()
+        await r.ended(run)
         assert run.state.status == "cancelled"
         assert answers.count(("cancel", True)) == 1
         types = [event.type for event in await r.local.store.events(run.run_id)]
@@ -522,8 +527,7 @@ async def test_a_run_that_holds_its_slot_does_not_wait_for_one_that_wants_it(tmp
         waiting = await r.submit(limited(), "x")
         again = await r.local.go_on(holder.run_id)
         r.gates.open("x")
-        await again.wait()
-        await waiting.wait()
+        await r.ended(again, waiting)
         assert (again.state.status, waiting.state.status) == ("succeeded", "succeeded")
 
 
@@ -532,21 +536,21 @@ async def test_a_full_engine_does_not_keep_the_oldest_run_from_being_cancelled(t
     async with rig(tmp_path, capacity=1) as r:
         oldest = await r.submit(workflow(concurrency=newest), "a")
         new = await r.submit(workflow(concurrency=newest), "b")
-        await oldest.wait()
+        await r.ended(oldest)
         r.gates.open("b")
-        await new.wait()
+        await r.ended(new)
         assert (oldest.state.status, new.state.status) == ("cancelled", "succeeded")
 
 
 async def test_a_damaged_run_whose_start_timeout_passes_harms_nobody(tmp_path, autojump_clock):
     async with rig(tmp_path, capacity=1) as r:
         first = await r.submit(workflow(), "first")
-        damaged = await r.submit(workflow(start_timeout=60), "damaged")
+        damaged = await r.submit(workflow(start_timeout=5), "damaged")
         r.local.store._events[damaged.run_id].clear()
-        await damaged.wait()
+        await r.ended(damaged)
         assert "is damaged" in damaged.abandoned
         r.gates.open("first")
-        await first.wait()
+        await r.ended(first)
         assert first.state.status == "succeeded"
 
 
