@@ -7,8 +7,9 @@ import pytest
 import trio
 
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Concurrency, Node, Placement, Workflow
-from dagrun.errors import ConflictError, InputError, LimitReached, StoreBusy, StoreFull
+from dagrun.errors import ConfigError, ConflictError, InputError, LimitReached, StoreBusy, StoreFull
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
@@ -486,3 +487,36 @@ async def test_a_run_of_an_earlier_life_is_found_by_its_key_and_goes_on(tmp_path
         assert (await r.local.result(again)).status == "succeeded"
         ended = await r.submit(workflow(nodes=2), "a", idempotency_key="k")
         assert (await r.local.result(ended)).run_id == first.run_id
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"idempotency_key": "\ud800"}, "at most 512 characters"),
+        ({"idempotency_key": "x" * 513}, "at most 512 characters"),
+        ({"idempotency_key": 7}, "at most 512 characters"),
+        ({"priority": 1.5}, "a whole number from -1000000 to 1000000"),
+        ({"priority": True}, "a whole number"),
+        ({"priority": 10**30}, "a whole number"),
+        ({"priority": -1_000_001}, "a whole number"),
+    ],
+)
+async def test_what_cannot_be_stored_is_refused_and_other_runs_go_on(tmp_path, options, message):
+    store = SqliteStore(path=tmp_path / "data" / "dagrun.db")
+    async with rig(tmp_path, store=store) as r:
+        other = await r.submit(workflow(), "other", idempotency_key="x" * 512, priority=1_000_000)
+        with pytest.raises(InputError, match=message):
+            await r.submit(workflow(), "a", **options)
+        r.gates.open("other")
+        assert (await r.local.result(other)).status == "succeeded"
+        assert len((await store.runs())[0]) == 1
+
+
+async def test_a_folder_whose_name_is_no_text_is_refused_and_other_runs_go_on(tmp_path):
+    store = SqliteStore(path=tmp_path / "data" / "dagrun.db")
+    async with rig(tmp_path, store=store) as r:
+        other = await r.submit(workflow(), "other", base=tmp_path / "ä")
+        with pytest.raises(ConfigError, match=r"folder '.*udcff' is not UTF-8"):
+            await r.submit(workflow(), "a", base=tmp_path / "\udcff")
+        r.gates.open("other")
+        assert (await r.local.result(other)).status == "succeeded"

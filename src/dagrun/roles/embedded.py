@@ -26,6 +26,7 @@ from dagrun.plugin.loading import load_plugins
 from dagrun.ports.store import Registration, RunRecord
 from dagrun.roles.documents import catalogue, load_file, load_text
 from dagrun.roles.local import Local, Submission, open_local
+from dagrun.roles.submission import folder_name
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
 from dagrun.settings import Settings, read_settings
@@ -121,7 +122,7 @@ class Orchestrator:
             version=workflow.version,
             definition_hash=prepared.definition.hash,
             metadata=None if metadata is None else encode(dict(metadata)),
-            base=str(base) if base else None,
+            base=folder_name(base),
             registered_at=datetime.now(UTC),
         )
         created = await self._local.store.register(registration, prepared.definition)
