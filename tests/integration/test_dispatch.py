@@ -489,6 +489,38 @@ async def test_a_run_of_an_earlier_life_is_found_by_its_key_and_goes_on(tmp_path
         assert (await r.local.result(ended)).run_id == first.run_id
 
 
+async def test_a_run_goes_on_here_when_the_process_that_had_it_ends(tmp_path):
+    store = MemoryStore()
+    async with rig(tmp_path, store=store) as r:
+        async with rig(tmp_path, store=store) as other:
+            first = await other.submit(workflow(), "a", idempotency_key="k")
+            again = await r.submit(workflow(), "a", idempotency_key="k")
+        r.gates.open("a")
+        assert again.run_id == first.run_id
+        with trio.fail_after(20):
+            assert (await r.local.result(again)).status == "succeeded"
+
+
+async def test_many_submissions_with_one_key_after_a_crash_are_one_run(tmp_path):
+    store = MemoryStore()
+    async with rig(tmp_path, store=store) as r:
+        first = await r.submit(workflow(), "a", idempotency_key="k")
+    async with rig(tmp_path, store=store) as r:
+        r.gates.open("a")
+        results = []
+
+        async def submit():
+            ticket = await r.submit(workflow(), "a", idempotency_key="k")
+            results.append(await r.local.result(ticket))
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(10):
+                    nursery.start_soon(submit)
+        assert {(res.run_id, res.status) for res in results} == {(first.run_id, "succeeded")}
+        assert r.gates.began == ["a"]
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
