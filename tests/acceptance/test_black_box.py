@@ -883,3 +883,13 @@ def test_a_flag_that_is_no_id_is_refused(dagrun, write, flag):
     plain = dagrun("runs", "list", "--limit", "0", "--json=false")
     assert plain.returncode == 2
     assert plain.stdout == ""
+
+
+def test_a_document_in_a_folder_that_is_no_text_is_refused_in_plain_words(dagrun, write, tmp_path):
+    folder = tmp_path / "\udcff"
+    folder.mkdir()
+    file = write("  nodes: [{id: a, executor: {type: lua, code: 'return {}'}}]\n")
+    done = dagrun("run", file.rename(folder / "w.yaml"))
+    assert done.returncode == 2
+    assert "is not UTF-8; rename it" in done.stderr
+    assert "Traceback" not in done.stderr

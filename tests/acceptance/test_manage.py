@@ -368,7 +368,8 @@ def test_what_is_no_backup_is_refused_and_the_database_stays(
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert dagrun("runs", "list", "--json").stdout == before
-    assert {path.name for path in (tmp_path / "data").iterdir()} == {"dagrun.db", "logs", "owners"}
+    left = {path.name for path in (tmp_path / "data").iterdir()}
+    assert left == {"dagrun.db", "logs", "owners", "restore.lock"}
 
 
 def test_without_a_database_there_is_nothing_to_copy(dagrun, tmp_path):

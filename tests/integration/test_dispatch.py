@@ -7,8 +7,9 @@ import pytest
 import trio
 
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Concurrency, Node, Placement, Workflow
-from dagrun.errors import ConflictError, InputError, LimitReached, StoreBusy, StoreFull
+from dagrun.errors import ConfigError, ConflictError, InputError, LimitReached, StoreBusy, StoreFull
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
@@ -615,3 +616,68 @@ async def test_a_run_of_an_earlier_life_is_found_by_its_key_and_goes_on(tmp_path
         assert (await r.local.result(again)).status == "succeeded"
         ended = await r.submit(workflow(nodes=2), "a", idempotency_key="k")
         assert (await r.local.result(ended)).run_id == first.run_id
+
+
+async def test_a_run_goes_on_here_when_the_process_that_had_it_ends(tmp_path):
+    store = MemoryStore()
+    async with rig(tmp_path, store=store) as r:
+        async with rig(tmp_path, store=store) as other:
+            first = await other.submit(workflow(), "a", idempotency_key="k")
+            again = await r.submit(workflow(), "a", idempotency_key="k")
+        r.gates.open("a")
+        assert again.run_id == first.run_id
+        with trio.fail_after(20):
+            assert (await r.local.result(again)).status == "succeeded"
+
+
+async def test_many_submissions_with_one_key_after_a_crash_are_one_run(tmp_path):
+    store = MemoryStore()
+    async with rig(tmp_path, store=store) as r:
+        first = await r.submit(workflow(), "a", idempotency_key="k")
+    async with rig(tmp_path, store=store) as r:
+        r.gates.open("a")
+        results = []
+
+        async def submit():
+            ticket = await r.submit(workflow(), "a", idempotency_key="k")
+            results.append(await r.local.result(ticket))
+
+        with trio.fail_after(20):
+            async with trio.open_nursery() as nursery:
+                for _ in range(10):
+                    nursery.start_soon(submit)
+        assert {(res.run_id, res.status) for res in results} == {(first.run_id, "succeeded")}
+        assert r.gates.began == ["a"]
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"idempotency_key": "\ud800"}, "at most 512 characters"),
+        ({"idempotency_key": "x" * 513}, "at most 512 characters"),
+        ({"idempotency_key": 7}, "at most 512 characters"),
+        ({"priority": 1.5}, "a whole number from -1000000 to 1000000"),
+        ({"priority": True}, "a whole number"),
+        ({"priority": 10**30}, "a whole number"),
+        ({"priority": -1_000_001}, "a whole number"),
+    ],
+)
+async def test_what_cannot_be_stored_is_refused_and_other_runs_go_on(tmp_path, options, message):
+    store = SqliteStore(path=tmp_path / "data" / "dagrun.db")
+    async with rig(tmp_path, store=store) as r:
+        other = await r.submit(workflow(), "other", idempotency_key="x" * 512, priority=1_000_000)
+        with pytest.raises(InputError, match=message):
+            await r.submit(workflow(), "a", **options)
+        r.gates.open("other")
+        assert (await r.local.result(other)).status == "succeeded"
+        assert len((await store.runs())[0]) == 1
+
+
+async def test_a_folder_whose_name_is_no_text_is_refused_and_other_runs_go_on(tmp_path):
+    store = SqliteStore(path=tmp_path / "data" / "dagrun.db")
+    async with rig(tmp_path, store=store) as r:
+        other = await r.submit(workflow(), "other", base=tmp_path / "ä")
+        with pytest.raises(ConfigError, match=r"folder '.*udcff' is not UTF-8"):
+            await r.submit(workflow(), "a", base=tmp_path / "\udcff")
+        r.gates.open("other")
+        assert (await r.local.result(other)).status == "succeeded"

@@ -7,9 +7,9 @@ import sys
 
 import pytest
 
-from dagrun.builtin.ownership import FOLDER, OwnerLock, owner_pid
+from dagrun.builtin.ownership import FOLDER, OwnerLock, owner_pid, sole_use
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.errors import ConfigError, StoreError, StoreFull
+from dagrun.errors import ConfigError, ConflictError, StoreError, StoreFull
 from dagrun.testing.stores import add_run
 
 OWNER = """
@@ -186,3 +186,22 @@ def test_a_lock_that_cannot_be_written_leaves_no_file(tmp_path, monkeypatch):
     with pytest.raises(StoreFull, match="No space left"), OwnerLock(tmp_path):
         pass
     assert list((tmp_path / FOLDER).iterdir()) == []
+
+
+def test_a_data_directory_that_is_restored_takes_no_owner(tmp_path):
+    with sole_use(tmp_path):
+        with pytest.raises(ConflictError, match="is being restored"), OwnerLock(tmp_path):
+            pass
+        assert list((tmp_path / FOLDER).iterdir()) == []
+    with OwnerLock(tmp_path):
+        pass
+
+
+def test_a_data_directory_with_owners_is_nobodys_alone(tmp_path, spawn):
+    process = spawn(OWNER)
+    say_line(process)
+    message = f"is used by process {process.pid}; end it first"
+    with pytest.raises(ConflictError, match=message), sole_use(tmp_path):
+        pass
+    with OwnerLock(tmp_path):  # owners do not keep each other out
+        pass

@@ -2,6 +2,8 @@
 
 ``<data>/owners/<id>.lock`` is locked with ``flock`` and holds the process id. The operating system
 lets go of the lock however the process ends, so a lock that can be taken means a dead owner.
+
+``<data>/restore.lock`` is shared by all owners, so that whoever replaces the database has it alone.
 """
 
 import errno
@@ -9,14 +11,17 @@ import fcntl
 import os
 import secrets
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Final, Self
 
 from dagrun.domain.ids import is_id
-from dagrun.errors import ConfigError, StoreError, StoreFull
+from dagrun.errors import ConfigError, ConflictError, StoreError, StoreFull
 
 FOLDER: Final = "owners"
+GATE: Final = "restore.lock"
 HOUR: Final = 3600.0  # seconds
 
 
@@ -32,19 +37,21 @@ class OwnerLock:
         """The name under which the owner stands in a run's row."""
 
         self._path = _lock_file(data_dir, self.owner)
-        self._fd = -1
+        self._fd = self._gate = -1
 
     def __enter__(self) -> Self:
         """Take the lock.
 
         Raises:
             ConfigError: the data directory cannot be written to.
+            ConflictError: its database is being replaced.
             StoreFull: there is no room on its disk.
         """
         try:
             # One after the other: the mode is not that of parents made on the way.
             self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
+            self._gate = _open_gate(self._path.parent.parent, fcntl.LOCK_SH)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(self._fd, b"%d\n" % os.getpid())
@@ -74,9 +81,49 @@ class OwnerLock:
         self._let_go()
 
     def _let_go(self) -> None:
-        fd, self._fd = self._fd, -1
-        if fd >= 0:
-            os.close(fd)
+        held, self._fd, self._gate = (self._fd, self._gate), -1, -1
+        for fd in held:
+            if fd >= 0:
+                os.close(fd)
+
+
+@contextmanager
+def sole_use(data_dir: Path) -> Iterator[None]:
+    """Keep owners out of a data directory; it is made if it is missing.
+
+    Raises:
+        ConflictError: there is an owner, or somebody else keeps them out.
+        OSError: the data directory cannot be written to.
+    """
+    data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    gate = _open_gate(data_dir, fcntl.LOCK_EX)
+    try:
+        yield
+    finally:
+        os.close(gate)
+
+
+def _open_gate(data_dir: Path, mode: int) -> int:
+    """Take the lock that all owners share, without waiting. Give its file descriptor.
+
+    The file stays when it is let go of: who opened it before it was removed would have another.
+    """
+    fd = os.open(data_dir / GATE, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(fd, mode | fcntl.LOCK_NB)
+    except BlockingIOError:
+        os.close(fd)
+        if mode == fcntl.LOCK_SH:
+            raise ConflictError(
+                f"the database of {data_dir} is being restored; try again when that is done"
+            ) from None
+        pids = ", ".join(map(str, live_owners(data_dir)))
+        who = f"process {pids}" if pids else "another process"
+        raise ConflictError(f"{data_dir} is used by {who}; end it first") from None
+    except BaseException:
+        os.close(fd)
+        raise
+    return fd
 
 
 def owner_pid(data_dir: Path, owner: str) -> int | None:

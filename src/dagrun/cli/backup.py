@@ -4,7 +4,8 @@ import os
 import shutil
 from pathlib import Path
 
-from dagrun.builtin.ownership import live_owners
+from dagrun.builtin.ownership import sole_use
+from dagrun.builtin.sqlite.backup import remove_beside, replace
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import has_database, run_async, with_store
@@ -44,42 +45,36 @@ def restore(settings: Settings, file: Path, *, as_json: bool) -> int:
         ConfigError: the copy cannot be read.
         StoreError: the copy is damaged, or no database of dagrun.
     """
-    target = settings.data_dir / DATABASE
-    kept = target.with_name(DATABASE + ".replaced")
-    if pids := live_owners(settings.data_dir):
-        raise ConflictError(
-            f"{settings.data_dir} is used by process {', '.join(map(str, pids))}; end it first"
-        )
-    if kept.exists():
-        raise ConflictError(f"{kept} is there from an earlier restore; move it away first")
-    fresh = target.with_name(DATABASE + ".restoring")
-    _copy(file, fresh)
     try:
-        _check(load_with_warnings().registry, fresh)
-        for suffix in ("-wal", "-shm", ""):  # what is in the log belongs to the old file
-            old = target.with_name(target.name + suffix)
-            if old.exists():
-                old.rename(kept.with_name(kept.name + suffix))
-        fresh.rename(target)
-    except BaseException:
-        fresh.unlink(missing_ok=True)
-        raise
+        with sole_use(settings.data_dir):
+            _restore(settings.data_dir / DATABASE, file)
+    except OSError as error:
+        raise ConfigError(f"{file}: cannot be brought back: {error.strerror or error}") from error
     return _tell(f"{file} is the database of {settings.data_dir} now", file, as_json=as_json)
 
 
-def _copy(file: Path, fresh: Path) -> None:
+def _restore(target: Path, file: Path) -> None:
+    kept = target.with_name(DATABASE + ".replaced")
+    if kept.exists():
+        raise ConflictError(f"{kept} is there from an earlier restore; move it away first")
+    fresh = target.with_name(DATABASE + ".restoring")
+    remove_beside(fresh)
     try:
-        fresh.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-        fresh.touch(mode=0o600)
-        fresh.chmod(0o600)
-        shutil.copyfile(file, fresh)
-        with fresh.open("rb") as copied:
-            os.fsync(copied.fileno())
-    except OSError as error:
+        _copy(file, fresh)
+        _check(load_with_warnings().registry, fresh)
+        replace(target, fresh, kept)
+    except BaseException:
         fresh.unlink(missing_ok=True)
-        raise ConfigError(f"{file}: cannot be brought back: {error.strerror or error}") from error
+        raise
+
+
+def _copy(file: Path, fresh: Path) -> None:
+    fresh.touch(mode=0o600)
+    fresh.chmod(0o600)
+    shutil.copyfile(file, fresh)
+    with fresh.open("rb") as copied:
+        os.fsync(copied.fileno())
     if not fresh.stat().st_size:  # which SQLite would take for a new database
-        fresh.unlink()
         raise ConfigError(f"{file}: cannot be brought back: it is empty")
 
 

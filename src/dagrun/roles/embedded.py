@@ -1,12 +1,13 @@
 """dagrun inside a Python program: :func:`open_orchestrator`."""
 
+import logging
 import os
 import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import attrs
 
@@ -21,14 +22,24 @@ from dagrun.domain.serialize import from_json
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.versions import current
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, DefinitionError, NotFound, RunOwned, sole
+from dagrun.errors import (
+    ConfigError,
+    ConflictError,
+    DefinitionError,
+    NotFound,
+    StoreCorrupt,
+    sole,
+)
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.store import Registration, RunRecord
 from dagrun.roles.documents import catalogue, load_file, load_text
 from dagrun.roles.local import Local, Submission, open_local
+from dagrun.roles.submission import folder_name
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
 from dagrun.settings import Settings, read_settings
+
+_log: Final = logging.getLogger(__name__)
 
 Source = Workflow | Callable[[], Workflow] | Path | str
 """A workflow, a function that builds one, the path of a document, or its text.
@@ -121,7 +132,7 @@ class Orchestrator:
             version=workflow.version,
             definition_hash=prepared.definition.hash,
             metadata=None if metadata is None else encode(dict(metadata)),
-            base=str(base) if base else None,
+            base=folder_name(base),
             registered_at=datetime.now(UTC),
         )
         created = await self._local.store.register(registration, prepared.definition)
@@ -209,14 +220,11 @@ class Orchestrator:
         return await run.result()
 
     async def get_run(self, run_id: str) -> RunResult:
-        """Tell how a run stands, or how it went.
+        """Tell how a run stands, or how it went, as far as it is on disk.
 
         Raises:
             NotFound: there is no such run.
         """
-        ticket = self._local.dispatcher.ticket(_run_id(run_id))
-        if ticket is not None and (state := ticket.picture()) is not None:
-            return run_result(state)
         state, _ = await self._local.runs.restored(await self._local.store.run(_run_id(run_id)))
         return run_result(state)
 
@@ -280,6 +288,10 @@ class Orchestrator:
     async def recover(self, *, workflow_id: str | None = None) -> list[Run]:
         """Go on with the runs of programs that have ended before their runs did.
 
+        A run that was paused stays paused, until :meth:`resume`. One that cannot be gone on with,
+        as it is damaged or needs a plugin that is missing, is left, with a warning in the log of
+        :mod:`logging`. Runs that somebody else goes on with meanwhile are left, too.
+
         Args:
             workflow_id: only the runs of this workflow; None takes all of the data directory, those
                 of ``dagrun run`` among them.
@@ -288,15 +300,19 @@ class Orchestrator:
         for status in RunStatus:
             if status not in RUN_ENDED:
                 found += await self._in_status(status, workflow_id)
-        runs = []
-        for record in sorted(found, key=lambda record: record.run_id):
-            if self._local.dispatcher.ticket(record.run_id) is None:
-                try:
-                    ticket = await self._local.go_on(record.run_id)
-                except RunOwned:
-                    continue
-                runs.append(Run(self._local, ticket))
-        return runs
+        tickets = [await self._recovered(run_id) for run_id in sorted({r.run_id for r in found})]
+        return [Run(self._local, ticket) for ticket in tickets if ticket is not None]
+
+    async def _recovered(self, run_id: RunId) -> Ticket | None:
+        if self._local.dispatcher.ticket(run_id) is not None:
+            return None
+        try:
+            return await self._local.go_on(run_id, resume=False)
+        except (ConflictError, NotFound):  # it has ended, or somebody else has it
+            return None
+        except (StoreCorrupt, ConfigError, DefinitionError) as error:
+            _log.warning("run %s cannot be gone on with: %s", run_id, error)
+            return None
 
     async def _in_status(self, status: RunStatus, workflow_id: str | None) -> list[RunRecord]:
         found: list[RunRecord] = []

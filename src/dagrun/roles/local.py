@@ -2,7 +2,7 @@
 
 import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, TypeVar
@@ -95,12 +95,15 @@ class Local:
         self.dispatcher.enqueue(ticket)
         return ticket
 
-    async def go_on(self, wanted: RunId, *, only: Workflow | None = None) -> Ticket:
-        """Take over a run whose process has ended, and go on with it, also if it was paused.
+    async def go_on(
+        self, wanted: RunId, *, only: Workflow | None = None, resume: bool = True
+    ) -> Ticket:
+        """Take over a run whose process has ended, and go on with it.
 
         Args:
             wanted: the run.
             only: refuse the run unless this is its workflow.
+            resume: go on also if it was paused; else it stays so.
 
         Raises:
             NotFound: there is no such run.
@@ -118,10 +121,10 @@ class Local:
         self._committed(events)
         self.journal.continue_from(wanted, len(events))
         self.dispatcher.adopt(ticket)
-        if record.status is RunStatus.PAUSED:
-            await self.dispatcher.resume(wanted)
-        else:
+        if record.status is not RunStatus.PAUSED:
             self.dispatcher.enqueue(ticket)
+        elif resume:
+            await self.dispatcher.resume(wanted)
         return ticket
 
     async def cancel(self, wanted: RunId) -> bool:
@@ -184,17 +187,20 @@ class Local:
         request = {"do": what, "run_id": wanted}
         return bool(await ask(self.data_dir, record.owner, request))
 
-    async def _earlier(self, standing: RunId) -> Ticket:
+    async def _earlier(self, standing: RunId, *, resume: bool = True) -> Ticket:
         """Give the run that an idempotency key stands for; one that was cut off goes on."""
-        if (ticket := self.dispatcher.ticket(standing)) is not None:
-            return ticket
-        record = await self.store.run(standing)
-        if record.status not in RUN_ENDED and owner_pid(self.data_dir, record.owner) is None:
-            return await self.go_on(standing)
-        return Ticket(run_id=standing, workflow=await stored_workflow(self.store, record))
+        while (ticket := self.dispatcher.ticket(standing)) is None:
+            record = await self.store.run(standing)
+            if record.status in RUN_ENDED or owner_pid(self.data_dir, record.owner) is not None:
+                return Ticket(run_id=standing, workflow=await stored_workflow(self.store, record))
+            with suppress(ConflictError):  # somebody was faster: look at what became of it
+                return await self.go_on(standing, resume=resume)
+        return ticket
 
     async def result(self, ticket: Ticket) -> RunResult:
         """Wait for the end of a run, and tell how it went.
+
+        A run of another process is gone on with if that process ends before it.
 
         Raises:
             ConflictError: another process took it over.
@@ -218,6 +224,9 @@ class Local:
             if record.status in RUN_ENDED:
                 state, _ = await self.runs.restored(record)
                 return run_result(state)
+            ticket = await self._earlier(wanted, resume=False)
+            if self.dispatcher.ticket(wanted) is ticket:
+                return await self.result(ticket)
             await trio.sleep(LOOK)
 
 

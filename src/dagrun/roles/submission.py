@@ -6,12 +6,13 @@ from collections.abc import Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import trio
 
 from dagrun.domain import decide
+from dagrun.domain.checks import MAX_PRIORITY
 from dagrun.domain.events import Event
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.fold import apply
@@ -23,10 +24,12 @@ from dagrun.domain.serialize import content_hash
 from dagrun.domain.state import RunState
 from dagrun.domain.templates import Template
 from dagrun.domain.workflow import OnLimit, Scope, Workflow
-from dagrun.errors import InputError, Problem
+from dagrun.errors import ConfigError, InputError, Problem
 from dagrun.ports.store import NewRun, Request, Slot
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.plans import Prepared
+
+MAX_KEY: Final = 512  # characters of an idempotency key
 
 
 @attrs.frozen(kw_only=True)
@@ -51,12 +54,16 @@ def accept(
     """Give a run an id: what is to be stored, its first events, and its ticket.
 
     Raises:
-        InputError: JSON cannot hold the inputs, they are too large, or a key fails for them.
+        InputError: JSON cannot hold the inputs, they are too large, or a key fails for them; or
+            the priority or the idempotency key is none.
+        ConfigError: the name of the folder is no text.
     """
+    _check_priority(submission.priority)
+    _check_key(submission.idempotency_key)
     workflow, now = submission.workflow, datetime.now(UTC)
     inputs = _encoded(submission.inputs)
     state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
-    decide.submit(state, now, base=str(submission.base) if submission.base else None)
+    decide.submit(state, now, base=folder_name(submission.base))
     events = state.take_events()
     new_run = NewRun(
         run_id=state.run_id,
@@ -71,6 +78,42 @@ def accept(
         request=_request(submission, inputs),
     )
     return new_run, events, _ticket(state, new_run, events[0])
+
+
+def folder_name(base: Path | None) -> str | None:
+    """Give the name of a folder as it is stored.
+
+    Raises:
+        ConfigError: it is no text. One that is not UTF-8 would end the journal of all runs.
+    """
+    if base is None:
+        return None
+    if not _is_text(name := str(base)):
+        raise ConfigError(f"the name of the folder {name!a} is not UTF-8; rename it")
+    return name
+
+
+def _is_text(value: str) -> bool:
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        return False
+    return True
+
+
+def _check_priority(priority: int | None) -> None:
+    # In Python anything can be given, and what is no integer would be stored as it is.
+    if priority is None or (type(priority) is int and -MAX_PRIORITY <= priority <= MAX_PRIORITY):
+        return
+    message = f"the priority must be a whole number from -{MAX_PRIORITY} to {MAX_PRIORITY}"
+    raise InputError([Problem(message=message)])
+
+
+def _check_key(key: str | None) -> None:
+    if key is None or (type(key) is str and len(key) <= MAX_KEY and _is_text(key)):
+        return
+    message = f"the idempotency key must be a UTF-8 text of at most {MAX_KEY} characters"
+    raise InputError([Problem(message=message)])
 
 
 def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:

@@ -1,0 +1,130 @@
+"""Runs whose programs have ended are gone on with, whatever became of some of them."""
+
+import sqlite3
+from contextlib import closing
+
+import pytest
+import trio
+
+import dagrun
+from dagrun import Node, Workflow
+from dagrun.builtin.sqlite import SqliteStore
+from dagrun.roles.local import Local
+
+
+@pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
+def go(tmp_path):
+    """A file that nodes wait for."""
+    return tmp_path / "go"
+
+
+@pytest.fixture
+def waiting(go):
+    command = f"while ! test -e {go}; do sleep 0.02; done"
+    return Workflow("waiting", "1.0.0", nodes=[Node("a", executor=dagrun.shell(command))])
+
+
+@pytest.fixture
+async def cut_off(data_dir, waiting):
+    """Three runs of a program that has ended."""
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(waiting)
+        return [(await orchestrator.start_workflow("waiting")).run_id for _ in range(3)]
+
+
+def damage(data_dir, run_id):
+    with closing(sqlite3.connect(data_dir / "dagrun.db", isolation_level=None)) as connection:
+        connection.execute("delete from events where run_id = ? and seq = 1", (run_id,))
+
+
+async def status(orchestrator, run_id):
+    return (await orchestrator.get_run(run_id)).status
+
+
+async def test_a_damaged_run_is_told_and_the_others_go_on(data_dir, cut_off, go, caplog):
+    damage(data_dir, cut_off[0])
+    go.touch()
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        runs = await orchestrator.recover()
+        assert [run.run_id for run in runs] == cut_off[1:]
+        assert [(await run.result()).status for run in runs] == ["succeeded"] * 2
+    assert f"run {cut_off[0]} cannot be gone on with" in caplog.text
+    assert "is damaged" in caplog.text
+
+
+async def test_a_paused_run_stays_paused_until_it_is_resumed(data_dir, waiting, go):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(waiting)
+        run_id = (await orchestrator.start_workflow("waiting")).run_id
+        assert await orchestrator.pause(run_id)
+    go.touch()
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        (run,) = await orchestrator.recover()
+        with trio.move_on_after(0.2):
+            await run.result()
+        assert await status(orchestrator, run_id) == "paused"
+        assert await orchestrator.resume(run_id)
+        assert (await run.result()).status == "succeeded"
+
+
+async def test_two_who_recover_at_once_share_the_runs(data_dir, cut_off, go):
+    found = []
+
+    async def recover(orchestrator):
+        found.extend(run.run_id for run in await orchestrator.recover())
+
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        async with trio.open_nursery() as nursery:
+            for _ in range(3):
+                nursery.start_soon(recover, orchestrator)
+        assert sorted(found) == cut_off
+        go.touch()
+
+
+async def test_an_own_run_that_ends_meanwhile_is_no_trouble(
+    data_dir, cut_off, go, waiting, monkeypatch
+):
+    real = Local.go_on
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(waiting)
+        mine = await orchestrator.start_workflow("waiting")
+        seen = []
+
+        async def go_on(local, run_id, **options):
+            go.touch()
+            await mine.result()
+            seen.append(run_id)
+            # Its ticket is gone by now; what recover() found of it is old.
+            if len(seen) == 1:
+                await real(local, mine.run_id, **options)
+            return await real(local, run_id, **options)
+
+        monkeypatch.setattr(Local, "go_on", go_on)
+        assert {run.run_id for run in await orchestrator.recover()} == set(cut_off[1:])
+
+
+async def test_what_is_told_of_a_run_is_on_disk(data_dir, waiting, go, monkeypatch):
+    real, held, let_go = SqliteStore.commit, trio.Event(), trio.Event()
+
+    async def commit(store, events, **options):
+        if any(event.type == "run.succeeded" for event in events):
+            held.set()
+            await let_go.wait()
+        return await real(store, events, **options)
+
+    monkeypatch.setattr(SqliteStore, "commit", commit)
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(waiting)
+        run = await orchestrator.start_workflow("waiting")
+        go.touch()
+        with trio.fail_after(20):
+            await held.wait()
+        assert await status(orchestrator, run.run_id) == "running"
+        let_go.set()
+        assert (await run.result()).status == "succeeded"
+        assert await status(orchestrator, run.run_id) == "succeeded"
