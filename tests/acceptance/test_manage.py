@@ -234,6 +234,15 @@ def test_events_are_followed_until_an_interrupt(dagrun, start, write):
     assert (follower.returncode, err) == (130, "")
 
 
+def test_who_follows_behind_an_event_misses_none_whatever_the_limit(dagrun, start, write):
+    dagrun("run", write(QUICK))
+    follower = start("events", "--follow", "--json", "--after", "0", "--limit", "1")
+    ids = [json.loads(follower.stdout.readline())["id"] for _ in range(5)]
+    assert ids == ["1", "2", "3", "4", "5"]
+    follower.send_signal(signal.SIGINT)
+    follower.communicate(timeout=10)
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [

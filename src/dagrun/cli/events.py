@@ -1,7 +1,9 @@
 """``dagrun events``: what happened in all runs of a data directory."""
 
-from collections.abc import AsyncIterator, Sequence
-from typing import Any, Final
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from contextlib import aclosing
+from typing import Any, Final, TypeAlias
 
 import attrs
 import trio
@@ -19,6 +21,9 @@ from dagrun.settings import Settings
 LOOK: Final = 0.2  # seconds between looks at the store; other processes cannot be waited for
 PAGE: Final = 1000  # events that are read at once
 MOST: Final = 1_000_000
+
+_Pages: TypeAlias = AsyncGenerator[tuple[int, Sequence[MonitorEvent]], None]
+_Show: TypeAlias = Callable[[Iterable[MonitorEvent]], None]
 
 
 def print_events(
@@ -46,35 +51,64 @@ def print_events(
         output.note(f"dagrun: no run was ever started in {settings.data_dir}")
         return output.DONE
 
-    async def act(store: Store) -> None:
-        last = await store.last_position()
-        shown = [e async for e in _between(store, wanted, start or 0, last)]
-        for event in shown[:limit] if start is not None else shown[len(shown) - limit :]:
+    def show(events: Iterable[MonitorEvent]) -> None:
+        for event in events:
             _say(event, as_json=as_json)
         output.flush()
-        while follow:
-            async for event in _between(store, wanted, last, None):
-                last = position_of(event.id)
-                _say(event, as_json=as_json)
-            output.flush()
-            await trio.sleep(LOOK)
+
+    async def act(store: Store) -> None:
+        last = await store.last_position()
+        if start is None:
+            await _show_newest(_pages(store, wanted, 0, last), limit, show)
+        elif not follow:
+            await _show_first(_pages(store, wanted, start, last), limit, show)
+        if follow:
+            await _follow(store, wanted, last if start is None else start, show)
 
     with_store(settings, load_with_warnings().registry, act)
     return output.DONE
 
 
-async def _between(
-    store: Store, wanted: Filter, after: int, last: int | None
-) -> AsyncIterator[MonitorEvent]:
-    """Give the events behind a position, up to another one or the newest."""
-    while page := await store.log(after=after, limit=PAGE):
-        for logged in page:
-            after = logged.position
-            if last is not None and after > last:
+async def _show_newest(pages: _Pages, limit: int, show: _Show) -> None:
+    newest = deque[MonitorEvent](maxlen=limit)
+    async for _, events in pages:
+        newest.extend(events)
+    show(newest)
+
+
+async def _show_first(pages: _Pages, limit: int, show: _Show) -> None:
+    async with aclosing(pages):
+        async for _, events in pages:
+            show(events[:limit])
+            limit -= len(events[:limit])
+            if limit == 0:
                 return
-            event = observed(logged.event, position=after, workflow_id=logged.workflow_id)
-            if wanted.wants(event):
-                yield event
+
+
+async def _follow(store: Store, wanted: Filter, position: int, show: _Show) -> None:
+    """Show all events behind a position, and those that come, without an end."""
+    while True:
+        async for reached, events in _pages(store, wanted, position, None):
+            position = reached
+            show(events)
+        await trio.sleep(LOOK)
+
+
+async def _pages(store: Store, wanted: Filter, after: int, last: int | None) -> _Pages:
+    """Read what is behind a position, up to another one or the newest.
+
+    Give how far each page goes, whether or not anything on it is wanted, and its wanted events.
+    """
+    while page := await store.log(after=after, limit=PAGE):
+        after = page[-1].position
+        seen = [
+            observed(logged.event, position=logged.position, workflow_id=logged.workflow_id)
+            for logged in page
+            if last is None or logged.position <= last
+        ]
+        yield after, [event for event in seen if wanted.wants(event)]
+        if last is not None and after >= last:
+            return
 
 
 def _filter(severity: str, types: Sequence[str], workflow: str | None, run: str | None) -> Filter:
