@@ -40,7 +40,7 @@ if TYPE_CHECKING:
         RunOwned,
         StoreError,
     )
-    from dagrun.roles.embedded import Orchestrator, Registered, Run, open_orchestrator
+    from dagrun.roles.embedded import Orchestrator, Registered, Run, RunSummary, open_orchestrator
     from dagrun.roles.synchronous import SyncOrchestrator, SyncRun, open_sync_orchestrator
 
 _PLACES: Final = {
@@ -76,7 +76,13 @@ _PLACES: Final = {
         "RunOwned",
         "StoreError",
     ),
-    "dagrun.roles.embedded": ("Orchestrator", "Registered", "Run", "open_orchestrator"),
+    "dagrun.roles.embedded": (
+        "Orchestrator",
+        "Registered",
+        "Run",
+        "RunSummary",
+        "open_orchestrator",
+    ),
     "dagrun.roles.synchronous": ("SyncOrchestrator", "SyncRun", "open_sync_orchestrator"),
 }
 _PLACE_OF: Final = {name: place for place, names in _PLACES.items() for name in names}
@@ -110,6 +116,7 @@ __all__ = [
     "RunOwned",
     "RunResult",
     "RunStatus",
+    "RunSummary",
     "Scope",
     "Severity",
     "StoreError",

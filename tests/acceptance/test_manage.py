@@ -317,7 +317,7 @@ def test_the_scratch_directory_goes_with_its_run(dagrun, write, tmp_path):
     assert list((tmp_path / "data" / "scratch").iterdir()) == []
 
 
-@pytest.mark.parametrize("age", ["soon", "-1", "forever"])
+@pytest.mark.parametrize("age", ["soon", "-1", "forever", "5"])
 def test_a_wrong_age_is_refused(dagrun, age):
     done = dagrun("runs", "prune", f"--older-than={age}")
     assert done.returncode == 2

@@ -216,6 +216,12 @@ async def test_the_oldest_run_is_cancelled_for_a_new_one(tmp_path):
         second = await r.submit(limited("cancel_oldest"), "x")
         await first.wait()
         assert first.state.status == "cancelled"
+        (asked,) = [
+            event.data["reason"]
+            for event in await r.local.store.events(first.run_id)
+            if event.type == "run.cancelling"
+        ]
+        assert asked == f"for run {second.run_id}"
         r.gates.open("x")
         await second.wait()
         assert r.gates.began == ["x", "x"]
@@ -448,6 +454,131 @@ async def test_racing_requests_leave_one_end(tmp_path):
         assert answers.count(("cancel", True)) == 1
         types = [event.type for event in await r.local.store.events(run.run_id)]
         assert types.count("run.cancelled") == 1
+
+
+async def test_a_run_stored_while_it_is_cancelled_does_not_begin(tmp_path):
+    class Late(MemoryStore):
+        committed = trio.Event()
+        answers = trio.Event()
+
+        async def commit(self, *args, new_runs=(), **options):
+            answer = await super().commit(*args, new_runs=new_runs, **options)
+            if new_runs:
+                self.committed.set()
+                await self.answers.wait()
+            return answer
+
+    store = Late()
+    async with rig(tmp_path, store=store) as r, trio.open_nursery() as nursery:
+        nursery.start_soon(r.submit, workflow(), "a")
+        await store.committed.wait()
+        (run,) = (await store.runs())[0]
+        nursery.start_soon(r.local.cancel, run.run_id)
+        await trio.testing.wait_all_tasks_blocked()
+        store.answers.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert (await store.run(run.run_id)).status == "cancelled"
+
+
+class SlowToAdmit(MemoryStore):
+    """Answers who waits for a slot late, from the second on."""
+
+    def __init__(self):
+        super().__init__()
+        self.asked, self.answer = trio.Event(), trio.Event()
+        self.given = 0
+
+    async def admit(self, run_id, slot):
+        answer = await super().admit(run_id, slot)
+        self.given += answer
+        if self.given > 1:
+            self.asked.set()
+            await self.answer.wait()
+        return answer
+
+
+@pytest.mark.parametrize("what", ["cancel", "pause"])
+async def test_a_run_withdrawn_while_the_store_gives_it_its_slot_does_not_begin(tmp_path, what):
+    store = SlowToAdmit()
+    async with rig(tmp_path, store=store) as r:
+        await r.submit(limited(), "x")
+        second = await r.submit(limited(), "x")
+        r.gates.open("x")
+        await store.asked.wait()
+        assert await getattr(r.local, what)(second.run_id)
+        store.answer.set()
+        await trio.testing.wait_all_tasks_blocked(0.01)
+        assert r.gates.began == ["x"]
+        assert (await store.run(second.run_id)).status == {"cancel": "cancelled"}.get(
+            what, "paused"
+        )
+
+
+async def test_a_run_that_holds_its_slot_does_not_wait_for_one_that_wants_it(tmp_path):
+    store = MemoryStore()
+    async with rig(tmp_path, store=store) as r:
+        holder = await r.submit(limited(), "x")
+    async with rig(tmp_path, store=store) as r:
+        waiting = await r.submit(limited(), "x")
+        again = await r.local.go_on(holder.run_id)
+        r.gates.open("x")
+        await again.wait()
+        await waiting.wait()
+        assert (again.state.status, waiting.state.status) == ("succeeded", "succeeded")
+
+
+async def test_a_full_engine_does_not_keep_the_oldest_run_from_being_cancelled(tmp_path):
+    newest = Concurrency(key="k", limit=1, on_limit="cancel_oldest")
+    async with rig(tmp_path, capacity=1) as r:
+        oldest = await r.submit(workflow(concurrency=newest), "a")
+        new = await r.submit(workflow(concurrency=newest), "b")
+        await oldest.wait()
+        r.gates.open("b")
+        await new.wait()
+        assert (oldest.state.status, new.state.status) == ("cancelled", "succeeded")
+
+
+async def test_a_damaged_run_whose_start_timeout_passes_harms_nobody(tmp_path, autojump_clock):
+    async with rig(tmp_path, capacity=1) as r:
+        first = await r.submit(workflow(), "first")
+        damaged = await r.submit(workflow(start_timeout=60), "damaged")
+        r.local.store._events[damaged.run_id].clear()
+        await damaged.wait()
+        assert "is damaged" in damaged.abandoned
+        r.gates.open("first")
+        await first.wait()
+        assert first.state.status == "succeeded"
+
+
+async def test_a_balancer_that_fails_costs_its_run_and_no_other(tmp_path, monkeypatch):
+    def choose(self, key, candidates):
+        raise RuntimeError("no engine is good enough")
+
+    monkeypatch.setattr("dagrun.builtin.balancers.RoundRobin.choose", choose)
+    async with rig(tmp_path, engines=2) as r:
+        picky = await r.submit(workflow(placement=Placement(balancer="round-robin")), "picky")
+        other = await r.submit(workflow(), "other")
+        await r.finish("other")
+        assert other.state.status == "succeeded"
+        with pytest.raises(ConflictError, match="balancer failed: no engine is good enough"):
+            await r.local.result(picky)
+        assert (await r.local.store.run(picky.run_id)).status == "queued"  # and may be gone on with
+
+
+async def test_those_who_wait_for_a_run_hear_that_the_program_closes(tmp_path):
+    errors = []
+
+    async def wait(local, ticket):
+        with pytest.raises(ConflictError, match="closed") as caught:
+            await local.result(ticket)
+        errors.append(caught)
+
+    async with trio.open_nursery() as nursery, rig(tmp_path) as r:
+        nursery.start_soon(wait, r.local, await r.submit(workflow(), "a"))
+        await trio.testing.wait_all_tasks_blocked()
+    assert len(errors) == 1
+    with pytest.raises(ConflictError, match="closed"):
+        await r.local.submit(Submission(workflow=workflow(), inputs={"name": "late"}))
 
 
 # idempotency keys

@@ -272,6 +272,49 @@ async def test_a_program_calls_the_functions_of_its_own_folder(data_dir, tmp_pat
     assert result.node("a").outputs == {"file": str(tmp_path / "old" / "somewhere.py")}
 
 
+async def test_what_the_block_raises_leaves_it_as_it_was_raised(data_dir):
+    async def fail():
+        async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+            await orchestrator.register_workflow(failing)
+            (await orchestrator.execute_workflow("failing")).raise_for_status()
+
+    with pytest.raises(dagrun.RunFailed):
+        await fail()
+    with trio.move_on_after(0.05) as scope:
+        async with dagrun.open_orchestrator(data_dir=data_dir):
+            await trio.sleep_forever()
+    assert scope.cancelled_caught
+
+
+def test_a_workflow_may_be_written_in_the_words_of_a_document():
+    written = Workflow(
+        "w",
+        "1.0.0",
+        start_timeout="1h",
+        concurrency={"key": "k", "limit": 2},
+        placement={"balancer": "round-robin"},
+        handlers={"failure": {"executor": {"type": "lua", "code": ""}, "timeout": "10s"}},
+        nodes=[
+            {
+                "id": "a",
+                "executor": {"type": "lua", "code": ""},
+                "timeout": "5m",
+                "kill_after": "2s",
+                "retry": {"max_attempts": 3, "first_delay": "1s"},
+                "requires": {"labels": {"gpu": "yes"}},
+            }
+        ],
+    )
+    node = written.nodes[0]
+    assert (node.timeout, node.kill_after, written.start_timeout) == (300, 2, 3600)
+    assert node.retry == RetryPolicy(max_attempts=3, first_delay=1)
+    assert (written.concurrency.limit, written.placement.balancer) == (2, "round-robin")
+    assert written.handlers["failure"].timeout == 10
+    assert node.requires.labels == {"gpu": "yes"}
+    with pytest.raises(ValueError, match="'soon' is no duration"):
+        Node("a", executor=dagrun.lua(""), timeout="soon")
+
+
 async def test_the_memory_store_leaves_no_database(data_dir):
     async with dagrun.open_orchestrator(data_dir=data_dir, store="memory") as orchestrator:
         await orchestrator.register_workflow(adder())
@@ -321,11 +364,13 @@ def test_a_program_that_is_not_async_runs_workflows(data_dir):
         assert not orchestrator.pause(run.run_id)
         assert not orchestrator.resume(run.run_id)
         assert orchestrator.get_run(run.run_id).status == "succeeded"
-        assert len(orchestrator.list_runs()[0]) == 2
+        assert [run.resumable for run in orchestrator.list_runs()[0]] == [False, False]
         assert orchestrator.recover() == []
         with pytest.raises(dagrun.NotFound):
             orchestrator.execute_workflow("other")
     assert not [t for t in threading.enumerate() if t.name == "dagrun"]
+    with pytest.raises(RuntimeError, match="the orchestrator is closed"):
+        orchestrator.list_runs()
 
 
 def test_an_error_while_it_opens_is_raised_by_the_with_statement(tmp_path):

@@ -8,6 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrun.domain.evaluation import Checker, draft_of
+from dagrun.domain.jsonvalue import encode
+from dagrun.domain.output_schema import OutputSchema
+from dagrun.domain.schema import check_inputs, inputs_problem
+from dagrun.domain.wellformed import schema_problem
+from dagrun.errors import InputError
 
 DRAFTS = {
     "https://json-schema.org/draft/2020-12/schema": jsonschema.Draft202012Validator,
@@ -103,3 +108,20 @@ def test_a_schema_is_right_or_wrong_as_the_specification_says(uri, schema):
     ours = Checker({**described, "$schema": uri}).violations(schema, most=10**6)
     theirs = library(uri).iter_errors(schema)
     assert set(found(ours)) == set(found(theirs))
+
+
+@pytest.mark.parametrize("uri", DRAFTS, ids=lambda uri: uri.split("/")[-2])
+@settings(max_examples=300, deadline=None)
+@given(schema=PARTS, part=PARTS, default=VALUES, inputs=st.dictionaries(NAMES, VALUES, max_size=2))
+def test_whatever_a_schema_is_it_is_refused_or_can_be_applied(uri, schema, part, default, inputs):
+    properties = {"a": {**part, "default": default}, "b": {"$ref": "#/properties/a"}}
+    whole = {**schema, "$schema": uri, "properties": properties}
+    if schema_problem(whole) or inputs_problem(whole):
+        return
+    said = OutputSchema(whole).problem(encode(inputs)) or ""
+    try:
+        check_inputs(whole, inputs)
+    except InputError as error:
+        said += str(error)
+    assert "cannot be" not in said
+    assert "refers to" not in said

@@ -423,6 +423,7 @@ def test_python_code_is_checked_as_it_stands(installed):
         ("type: python, callable: 'm:f', code: x, isolation: '${inputs.i}'", "give either 'call"),
         ("type: lua, memory: '${inputs.m}'", "lua needs either code or file"),
         ("type: lua, memory: '${inputs.m}', code: '${'", "code, line"),
+        ("type: lua, memory: '${inputs.m}', code: ['${a}']", "executor.code: text is needed"),
         ("type: http, url: '${inputs.u}', method: A B", "'method': 'A B' is no method"),
         ("type: http, url: '${inputs.u}', json: 1, body: x", "give only one of"),
         ("type: http, url: '${inputs.u}', headers: {a: '${inputs.a}', A: x}", "A is there twice"),

@@ -171,6 +171,16 @@ def test_what_cannot_be_bounded_or_is_no_schema_is_refused(part, message, taken)
     assert taken() < 1_000_000
 
 
+def test_a_reference_is_a_text_in_old_versions_too():
+    old = {"$schema": "http://json-schema.org/draft-04/schema#"}
+    assert schema_problem({**old, "$ref": None}) == "$ref: text is needed"
+    assert (
+        schema_problem({**old, "properties": {"$ref": {"$ref": "#/properties/id"}, "id": {}}})
+        is None
+    )
+    assert "256 characters" in schema_problem({**old, "items": {"id": "x" * 300}})
+
+
 def test_an_unknown_version_of_json_schema_is_refused():
     said = schema_problem({"$schema": "http://json-schema.org/draft-03/schema#"})
     assert said.startswith(

@@ -151,6 +151,8 @@ def _age(settings: Settings, older_than: str | None) -> float:
         if settings.retention is None:
             raise ConfigError("runs are kept for ever: name an age with --older-than")
         return settings.retention
+    if older_than.replace(".", "").isdigit():
+        raise ConfigError(f"--older-than: write a unit, such as {older_than}d or {older_than}h")
     try:
         age = parse_retention(older_than)
     except ValueError as error:

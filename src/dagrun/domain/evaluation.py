@@ -55,7 +55,7 @@ class CannotCheck(ValueError):
     """A value cannot be checked. The message goes on after "the schema …"."""
 
 
-@attrs.frozen
+@attrs.frozen(eq=False)
 class Draft:
     """One version of JSON Schema."""
 

@@ -69,7 +69,7 @@ class Event:
                               when a paused run is to go on and waits for an engine
     ``run.running``           ``engine``: who executes the run from now on
     ``run.paused``            ``reason``
-    ``run.cancelling``        ``reason``: ``requested`` or ``timeout``
+    ``run.cancelling``        ``reason``: ``requested``, ``timeout``, or ``for run …``
     ``run.ending``            ``status``: what the run comes to when its handlers have ended,
                               with ``outputs`` or ``error`` of that end; after a hand-over
                               ``engine`` only

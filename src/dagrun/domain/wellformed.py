@@ -1,5 +1,6 @@
 """Whether a JSON Schema is one, and can be applied to a value at all."""
 
+import functools
 import math
 from collections.abc import Iterator, Mapping
 from typing import Any, Final
@@ -90,10 +91,15 @@ def schema_problem(schema: Mapping[str, Any]) -> str | None:
 
 def _misfit(schema: Mapping[str, Any], draft: Draft) -> str | None:
     """Find what the specification forbids. The steps are bounded by the schema's length."""
-    for error in Checker(draft.schema).violations(schema, most=1, meter=Meter(math.inf)):
+    for error in _described(draft).violations(schema, most=1, meter=Meter(math.inf)):
         place = show(list(error.absolute_path))
         return f"{place}: {error.message}" if place else str(error.message)
     return None
+
+
+@functools.cache
+def _described(draft: Draft) -> Checker:
+    return Checker(draft.schema)
 
 
 def _unknown_keyword(schema: Mapping[str, Any], draft: Draft) -> str | None:
@@ -145,7 +151,10 @@ class _Walk:
                 return f"{key!r} is not supported; write {instead!r}"
         if "$schema" in part and not at_top:
             return "'$schema' may stand at its top only"
-        if len(part.get("$id", "")) > MAX_ID:
+        if not isinstance(part.get("$ref", ""), str):  # of which draft-04 says nothing
+            return "$ref: text is needed"
+        names = (part.get(key) for key in ("$id", "id"))
+        if any(isinstance(name, str) and len(name) > MAX_ID for name in names):
             return f"an '$id' may have {MAX_ID} characters"
         for pattern in _patterns(part):
             self._room -= patterns.size(pattern)

@@ -6,9 +6,13 @@ after it was made, and nothing is checked beyond types; :mod:`dagrun.domain.chec
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any
+from typing import Any, TypeVar
 
 import attrs
+
+from dagrun.domain.durations import parse_duration
+
+T = TypeVar("T")
 
 JSON = Any
 """A value that JSON can hold: None, bool, int, finite float, str, list or dict with str keys."""
@@ -77,12 +81,39 @@ def _on_engine_loss(value: Any) -> OnEngineLoss:
     return value if type(value) is OnEngineLoss else OnEngineLoss(value)
 
 
+def _duration(value: Any) -> float:
+    """Take what a document may say for a duration, too."""
+    return parse_duration(value) if isinstance(value, str) else float(value)
+
+
 def _seconds(value: Any) -> float | None:
-    return None if value is None else float(value)
+    return None if value is None else _duration(value)
+
+
+def _made(cls: type[T], value: Any) -> T:
+    """Take an instance, or a mapping of what to make one of, as in a document."""
+    return cls(**value) if isinstance(value, Mapping) else value
+
+
+def _retry(value: "RetryPolicy | Mapping[str, Any]") -> "RetryPolicy":
+    return _made(RetryPolicy, value)
+
+
+def _requirements(value: "Requirements | Mapping[str, Any]") -> "Requirements":
+    return _made(Requirements, value)
+
+
+def _concurrency(value: "Concurrency | Mapping[str, Any] | None") -> "Concurrency | None":
+    return None if value is None else _made(Concurrency, value)
+
+
+def _placement(value: "Placement | Mapping[str, Any]") -> "Placement":
+    return _made(Placement, value)
 
 
 def _handlers(value: "Mapping[Any, Handler] | None") -> "dict[HandlerEvent, Handler]":
-    return {HandlerEvent(event): handler for event, handler in (value or {}).items()}
+    handlers = (value or {}).items()
+    return {HandlerEvent(event): _made(Handler, handler) for event, handler in handlers}
 
 
 def _ids(value: Iterable[str]) -> tuple[str, ...]:
@@ -90,7 +121,7 @@ def _ids(value: Iterable[str]) -> tuple[str, ...]:
 
 
 def _nodes(value: "Iterable[Node]") -> "tuple[Node, ...]":
-    return tuple(value)
+    return tuple(_made(Node, node) for node in value)
 
 
 def _triggers(value: "Iterable[Trigger]") -> "tuple[Trigger, ...]":
@@ -122,13 +153,13 @@ class RetryPolicy:
     max_attempts: int = 1
     """Attempts in all, the first one included; at least 1."""
 
-    first_delay: float = attrs.field(default=1.0, converter=float)
+    first_delay: float = attrs.field(default=1.0, converter=_duration)
     """Seconds between the first failure and the second attempt."""
 
     backoff: float = attrs.field(default=2.0, converter=float)
     """Factor by which each further delay grows; at least 1."""
 
-    max_delay: float = attrs.field(default=60.0, converter=float)
+    max_delay: float = attrs.field(default=60.0, converter=_duration)
     """Seconds that no delay passes, jitter included."""
 
     jitter: float = attrs.field(default=0.1, converter=float)
@@ -173,11 +204,11 @@ class Node:
     allow_failure: bool = False
     """Whether a failure counts as success with null outputs."""
 
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy)
+    retry: RetryPolicy = attrs.field(factory=RetryPolicy, converter=_retry)
     timeout: float | None = attrs.field(default=None, converter=_seconds)
     """Seconds that one attempt may take, from its real start."""
 
-    kill_after: float = attrs.field(default=1.0, converter=float)
+    kill_after: float = attrs.field(default=1.0, converter=_duration)
     """Seconds between SIGTERM and SIGKILL."""
 
     for_each: str | tuple[JSON, ...] | None = None
@@ -195,7 +226,7 @@ class Node:
     durability: Durability | None = attrs.field(default=None, converter=_durability)
     """None takes the executor's default."""
 
-    requires: Requirements = attrs.field(factory=Requirements)
+    requires: Requirements = attrs.field(factory=Requirements, converter=_requirements)
     secrets: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     """Name as the node sees it → ``provider:reference``."""
 
@@ -282,8 +313,10 @@ class Workflow:
     priority: int = attrs.field(kw_only=True, default=0)
     """Higher goes first."""
 
-    concurrency: Concurrency | None = attrs.field(kw_only=True, default=None)
-    placement: Placement = attrs.field(kw_only=True, factory=Placement)
+    concurrency: Concurrency | None = attrs.field(
+        kw_only=True, default=None, converter=_concurrency
+    )
+    placement: Placement = attrs.field(kw_only=True, factory=Placement, converter=_placement)
     handlers: Mapping[HandlerEvent, Handler] = attrs.field(
         kw_only=True, factory=dict, converter=_handlers
     )

@@ -19,7 +19,7 @@ class EngineLink(Protocol):
         """Start a run that is queued, or go on with one under a new epoch. Does not block."""
         ...
 
-    async def cancel(self, run_id: RunId) -> bool:
+    async def cancel(self, run_id: RunId, *, reason: str) -> bool:
         """Cancel a run. Give False if it has ended, or is being cancelled already.
 
         Returns when the request is durable.

@@ -10,6 +10,7 @@ from typing import Any, Literal
 
 import attrs
 
+from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.ids import RunId, is_id
@@ -20,7 +21,7 @@ from dagrun.domain.serialize import from_json
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.versions import current
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, DefinitionError, NotFound, RunOwned
+from dagrun.errors import ConfigError, DefinitionError, NotFound, RunOwned, sole
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.store import Registration, RunRecord
 from dagrun.roles.documents import catalogue, load_file, load_text
@@ -44,6 +45,23 @@ class Registered:
     version: str
     created: bool
     """False when the same content was registered before."""
+
+
+@attrs.frozen(kw_only=True)
+class RunSummary:
+    """A run in a list, with the names of ``runs list --json``."""
+
+    run_id: str
+    workflow_id: str
+    version: str
+    status: RunStatus
+    resumable: bool
+    """Whether it was cut off: it has not ended, and its process has."""
+
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: Mapping[str, str] | None
 
 
 class Run:
@@ -209,11 +227,28 @@ class Orchestrator:
         status: RunStatus | str | None = None,
         limit: int = 100,
         cursor: str | None = None,
-    ) -> tuple[Sequence[RunRecord], str | None]:
+    ) -> tuple[Sequence[RunSummary], str | None]:
         """Give runs, newest first, and the cursor of the next page or None."""
-        wanted = None if status is None else RunStatus(status)
-        return await self._local.store.runs(
-            workflow_id=workflow_id, status=wanted, limit=limit, cursor=cursor
+        records, following = await self._local.store.runs(
+            workflow_id=workflow_id,
+            status=None if status is None else RunStatus(status),
+            limit=limit,
+            cursor=cursor,
+        )
+        return [self._summary(record) for record in records], following
+
+    def _summary(self, record: RunRecord) -> RunSummary:
+        live = record.status not in RUN_ENDED
+        return RunSummary(
+            run_id=record.run_id,
+            workflow_id=record.workflow_id,
+            version=record.version,
+            status=record.status,
+            resumable=live and owner_pid(self._local.data_dir, record.owner) is None,
+            created_at=record.created_at,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+            error=record.error,
         )
 
     async def cancel(self, run_id: str) -> bool:
@@ -344,10 +379,15 @@ async def open_orchestrator(
     settings = _settings(data_dir, parallel)
     registry = load_plugins().registry
     kept = None if store == "sqlite" else registry.stores.get(store)()
-    async with open_local(
-        registry, settings, engines=engines, capacity=capacity, store=kept
-    ) as local:
-        yield Orchestrator(local, catalogue(registry))
+    try:
+        async with open_local(
+            registry, settings, engines=engines, capacity=capacity, store=kept
+        ) as local:
+            yield Orchestrator(local, catalogue(registry))
+    except BaseExceptionGroup as group:
+        # Each service has a nursery; what the block raised should leave it as it was raised.
+        cause = sole(group)
+        raise cause from cause.__cause__
 
 
 def _settings(data_dir: Path | str | None, parallel: int | None) -> Settings:

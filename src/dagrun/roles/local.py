@@ -12,13 +12,14 @@ import trio
 
 from dagrun.builtin.control import Control, ask
 from dagrun.builtin.ownership import OwnerLock, owner_pid
+from dagrun.domain.decide import REQUESTED, TIMEOUT
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError, NotFound
+from dagrun.errors import ConflictError
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
@@ -81,6 +82,7 @@ class Local:
         """
         prepared = await self.plans.prepare(submission.workflow)
         new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        ticket.set_off()
         self.dispatcher.adopt(ticket)
         try:
             standing = await self.journal.submit(new_run, prepared.definition, events)
@@ -201,8 +203,12 @@ class Local:
             await ticket.wait()
         if ticket.abandoned is not None:
             raise ConflictError(f"run {ticket.run_id} is left: {ticket.abandoned}")
-        if ticket.state is not None:
+        if ticket.gone and ticket.state is not None:
             return run_result(ticket.state)
+        if self.dispatcher.ticket(ticket.run_id) is ticket:
+            raise ConflictError(
+                f"dagrun was closed before run {ticket.run_id} has ended; it can be gone on with"
+            )
         return await self._stored_result(ticket.run_id)
 
     async def _stored_result(self, wanted: RunId) -> RunResult:
@@ -219,10 +225,13 @@ async def _answer(local: Local, request: Mapping[str, Any]) -> Any:
     """Do what another process asks of a run that this one has."""
     wanted = RunId(str(request.get("run_id")))
     if local.dispatcher.ticket(wanted) is None:
-        raise NotFound(f"this process has no run {wanted!r}")
+        return False  # it has just ended
     match request.get("do"):
         case "cancel":
-            return await local.dispatcher.cancel(wanted)
+            reason = str(request.get("reason", REQUESTED))[:200]
+            # Its time is watched by the run's own process; nobody else can say that it is over.
+            reason = REQUESTED if reason == TIMEOUT else reason
+            return await local.dispatcher.cancel(wanted, reason=reason)
         case "pause":
             return await local.dispatcher.pause(wanted)
         case "resume":

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
+from dagrun.domain.decide import REQUESTED
 from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
@@ -169,14 +170,13 @@ class StoredRuns:
         """Give a run its slot, if one is free."""
         return await self._store.admit(run_id, slot)
 
-    async def cancel_oldest(self, slot: Slot) -> None:
-        """Cancel the oldest run that holds a slot and is not being cancelled yet."""
-        holders = await self._store.holders(slot.key)
-        oldest = next((run for run in holders if run.status is not RunStatus.CANCELLING), None)
-        if oldest is not None:
-            await self.cancel(oldest)
+    async def cancel_oldest(self, slot: Slot, *, for_run: RunId) -> None:
+        """Cancel the oldest run that holds a slot, for a newer one, unless one gives way already."""
+        older = [run for run in await self._store.holders(slot.key) if run.run_id < for_run]
+        if older and all(run.status is not RunStatus.CANCELLING for run in older):
+            await self.cancel(older[0], reason=f"for run {for_run}")
 
-    async def cancel(self, record: RunRecord) -> bool:
+    async def cancel(self, record: RunRecord, *, reason: str = REQUESTED) -> bool:
         """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled.
 
         Raises:
@@ -186,13 +186,13 @@ class StoredRuns:
         if record.status in RUN_ENDED:
             return False
         if self.dispatcher.ticket(record.run_id) is not None:
-            return await self.dispatcher.cancel(record.run_id)
+            return await self.dispatcher.cancel(record.run_id, reason=reason)
         if owner_pid(self._data_dir, record.owner) is not None:
-            request = {"do": "cancel", "run_id": record.run_id}
+            request = {"do": "cancel", "run_id": record.run_id, "reason": reason}
             return bool(await ask(self._data_dir, record.owner, request))
         ticket, _ = await self.take_over(record)
         self.dispatcher.adopt(ticket)
-        return await self.dispatcher.cancel(record.run_id)
+        return await self.dispatcher.cancel(record.run_id, reason=reason)
 
     async def restored(self, record: RunRecord) -> tuple[RunState, Sequence[Event]]:
         """Give a stored run, and its journal.

@@ -16,8 +16,14 @@ from dagrun.domain.monitoring import MonitorEvent
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import RunStatus
 from dagrun.errors import sole
-from dagrun.ports.store import RunRecord
-from dagrun.roles.embedded import Orchestrator, Registered, Run, Source, open_orchestrator
+from dagrun.roles.embedded import (
+    Orchestrator,
+    Registered,
+    Run,
+    RunSummary,
+    Source,
+    open_orchestrator,
+)
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,8 +36,15 @@ class Portal:
         self._token = token
 
     def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Call, and wait for the result."""
-        return trio.from_thread.run(partial(function, *args, **kwargs), trio_token=self._token)
+        """Call, and wait for the result.
+
+        Raises:
+            RuntimeError: the ``with`` block of the orchestrator was left.
+        """
+        try:
+            return trio.from_thread.run(partial(function, *args, **kwargs), trio_token=self._token)
+        except trio.RunFinishedError as error:
+            raise RuntimeError("the orchestrator is closed: its with block was left") from error
 
 
 class SyncRun:
@@ -91,7 +104,7 @@ class SyncOrchestrator:
         status: RunStatus | str | None = None,
         limit: int = 100,
         cursor: str | None = None,
-    ) -> tuple[Sequence[RunRecord], str | None]:
+    ) -> tuple[Sequence[RunSummary], str | None]:
         """Give runs, newest first, and the cursor of the next page or None."""
         return self._portal.call(
             self._orchestrator.list_runs,

@@ -98,6 +98,7 @@ class Journal:
         """Who waits for something to be durable, submissions not counted."""
 
         self._awaited = trio.Event()
+        self._closed = False
 
     async def run(
         self, *, task_status: trio.TaskStatus["Journal"] = trio.TASK_STATUS_IGNORED
@@ -116,6 +117,10 @@ class Journal:
         finally:
             with trio.CancelScope(shield=True):
                 await self._write_last()
+            self._closed = True
+            for submission in self._submissions:
+                submission.error = _closed()
+                submission.answered.set()
 
     # what others ask
 
@@ -133,6 +138,8 @@ class Journal:
             StoreFull: there is no room; nothing was written.
             StoreBusy: another process holds the database; nothing was written.
         """
+        if self._closed:
+            raise _closed()
         submission = _Submission(new_run, definition, events)
         self._submissions.append(submission)
         self._work.set()
@@ -323,6 +330,10 @@ def _answer(submissions: Sequence[_Submission], unsaved: Mapping[RunId, RunId | 
             case standing:
                 submission.run_id = standing
         submission.answered.set()
+
+
+def _closed() -> ConflictError:
+    return ConflictError("dagrun is closed, or about to be: nothing more is accepted")
 
 
 def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:

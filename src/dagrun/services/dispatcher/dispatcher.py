@@ -1,6 +1,7 @@
 """Which run goes to which engine, and when; and what is asked of runs, wherever they are."""
 
 import heapq
+import logging
 import math
 from collections import deque
 from collections.abc import Awaitable, Callable
@@ -25,6 +26,7 @@ from dagrun.services.dispatcher.places import Place, Places
 from dagrun.services.dispatcher.ticket import Ticket
 
 T = TypeVar("T")
+_log: Final = logging.getLogger(__name__)
 
 RECHECK: Final = 0.5  # seconds between looks for what somebody else holds: a slot, the database
 
@@ -52,7 +54,7 @@ class Runs(Protocol):
         """Give a run its slot, if one is free."""
         ...
 
-    async def cancel_oldest(self, slot: Slot) -> None:
+    async def cancel_oldest(self, slot: Slot, *, for_run: RunId) -> None:
         """Cancel the oldest run that holds a slot and is not being cancelled yet."""
         ...
 
@@ -92,6 +94,9 @@ class Dispatcher:
         self._places = Places(balancer)
         self._tickets: dict[RunId, Ticket] = {}
         self._admitted: deque[Ticket] = deque()
+        self._asking = 0
+        """Runs that ask the store for their slot."""
+
         self._freed: dict[str, trio.Event] = {}
         self._due: list[tuple[float, RunId]] = []
         self._earlier = trio.Event()
@@ -109,6 +114,8 @@ class Dispatcher:
                 await trio.sleep_forever()
             finally:
                 self._nursery = None
+                for ticket in self._tickets.values():
+                    ticket.leave()
 
     def add_engine(self, engine: EngineLink) -> None:
         """Take an engine in. Its name must be new."""
@@ -117,29 +124,39 @@ class Dispatcher:
 
     def statistics(self) -> DispatcherStatistics:
         """Say how much waits and runs."""
-        running = self._places.running()
-        return DispatcherStatistics(queued=len(self._tickets) - running, running=running)
+        queued = len(self._queue) + len(self._admitted) + self._asking
+        return DispatcherStatistics(queued=queued, running=self._places.running())
 
     # runs come and go
 
     def adopt(self, ticket: Ticket) -> None:
-        """Know a run that does not wait for an engine yet."""
+        """Know a run that does not wait for an engine yet.
+
+        What is asked of one that has set off waits until it is queued, or dropped.
+        """
         self._tickets[ticket.run_id] = ticket
 
     def drop(self, ticket: Ticket) -> None:
         """Forget a run that came to nothing."""
         self._tickets.pop(ticket.run_id, None)
+        ticket.arrive()
 
     def enqueue(self, ticket: Ticket) -> None:
         """Let a known run that is durable wait for an engine. Does not block."""
-        if ticket.due is not None:
-            heapq.heappush(self._due, (ticket.due, ticket.run_id))
-            self._earlier.set()
+        ticket.arrive()
         if self._may_pass(ticket):
             self._queue.started(ticket.entry())
             self._give(ticket)
+            return
+        ticket.ready = None
+        if ticket.due is not None:
+            heapq.heappush(self._due, (ticket.due, ticket.run_id))
+            self._earlier.set()
+        if ticket.on_limit is OnLimit.CANCEL_OLDEST and ticket.slot and not ticket.admitted:
+            self._ask_for_slot(
+                ticket, ticket.slot
+            )  # others are to go, whether there is room or not
         else:
-            ticket.ready = None
             self._queue.push(ticket.entry())
             self._place()
 
@@ -195,8 +212,12 @@ class Dispatcher:
             if ticket.slot is None or ticket.admitted:
                 self._give(ticket)
             else:
-                ticket.admission = trio.CancelScope()
-                self._nursery.start_soon(self._admit, ticket, ticket.slot, ticket.admission)
+                self._ask_for_slot(ticket, ticket.slot)
+
+    def _ask_for_slot(self, ticket: Ticket, slot: Slot) -> None:
+        if self._nursery is not None:
+            ticket.admission = trio.CancelScope()
+            self._nursery.start_soon(self._admit, ticket, slot, ticket.admission)
 
     def _next(self) -> Ticket | None:
         if self._admitted:
@@ -206,21 +227,27 @@ class Dispatcher:
 
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
-        place = self._places.choose(ticket.key or ticket.run_id, ticket.workflow.placement.balancer)
+        wanted = ticket.workflow.placement.balancer
+        try:
+            place = self._places.choose(ticket.key or ticket.run_id, wanted)
+        except Exception as error:  # noqa: BLE001 — a plugin's; the other runs go on
+            _log.exception("run %s: its balancer failed", ticket.run_id)
+            self._lose(ticket, f"its balancer failed: {error}")
+            return
         self._places.take(place, ticket.run_id)
         ticket.due = None
         if ticket.make is not None:
             self._execute(ticket, place, ticket.made(), ticket.epoch)
         elif self._nursery is not None:
-            ticket.moving = trio.Event()
-            self._nursery.start_soon(self._read_and_execute, ticket, place, ticket.moving)
+            ticket.set_off()
+            self._nursery.start_soon(self._read_and_execute, ticket, place)
 
     def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
         ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
         ticket.make = ticket.ready = None
         place.engine.execute(state, epoch=epoch)
 
-    async def _read_and_execute(self, ticket: Ticket, place: Place, arrived: trio.Event) -> None:
+    async def _read_and_execute(self, ticket: Ticket, place: Place) -> None:
         try:
             state, epoch = await _patiently(partial(self._runs.claim, ticket.run_id))
         except DagrunError as error:  # somebody else's now, or damaged: the others go on
@@ -229,30 +256,38 @@ class Dispatcher:
             self._place()
         else:
             self._execute(ticket, place, state, epoch)
-        ticket.moving = None
-        arrived.set()
+        ticket.arrive()
 
     async def _admit(self, ticket: Ticket, slot: Slot, scope: trio.CancelScope) -> None:
         """Wait until a run has its slot. The store knows of those that runs elsewhere hold."""
-        with scope:
-            told = False
-            while not await _patiently(partial(self._runs.admit, ticket.run_id, slot)):
-                if ticket.on_limit is OnLimit.CANCEL_OLDEST and not told:
-                    told = True
-                    await self._cancel_oldest(slot)
-                freed = self._freed.setdefault(slot.key, trio.Event())
-                with trio.move_on_after(RECHECK):
-                    await freed.wait()
-            ticket.admitted = True
-            self._admitted.append(ticket)
+        self._asking += 1
+        try:
+            with scope:
+                await self._wait_for_slot(ticket, slot)
+        except DagrunError as error:
+            self._lose(ticket, str(error))
+        finally:
+            self._asking -= 1
+        if ticket.admission is scope:  # else it was taken out, perhaps while the store answered
             ticket.admission = None
+            if ticket.admitted:
+                self._admitted.append(ticket)
         self._place()
 
-    async def _cancel_oldest(self, slot: Slot) -> None:
+    async def _wait_for_slot(self, ticket: Ticket, slot: Slot) -> None:
+        while not await _patiently(partial(self._runs.admit, ticket.run_id, slot)):
+            if ticket.on_limit is OnLimit.CANCEL_OLDEST:
+                await self._cancel_oldest(slot, ticket.run_id)
+            freed = self._freed.setdefault(slot.key, trio.Event())
+            with trio.move_on_after(RECHECK):
+                await freed.wait()
+        ticket.admitted = True
+
+    async def _cancel_oldest(self, slot: Slot, run_id: RunId) -> None:
         try:
-            await self._runs.cancel_oldest(slot)
+            await self._runs.cancel_oldest(slot, for_run=run_id)
         except DagrunError:
-            return  # whoever has it does not answer, or was faster: the slot is waited for
+            return  # whoever has it does not answer, or was faster: it is asked again
 
     # waiting for too long
 
@@ -271,11 +306,17 @@ class Dispatcher:
         if ticket is not None:
             async with ticket.alone():
                 if ticket.due is not None and self._take_out(ticket):
-                    await _patiently(partial(self._change, ticket, decide.expire))
+                    await self._let_expire(ticket)
+
+    async def _let_expire(self, ticket: Ticket) -> None:
+        try:
+            await _patiently(partial(self._change, ticket, decide.expire))
+        except DagrunError as error:
+            self._lose(ticket, str(error))
 
     # what is asked of runs
 
-    async def cancel(self, run_id: RunId) -> bool:
+    async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
         """Cancel a run, wherever it is. Give False if it has ended, or is being cancelled.
 
         Returns when the request is durable.
@@ -283,7 +324,11 @@ class Dispatcher:
         Raises:
             ConflictError: the run was taken over.
         """
-        return await self._ask(run_id, lambda engine: engine.cancel(run_id), self._cancel_waiting)
+        return await self._ask(
+            run_id,
+            lambda engine: engine.cancel(run_id, reason=reason),
+            partial(self._cancel_waiting, reason=reason),
+        )
 
     async def pause(self, run_id: RunId) -> bool:
         """Start nothing more of a run. Give False if it has ended or is paused.
@@ -311,22 +356,50 @@ class Dispatcher:
         of_engine: Callable[[EngineLink], Awaitable[bool]],
         of_waiting: Callable[[Ticket], Awaitable[bool]],
     ) -> bool:
+        """Do something with a run, to its end, whether the caller waits for it or not."""
         ticket = self._tickets.get(run_id)
-        if ticket is None:
+        if ticket is None or self._nursery is None:
             return False
-        async with ticket.alone():
-            if ticket.moving is not None:
-                await ticket.moving.wait()
-            while (engine := ticket.engine) is not None:
-                if await of_engine(engine):
-                    return True
-                if ticket.engine is engine:
-                    return False  # else it was given back in the meantime
-            return ticket.run_id in self._tickets and await of_waiting(ticket)
+        answer = _Answer()
+        self._nursery.start_soon(self._do, answer, ticket, of_engine, of_waiting)
+        await answer.given.wait()
+        if answer.error is not None:
+            raise answer.error
+        return answer.value
 
-    async def _cancel_waiting(self, ticket: Ticket) -> bool:
+    async def _do(
+        self,
+        answer: "_Answer",
+        ticket: Ticket,
+        of_engine: Callable[[EngineLink], Awaitable[bool]],
+        of_waiting: Callable[[Ticket], Awaitable[bool]],
+    ) -> None:
+        try:
+            async with ticket.alone():
+                answer.value = await self._done(ticket, of_engine, of_waiting)
+        except DagrunError as error:
+            answer.error = error
+        finally:
+            answer.given.set()
+
+    async def _done(
+        self,
+        ticket: Ticket,
+        of_engine: Callable[[EngineLink], Awaitable[bool]],
+        of_waiting: Callable[[Ticket], Awaitable[bool]],
+    ) -> bool:
+        while ticket.moving is not None:
+            await ticket.moving.wait()
+        while (engine := ticket.engine) is not None:
+            if await of_engine(engine):
+                return True
+            if ticket.engine is engine:
+                return False  # else it was given back in the meantime
+        return ticket.run_id in self._tickets and await of_waiting(ticket)
+
+    async def _cancel_waiting(self, ticket: Ticket, *, reason: str) -> bool:
         if ticket.fresh:
-            return await self._change_queued(ticket, decide.cancel)
+            return await self._change_queued(ticket, partial(decide.cancel, reason=reason))
         if ticket.run_id in self._queue:  # lest anything starts before it is cancelled
             await self._change_queued(ticket, decide.pause)
         # Parts of it were done: an engine winds it up, whether one has room or not.
@@ -334,7 +407,7 @@ class Dispatcher:
         place = self._places.least_busy()
         self._places.take(place, ticket.run_id)
         self._execute(ticket, place, state, epoch)
-        return await place.engine.cancel(ticket.run_id)
+        return await place.engine.cancel(ticket.run_id, reason=reason)
 
     async def _pause_waiting(self, ticket: Ticket) -> bool:
         return await self._change_queued(ticket, decide.pause)
@@ -375,55 +448,43 @@ class Dispatcher:
     async def _change_queued(self, ticket: Ticket, change: Change) -> bool:
         """Change a run that may be in the queue; it stays there if that does not succeed."""
         queued = self._take_out(ticket)
+        changed = False
         try:
             changed = await self._change(ticket, change)
-        except BaseException:
-            if queued and not ticket.gone and ticket.changed is None:
+        finally:
+            if queued and not changed and not ticket.gone:
                 self.enqueue(ticket)
-            raise
-        if changed:
-            ticket.due = None
-        elif queued:
-            self.enqueue(ticket)
+        ticket.due = None
         return changed
 
     async def _change(self, ticket: Ticket, change: Change) -> bool:
-        """Change a run that no engine has, and return when that is durable.
-
-        From when the change is in the journal it happens, whether the caller waits or not.
-        """
-        if ticket.changed is not None:
-            await ticket.changed.wait()
+        """Change a run that no engine has, and return when that is durable."""
         try:
             state, epoch = await self._runs.load(ticket.run_id)
         except ConflictError as error:
             self._lose(ticket, str(error))
             raise
-        if self._nursery is None or not change(state, self._now(), epoch=epoch):
+        self._journal.continue_from(ticket.run_id, state.seq)
+        if not change(state, self._now(), epoch=epoch):
             return False
-        self._journal.continue_from(ticket.run_id, state.seq - len(state.outbox))
+        ticket.make = ticket.ready = None
         self._journal.append(state.take_events())
-        ticket.make, ticket.ready, ticket.changed = None, None, trio.Event()
-        self._nursery.start_soon(self._settle, ticket, state, ticket.changed)
-        await ticket.changed.wait()
-        if ticket.abandoned is not None:
-            raise ConflictError(ticket.abandoned)
+        await self._journal.wait_durable(ticket.run_id, state.seq)
+        self._journal.forget(ticket.run_id)
+        ticket.state = state
+        if state.ended:
+            self._lose(ticket)
+            self._place()
         return True
 
-    async def _settle(self, ticket: Ticket, state: RunState, changed: trio.Event) -> None:
-        """Take note of a change when it is durable."""
-        try:
-            await self._journal.wait_durable(ticket.run_id, state.seq)
-        except ConflictError as error:
-            self._lose(ticket, str(error))
-        else:
-            ticket.state = state
-            if state.ended:
-                self._lose(ticket)
-        self._journal.forget(ticket.run_id)
-        ticket.changed = None
-        changed.set()
-        self._place()
+
+@attrs.define(eq=False)
+class _Answer:
+    """What came of a request."""
+
+    value: bool = False
+    error: DagrunError | None = None
+    given: trio.Event = attrs.field(factory=trio.Event)
 
 
 async def _patiently(call: Callable[[], Awaitable[T]]) -> T:

@@ -40,6 +40,9 @@ class Ticket:
     admitted: bool = False
     """Whether it has its slot."""
 
+    gate: str | None = attrs.field(init=False)
+    """The key at whose gate it waits in the queue. It stays the same for the life of the ticket."""
+
     on_limit: OnLimit = OnLimit.QUEUE
     key: str | None = None
     """What a balancer chooses an engine by; None for the run's id."""
@@ -64,13 +67,14 @@ class Ticket:
     """Set while it waits for its slot."""
 
     moving: trio.Event | None = None
-    """Set while it is on its way to an engine."""
-
-    changed: trio.Event | None = None
-    """Set while a change of it, made while no engine has it, is on its way to the disk."""
+    """There while it is on its way into the queue, or to an engine."""
 
     _lock: trio.Lock | None = None
     _left: trio.Event | None = None
+
+    def __attrs_post_init__(self) -> None:
+        """Decide on the gate."""
+        self.gate = _gate(self)
 
     def picture(self) -> RunState | None:
         """Give what is known of it now; None for a run of another process."""
@@ -87,8 +91,18 @@ class Ticket:
             self._lock = trio.Lock()
         return self._lock
 
+    def set_off(self) -> None:
+        """Note that it is on its way. What is asked of it waits until it arrives."""
+        self.moving = trio.Event()
+
+    def arrive(self) -> None:
+        """Note that it is where it was to go."""
+        if self.moving is not None:
+            self.moving.set()
+            self.moving = None
+
     async def wait(self) -> None:
-        """Wait until it has ended, or was abandoned."""
+        """Wait until it has ended, was abandoned, or the dispatcher is closed."""
         if not self.gone:
             if self._left is None:
                 self._left = trio.Event()
@@ -96,18 +110,29 @@ class Ticket:
 
     def leave(self) -> None:
         """Let those go on who wait for its end."""
-        self.gone = True
         if self._left is not None:
             self._left.set()
 
     def entry(self) -> Entry:
-        """Give what the queue knows of it. A run that may cancel others waits for none there."""
-        slot = None if self.on_limit is OnLimit.CANCEL_OLDEST else self.slot
+        """Give what the queue knows of it."""
+        limit = 1 if self.slot is None else self.slot.limit
         return Entry(
             run_id=self.run_id,
             workflow_id=self.workflow.id,
             priority=self.priority,
             fresh=self.fresh,
-            key=None if slot is None else slot.key,
-            limit=1 if slot is None else slot.limit,
+            key=self.gate,
+            limit=limit,
         )
+
+
+def _gate(ticket: Ticket) -> str | None:
+    """Give the key of a run that may have to wait for others of this process.
+
+    The store knows who has slots; the gate only keeps many runs of one key from asking it at once.
+    A run that has its slot must not wait there for one that waits for it, and one that may cancel
+    others must come to ask.
+    """
+    if ticket.slot is None or ticket.admitted or ticket.on_limit is OnLimit.CANCEL_OLDEST:
+        return None
+    return ticket.slot.key
