@@ -73,6 +73,8 @@ class Executor:
                 await trio.sleep(seconds)
             case {"fail": kind}:
                 raise NodeError(kind, "as told")
+            case {"never": kind}:
+                raise NodeError(kind, "as told", retryable=False)
             case {"raise": text}:
                 raise LookupError(text)
             case {"give": outputs}:
@@ -247,6 +249,13 @@ async def test_an_expression_that_fails_is_not_tried_again(rig, autojump_clock):
         node("a", does={"give": "${1 + inputs.text}"}, retry=policy), inputs={"text": "x"}
     )
     assert state.nodes[0].error["type"] == "expression"
+    assert rig.types("a") == ["node.running", "node.failed"]
+
+
+async def test_an_error_for_which_no_attempt_would_help_is_not_tried_again(rig, autojump_clock):
+    policy = RetryPolicy(max_attempts=5)
+    state = await rig.run(node("a", does={"never": "odd"}, retry=policy))
+    assert state.nodes[0].error == {"type": "odd", "message": "as told"}
     assert rig.types("a") == ["node.running", "node.failed"]
 
 

@@ -8,7 +8,7 @@ from typing import Any
 import attrs
 
 from dagrun.domain.document.catalogue import structure_options
-from dagrun.domain.jsonvalue import Raw, decode, encode
+from dagrun.domain.jsonvalue import MAX_AGGREGATE, Raw, decode, encode
 from dagrun.domain.workflow import JSON
 from dagrun.errors import sole
 from dagrun.ports.executor import Traits
@@ -78,7 +78,7 @@ class FakeContext:
     @property
     def raw_inputs(self) -> Raw:
         """The inputs as JSON text."""
-        return encode(self._inputs)
+        return encode(self._inputs, limit=MAX_AGGREGATE)
 
     @property
     def raw_nodes(self) -> Mapping[str, Raw]:
