@@ -388,6 +388,43 @@ def test_a_cycle_is_shown_with_its_path():
     assert problem.message.count("→") == 3
 
 
+CLOSED = (
+    "  inputs: {type: object, properties: {least: {}}, additionalProperties: false}\n"
+    "  env: {LEVEL: info}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("when: 'inputs.leats > 1'", "inputs has no 'leats' (did you mean 'inputs.least'?)"),
+        ("when: 'inputs[\"leats\"] > 1'", "inputs has no 'leats' (did you mean 'inputs.least'?)"),
+        ("inputs: {a: '${env.LEVLE}'}", "env has no 'LEVLE' (did you mean 'env.LEVEL'?)"),
+        ("inputs: {a: 'of ${run.run_id}'}", "run has no 'run_id', but id, workflow_id, version"),
+        (
+            "retry: {max_attempts: 2, when: 'error.typ == \"x\"'}",
+            "error has no 'typ' (did you mean 'error.type'?)",
+        ),
+    ],
+)
+def test_a_field_that_is_never_there_is_an_error(field, told):
+    (problem,) = problems(HEAD + CLOSED + NODE + ", " + field + "}]\n")
+    assert told in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("more", "used"),
+    [
+        ("  inputs: {properties: {least: {}}}\n", "inputs.leats"),
+        ("  inputs: {additionalProperties: false, patternProperties: {a: {}}}\n", "inputs.a"),
+        (CLOSED, "inputs._trigger_id or inputs.least or inputs"),
+        ("", "run.id or run.version or inputs.anything"),
+    ],
+)
+def test_a_field_that_may_be_there_is_none(more, used):
+    load(HEAD + more + NODE + ", when: '" + used + "'}]\n")
+
+
 def test_naming_a_node_far_behind_is_allowed_and_beside_is_not():
     def node(name, *needs, **fields):
         executor = ExecutorSpec(type="any")
@@ -408,6 +445,7 @@ def test_a_handler_may_name_every_node_and_sees_how_the_run_went():
     text = (
         HEAD
         + """
+  env: {LEVEL: info}
   nodes: [{id: a, executor: {type: any}}, {id: b, executor: {type: any}}]
   handlers:
     failure:

@@ -48,10 +48,10 @@ class Expression:
 
     __slots__ = (
         "_chunk",
-        "_fields",
         "_path",
         "_plain",
         "_whole",
+        "fields",
         "hyphenated",
         "names",
         "nodes",
@@ -68,10 +68,11 @@ class Expression:
         """Ids of the nodes that it names."""
         self.nodes_dynamic = "nodes" in usage.whole
         """Whether it uses ``nodes`` otherwise, so that the ids are known only when it runs."""
+        self.fields: Mapping[str, frozenset[str]] = usage.fields
+        """Name of the scope → the fields of it that are named."""
         self.hyphenated: Mapping[str, str] = usage.hyphenated
         """Node id → the longer id that was probably meant: ``my`` → ``my-node`` for
         ``nodes.my-node``, which Lua reads as a subtraction."""
-        self._fields = usage.fields
         self._whole = usage.whole
         self._path = usage.path
         self._plain = usage.plain
@@ -108,7 +109,7 @@ class Expression:
                 else scope[name]
                 if name in self._whole
                 else _part(scope[name], fields)
-                for name, fields in self._fields.items()
+                for name, fields in self.fields.items()
             ]
             result: JSON = machine.evaluate(self._chunk, arguments)
         except Exception as error:  # noqa: BLE001 — lupa raises many kinds, all are told apart
