@@ -293,6 +293,40 @@ async def test_paused_time_does_not_count_for_the_timeout(rig, autojump_clock):
     assert not await rig.engine.pause("r")
 
 
+@pytest.mark.parametrize("step", [3600, -3600])
+async def test_a_clock_that_is_set_changes_no_timeout_of_a_run_that_goes_on(
+    rig, autojump_clock, monkeypatch, step
+):
+    execution = rig.start(node("a", does={"sleep": 999}), timeout=60.0)
+    await trio.sleep(5)
+    monkeypatch.setattr(rig.engine, "_now", lambda: now() + timedelta(seconds=step))
+    for _ in range(2):  # 10 s of them paused
+        assert await rig.engine.pause("r")
+        await trio.sleep(5)
+        assert await rig.engine.resume("r")
+    await execution.done.wait()
+    assert execution.state.error["type"] == "timeout"
+    assert trio.current_time() == pytest.approx(70, abs=0.1)
+
+
+async def test_a_run_that_is_taken_up_while_it_is_paused_has_the_time_that_was_left(
+    tmp_path, autojump_clock
+):
+    async with open_rig(tmp_path) as first:
+        first.start(node("a", does={"sleep": 999}), timeout=60.0)
+        await trio.sleep(20)
+        await first.engine.pause("r")
+    async with open_rig(tmp_path) as second:
+        again = second.start(
+            node("a", does={"sleep": 999}), timeout=60.0, events=first.store.events
+        )
+        await trio.sleep(100)
+        assert await second.engine.resume("r")
+        await again.done.wait()
+    assert again.state.error["type"] == "timeout"
+    assert trio.current_time() == pytest.approx(160, abs=0.1)
+
+
 async def test_a_shutdown_journals_nothing_and_the_run_goes_on_from_its_journal(
     tmp_path, autojump_clock
 ):

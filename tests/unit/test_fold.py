@@ -1,5 +1,7 @@
 """How a run goes from event to event."""
 
+from datetime import timedelta
+
 import pytest
 
 from dagrun.domain import decide, scope
@@ -216,11 +218,18 @@ def test_a_paused_run_starts_nothing_until_it_is_resumed():
     assert run.ask(decide.pause)
     run.succeed("a")
     assert run.started == []
-    assert decide.time_left_to_run(run.state, run.now) is None
-    run.tick(1000)
+    left = decide.time_left_to_run(run.state, run.now)
+    assert decide.time_left_to_run(run.state, run.tick(1000)) == left > 90
     assert run.ask(decide.resume)
     assert run.started == ["b"]
     assert decide.time_left_to_run(run.state, run.now) > 90
+
+
+def test_at_a_hand_over_a_clock_that_differs_takes_no_more_than_there_is_from_a_timeout():
+    run = drive(make_node("a"), timeout=100.0)
+    assert decide.time_left_to_run(run.state, run.now - timedelta(hours=1)) == 100
+    assert decide.time_left_to_run(run.state, run.now + timedelta(hours=1)) == 0
+    assert decide.time_left_to_run(drive(make_node("a")).state, run.now) is None
 
 
 def test_a_resumed_run_repeats_what_was_running_as_the_same_attempt():

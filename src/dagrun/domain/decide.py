@@ -53,7 +53,7 @@ def begin(state: RunState, now: datetime, *, epoch: int, engine: str) -> None:
     }.get(state.status, Type.RUN_RUNNING)
     reason = {"reason": state.reason} if state.reason else {}
     emit(state, again, now, data={"engine": engine, **reason}, epoch=epoch)
-    if time_left_to_run(state, now) == 0:
+    if state.status is RunStatus.RUNNING and time_left_to_run(state, now) == 0:
         cancel(state, now, reason=TIMEOUT)  # it passed while nobody executed the run
     else:
         advance(state, now)
@@ -164,11 +164,21 @@ def wake(state: RunState, work: Work) -> None:
 
 
 def time_left_to_run(state: RunState, now: datetime) -> float | None:
-    """Give the seconds until a run's timeout, or None when no clock is running."""
+    """Give the seconds that a run has until its timeout, going by the times of its journal.
+
+    Who executes it asks once, and then counts by a clock that nobody can set. None without a
+    timeout, and for a run that is past it: cancelling, ending or ended.
+    """
     timeout = state.plan.workflow.timeout
-    if timeout is None or state.started_at is None or state.status is not RunStatus.RUNNING:
+    if timeout is None or state.status not in (
+        RunStatus.QUEUED,
+        RunStatus.RUNNING,
+        RunStatus.PAUSED,
+    ):
         return None
-    spent = (now - state.started_at).total_seconds() - state.paused_for
+    if state.started_at is None:
+        return timeout
+    spent = ((state.paused_at or now) - state.started_at).total_seconds() - state.paused_for
     return time_left(timeout, spent)
 
 

@@ -21,7 +21,7 @@ from dagrun.errors import ConflictError
 from dagrun.ports.engine import EngineListener
 from dagrun.ports.journal import JournalFeed
 from dagrun.services.engine.attempts import Failure, Workshop, failure_of, make_attempt
-from dagrun.services.engine.execution import INLINE_AT_ONCE, Execution, Slots
+from dagrun.services.engine.execution import INLINE_AT_ONCE, Countdown, Execution, Slots
 
 
 @attrs.frozen(kw_only=True)
@@ -96,7 +96,10 @@ class Engine:
         if self._ended:
             return execution
         self._executions[state.run_id] = execution
-        decide.begin(state, self._now(), epoch=epoch, engine=self.name)
+        now = self._now()
+        decide.begin(state, now, epoch=epoch, engine=self.name)
+        left = decide.time_left_to_run(state, now)
+        execution.countdown = None if left is None else Countdown(left)
         self._after_change(execution)
         self._set_deadline(execution)
         return execution
@@ -315,7 +318,7 @@ class Engine:
         if execution.deadline is not None:
             execution.deadline.cancel()
             execution.deadline = None
-        left = decide.time_left_to_run(execution.state, self._now())
+        left = execution.time_left()
         if left is not None:
             execution.deadline = self._set_timer(
                 execution,

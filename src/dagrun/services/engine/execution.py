@@ -7,9 +7,32 @@ import attrs
 import trio
 
 from dagrun.domain.state import RunState, Work
+from dagrun.domain.status import RunStatus
 
 INLINE_AT_ONCE: Final = 1000
 """Attempts without a process that an engine makes at once; each takes some 6 kB."""
+
+
+@attrs.define
+class Countdown:
+    """What is left of a run's timeout, by the clock of this process, which nobody can set."""
+
+    left: float
+    """Seconds that were left at ``since``."""
+
+    since: float | None = None
+    """From when they pass, on trio's clock; None while they do not."""
+
+    def stop(self) -> None:
+        """Let no time pass."""
+        if self.since is not None:
+            self.left = max(self.left - (trio.current_time() - self.since), 0.0)
+            self.since = None
+
+    def start(self) -> None:
+        """Let time pass from now on."""
+        self.stop()
+        self.since = trio.current_time()
 
 
 @attrs.define(eq=False)
@@ -22,6 +45,9 @@ class Execution:
 
     timers: set[trio.CancelScope] = attrs.field(factory=set)
     """Delays and deadlines that are being waited for."""
+
+    countdown: Countdown | None = None
+    """Of the run's timeout; None without one."""
 
     deadline: trio.CancelScope | None = None
     """The timer of the run's timeout."""
@@ -37,6 +63,19 @@ class Execution:
 
     done: trio.Event = attrs.field(factory=trio.Event)
     """Set when the run's end is durable, or the run was abandoned."""
+
+    def time_left(self) -> float | None:
+        """Give the seconds until the run's timeout, or None while they do not pass.
+
+        It has to be called when the run is paused, and when it goes on.
+        """
+        if self.countdown is None:
+            return None
+        if self.state.status is RunStatus.RUNNING:
+            self.countdown.start()
+            return self.countdown.left
+        self.countdown.stop()
+        return None
 
     def stop_attempts(self) -> None:
         """Stop what is going on of the graph; a request for it is journaled."""
