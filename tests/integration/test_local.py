@@ -3,9 +3,18 @@
 import pytest
 import trio
 
+from dagrun.builtin.control import ask
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Workflow
-from dagrun.errors import ConfigError, ConflictError, InputError, NotFound, RunOwned, UnknownPlugin
+from dagrun.errors import (
+    ConfigError,
+    ConflictError,
+    InputError,
+    NotFound,
+    RemoteError,
+    RunOwned,
+    UnknownPlugin,
+)
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import Submission, open_local
 from dagrun.settings import Settings
@@ -19,6 +28,9 @@ def settings(tmp_path):
 def shell(node_id, command, *dependencies, **fields):
     executor = ExecutorSpec(type="shell", options={"command": command})
     return Node(id=node_id, executor=executor, dependencies=dependencies, **fields)
+
+
+SLEEPS = shell("a", "sleep 60")
 
 
 def opened(settings, **options):
@@ -213,3 +225,19 @@ async def test_a_submission_that_is_written_while_the_engine_ends_is_there_to_go
         ticket = await local.go_on(cut_off.run_id)
         await ticket.wait()
     assert ticket.state.status == "succeeded"
+
+
+async def test_a_request_that_no_database_can_hold_is_refused_and_the_run_goes_on(settings):
+    started, see = waits_for("node.running", "a")
+    async with opened(settings, committed=see) as local:
+        ticket = await local.submit(
+            Submission(workflow=Workflow("w", "1.0.0", nodes=[SLEEPS]), inputs={})
+        )
+        await started.wait()
+        request = {"do": "cancel", "run_id": ticket.run_id, "reason": "\ud800"}
+        with pytest.raises(RemoteError, match="no Unicode"):
+            await ask(settings.data_dir, local.owner, request)
+        assert ticket.state.status == "running"
+        assert await ask(settings.data_dir, local.owner, {**request, "reason": "asked for"})
+        await ticket.wait()
+    assert ticket.state.status == "cancelled"

@@ -9,7 +9,15 @@ import trio
 
 from dagrun.builtin import control
 from dagrun.builtin.control import Control, ask
-from dagrun.errors import ConflictError, NotFound, RemoteError
+from dagrun.errors import (
+    ConflictError,
+    NotFound,
+    RemoteError,
+    RunOwned,
+    StoreBusy,
+    StoreFull,
+    WorkerDied,
+)
 
 
 @pytest.fixture
@@ -17,6 +25,16 @@ def data_dir(tmp_path):
     deep = tmp_path.joinpath(*["a-rather-long-name-of-a-folder"] * 5)
     (deep / "owners").mkdir(parents=True)
     return deep
+
+
+_KINDS = {
+    "not_found": NotFound("none"),
+    "store_full": StoreFull("no room"),
+    "run_owned": RunOwned("r", 5),
+    "remote": WorkerDied("dead"),
+    "grouped": ExceptionGroup("all", [StoreBusy("held")]),
+    "bug": ZeroDivisionError("oops"),
+}
 
 
 async def answer(request):
@@ -27,6 +45,8 @@ async def answer(request):
             raise ConflictError("not now")
         case "slow":
             await trio.sleep_forever()
+        case "fail":
+            raise _KINDS[request["kind"]]
     raise NotFound(f"no {request.get('do')}")
 
 
@@ -67,6 +87,40 @@ async def test_a_refusal_is_raised_where_it_was_asked(data_dir, listening):
         await ask(data_dir, "me", {"do": "refuse"})
 
 
+@pytest.mark.parametrize(
+    ("kind", "raised"),
+    [
+        ("not_found", NotFound),
+        ("store_full", StoreFull),
+        ("run_owned", ConflictError),
+        ("remote", RemoteError),
+        ("grouped", StoreBusy),
+    ],
+)
+async def test_an_error_keeps_its_kind_on_the_way(data_dir, listening, kind, raised):
+    with pytest.raises(raised) as caught:
+        await ask(data_dir, "me", {"do": "fail", "kind": kind})
+    assert type(caught.value) is raised
+
+
+async def test_a_bug_in_the_answer_is_told_and_logged_and_ends_nothing(data_dir, listening, caplog):
+    with pytest.raises(RemoteError, match="ZeroDivisionError: oops"):
+        await ask(data_dir, "me", {"do": "fail", "kind": "bug"})
+    assert "ZeroDivisionError" in caplog.text
+    assert await ask(data_dir, "me", {"do": "echo"}) == {"do": "echo"}
+
+
+@pytest.mark.parametrize("reply", [[], {}, {"error": {}}, {"error": {"type": 1, "message": "x"}}])
+async def test_an_answer_that_makes_no_sense_is_no_result(data_dir, listening, reply, monkeypatch):
+    monkeypatch.setattr(Control, "_reply", lambda *_: _given(reply))
+    with pytest.raises(RemoteError, match="something else"):
+        await ask(data_dir, "me", {"do": "echo"})
+
+
+async def _given(value):
+    return value
+
+
 async def test_another_user_is_not_answered(data_dir, listening, monkeypatch):
     monkeypatch.setattr(os, "geteuid", lambda: 4321)
     monkeypatch.setattr(control, "ROOT", 4322)
@@ -74,7 +128,20 @@ async def test_another_user_is_not_answered(data_dir, listening, monkeypatch):
         await ask(data_dir, "me", {"do": "echo"})
 
 
-@pytest.mark.parametrize("data", [b"garbage\n", b"[]\n", b"\xff\xfe\n", b"[" * 50_000 + b"\n"])
+@pytest.mark.parametrize(
+    "data",
+    [
+        b"garbage\n",
+        b"[]\n",
+        b"\xff\xfe\n",
+        b"[" * 50_000 + b"\n",
+        b'{"do": "echo", "reason": "\\ud800"}\n',
+        b'{"do": "echo", "\\ud800": "x"}\n',
+        b'{"do": "echo", "reason": ["x"]}\n',
+        b'{"do": "echo", "n": %s}\n' % (b"9" * 5000),
+        b'{"do": "echo", "reason": "%s"}\n' % (b"x" * 1001),
+    ],
+)
 async def test_garbage_gets_an_error_and_others_are_answered(data_dir, listening, data):
     assert "error" in json.loads(await raw(data_dir, data))
     assert await ask(data_dir, "me", {"do": "echo"}) == {"do": "echo"}

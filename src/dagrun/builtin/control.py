@@ -1,11 +1,13 @@
 """How the processes that share a data directory ask things of each other's runs.
 
 Each owner listens on ``<data>/owners/<id>.sock``, beside its lock. A request is one line of JSON,
-``{"do": …, "run_id": …}``, and so is the answer, ``{"result": …}`` or ``{"error": {type, message}}``.
+``{"do": …, "run_id": …}`` with texts for values, and so is the answer, ``{"result": …}`` or
+``{"error": {type, message}}``.
 Only processes of the same user, or of root, are answered.
 """
 
 import json
+import logging
 import os
 import socket
 import struct
@@ -18,13 +20,44 @@ import trio
 
 from dagrun.builtin.ownership import FOLDER
 from dagrun.domain.ids import is_id
-from dagrun.errors import ConflictError, DagrunError, RemoteError
+from dagrun.errors import (
+    ConfigError,
+    ConflictError,
+    DagrunError,
+    NotFound,
+    RemoteError,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreTooNew,
+    sole,
+)
 
 MAX_LINE: Final = 64 * 1024  # bytes of a request or an answer
+MAX_TEXT: Final = 1000  # characters of a value in a request
 PATIENCE: Final = 10.0  # seconds for a request to arrive, and for an answer
 BACKLOG: Final = 64
 ROOT: Final = 0  # user id
 _CREDENTIALS: Final = struct.Struct("3i")
+_KINDS: Final = (
+    ConfigError,
+    ConflictError,
+    NotFound,
+    StoreBusy,
+    StoreCorrupt,
+    StoreError,
+    StoreFull,
+    StoreTooNew,
+)
+_ERRORS: Final[Mapping[str, type[DagrunError]]] = {
+    **{kind.code: kind for kind in _KINDS},
+    "run_owned": ConflictError,  # these two are made of more than a message
+    "limit_reached": ConflictError,
+}
+"""What an answer calls an error → what is raised where it was asked; else a RemoteError."""
+
+_log: Final = logging.getLogger(__name__)
 
 Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
 
@@ -32,10 +65,13 @@ Answer = Callable[[Mapping[str, Any]], Awaitable[Any]]
 class Control:
     """Answers what other processes ask.
 
+    Whatever is asked, and whatever comes of it, the process goes on.
+
     Args:
         data_dir: the data directory.
         owner: this process's owner id.
-        answer: gives the result of a request; its :class:`~dagrun.errors.DagrunError` is sent.
+        answer: gives the result of a request, name → text; its
+            :class:`~dagrun.errors.DagrunError` is sent.
     """
 
     def __init__(self, data_dir: Path, owner: str, answer: Answer) -> None:
@@ -71,26 +107,46 @@ class Control:
     async def _reply(self, line: bytes) -> Mapping[str, Any]:
         try:
             return {"result": await self._answer(_request(line))}
-        except DagrunError as error:
-            return {"error": {"type": error.code, "message": str(error)}}
+        except Exception as error:  # noqa: BLE001 — one that asks must not end the one that answers
+            cause = sole(error)
+            if isinstance(cause, DagrunError):
+                return {"error": {"type": cause.code, "message": str(cause)}}
+            _log.error("a request of another process failed", exc_info=error)
+            message = f"it failed with {type(cause).__name__}: {cause}"
+            return {"error": {"type": "internal", "message": message}}
 
 
-def _request(line: bytes) -> Mapping[str, Any]:
+def _request(line: bytes) -> Mapping[str, str]:
     try:
         request = json.loads(line)
     except (ValueError, RecursionError) as error:
         raise RemoteError(f"no request: {error}") from error
     if not isinstance(request, dict):
         raise RemoteError("no request: an object is needed")
+    for name, value in request.items():
+        _check_text(name)
+        _check_text(value)
     return request
 
 
-async def ask(data_dir: Path, owner: str, request: Mapping[str, Any]) -> Any:
+def _check_text(value: object) -> None:
+    """Refuse what is no text, what no database can hold, and what is too long."""
+    if not isinstance(value, str) or len(value) > MAX_TEXT:
+        raise RemoteError(f"no request: texts of at most {MAX_TEXT} characters are needed")
+    try:
+        value.encode()
+    except UnicodeEncodeError as error:
+        raise RemoteError(f"no request: a text is no Unicode: {error.reason}") from error
+
+
+async def ask(data_dir: Path, owner: str, request: Mapping[str, str]) -> Any:
     """Ask the live owner of a run for something, and give the result.
 
     Raises:
-        RemoteError: it does not answer.
+        RemoteError: it does not answer, or could not do it.
         ConflictError: it refuses.
+        DagrunError: of the kind that it met itself, such as
+            :class:`~dagrun.errors.StoreFull`.
     """
     if not is_id(owner):
         raise RemoteError(f"{owner!r} is no owner of a run")
@@ -103,9 +159,21 @@ async def ask(data_dir: Path, owner: str, request: Mapping[str, Any]) -> Any:
         reply = json.loads(answer)
     except (OSError, trio.TooSlowError, trio.BrokenResourceError, ValueError) as error:
         raise RemoteError(f"the process that executes the run does not answer: {error}") from error
-    if "error" in reply:
-        raise ConflictError(reply["error"]["message"])
-    return reply["result"]
+    return _result(reply)
+
+
+def _result(reply: Any) -> Any:
+    """Give the result of a reply.
+
+    Raises:
+        DagrunError: the error that it tells of instead.
+    """
+    match reply:
+        case {"error": {"type": str(kind), "message": str(message)}}:
+            raise _ERRORS.get(kind, RemoteError)(message)
+        case {"result": result}:
+            return result
+    raise RemoteError("the process that executes the run answers something else")
 
 
 @contextmanager
