@@ -155,6 +155,7 @@ async def test_a_request_arrives_as_it_was_asked_for(ask):
     headers = {**received.headers}
     assert headers.pop("user-agent").startswith("dagrun/")
     assert headers == {
+        "connection": "close",
         "host": f"127.0.0.1:{server.port}",
         "accept": "*/*",
         "accept-encoding": "gzip",
@@ -551,30 +552,32 @@ async def test_a_cancelled_request_closes_its_connection(context, monkeypatch):
                 await wait_for(server.closed)
 
 
-async def test_connections_are_used_again_and_cookies_are_not_kept(context):
-    cookie = answer("hi", headers={"Set-Cookie": "a=b; Path=/"})
-    with serving({"*": cookie}) as server:
-        async with HttpExecutor(http_allow=LOOPBACK) as executor:
-            for _ in range(3):
-                await executor.execute(context(server.url))
-            assert not server.closed.is_set()
-        await wait_for(server.closed)
-    assert [received.connection for received in server.received] == [1, 1, 1]
-    assert all("cookie" not in received.headers for received in server.received)
+async def test_a_server_that_hangs_up_when_the_next_request_arrives_fails_no_node(context):
+    answered = set()
 
-
-async def test_a_kept_connection_that_the_server_has_closed_is_not_used(context):
     def once(received):
+        if received.connection in answered:  # as when its patience with an idle one ends
+            raise ConnectionError
+        answered.add(received.connection)
         yield answer(str(received.connection))
-        raise ConnectionError
 
     with serving({"*": once}) as server:
         async with HttpExecutor(http_allow=LOOPBACK) as executor:
             for number in ("1", "2", "3"):
                 outputs = outputs_of(await executor.execute(context(server.url)))
                 assert outputs["text"] == number
-                for thread in server._threads[1:]:
-                    thread.join(LIMIT)
+                await wait_for(server.closed)
+                server.closed.clear()
+    assert {received.headers["connection"] for received in server.received} == {"close"}
+
+
+async def test_cookies_are_not_kept(context):
+    cookie = answer("hi", headers={"Set-Cookie": "a=b; Path=/"})
+    with serving({"*": cookie}) as server:
+        async with HttpExecutor(http_allow=LOOPBACK) as executor:
+            for _ in range(2):
+                await executor.execute(context(server.url))
+    assert all("cookie" not in received.headers for received in server.received)
 
 
 async def test_the_environment_names_no_proxy_and_no_password(ask, monkeypatch, tmp_path):

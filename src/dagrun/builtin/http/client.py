@@ -33,7 +33,7 @@ _EXCERPT: Final = 500  # characters of it that go into the error
 
 
 class Client:
-    """Keeps connections for all nodes. Enter it with ``async with``.
+    """Sends the requests of all nodes. Enter it with ``async with``.
 
     Args:
         allowed: hosts, addresses and networks that may be reached although they are not public.
@@ -135,7 +135,8 @@ async def _send(pool: httpcore.AsyncConnectionPool, request: Sent, options: Http
 
 
 def _encoded(request: Sent) -> list[tuple[bytes, bytes]]:
-    return [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    headers = [(name.encode(), value.encode()) for name, value in request.headers.items()]
+    return [*headers, (b"Connection", b"close")]  # there will be no second request on it
 
 
 async def _unexpected(answer: _Answer, context: Context) -> NodeError:

@@ -22,8 +22,6 @@ from dagrun.errors import NodeError
 MAX_CONNECTIONS: Final = 100
 """Connections that an engine has at once; more requests wait."""
 
-KEPT_CONNECTIONS: Final = 20
-KEPT_FOR: Final = 5.0  # seconds that an idle connection waits for the next request
 RESOLVERS: Final = 8
 """Threads that wait for name servers. They are not of those that others share, such as the store:
 a name server that is silent keeps a thread for longer than the node that gave up."""
@@ -60,7 +58,10 @@ class Resolver:
 def open_pool(
     allowed: Allowed, resolve: Resolve, make_context: MakeContext
 ) -> httpcore.AsyncConnectionPool:
-    """Make a pool of connections; enter it, and they are closed when it is left.
+    """Make a pool of connections, one for each request; those left are closed with it.
+
+    None waits for another request. Servers close idle connections when they like, and a request
+    that meets such an end on its way might have been carried out or not: nobody could tell.
 
     Args:
         allowed: addresses that are not public, and may be reached.
@@ -72,8 +73,7 @@ def open_pool(
         # Never used: _Stream has its own. It trusts nobody.
         ssl_context=ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT),
         max_connections=MAX_CONNECTIONS,
-        max_keepalive_connections=KEPT_CONNECTIONS,
-        keepalive_expiry=KEPT_FOR,
+        max_keepalive_connections=0,
     )
 
 
