@@ -1,5 +1,6 @@
 """The engine: what it starts, waits for, stops and journals. Time is virtual."""
 
+import os
 import threading
 import time
 from contextlib import asynccontextmanager
@@ -325,6 +326,20 @@ async def test_a_run_that_is_taken_up_while_it_is_paused_has_the_time_that_was_l
         await again.done.wait()
     assert again.state.error["type"] == "timeout"
     assert trio.current_time() == pytest.approx(160, abs=0.1)
+
+
+async def test_scratch_directories_are_for_their_user_alone_whatever_the_umask(rig, tmp_path):
+    async def act(context):
+        folders = (context.scratch, context.scratch.parent)
+        return {"modes": [folder.stat().st_mode & 0o777 for folder in folders]}
+
+    rig.executor.act = act
+    before = os.umask(0)
+    try:
+        state = await rig.run(node("a"), outputs={"modes": "${nodes.a.modes}"})
+    finally:
+        os.umask(before)
+    assert decode(state.outputs) == {"modes": [0o700, 0o700]}
 
 
 async def test_a_shutdown_journals_nothing_and_the_run_goes_on_from_its_journal(

@@ -77,3 +77,56 @@ def test_the_cap_counts_what_an_attempt_wrote_before_another_process_went_on_wit
     cut = b"\n[dagrun: log cut, 10 bytes are allowed]\n"
     assert data.startswith(b"x" * 7 + again + b"x" * 3 + cut)
     assert data.count(b"x") == 10
+
+
+def test_a_log_that_is_cut_has_one_marker_however_often_its_attempt_is_made_again(tmp_path):
+    logs = NodeLogs(tmp_path, cap=10)
+    seen = []
+    for text in (b"y" * 7, b"y", b"y" * 9, b"y" * 9):
+        log = logs.open("run", "node", 1)
+        log.write(text)
+        log.write(text)
+        log.close()
+        seen.append(logs.read("run", "node", 1))
+    assert [data.count(b"log cut") for data in seen] == [1, 1, 1, 1]
+    assert len(set(seen)) == 1
+
+
+def test_what_is_dropped_after_an_attempt_was_made_again_is_marked(tmp_path):
+    logs = NodeLogs(tmp_path, cap=10)
+    for text in (b"a" * 7, b"b", b"c"):  # the mark between them is longer than the cap
+        log = logs.open("run", "node", 1)
+        log.write(text)
+        log.close()
+    assert logs.read("run", "node", 1).endswith(b"b\n[dagrun: log cut, 10 bytes are allowed]\n")
+
+
+@pytest.fixture
+def no_umask():
+    before = os.umask(0)
+    yield
+    os.umask(before)
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_logs_are_for_their_user_alone_whatever_the_umask_and_the_data_directory(tmp_path):
+    tmp_path.chmod(0o777)
+    log = NodeLogs(tmp_path / "logs").open("run", "node", 1)
+    log.write(b"text")
+    log.close()
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"logs": 0o700, "run": 0o700, "node": 0o700, "1.log": 0o600}
+    assert tmp_path.stat().st_mode & 0o777 == 0o777
+
+
+def test_a_link_in_the_place_of_a_log_is_neither_written_nor_read_through(tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine\n")
+    (tmp_path / "logs/run/node").mkdir(parents=True)
+    (tmp_path / "logs/run/node/2.log").symlink_to(victim)
+    logs = NodeLogs(tmp_path / "logs")
+    log = logs.open("run", "node", 2)
+    log.write(b"text")
+    assert log.ended
+    assert victim.read_text() == "mine\n"
+    assert logs.read("run", "node", 2) == b""

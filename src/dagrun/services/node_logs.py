@@ -1,5 +1,6 @@
 """What nodes print: one file an attempt, bounded in size."""
 
+import errno
 import os
 import re
 from pathlib import Path
@@ -9,6 +10,7 @@ from dagrun.domain.handlers import is_node_id
 from dagrun.domain.ids import is_id
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
+_FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW  # a link may lead anywhere
 _NAME: Final = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9})\.log")
 
 
@@ -26,6 +28,7 @@ class AttemptLog:
     def __init__(self, path: Path, *, cap: int = CAP) -> None:
         self.path = path
         self._cap = self._room = cap
+        self._marker = b"\n[dagrun: log cut, %d bytes are allowed]\n" % cap
         self._fd: int | None = None
         self._ended = False
 
@@ -50,21 +53,25 @@ class AttemptLog:
             os.close(self._fd)
             self._fd = None
 
-    def _go_on(self, size: int) -> None:
-        """Count, and mark, what the same attempt wrote before its engine was lost."""
-        assert self._fd is not None  # noqa: S101 — the caller opened it
-        self._room -= size
-        if 0 < size <= self._cap:
-            _write_all(self._fd, b"\n[dagrun: cut off here, and made again]\n")
-
     def _append(self, data: bytes) -> None:
         if self._fd is None:
             self._fd = _create(self.path)
-            self._go_on(os.fstat(self._fd).st_size)
+            self._go_on(self._fd)
+            if self._ended:
+                return
         _write_all(self._fd, data[: max(self._room, 0)])
         self._room -= len(data)
         if self._room < 0:
-            _write_all(self._fd, b"\n[dagrun: log cut, %d bytes are allowed]\n" % self._cap)
+            _write_all(self._fd, self._marker)
+            self.close()
+
+    def _go_on(self, fd: int) -> None:
+        """Count, and mark, what the same attempt wrote before its engine was lost."""
+        size = os.fstat(fd).st_size
+        self._room -= size
+        if 0 < size <= self._cap:
+            _write_all(fd, b"\n[dagrun: cut off here, and made again]\n")
+        elif size > self._cap and _ends_with(fd, self._marker):
             self.close()
 
 
@@ -72,7 +79,7 @@ class NodeLogs:
     """The logs of all attempts, below one folder.
 
     Args:
-        root: the folder; made when the first log is.
+        root: the folder; made when the first log is, in one that is there.
         cap: bytes that the log of one attempt may have.
     """
 
@@ -88,15 +95,19 @@ class NodeLogs:
         return AttemptLog(self._path(run_id, node_id, attempt, item), cap=self._cap)
 
     def read(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> bytes:
-        """Give an attempt's log so far; empty if it printed nothing.
+        """Give an attempt's log so far; empty if it printed nothing, or a link is in its place.
 
         Raises:
             ValueError: an id is none.
         """
+        path = self._path(run_id, node_id, attempt, item)
         try:
-            return self._path(run_id, node_id, attempt, item).read_bytes()
-        except FileNotFoundError:
-            return b""
+            with open(os.open(path, os.O_RDONLY | _FLAGS), "rb") as file:  # noqa: PTH123 — Path.open follows links
+                return file.read()
+        except OSError as error:
+            if error.errno in (errno.ENOENT, errno.ELOOP):
+                return b""
+            raise
 
     def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
         """List (item, attempt) of all logs of a node, in order; item is None without one.
@@ -120,12 +131,20 @@ class NodeLogs:
 
 
 def _create(path: Path) -> int:
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC
+    """Open a log for its user alone, and make its folders so: whatever the umask is."""
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _FLAGS
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        path.parent.mkdir(parents=True, exist_ok=True)
+        # One after the other: the mode is not that of parents made on the way.
+        for folder in reversed(path.parents[:3]):
+            folder.mkdir(mode=0o700, exist_ok=True)
         return os.open(path, flags, 0o600)
+
+
+def _ends_with(fd: int, text: bytes) -> bool:
+    start = os.fstat(fd).st_size - len(text)
+    return start >= 0 and os.pread(fd, len(text), start) == text
 
 
 def _write_all(fd: int, data: bytes) -> None:

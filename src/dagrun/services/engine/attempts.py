@@ -214,11 +214,12 @@ def _options(workshop: Workshop, state: RunState, work: Work, secrets: Mapping[s
 
 
 def _scratch(root: Path, state: RunState) -> Path:
-    """Give the run's directory; it is made once."""
+    """Give the run's directory; it is made once, for its user alone."""
     directory: Path | None = state.cache.get("scratch")
     if directory is None:
         directory = root / state.run_id
-        directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+        root.mkdir(mode=0o700, exist_ok=True)  # parents made on the way would have another mode
+        directory.mkdir(mode=0o700, exist_ok=True)
         state.cache["scratch"] = directory
     return directory
 
