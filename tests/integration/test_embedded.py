@@ -1,6 +1,7 @@
 """dagrun inside a Python program, on real files, with the public names only."""
 
 import math
+import sys
 import threading
 
 import pytest
@@ -86,6 +87,59 @@ async def test_documents_are_registered_from_files_and_texts(data_dir, tmp_path)
             )
         with pytest.raises(TypeError, match="a Workflow is needed, not int"):
             await orchestrator.register_workflow(lambda: 3)
+
+
+async def test_a_file_is_part_of_the_version_that_was_registered(data_dir, tmp_path, monkeypatch):
+    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "program.py"))
+    (tmp_path / "x.lua").write_text("return {v = 1}")
+    workflow = Workflow(
+        "filed",
+        "1.0.0",
+        nodes=[Node("a", executor=dagrun.lua(file="x.lua"))],
+        outputs={"v": "${nodes.a.v}"},
+    )
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(workflow)
+        assert (await orchestrator.execute_workflow("filed")).outputs == {"v": 1}
+        (tmp_path / "x.lua").write_text("return {v = 2}")
+        assert (await orchestrator.execute_workflow("filed")).outputs == {"v": 1}
+        with pytest.raises(dagrun.ConflictError, match="another content"):
+            await orchestrator.register_workflow(workflow)
+        (tmp_path / "x.lua").write_text("return {")
+        with pytest.raises(dagrun.DefinitionError, match="code, line 1"):
+            await orchestrator.register_workflow(workflow)
+        (tmp_path / "x.lua").unlink()
+        with pytest.raises(dagrun.DefinitionError, match="No such file"):
+            await orchestrator.register_workflow(workflow)
+
+
+async def test_a_document_that_is_a_text_names_no_file_beside_it(data_dir, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "x.lua").write_text("return {n = 7}")
+    beside = DOCUMENT.replace('code: "return {n = inputs.n + 1}"', "file: x.lua")
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        with pytest.raises(dagrun.DefinitionError, match="lies beside nothing"):
+            await orchestrator.register_workflow(beside)
+        await orchestrator.register_workflow(beside.replace("x.lua", str(tmp_path / "x.lua")))
+        assert (await orchestrator.execute_workflow("written")).outputs == {"n": 7}
+
+
+async def test_shell_code_leaves_marks_to_the_shell_and_one_text_is_needed(data_dir):
+    code = 'x=5; echo "{\\"n\\": ${x}}" > $DAGRUN_OUTPUT'
+    workflow = Workflow(
+        "coded",
+        "1.0.0",
+        nodes=[Node("a", executor=dagrun.shell(code=code))],
+        outputs={"n": "${nodes.a.n}"},
+    )
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(workflow)
+        assert (await orchestrator.execute_workflow("coded")).outputs == {"n": 5}
+    for make in (dagrun.shell, dagrun.lua):
+        with pytest.raises(ValueError, match="is needed"):
+            make()
+    with pytest.raises(ValueError, match="one of code and file"):
+        dagrun.lua("return {}", file="x.lua")
 
 
 async def test_the_current_version_is_the_highest_that_is_no_prerelease(data_dir):

@@ -84,11 +84,12 @@ async def test_an_item_may_be_as_large_as_the_list_that_it_is_from():
         assert bytes(await lua.execute(given)) == b'{"n":2000000}'
 
 
-async def test_a_missing_file_and_a_lua_error_fail_the_node_with_their_types(tmp_path):
+async def test_a_file_is_not_read_when_a_node_runs_and_a_lua_error_fails_it(tmp_path):
+    (tmp_path / "there.lua").write_text("return {}")
     async with open_processes() as processes, LuaExecutor() as lua:
-        with pytest.raises(NodeError) as missing:
+        with pytest.raises(NodeError, match=r"without the text of there\.lua") as missing:
             await lua.execute(
-                context(processes, "", options=LuaOptions(file="no.lua"), base=tmp_path)
+                context(processes, "", options=LuaOptions(file="there.lua"), base=tmp_path)
             )
         with pytest.raises(NodeError) as failing:
             await lua.execute(context(processes, "error('boom')"))

@@ -5,21 +5,30 @@ from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Literal
 
-from dagrun.domain.workflow import ExecutorSpec
+from dagrun.domain.workflow import JSON, ExecutorSpec
 
 
-def lua(code: str) -> ExecutorSpec:
+def lua(code: str | None = None, *, file: str | None = None) -> ExecutorSpec:
     """Run a piece of Lua.
 
     >>> lua("return {rows = 3}").type
     'lua'
+
+    Args:
+        code: the code.
+        file: a file that holds it instead, relative to the program. It is read when the workflow
+            is registered.
+
+    Raises:
+        ValueError: both are given, or neither.
     """
-    return ExecutorSpec(type="lua", options={"code": code})
+    return ExecutorSpec(type="lua", options=_one_of(code=code, file=file))
 
 
 def shell(
-    command: str | Sequence[str],
+    command: str | Sequence[str] | None = None,
     *,
+    code: str | None = None,
     env: Mapping[str, str] | None = None,
     cwd: str | None = None,
     stdin: str | None = None,
@@ -28,13 +37,28 @@ def shell(
 
     >>> shell(["wc", "-l", "data.csv"]).options
     {'command': ['wc', '-l', 'data.csv']}
+
+    Args:
+        command: the program.
+        code: a text for ``sh -c`` instead, in which ``${…}`` belongs to the shell.
+        env: more variables.
+        cwd: working directory, relative to the program; without it the run's scratch directory.
+        stdin: standard input.
+
+    Raises:
+        ValueError: both ``command`` and ``code`` are given, or neither.
     """
+    arguments = command if command is None or isinstance(command, str) else list(command)
     given = {"env": dict(env) if env else None, "cwd": cwd, "stdin": stdin}
     told = {name: value for name, value in given.items() if value is not None}
-    return ExecutorSpec(
-        type="shell",
-        options={"command": command if isinstance(command, str) else list(command), **told},
-    )
+    return ExecutorSpec(type="shell", options={**_one_of(command=arguments, code=code), **told})
+
+
+def _one_of(**options: JSON) -> dict[str, JSON]:
+    given = {name: value for name, value in options.items() if value is not None}
+    if len(given) != 1:
+        raise ValueError(f"one of {' and '.join(options)} is needed")
+    return given
 
 
 def http(url: str, **options: Any) -> ExecutorSpec:

@@ -1,10 +1,11 @@
-"""Read workflow documents from files."""
+"""Read workflow documents, and the files that workflows name."""
 
 import gc
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.document.files import inline_files
@@ -57,13 +58,33 @@ HTTP_TRIGGER = {
 """Options of the trigger ``http`` while no plugin for it is installed; ``run`` ignores triggers."""
 
 
+def complete(workflow: Workflow, base: Path, known: Catalogue) -> Workflow:
+    """Give a workflow that was built in Python with the files that it names.
+
+    Their text is part of a version from then on, as with a document.
+
+    Raises:
+        DefinitionError: it is wrong, or a file cannot be read.
+    """
+    whole, missing = inline_files(workflow, base, _read_text, known)
+    problems = [finding.locate(None, None) for finding in missing]
+    if problems := problems + check_workflow(whole, known):
+        raise DefinitionError(problems)
+    return whole
+
+
 def load_text(text: str, known: Catalogue) -> Workflow:
     """Load a document that lies nowhere. It may name no files beside it.
 
     Raises:
         DefinitionError: it is wrong.
     """
-    return load_document(text, file=None, catalogue=known)
+    return load_document(
+        text,
+        file=None,
+        catalogue=known,
+        complete=lambda workflow: inline_files(workflow, Path(), _read_anywhere, known),
+    )
 
 
 def load_file(file: Path, known: Catalogue) -> Workflow:
@@ -85,6 +106,12 @@ def load_file(file: Path, known: Catalogue) -> Workflow:
             catalogue=known,
             complete=lambda workflow: inline_files(workflow, base, _read_text, known),
         )
+
+
+def _read_anywhere(name: str) -> str:
+    if not Path(name).is_absolute():
+        raise ValueError("the document is a text, and lies beside nothing")
+    return _read_text(name)
 
 
 def _read_text(name: str) -> str:

@@ -12,7 +12,6 @@ from typing import Any, Final, Literal
 import attrs
 
 from dagrun.builtin.ownership import owner_pid
-from dagrun.domain.checks import check_workflow
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.jsonvalue import encode
@@ -32,7 +31,7 @@ from dagrun.errors import (
 )
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.store import Registration, RunRecord
-from dagrun.roles.documents import catalogue, load_file, load_text
+from dagrun.roles.documents import catalogue, complete, load_file, load_text
 from dagrun.roles.local import Local, Submission, open_local
 from dagrun.roles.submission import folder_name
 from dagrun.services.dispatcher import Ticket
@@ -153,9 +152,8 @@ class Orchestrator:
         workflow = source if isinstance(source, Workflow) else source()
         if not isinstance(workflow, Workflow):
             raise TypeError(f"a Workflow is needed, not {type(workflow).__name__}")
-        if problems := check_workflow(workflow, self._known):
-            raise DefinitionError(problems)
-        return workflow, _program_folder()
+        base = _program_folder()
+        return complete(workflow, base or Path.cwd(), self._known), base
 
     # runs
 

@@ -9,7 +9,6 @@ from typing import Any, ClassVar, Final
 
 import attrs
 import msgspec
-import trio
 
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, NotJson, Raw, encode, parse
 from dagrun.domain.lua import syntax_problem
@@ -34,7 +33,7 @@ class LuaOptions:
     """The code; it sees ``inputs``, ``nodes``, ``run``, ``env``, ``item``, ``item_index``, ``secrets``."""
 
     file: str | None = None
-    """A file that holds it, relative to the document."""
+    """A file that holds it, relative to the document; its text is ``code`` once it is loaded."""
 
     memory: int = attrs.field(
         default=MEMORY,
@@ -83,11 +82,10 @@ class LuaExecutor:
 
         Raises:
             NodeError: ``lua`` (syntax or runtime), ``memory``, ``timeout``, ``output`` (a value
-                that is no table or that JSON cannot hold), ``file`` (it cannot be read).
+                that is no table or that JSON cannot hold), ``file`` (only its name was stored).
             WorkerDied: the worker process ended.
         """
-        code = await _code(context)
-        reply = await self._pool.call(context.processes, _request(context, code), log=context.log)
+        reply = await self._pool.call(context.processes, _request(context), log=context.log)
         return _outputs(reply)
 
 
@@ -104,23 +102,16 @@ def _folder(package: str) -> str:
     return str(Path(spec.origin).parent.parent)
 
 
-async def _code(context: Context) -> str:
+def _request(context: Context) -> bytes:
     options: LuaOptions = context.options
-    if options.code is not None:
-        return options.code
-    path = trio.Path(context.base or Path.cwd()) / str(options.file)
-    try:
-        return await path.read_text(encoding="utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise NodeError("file", f"{options.file}: {error}") from error
-
-
-def _request(context: Context, code: str) -> bytes:
-    options: LuaOptions = context.options
+    code = options.code
+    if code is None:
+        message = f"the workflow was stored without the text of {options.file}; register it again"
+        raise NodeError("file", message, retryable=False)
     item = {"item": encode(context.item, limit=MAX_AGGREGATE), "item_index": context.item_index}
     return msgspec.json.encode(
         {
-            "name": options.file or context.node_id,
+            "name": context.node_id,
             "code": code,
             "memory": options.memory,
             "timeout": None if context.timeout is None else _earlier(context.timeout),
