@@ -2,6 +2,7 @@
 
 import sqlite3
 from contextlib import closing
+from pathlib import Path
 
 import pytest
 
@@ -125,6 +126,42 @@ async def test_a_table_that_is_not_as_it_was_made_is_damage(path, change):
         with pytest.raises(StoreCorrupt, match="is damaged, or no database") as caught:
             await store.nodes("r")
         assert str(path) in str(caught.value)
+
+
+def removed(path):
+    path.unlink()
+
+
+def replaced(path):
+    for file in path.parent.glob("dagrun.db*"):
+        fresh = file.with_name("fresh")
+        fresh.write_bytes(file.read_bytes())
+        fresh.replace(file)
+
+
+@pytest.mark.parametrize("lose", [removed, replaced])
+async def test_nothing_is_acknowledged_when_the_file_lost_its_name(path, lose):
+    async with SqliteStore(path=path) as store:
+        await add_run(store, upto=2)
+        lose(path)
+        there = {file.name: file.stat().st_ino for file in path.parent.iterdir()}
+        with pytest.raises(StoreError) as read:
+            await store.run("r")
+        with pytest.raises(StoreError, match="was removed or replaced") as written:
+            await store.commit(journal()[2:4])
+        assert {file.name: file.stat().st_ino for file in path.parent.iterdir()} == there
+    for caught in (read, written):
+        assert type(caught.value) is StoreError  # not one that waiting might mend
+        assert str(path) in str(caught.value)
+
+
+async def test_names_of_files_mean_nothing_to_an_address(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    name = "a?mode=memory#%41 é.db"
+    async with SqliteStore(path=Path(name)) as store:
+        await add_run(store)
+        assert (await store.run("r")).run_id == "r"
+    assert (tmp_path / name).stat().st_size
 
 
 def first_schema(path):

@@ -21,14 +21,21 @@ _OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO  # what others than the user may do
 
 
 def connect(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
-    """Open a connection that any one thread at a time may use.
+    """Open a connection to a file that is there. Any one thread at a time may use it.
+
+    Without a file it fails: an empty one in the place of one that was removed would hide that, and
+    others could read it.
 
     Args:
         path: the file.
         timeout: seconds to wait for another process's transaction.
     """
     connection = sqlite3.connect(
-        path, timeout=timeout, isolation_level=None, check_same_thread=False
+        path.absolute().as_uri() + "?mode=rw",
+        uri=True,
+        timeout=timeout,
+        isolation_level=None,
+        check_same_thread=False,
     )
     try:
         connection.execute("pragma synchronous = full")
@@ -36,6 +43,14 @@ def connect(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:
         connection.close()
         raise
     return connection
+
+
+def identity(path: Path) -> tuple[int, int] | None:
+    """Give what tells a file from another one that gets its name later; None if there is none."""
+    with suppress(OSError):
+        about = os.stat(path)  # noqa: PTH116 — half the time, once a commit
+        return about.st_dev, about.st_ino
+    return None
 
 
 def open_database(path: Path, timeout: float = BUSY_TIMEOUT) -> sqlite3.Connection:

@@ -17,7 +17,7 @@ from dagrun.builtin.sqlite.admission import admit
 from dagrun.builtin.sqlite.backup import backup
 from dagrun.builtin.sqlite.prune import prune
 from dagrun.builtin.sqlite.registrations import read_registrations, register
-from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, open_database
+from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, identity, open_database
 from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
@@ -71,6 +71,7 @@ class SqliteStore:
         self._timeout = busy_timeout
         self._hook = hook
         self._connection: sqlite3.Connection | None = None
+        self._identity: tuple[int, int] | None = None
         self._lock = trio.Lock()
 
     @property
@@ -80,8 +81,12 @@ class SqliteStore:
 
     async def __aenter__(self) -> Self:
         """Open, create or migrate the database."""
-        self._connection = await self._in_thread(lambda: open_database(self.path, self._timeout))
+        await self._in_thread(self._open)
         return self
+
+    def _open(self) -> None:
+        self._connection = open_database(self.path, self._timeout)
+        self._identity = identity(self.path)
 
     async def __aexit__(
         self,
@@ -192,6 +197,7 @@ class SqliteStore:
                 result = work(connection)
             self._hook("written")
             connection.execute("commit")
+            self._check_place()  # before anybody hears that it is durable
         except BaseException:
             if connection.in_transaction:
                 connection.execute("rollback")
@@ -199,10 +205,23 @@ class SqliteStore:
         self._hook("committed")
         return result
 
+    def _check_place(self) -> None:
+        """See whether the file that is open still has its name; else nobody will find it.
+
+        Raises:
+            StoreError: it was removed, or another one is in its place.
+        """
+        if identity(self.path) != self._identity:
+            raise StoreError(
+                f"{self.path} was removed or replaced while it was in use;"
+                " what is written to it from now on would be lost"
+            )
+
     async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
         """Read on a connection of its own, which sees whole commits and waits for none."""
 
         def call() -> T:
+            self._check_place()
             connection = connect(self.path, self._timeout)
             try:
                 connection.execute("begin")
@@ -231,6 +250,8 @@ def _our_errors(path: Path) -> Iterator[None]:
         extended = getattr(error, "sqlite_errorcode", 0)
         code = extended & _CODE
         # The second one is of readers: they share a file of 32 KiB, and make it if they are alone.
+        # A quota that is used up cannot be told from a broken disk: SQLite keeps the number that says
+        # so (EDQUOT) to itself, and calls it SQLITE_IOERR_WRITE. So it is a StoreError.
         if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:
             raise StoreFull(f"{path}: there is no room for it on the disk") from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
