@@ -1,8 +1,9 @@
 """``dagrun backup --restore`` that is cut off, or that others get in the way of."""
 
+import errno
 import os
 import sqlite3
-from contextlib import closing
+from contextlib import closing, nullcontext
 
 import pytest
 import trio
@@ -11,7 +12,7 @@ from dagrun.builtin.ownership import OwnerLock
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.builtin.sqlite import backup as files
 from dagrun.cli import backup as command
-from dagrun.errors import ConfigError, ConflictError
+from dagrun.errors import ConfigError, ConflictError, StoreError
 from dagrun.settings import Settings
 from dagrun.testing.stores import add_run
 
@@ -146,6 +147,44 @@ def test_a_copy_that_is_missing_leaves_everything(data):
     with pytest.raises(ConfigError, match="copy: cannot be brought back: No such file"):
         restore(data)
     assert count(data / "dagrun.db") == 1
+
+
+def synced(monkeypatch, folder, name, *, fails=None):
+    """Give a list of whether a file was there each time that its folder was brought to the disk."""
+    found = []
+    real = os.fsync
+
+    def fsync(fd):
+        if os.path.samestat(os.fstat(fd), folder.stat()):
+            found.append((folder / name).stat().st_size > 0)
+            if fails is not None:
+                raise OSError(fails, os.strerror(fails))
+        real(fd)
+
+    monkeypatch.setattr(os, "fsync", fsync)
+    return found
+
+
+def test_a_copy_and_a_restored_database_are_on_the_disk_under_their_names(
+    data, tmp_path, monkeypatch
+):
+    (tmp_path / "to").mkdir()
+    found = synced(monkeypatch, tmp_path / "to", "backup.db")
+    trio.run(copy, data, tmp_path / "to" / "backup.db")
+    restored = synced(monkeypatch, data, "dagrun.db.replaced")
+    assert restore(data) == 0
+    assert (found, restored) == ([True], [True])
+
+
+@pytest.mark.parametrize(("code", "written"), [(errno.EINVAL, True), (errno.EIO, False)])
+def test_a_copy_fails_only_if_the_file_system_could_have_kept_its_name(
+    data, tmp_path, monkeypatch, code, written
+):
+    (tmp_path / "to").mkdir()
+    synced(monkeypatch, tmp_path / "to", "backup.db", fails=code)
+    with nullcontext() if written else pytest.raises(StoreError, match="cannot be written"):
+        trio.run(copy, data, tmp_path / "to" / "backup.db")
+    assert (tmp_path / "to" / "backup.db").exists() == written
 
 
 def test_a_backup_leaves_other_files_of_the_folder_alone(data, tmp_path):

@@ -1,11 +1,14 @@
 """Both built-in stores do what the port says."""
 
+from datetime import timedelta
+
 import pytest
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.errors import NotFound, StoreFull
-from dagrun.testing.stores import DurableStoreSuite, StoreSuite, journal, new_run
+from dagrun.ports.store import Request
+from dagrun.testing.stores import NOON, DurableStoreSuite, StoreSuite, journal, new_run
 
 
 class TestMemoryStore(StoreSuite):
@@ -29,3 +32,11 @@ async def test_a_scripted_fault_of_the_memory_store_leaves_nothing_behind():
             await store.run("r")
         await store.commit(journal(), new_runs=[new_run()])
         assert await store.events("r") == journal()
+
+
+async def test_the_memory_store_forgets_the_keys_of_pruned_runs():
+    async with MemoryStore() as store:
+        request = Request(key="k", hash="h")
+        await store.commit(journal(), new_runs=[new_run(request=request)])
+        await store.prune(before=NOON + timedelta(days=1), limit=1)
+        assert store._requests == {}

@@ -1,4 +1,4 @@
-"""What of a batch a store takes: each journal is a prefix of what happened, without gaps."""
+"""What stores take: of a batch, so that each journal is a prefix of what happened, and of limits."""
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import timedelta
@@ -6,7 +6,7 @@ from typing import Final
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
-from dagrun.ports.store import Refusal
+from dagrun.ports.store import MAX_LIMIT, Refusal
 
 KEPT: Final = timedelta(hours=24)
 """How long an idempotency key stands for its run."""
@@ -47,3 +47,13 @@ def choose(
     if refused:
         taken = [event for event in taken if event.run_id not in refused]
     return taken, refused
+
+
+def check_limit(limit: int) -> None:
+    """Refuse a limit that the port does not allow.
+
+    Raises:
+        ValueError: it is too small or too large.
+    """
+    if not 1 <= limit <= MAX_LIMIT:
+        raise ValueError(f"a limit from 1 to {MAX_LIMIT} is needed, not {limit}")

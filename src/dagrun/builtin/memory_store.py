@@ -9,7 +9,7 @@ from typing import Self
 import attrs
 import trio
 
-from dagrun.builtin.intake import KEPT, choose
+from dagrun.builtin.intake import KEPT, check_limit, choose
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
@@ -226,6 +226,7 @@ class MemoryStore:
 
     async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
         """Give the events of all runs behind a position."""
+        check_limit(limit)
         await trio.lowlevel.checkpoint()
         found = [entry for entry in self._log if entry[0] > after][:limit]
         return [
@@ -240,6 +241,7 @@ class MemoryStore:
 
     async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
+        check_limit(limit)
         await trio.lowlevel.checkpoint()
         ended = [(r.finished_at, r.run_id) for r in self._runs.values() if r.finished_at]
         gone = [run_id for time, run_id in sorted(ended) if time < before][:limit]
@@ -247,6 +249,7 @@ class MemoryStore:
             del self._runs[run_id], self._events[run_id]
         self._nodes = {key: node for key, node in self._nodes.items() if key[0] in self._runs}
         self._log = [entry for entry in self._log if entry[1].run_id in self._runs]
+        self._requests = {k: run for k, run in self._requests.items() if run.run_id in self._runs}
         used = {run.definition_hash for run in self._runs.values()}
         used |= {version.definition_hash for version in self._registrations.values()}
         self._definitions = {h: d for h, d in self._definitions.items() if h in used}
@@ -272,6 +275,7 @@ class MemoryStore:
         cursor: str | None = None,
     ) -> tuple[Sequence[RunRecord], str | None]:
         """Give a page of runs, newest first."""
+        check_limit(limit)
         await trio.lowlevel.checkpoint()
         found = [
             self._runs[run_id]

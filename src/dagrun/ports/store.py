@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Protocol, Self
+from typing import Final, Protocol, Self
 
 import attrs
 
@@ -13,6 +13,9 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.status import NodeStatus, RunStatus
+
+MAX_LIMIT: Final = 10_000
+"""Most of anything that a store is asked for at once."""
 
 
 @attrs.frozen(kw_only=True)
@@ -185,6 +188,8 @@ class Store(Protocol):
     Open it with ``async with``; leaving closes it. All methods may wait for the disk but never
     block the loop. One caller writes at a time; readers may run beside it, and so may other
     processes.
+
+    A ``limit`` is a whole number from 1 to :data:`MAX_LIMIT`; any other is a ValueError.
 
     All methods raise :class:`~dagrun.errors.StoreBusy` when another process held the database
     for too long, and :class:`~dagrun.errors.StoreError` when it cannot be used.

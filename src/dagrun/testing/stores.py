@@ -18,6 +18,7 @@ from dagrun.domain.jsonvalue import MAX_OUTPUT, Raw, decode, encode
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import ConflictError, NotFound, StoreError
 from dagrun.ports.store import (
+    MAX_LIMIT,
     CommitResult,
     Definition,
     NewRun,
@@ -286,6 +287,18 @@ class StoreSuite(ABC):
         await add_run(store)
         runs, cursor = await store.runs(limit=1)
         assert (len(runs), cursor) == (1, None)
+
+    @pytest.mark.parametrize("limit", [-1, 0, MAX_LIMIT + 1, 2**63])
+    async def test_a_limit_that_makes_no_sense_is_refused(self, store: Store, limit: int) -> None:
+        await add_run(store)
+        for ask in (
+            lambda: store.runs(limit=limit),
+            lambda: store.log(after=0, limit=limit),
+            lambda: store.prune(before=NOON + timedelta(days=1), limit=limit),
+        ):
+            with pytest.raises(ValueError, match="limit"):
+                await ask()
+        assert len((await store.runs(limit=MAX_LIMIT))[0]) == 1
 
     async def test_runs_are_found_by_workflow_and_status(self, store: Store) -> None:
         await add_run(store, "r1", workflow_id="w", upto=2)

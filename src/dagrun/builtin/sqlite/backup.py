@@ -1,5 +1,6 @@
 """Copy a database while others write to it, and put another in its place."""
 
+import errno
 import os
 import sqlite3
 import tempfile
@@ -47,9 +48,25 @@ def _fill(source: Path, target: Path, timeout: float) -> None:
     try:
         _copy(source, partial, timeout)
         partial.replace(target)
+        _sync_names(target.parent)
     except BaseException:
         partial.unlink(missing_ok=True)
         raise
+
+
+def _sync_names(folder: Path) -> None:
+    """Bring what was renamed to the disk under its new name, where a file system can do that."""
+    try:
+        fd = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    except PermissionError:  # one may write into a folder that one must not list
+        return
+    try:
+        os.fsync(fd)
+    except OSError as error:
+        if error.errno not in (errno.EINVAL, errno.ENOTSUP):
+            raise
+    finally:
+        os.close(fd)
 
 
 def _copy(source: Path, partial: Path, timeout: float) -> None:
@@ -84,6 +101,7 @@ def replace(old: Path, fresh: Path, kept: Path) -> None:
         # A log that is left belongs to a file that SQLite cannot read; the new one must not get it.
         remove_beside(old)
     fresh.replace(old)
+    _sync_names(old.parent)
 
 
 def _keep(old: Path, kept: Path) -> None:

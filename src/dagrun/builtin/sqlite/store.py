@@ -12,6 +12,7 @@ from typing import Any, Final, Self, TypeVar
 import msgspec
 import trio
 
+from dagrun.builtin.intake import check_limit
 from dagrun.builtin.sqlite import read
 from dagrun.builtin.sqlite.admission import admit
 from dagrun.builtin.sqlite.backup import backup
@@ -130,6 +131,7 @@ class SqliteStore:
 
     async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
+        check_limit(limit)
         return await self._write(lambda connection: prune(connection, before, limit))
 
     async def backup(self, target: Path) -> None:
@@ -140,6 +142,7 @@ class SqliteStore:
 
     async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
         """Give the events of all runs behind a position."""
+        check_limit(limit)
         return await self._read(read.read_log, after, limit)
 
     async def last_position(self) -> int:
@@ -167,6 +170,7 @@ class SqliteStore:
         cursor: str | None = None,
     ) -> tuple[Sequence[RunRecord], str | None]:
         """Give a page of runs, newest first."""
+        check_limit(limit)
         return await self._read(read.read_runs, workflow_id, status, limit, cursor)
 
     async def nodes(self, run_id: RunId) -> Sequence[NodeRecord]:
