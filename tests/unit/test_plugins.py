@@ -5,6 +5,7 @@ from types import ModuleType
 import pytest
 
 from dagrun.errors import PluginConflict, UnknownPlugin
+from dagrun.plugin.hookspecs import hookimpl
 from dagrun.plugin.loading import load_plugins
 
 
@@ -14,7 +15,7 @@ def plugin(monkeypatch):
 
     def make(name, **hooks):
         module = ModuleType(f"fake_{name}")
-        vars(module).update(hooks)
+        vars(module).update({name: hookimpl(hook) for name, hook in hooks.items()})
         monkeypatch.setitem(sys.modules, module.__name__, module)
         return EntryPoint(name, module.__name__, "dagrun")
 
@@ -40,6 +41,25 @@ def test_a_taken_name_stops_the_start_and_names_both_plugins(plugin):
 def test_a_misspelt_hook_stops_the_start(plugin):
     with pytest.raises(PluginConflict, match="dagrun_registr"):
         load_plugins([plugin("one", dagrun_registr=adds("executors", "x"))])
+
+
+def test_a_hook_with_other_arguments_stops_the_start(plugin):
+    with pytest.raises(PluginConflict, match="one"):
+        load_plugins([plugin("one", dagrun_register=lambda shelves: None)])
+
+
+def test_a_hook_that_is_not_marked_is_not_called_and_its_plugin_is_listed(plugin):
+    point = plugin("one")
+    vars(sys.modules["fake_one"])["dagrun_register"] = adds("executors", "x")
+    loaded = load_plugins([point])
+    assert "x" not in loaded.registry.executors
+    assert "mark dagrun_register with @hookimpl" in loaded.broken()[0].error
+
+
+def test_each_hook_is_called_once_and_may_take_no_argument(plugin):
+    called = []
+    load_plugins([plugin(n, dagrun_register=lambda n=n: called.append(n)) for n in ("a", "b")])
+    assert called == ["a", "b"]
 
 
 def test_a_plugin_that_cannot_be_imported_is_skipped_and_listed(plugin):

@@ -1,6 +1,5 @@
 """Find the installed plugins and let them register."""
 
-import sys
 from collections.abc import Iterable
 from importlib.metadata import EntryPoint, entry_points
 from typing import Any, Final
@@ -15,7 +14,7 @@ from dagrun.plugin.registry import Registry
 GROUP: Final = "dagrun"
 """The group of entry points in which plugins are looked for."""
 
-_HOOK_PREFIX: Final = "dagrun_"
+HOOK: Final = hookspecs.dagrun_register.__name__
 
 
 @attrs.frozen(kw_only=True)
@@ -48,7 +47,7 @@ def load_plugins(found: Iterable[EntryPoint] | None = None) -> Installation:
         found: the entry points to load; None looks through the environment.
 
     Raises:
-        PluginConflict: a name is taken, or an implementation matches no hook.
+        PluginConflict: a name is taken, or what is marked with ``@hookimpl`` matches no hook.
     """
     manager = pluggy.PluginManager(hookspecs.PROJECT)
     manager.add_hookspecs(hookspecs)
@@ -79,25 +78,19 @@ def _load(point: EntryPoint, manager: pluggy.PluginManager, registry: Registry) 
 
 
 def _register(name: str, module: Any, manager: pluggy.PluginManager, registry: Registry) -> None:
-    _refuse_unknown_hooks(name, module)
     try:
         manager.register(module, name=name)
-        manager.check_pending()
     except (ValueError, pluggy.PluginValidationError) as error:
         raise PluginConflict(f"plugin {name!r}: {error}") from error
-    implementation = getattr(module, "dagrun_register", None)
-    if implementation is not None:
-        with registry.filled_by(name):
-            implementation(registry=registry)
-
-
-def _refuse_unknown_hooks(name: str, module: Any) -> None:
-    known = {hook for hook in vars(hookspecs) if hook.startswith(_HOOK_PREFIX)}
-    for attribute in dir(module):
-        if attribute.startswith(_HOOK_PREFIX) and attribute not in known:
-            value = getattr(module, attribute)
-            if callable(value) and getattr(value, "__module__", "") not in sys.builtin_module_names:
-                raise PluginConflict(
-                    f"plugin {name!r} implements {attribute!r}, which is no hook; "
-                    f"hooks: {', '.join(sorted(known))}"
-                )
+    callers = manager.get_hookcallers(module)
+    if not callers:
+        raise LookupError(f"it implements no hook; mark {HOOK} with @hookimpl")
+    for caller in callers:
+        if not caller.has_spec():
+            raise PluginConflict(
+                f"plugin {name!r} implements {caller.name!r}, which is no hook; hooks: {HOOK}"
+            )
+    # One plugin at a time, so that what it adds and how it fails is known to be its own.
+    others = manager.get_plugins() - {module}
+    with registry.filled_by(name):
+        manager.subset_hook_caller(HOOK, others)(registry=registry)
