@@ -13,7 +13,7 @@ from dagrun.domain.workflow import ExecutorSpec, Handler, Workflow
 from dagrun.errors import NodeError, SecretError
 from dagrun.plugin.registry import Registry
 from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
-from dagrun.services.node_logs import AttemptLog, NodeLogs
+from dagrun.services.node_logs import LogFile, NodeLogs
 from dagrun.services.plans import handling
 from dagrun.testing.drive import Driver, make_node, make_plan, make_workflow
 
@@ -300,7 +300,7 @@ async def test_a_node_without_secrets_asks_nobody_and_writes_to_its_log_itself(s
     await shop.attempt(
         lambda context: seen.extend([context.log, context.secrets]) or {}, secrets={}
     )
-    assert type(seen[0]) is AttemptLog
+    assert type(seen[0]) is LogFile
     assert seen[1] == {}
     assert shop.provider.asked == []
 

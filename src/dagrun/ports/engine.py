@@ -16,7 +16,16 @@ class EngineLink(Protocol):
     """Most runs that it wants at once."""
 
     def execute(self, state: RunState, *, epoch: int) -> object:
-        """Start a run that is queued, or go on with one under a new epoch. Does not block."""
+        """Start a run that is queued, or go on with one under a new epoch. Does not block.
+
+        Gives something of the engine's own that means nothing to an orchestrator: how the run
+        goes is in the journal, and its end comes through :meth:`EngineListener.left`. An engine
+        that has ended, or has more runs than its capacity, does not refuse: the one leaves the run
+        as it is in the journal, the other takes it.
+
+        Raises:
+            IllegalEvent: the run has ended, or the epoch is older than the run's.
+        """
         ...
 
     async def cancel(self, run_id: RunId, *, reason: str) -> bool:

@@ -14,8 +14,8 @@ _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW  # a link may lead anywhere
 _NAME: Final = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9})\.log")
 
 
-class AttemptLog:
-    """The log of one attempt. Implements :class:`~dagrun.ports.executor.NodeLog`.
+class LogFile:
+    """The log of one attempt. It is what the engine calls an ``AttemptLog``.
 
     The file is made by the first byte. A log that cannot be written, for instance because the
     disk is full, ends there: the node goes on.
@@ -86,13 +86,13 @@ class NodeLogs:
     def __init__(self, root: Path, *, cap: int = CAP) -> None:
         self._root, self._cap = root, cap
 
-    def open(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> AttemptLog:
+    def open(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> LogFile:
         """Give the log of an attempt; whoever gets it closes it.
 
         Raises:
             ValueError: an id is none, and might mean something to a path.
         """
-        return AttemptLog(self._path(run_id, node_id, attempt, item), cap=self._cap)
+        return LogFile(self._path(run_id, node_id, attempt, item), cap=self._cap)
 
     def read(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> bytes:
         """Give an attempt's log so far; empty if it printed nothing, or a link is in its place.
