@@ -1,7 +1,9 @@
+import os
 import sqlite3
 from contextlib import closing
 
 import pytest
+import trio
 
 import dagrun
 from dagrun import Node, Workflow
@@ -70,22 +72,34 @@ async def test_rows_are_objects_and_parameters_are_put_in_by_name(ask):
     ("query", "more", "kind"),
     [
         ("select 1", {"database": "missing.db"}, "database"),
+        ("select 1", {"database": "/dev/zero"}, "database"),
         ("select id from orders", {"database": __file__}, "database"),
         ("delete from orders", {}, "query"),
+        ("vacuum into 'missing.db'", {}, "query"),
+        ("attach 'missing.db' as other", {}, "query"),
         ("select 1; select 2", {}, "query"),
         ("select :missing", {}, "query"),
         ("select :n", {"parameters": {"n": 2**64}}, "query"),
         ("select :n", {"parameters": {"n": [1]}}, "query"),
         ("select 1 as a, 2 as a", {}, "query"),
         ("select id from orders", {"max_rows": 2}, "rows"),
+        ("select zeroblob(1) as b", {}, "output"),
+        ("select 9e999 as n", {}, "output"),
         (f"{MINUTE} select hex(zeroblob(9999)) from n limit 99", {}, "output"),
     ],
 )
-async def test_a_failure_says_whose_fault_it_is(ask, shop, query, more, kind):
+async def test_a_failure_says_whose_fault_it_is(ask, shop, monkeypatch, query, more, kind):
+    monkeypatch.chdir(shop.parent)
     with pytest.raises(NodeError) as caught:
         await ask(query, **more)
     assert caught.value.type == kind
     assert not (shop.parent / "missing.db").exists()
+
+
+async def test_a_pipe_holds_nobody_up(ask, shop):
+    os.mkfifo(shop.parent / "pipe.db")
+    with trio.fail_after(5), pytest.raises(NodeError, match="no such file"):
+        await ask("select 1", database="pipe.db")
 
 
 async def test_a_database_that_somebody_writes_to_is_busy(ask, shop):

@@ -1,5 +1,6 @@
 """The executor ``sqlite``: asks a database file, and gives the rows."""
 
+import math
 import sqlite3
 from collections.abc import Mapping
 from contextlib import closing
@@ -16,6 +17,14 @@ from dagrun.ports.executor import Context
 AT_ONCE: Final = 4  # queries of an engine; each takes a thread
 STEPS: Final = 500_000  # of SQLite, some 5 ms; then it looks whether the node is cancelled
 MOST: Final = 1024 * 1024  # characters of all rows; the engine takes no more in any case
+
+READING: Final = {
+    sqlite3.SQLITE_SELECT,
+    sqlite3.SQLITE_READ,
+    sqlite3.SQLITE_FUNCTION,
+    sqlite3.SQLITE_RECURSIVE,
+}
+"""All that a query may do. Others, such as ``vacuum into``, write even if the database is read-only."""
 
 ERRORS: Final = {
     sqlite3.SQLITE_BUSY: "busy",
@@ -43,7 +52,7 @@ class SqliteOptions:
 
 
 class SqliteExecutor:
-    """Reads rows. The database is opened read-only."""
+    """Reads rows, and can do nothing else."""
 
     options: ClassVar[type[SqliteOptions]] = SqliteOptions
     literal_options: ClassVar[frozenset[str]] = frozenset({"query"})
@@ -59,7 +68,7 @@ class SqliteExecutor:
         Raises:
             NodeError: ``database`` for a file that is missing or no database; ``busy`` while
                 somebody writes to it; ``query`` for what SQLite refuses; ``rows`` for too many
-                of them, ``output`` for too large ones.
+                of them, ``output`` for too large ones, and for values that JSON does not have.
         """
         options: SqliteOptions = context.options
         rows = await trio.to_thread.run_sync(_ask, options, context.base, limiter=self._threads)
@@ -69,15 +78,23 @@ class SqliteExecutor:
 
 def _ask(options: SqliteOptions, base: Path | None) -> list[dict[str, JSON]]:
     """Ask the database, in a thread: in the loop it would hold up all other nodes."""
-    address = Path(base or "", options.database).absolute().as_uri() + "?mode=ro"
+    path = Path(base or "", options.database).absolute()
+    if not path.is_file():  # opening something else, such as a pipe, might take for ever
+        raise NodeError("database", f"{options.database}: there is no such file")
     try:
-        with closing(sqlite3.connect(address, uri=True, timeout=0)) as database:
+        with closing(sqlite3.connect(f"{path.as_uri()}?mode=ro", uri=True, timeout=0)) as database:
+            database.execute("pragma query_only = on")
+            database.set_authorizer(_permit)
             database.set_progress_handler(_is_cancelled, STEPS)
             return _rows(database.execute(options.query, dict(options.parameters)), options)
     except (sqlite3.Error, OverflowError) as error:
         trio.from_thread.check_cancelled()  # a query that was stopped has not failed
         code = getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF
         raise NodeError(ERRORS.get(code, "query"), f"{options.database}: {error}") from error
+
+
+def _permit(action: int, *_: str | None) -> int:
+    return sqlite3.SQLITE_OK if action in READING else sqlite3.SQLITE_DENY
 
 
 def _is_cancelled() -> bool:
@@ -96,10 +113,19 @@ def _rows(cursor: sqlite3.Cursor, options: SqliteOptions) -> list[dict[str, JSON
     rows: list[dict[str, JSON]] = []
     size = 0
     for row in cursor:
+        values = {name: _json(name, value) for name, value in zip(names, row, strict=True)}
         size += sum(len(str(value)) for value in row)
         if len(rows) == options.max_rows:
             raise NodeError("rows", f"there are more than {options.max_rows} rows")
         if size > MOST:
             raise NodeError("output", f"the rows have more than {MOST} characters")
-        rows.append(dict(zip(names, row, strict=True)))
+        rows.append(values)
     return rows
+
+
+def _json(name: str, value: float | str | bytes | None) -> JSON:
+    """Refuse what outputs cannot hold."""
+    if isinstance(value, bytes) or (isinstance(value, float) and not math.isfinite(value)):
+        kind = "a blob" if isinstance(value, bytes) else str(value)
+        raise NodeError("output", f"the column {name!r} holds {kind}, which JSON does not have")
+    return value
