@@ -233,6 +233,7 @@ BAD_TEXT = {
     "a: 2024-02-30": ("there is no date 2024-02-30", 1),
     "a: " + "[" * 100: ("64 levels", 1),
     "a: '" + "x" * (4 * 2**20) + "'": ("more than 4194304 bytes", 1),
+    "a:\n\tb: 1": ("a tab stands here; indent with spaces", 2),
     "a: {b: 1, b: 2}": ("stands here twice", 1),
 }
 
