@@ -5,7 +5,7 @@ import pytest
 from dagrun.domain import decide
 from dagrun.domain.explain import SHOWN, explain_run
 from dagrun.domain.plan import Handling
-from dagrun.domain.workflow import RetryPolicy
+from dagrun.domain.workflow import ExecutorSpec, Handler, HandlerEvent, RetryPolicy
 from dagrun.testing.drive import START, Driver, make_node, make_plan
 
 BOOM = "boom: it failed"
@@ -48,6 +48,23 @@ def test_a_failed_run_is_told_with_its_error():
     run = driver(make_node("a"))
     run.fail("a")
     assert explain_run(run.state)[0] == f"the run has failed: node a: {BOOM}"
+
+
+def test_an_ending_run_is_told_with_its_handlers():
+    handler = Handler(executor=ExecutorSpec(type="none"))
+    run = driver(make_node("a"), handlers={HandlerEvent.EXIT: handler})
+    run.succeed("a")
+    assert explain_run(run.state) == [
+        "all nodes of the run have ended; its handlers run",
+        "handler:exit: attempt 1 is running",
+    ]
+
+
+def test_nothing_of_a_paused_run_is_starting():
+    run = driver(make_node("a"), make_node("b", "a"))
+    run.ask(decide.pause)
+    run.succeed("a")
+    assert explain_run(run.state)[1:] == ["b: waits for the run to go on"]
 
 
 def test_what_was_cut_off_is_not_said_to_go_on():

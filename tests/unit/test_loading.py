@@ -406,6 +406,7 @@ CLOSED = (
             "retry: {max_attempts: 2, when: 'error.typ == \"x\"'}",
             "error has no 'typ' (did you mean 'error.type'?)",
         ),
+        ("when: 'run.status == nil'", "run has no 'status', but id, workflow_id, version"),
     ],
 )
 def test_a_field_that_is_never_there_is_an_error(field, told):
@@ -420,6 +421,7 @@ def test_a_field_that_is_never_there_is_an_error(field, told):
         ("  inputs: {additionalProperties: false, patternProperties: {a: {}}}\n", "inputs.a"),
         (CLOSED, "inputs._trigger_id or inputs.least or inputs"),
         ("", "run.id or run.version or inputs.anything"),
+        ("", "(function() local run = {speed = 1} return run.speed end)() > 0"),
     ],
 )
 def test_a_field_that_may_be_there_is_none(more, used):

@@ -20,7 +20,11 @@ def explain_run(state: RunState, *, cut_off: bool = False) -> list[str]:
         cut_off: whether the process that had it is gone, so that nothing of it goes on.
     """
     reasons = [_cut_off(state) if cut_off else _run(state)]
-    nodes = [text for node in state.nodes if (text := _node(state, node, cut_off)) is not None]
+    nodes = [
+        text
+        for node in (*state.nodes, *state.due)
+        if (text := _node(state, node, cut_off)) is not None
+    ]
     reasons += islice(nodes, SHOWN)
     if len(nodes) > SHOWN:
         reasons.append(f"and {len(nodes) - SHOWN} more nodes")
@@ -39,6 +43,8 @@ def _run(state: RunState) -> str:
             return f"the run has failed: {state.error['message']}"
         case RunStatus.CANCELLED:
             return "the run was cancelled"
+        case RunStatus.ENDING:
+            return "all nodes of the run have ended; its handlers run"
         case RunStatus.RUNNING:
             return f"the run is running: {state.unfinished} of {len(state.nodes)} nodes are to end"
         case status:
@@ -80,7 +86,7 @@ def _reason(state: RunState, node: NodeState) -> str | None:
 
 
 def _waiting(state: RunState, node: NodeState) -> str:
-    if node.queued:
+    if node.queued and state.status is not RunStatus.PAUSED:
         return "waits for a free place (DAGRUN_PARALLEL)" if node.step.limited else "is starting"
     missing = [state.nodes[index] for index in node.step.dependencies]
     names = [other.step.node.id for other in missing if not other.ended]

@@ -54,6 +54,7 @@ class Expression:
         "_path",
         "_plain",
         "_whole",
+        "declared",
         "fields",
         "hyphenated",
         "names",
@@ -73,6 +74,8 @@ class Expression:
         """Whether it uses ``nodes`` otherwise, so that the ids are known only when it runs."""
         self.fields: Mapping[str, frozenset[str]] = usage.fields
         """Name of the scope → the fields of it that are named."""
+        self.declared = usage.declared
+        """Names that it declares itself, and which may then stand for something else."""
         self.hyphenated: Mapping[str, str] = usage.hyphenated
         """Node id → the longer id that was probably meant: ``my`` → ``my-node`` for
         ``nodes.my-node``, which Lua reads as a subtraction."""
