@@ -1,7 +1,7 @@
 """``dagrun runs cancel|pause|resume|explain|prune``."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import Final, Literal
 
 from dagrun.builtin.control import ask
@@ -54,7 +54,9 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
                 await ticket.wait()
             return changed, (await local.store.run(RunId(run_id))).status
 
-    changed, status = run_async(call)
+    # A run that had no process goes on in this one, with handlers that may print.
+    with redirect_stdout(output.Notes()):
+        changed, status = run_async(call)
     if as_json:
         output.say_json({"run_id": run_id, "changed": changed, "status": status})
     elif changed:
