@@ -5,7 +5,7 @@ from contextlib import redirect_stdout, suppress
 from typing import Final, Literal
 
 from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import live_owners, owner_pid
+from dagrun.builtin.ownership import live_owners, owner_pid, shared_use
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
@@ -123,7 +123,8 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
     """Delete runs that ended long ago, with all that runs left behind. Give the exit code.
 
     Raises:
-        ConfigError: the age is none.
+        ConfigError: the age is none, or the data directory cannot be written to.
+        ConflictError: the database is being restored.
     """
     keep = _age(settings, older_than)
 
@@ -133,14 +134,18 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
             RunFolders(settings.data_dir / SCRATCH),
         )
         count = await prune(store, [logs, scratch], keep=keep, most=None)
-        await sweep(store, logs, ended=False, unknown=True)
-        # A living process may keep its runs in memory, and use their directories.
-        await sweep(store, scratch, ended=True, unknown=not live_owners(settings.data_dir))
+        await sweep(store, logs, ended=False, unknown=nobody)
+        await sweep(store, scratch, ended=True, unknown=nobody)
         return count
+
+    def nobody() -> bool:
+        # A living process may keep its runs in memory, and use their directories.
+        return not live_owners(settings.data_dir)
 
     count = 0
     if has_database(settings):
-        count = with_store(settings, load_with_warnings().registry, act)
+        with shared_use(settings.data_dir):
+            count = with_store(settings, load_with_warnings().registry, act)
     if as_json:
         output.say_json({"pruned": count})
     else:

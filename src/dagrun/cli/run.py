@@ -196,7 +196,7 @@ async def _clean_up(store: Store, settings: Settings) -> None:
     """Delete some of what is too old, or was left. It must not matter to this run how that goes."""
     logs, scratch = RunFolders(settings.data_dir / LOGS), RunFolders(settings.data_dir / SCRATCH)
     with suppress(DagrunError):
-        await sweep(store, scratch, ended=True, unknown=False, most=SWEPT)
+        await sweep(store, scratch, ended=True, unknown=lambda: False, most=SWEPT)
         if settings.retention is not None:
             await prune(store, [logs, scratch], keep=settings.retention, most=PRUNED)
 
