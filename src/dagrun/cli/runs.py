@@ -123,10 +123,8 @@ def show_logs(
     """Print what nodes wrote, in the order of their first starts. Give the exit code."""
     check_run(settings, run_id)
     state, board = _replayed(settings, run_id)
-    if node is not None:
-        _check_node(state, node)
+    check_tried(state, node, item, attempt)
     logs = NodeLogs(settings.data_dir / LOGS)
-    _check_attempt(state, node, item, attempt)
     found = [
         (node_id, index, number)
         for node_id in ([node] if node else _by_start(board))
@@ -149,26 +147,30 @@ def show_logs(
     return output.DONE
 
 
-def _check_node(state: RunState, node_id: str) -> None:
-    try:
-        state.node(node_id)
-    except KeyError:
-        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
-
-
-def _check_attempt(
+def check_tried(
     state: RunState, node_id: str | None, item: int | None, attempt: int | None
 ) -> None:
-    """Refuse what was never tried; an attempt that printed nothing is another thing."""
+    """Refuse what was never tried; an attempt that printed nothing is another thing.
+
+    Raises:
+        NotFound: the run has no such node, or there was no such attempt or item.
+    """
+    nodes = [*state.nodes, *state.due] if node_id is None else [_node(state, node_id)]
     if (item, attempt) == (None, None):
         return
-    nodes = [*state.nodes, *state.due] if node_id is None else [state.node(node_id)]
     most = max(_tried(node, item) for node in nodes)
     if not 1 <= (1 if attempt is None else attempt) <= most:
         asked = {"attempt": attempt, "item": item}
         words = [f"{word} {number}" for word, number in asked.items() if number is not None]
         what = " of ".join([*words, *([node_id] if node_id else [])])
         raise NotFound(f"run {state.run_id} has no {what}")
+
+
+def _node(state: RunState, node_id: str) -> NodeState:
+    try:
+        return state.node(node_id)
+    except KeyError:
+        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
 
 
 def _tried(node: NodeState, item: int | None) -> int:
@@ -191,11 +193,16 @@ def _text(log: bytes) -> str:
 def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
     for entry in items:
         if len(items) > 1:
-            index = "" if entry["item"] is None else f"[{entry['item']}]"
-            output.say(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
+            output.say(log_head(entry["node_id"], entry["item"], entry["attempt"]))
         output.say_log(entry["text"])
         if entry["text"] and not entry["text"].endswith("\n"):
             output.say()
+
+
+def log_head(node_id: str, item: int | None, attempt: int) -> str:
+    """Give the line before a log, where there are several."""
+    index = "" if item is None else f"[{item}]"
+    return f"==> {node_id}{index}, attempt {attempt} <=="
 
 
 def _is_cut_off(settings: Settings, record: RunRecord) -> bool:
