@@ -17,7 +17,9 @@ runs = App(
 def list_runs(
     *,
     workflow: Annotated[str | None, Parameter(help="Only runs of this workflow.")] = None,
-    status: Annotated[str | None, Parameter(help="Only runs in this state.")] = None,
+    status: Annotated[
+        str | None, Parameter(help="Only runs in this state, or those that were cut-off.")
+    ] = None,
     limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
     json: Json = False,
