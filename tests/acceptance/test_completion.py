@@ -72,6 +72,7 @@ def complete(tmp_path, bash_script):
         (["val"], {"validate"}),
         (["runs", ""], set(OF_RUNS)),
         (["runs", "logs", "--at"], {"--attempt"}),
+        (["runs", "logs", "--f"], {"--follow"}),
         (["runs", "prune", "--"], {"--older-than", "--retention", *EVERYWHERE}),
         (["run", "--re"], {"--resume", "--retention"}),
         (["run", "--http"], {"--http-allow"}),

@@ -79,7 +79,10 @@ def kept(folder: Path, process: subprocess.Popen[str]) -> int:
 
 
 def answered(folder: Path, process: subprocess.Popen[str]) -> bool:
-    (node,) = json.loads(process.communicate(timeout=60)[0])["nodes"]
+    printed = json.loads(process.communicate(timeout=60)[0])
+    if "error" in printed and "nodes" not in printed:
+        return False
+    (node,) = printed["nodes"]
     return node["error"] is None
 
 

@@ -61,7 +61,7 @@ VARIES = (
     (r" *\b\d+\.\d+s\b", " TIME"),
     (r"\d{4}-\d\d-\d\d[ T][\d:.]+Z", "DATE"),
     (r'"duration": [\d.]+', '"duration": TIME'),
-    (r"(✓ read .*?)\d+ succeeded", r"\1N succeeded"),  # batches of the reader's packages
+    (r"(✓ read .*?)\d+ of \d+ items", r"\1N items"),  # batches of the reader's packages
 )
 RUN_ID = re.compile(r"\b[0-9a-v]{26}\b")
 

@@ -7,6 +7,9 @@ import sqlite3
 import time
 
 import pytest
+import trio
+
+from dagrun import Node, Workflow, open_orchestrator, shell
 
 TWO = """
   outputs: {said: "${nodes.b.exit_code}"}
@@ -315,6 +318,43 @@ def test_scratch_directories_of_ended_runs_are_swept_and_no_others(two, dagrun, 
     two.process.communicate()
     assert dagrun("runs", "prune").returncode == 0  # nobody is there who could know the other one
     assert {path.name for path in scratch.iterdir()} == {two.run_id, "no id"}
+
+
+async def test_what_a_living_program_keeps_in_memory_is_left_its_logs_and_scratch(
+    dagrun, write, tmp_path
+):
+    await trio.to_thread.run_sync(dagrun, "run", write(QUICK))  # so that there is a database
+    data, go = tmp_path / "data", tmp_path / "go"
+    wait = Node("a", executor=shell(f"echo text > file; echo text; until test -e {go}; do :; done"))
+    async with open_orchestrator(data_dir=data, store="memory") as orchestrator:
+        await orchestrator.register_workflow(Workflow("mine", "1.0.0", nodes=[wait]))
+        run = await orchestrator.start_workflow("mine")
+        left = [data / "logs" / run.run_id / "a" / "1.log", data / "scratch" / run.run_id / "file"]
+        await trio.to_thread.run_sync(until, lambda: all(path.exists() for path in left))
+        pruned = await trio.to_thread.run_sync(dagrun, "runs", "prune", "--older-than", "0s")
+        assert pruned.stdout == "1 runs are deleted\n"
+        assert [path.read_text() for path in left] == ["text\n", "text\n"]
+        go.touch()
+        assert (await run.result()).status == "succeeded"
+    assert left[0].exists()
+    await trio.to_thread.run_sync(dagrun, "runs", "prune")
+    assert list((data / "logs").iterdir()) == []
+
+
+async def test_a_run_with_a_young_key_is_kept_so_that_the_key_gives_it_again(dagrun, tmp_path):
+    data = tmp_path / "data"
+    workflow = Workflow("mine", "1.0.0", nodes=[Node("a", executor=shell("echo text"))])
+
+    async def ask(orchestrator):
+        await orchestrator.register_workflow(workflow)
+        return (await orchestrator.execute_workflow("mine", idempotency_key="k")).run_id
+
+    async with open_orchestrator(data_dir=data) as orchestrator:
+        first = await ask(orchestrator)
+        pruned = await trio.to_thread.run_sync(dagrun, "runs", "prune", "--older-than", "0s")
+        assert pruned.stdout == "0 runs are deleted\n"
+        assert (data / "logs" / first / "a" / "1.log").exists()
+        assert await ask(orchestrator) == first
 
 
 def test_the_scratch_directory_goes_with_its_run(dagrun, write, tmp_path):

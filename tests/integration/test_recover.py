@@ -57,6 +57,56 @@ async def test_a_damaged_run_is_told_and_the_others_go_on(data_dir, cut_off, go,
     assert "is damaged" in caplog.text
 
 
+def row(data_dir, run_id):
+    with closing(sqlite3.connect(data_dir / "dagrun.db")) as connection:
+        query = "select owner, epoch, last_seq from runs where run_id = ?"
+        return connection.execute(query, (run_id,)).fetchone()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from events where run_id = ? and seq = 1",
+        "delete from events where run_id = ? and seq = 2",
+        "update runs set last_seq = last_seq - 1 where run_id = ?",
+        "update events set epoch = 7 where run_id = ? and seq = 2",
+        "update runs set inputs = '[]' where run_id = ?",
+    ],
+)
+async def test_a_damaged_run_is_left_as_it_is_and_nobodys(data_dir, cut_off, change, caplog):
+    with closing(sqlite3.connect(data_dir / "dagrun.db", isolation_level=None)) as connection:
+        connection.execute(change, (cut_off[0],))
+    before = row(data_dir, cut_off[0])
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        assert len(await orchestrator.recover()) == 2
+        assert row(data_dir, cut_off[0]) == before
+    assert f"run {cut_off[0]} cannot be gone on with" in caplog.text
+
+
+@pytest.mark.parametrize("first", ["taken over", "read"])
+async def test_a_run_that_is_taken_over_while_it_is_read_is_not_called_damaged(
+    data_dir, cut_off, go, monkeypatch, caplog, first
+):
+    go.touch()
+    real = SqliteStore.events
+    async with (
+        dagrun.open_orchestrator(data_dir=data_dir) as slow,
+        dagrun.open_orchestrator(data_dir=data_dir) as fast,
+    ):
+
+        async def events(store, run_id, **options):
+            monkeypatch.setattr(SqliteStore, "events", real)
+            early = await real(store, run_id, **options)
+            for run in await fast.recover():
+                await run.result()
+            return early if first == "read" else await real(store, run_id, **options)
+
+        monkeypatch.setattr(SqliteStore, "events", events)
+        assert await slow.recover() == []
+        assert [await status(slow, run_id) for run_id in cut_off] == ["succeeded"] * 3
+    assert caplog.text == ""
+
+
 async def test_a_paused_run_stays_paused_until_it_is_resumed(data_dir, waiting, go):
     async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
         await orchestrator.register_workflow(waiting)

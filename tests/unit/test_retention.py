@@ -6,6 +6,8 @@ from dagrun.builtin.memory_store import MemoryStore
 from dagrun.services.retention import RunFolders, sweep
 from dagrun.testing.stores import add_run
 
+YES, NO = (lambda: True), (lambda: False)
+
 
 @pytest.fixture
 def folders(tmp_path):
@@ -39,10 +41,10 @@ async def test_a_folder_that_is_not_there_is_removed_already(tmp_path):
 @pytest.mark.parametrize(
     ("options", "left"),
     [
-        ({"ended": True, "unknown": False}, ["going", "unknown"]),
-        ({"ended": False, "unknown": True}, ["ended", "going"]),
-        ({"ended": True, "unknown": True}, ["going"]),
-        ({"ended": True, "unknown": True, "most": 1}, ["going", "unknown"]),
+        ({"ended": True, "unknown": NO}, ["going", "unknown"]),
+        ({"ended": False, "unknown": YES}, ["ended", "going"]),
+        ({"ended": True, "unknown": YES}, ["going"]),
+        ({"ended": True, "unknown": YES, "most": 1}, ["going", "unknown"]),
     ],
 )
 async def test_sweeping_removes_what_is_asked_for_and_nothing_of_a_run_that_goes_on(

@@ -238,10 +238,15 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._position
 
-    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+    async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
         await trio.lowlevel.checkpoint()
-        ended = [(r.finished_at, r.run_id) for r in self._runs.values() if r.finished_at]
+        keyed = {run.run_id for run in self._requests.values() if now - run.created_at <= KEPT}
+        ended = [
+            (run.finished_at, run_id)
+            for run_id, run in self._runs.items()
+            if run.finished_at and run_id not in keyed
+        ]
         gone = [run_id for time, run_id in sorted(ended) if time < before][:limit]
         for run_id in gone:
             del self._runs[run_id], self._events[run_id]

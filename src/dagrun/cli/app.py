@@ -12,6 +12,9 @@ from dagrun.cli.app_runs import runs
 from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
 from dagrun.errors import ConfigError, DagrunError
 
+TRUE = ("yes", "y", "1", "true", "t")
+"""What the parser takes for true behind ``--json=``."""
+
 app = App(
     name="dagrun",
     help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
@@ -196,13 +199,19 @@ def completion(
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command. Give the exit code."""
-    as_json = any(argument in ("--json", "--json=true") for argument in argv)
+    as_json = any(_wants_json(argument) for argument in argv)
     try:
         code = _call(argv, as_json=as_json)
         output.flush()
     except output.OutputLost as lost:
         return output.stdout_is_gone(lost)
     return code
+
+
+def _wants_json(argument: str) -> bool:
+    """Whether an argument is the flag; it counts also when others cannot be understood."""
+    flag, given, value = argument.partition("=")
+    return flag == "--json" and (not given or value.lower() in TRUE)
 
 
 def _call(argv: Sequence[str], *, as_json: bool) -> int:

@@ -1,11 +1,11 @@
 """``dagrun runs cancel|pause|resume|explain|prune``."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import Final, Literal
 
 from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import live_owners, owner_pid
+from dagrun.builtin.ownership import live_owners, owner_pid, shared_use
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
@@ -54,7 +54,9 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
                 await ticket.wait()
             return changed, (await local.store.run(RunId(run_id))).status
 
-    changed, status = run_async(call)
+    # A run that had no process goes on in this one, with handlers that may print.
+    with redirect_stdout(output.Notes()):
+        changed, status = run_async(call)
     if as_json:
         output.say_json({"run_id": run_id, "changed": changed, "status": status})
     elif changed:
@@ -122,7 +124,8 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
     """Delete runs that ended long ago, with all that runs left behind. Give the exit code.
 
     Raises:
-        ConfigError: the age is none.
+        ConfigError: the age is none, or the data directory cannot be written to.
+        ConflictError: the database is being restored.
     """
     keep = _age(settings, older_than)
 
@@ -132,14 +135,18 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
             RunFolders(settings.data_dir / SCRATCH),
         )
         count = await prune(store, [logs, scratch], keep=keep, most=None)
-        await sweep(store, logs, ended=False, unknown=True)
-        # A living process may keep its runs in memory, and use their directories.
-        await sweep(store, scratch, ended=True, unknown=not live_owners(settings.data_dir))
+        await sweep(store, logs, ended=False, unknown=nobody)
+        await sweep(store, scratch, ended=True, unknown=nobody)
         return count
+
+    def nobody() -> bool:
+        # A living process may keep its runs in memory, and use their directories.
+        return not live_owners(settings.data_dir)
 
     count = 0
     if has_database(settings):
-        count = with_store(settings, load_with_warnings().registry, act)
+        with shared_use(settings.data_dir):
+            count = with_store(settings, load_with_warnings().registry, act)
     if as_json:
         output.say_json({"pruned": count})
     else:

@@ -55,7 +55,7 @@ def watch_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 
 async def _print(settings: Settings, store: Store, state: RunState) -> None:
     after = 0
-    async for events in _batches(settings, store, state):
+    async for events in looks(settings, store, state):
         wanted = {event.seq for event in events}
         while wanted:
             for logged in await store.log(after=after, limit=1000):
@@ -72,23 +72,23 @@ async def _show(settings: Settings, store: Store, state: RunState) -> None:
     progress = open_progress(board, run_id=state.run_id)
     async with trio.open_nursery() as nursery:
         await nursery.start(progress.run)
-        async for events in _batches(settings, store, state):
-            progress.see(events)
+        async for events in looks(settings, store, state):
+            if events:
+                progress.see(events)
         board.cut_off = board.finished_at is None
         nursery.cancel_scope.cancel()
 
 
-async def _batches(
+async def looks(
     settings: Settings, store: Store, state: RunState
 ) -> AsyncIterator[Sequence[Event]]:
-    """Give the events of a run as they come, until nothing more can come."""
+    """Give what each look at a run finds in its journal, until nothing more can come."""
     while True:
         record = await store.run(state.run_id)
         alive = owner_pid(settings.data_dir, record.owner) is not None
         events = await read_on(store, record, state)
-        if events:
-            yield events
-        elif record.status in RUN_ENDED or not alive:
+        if not events and (record.status in RUN_ENDED or not alive):
             return
-        else:
+        yield events
+        if not events:
             await trio.sleep(LOOK)

@@ -271,10 +271,11 @@ class Store(Protocol):
         """Give the position of the newest event; 0 when there was none."""
         ...
 
-    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+    async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete at most ``limit`` runs that ended before a time, the oldest first.
 
-        Their events, nodes, and definitions that nothing else uses go with them.
+        Their events, nodes, and definitions that nothing else uses go with them. A run stays for
+        as long as its idempotency key stands for it, so that the key gives the same run.
         """
         ...
 

@@ -291,9 +291,9 @@ async def open_local(
         await _serve(stack, journal.run)
         processes = GuardedProcesses()
         await _serve(stack, processes.run)
-        executors = Opened(_factories(registry.executors, settings))
+        executors = Opened(factories(registry.executors, settings))
         await _serve(stack, executors.run)
-        providers = Opened(_factories(registry.secrets, settings))
+        providers = Opened(factories(registry.secrets, settings))
         await _serve(stack, providers.run)
         plans = Plans(registry, executors, providers)
         runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
@@ -352,7 +352,7 @@ def _balancers(registry: Registry) -> Callable[[str | None], Balancer]:
     return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
 
 
-def _factories(shelf: Shelf[T], settings: Settings) -> Callable[[str], Callable[[], T]]:
+def factories(shelf: Shelf[T], settings: Settings) -> Callable[[str], Callable[[], T]]:
     """Give what finds a plugin's factory, with the settings that its class asks for."""
 
     def find(name: str) -> Callable[[], T]:

@@ -150,10 +150,15 @@ class StoredRuns:
         if (pid := owner_pid(self._data_dir, record.owner)) is not None:
             raise RunOwned(record.run_id, pid)
         prepared = await self._prepared(record)
+        # Read before it is claimed, so that what is damaged stays as it is, and whose it is.
+        state, events = await restore(self._store, record, prepared.plan)
+        present = await self._store.run(record.run_id)
+        if present.epoch == record.epoch:
+            self._check_whole(state, present, claimed=False)
         record = await self._store.claim(
             record.run_id, owner=self._owner, expected_epoch=record.epoch
         )
-        state, events = await self._owned(record, claimed=True)
+        self._check_whole(state, record, claimed=True)
         ticket = Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
@@ -210,12 +215,16 @@ class StoredRuns:
     async def _owned(self, record: RunRecord, *, claimed: bool) -> tuple[RunState, Sequence[Event]]:
         """Give a run that is this process's, so that nobody else writes to its journal."""
         state, events = await self.restored(record)
+        self._check_whole(state, record, claimed=claimed)
+        return state, events
+
+    def _check_whole(self, state: RunState, record: RunRecord, *, claimed: bool) -> None:
+        """See whether a journal and the run's row, between which nobody wrote, are of one mind."""
         with _sound(self._store, record, "journal"):
             if state.seq != record.last_seq:
                 raise ValueError(f"there are {state.seq} events, not {record.last_seq}")
             if record.epoch < state.epoch + claimed:
                 raise ValueError(f"epoch {record.epoch} comes after {state.epoch}")
-        return state, events
 
 
 def slot_of(workflow: Workflow, record: RunRecord) -> Slot | None:

@@ -87,14 +87,33 @@ class NodeLogs:
         """
         return AttemptLog(self._path(run_id, node_id, attempt, item), cap=self._cap)
 
-    def read(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> bytes:
+    def read(
+        self,
+        run_id: str,
+        node_id: str,
+        attempt: int,
+        item: int | None = None,
+        *,
+        start: int = 0,
+        size: int = -1,
+    ) -> bytes:
         """Give an attempt's log so far; empty if it printed nothing.
+
+        Args:
+            run_id: the run.
+            node_id: the node.
+            attempt: the attempt.
+            item: the item; None without one.
+            start: leave out so many bytes.
+            size: give at most so many bytes; -1 gives all.
 
         Raises:
             ValueError: an id is none.
         """
         try:
-            return self._path(run_id, node_id, attempt, item).read_bytes()
+            with self._path(run_id, node_id, attempt, item).open("rb") as file:
+                file.seek(start)
+                return file.read(size)
         except FileNotFoundError:
             return b""
 

@@ -30,6 +30,7 @@ from dagrun.ports.store import (
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(days=1)
 NASTY: Mapping[str, Any] = {
     "nul": "a\0b",
     "texts": ["ü€😀", "\u2028", '"\\', "", "--;'"],
@@ -456,9 +457,9 @@ class StoreSuite(ABC):
         for run_id, upto in (("r1", 7), ("r2", 7), ("r3", 3)):
             await add_run(store, run_id, upto=upto)
         end = journal()[-1].time
-        assert await store.prune(before=end, limit=10) == []
-        assert await store.prune(before=end + timedelta(seconds=1), limit=1) == ["r1"]
-        assert await store.prune(before=end + timedelta(seconds=1), limit=10) == ["r2"]
+        assert await store.prune(before=end, now=LATER, limit=10) == []
+        assert await store.prune(before=end + timedelta(seconds=1), now=LATER, limit=1) == ["r1"]
+        assert await store.prune(before=end + timedelta(seconds=1), now=LATER, limit=10) == ["r2"]
         assert [run.run_id for run in (await store.runs())[0]] == ["r3"]
         assert await store.events(RunId("r1")) == []
         assert await store.nodes(RunId("r1")) == []
@@ -471,15 +472,27 @@ class StoreSuite(ABC):
         for run_id, used in (("r1", kept), ("r2", gone)):
             run = new_run(run_id, definition_hash=used.hash)
             await store.commit(journal(run_id), new_runs=[run], definitions=[used])
-        assert len(await store.prune(before=NOON + timedelta(days=1), limit=10)) == 2
+        assert len(await store.prune(before=LATER, now=LATER, limit=10)) == 2
         assert await store.definition(kept.hash) == kept
         with pytest.raises(NotFound):
             await store.definition(gone.hash)
 
+    async def test_a_run_stays_for_as_long_as_its_key_stands_for_it(self, store: Store) -> None:
+        request = Request(key="k", hash="h")
+        await add_run(store, "r1", request=request)
+        await add_run(store, "r2")
+        assert await store.prune(before=LATER, now=LATER, limit=10) == ["r2"]
+        again = new_run("r3", request=request, created_at=LATER)
+        assert (await store.commit([], new_runs=[again])).unsaved == {"r3": "r1"}
+        after = LATER + timedelta(microseconds=1)
+        assert await store.prune(before=LATER, now=after, limit=10) == ["r1"]
+        fresh = new_run("r4", request=request, created_at=after)
+        assert (await store.commit([], new_runs=[fresh])).unsaved == {}
+
     async def test_positions_are_not_given_again_after_pruning(self, store: Store) -> None:
         await add_run(store)
         before = await store.last_position()
-        await store.prune(before=NOON + timedelta(days=1), limit=10)
+        await store.prune(before=LATER, now=LATER, limit=10)
         assert await store.last_position() == before
         assert (await store.commit(journal(), new_runs=[new_run()])).position == before + 1
 

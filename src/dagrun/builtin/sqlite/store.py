@@ -123,9 +123,9 @@ class SqliteStore:
         """Store a version of a workflow; see the port."""
         return await self._write(lambda connection: register(connection, registration, definition))
 
-    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+    async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
-        return await self._write(lambda connection: prune(connection, before, limit))
+        return await self._write(lambda connection: prune(connection, before, now, limit))
 
     async def backup(self, target: Path) -> None:
         """Write a whole copy to a new file; see the port."""
