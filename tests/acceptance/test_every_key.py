@@ -239,6 +239,11 @@ PROBES = {
         last("outputs"),
         node={"executor": {"type": "python", "code": "outputs = {'n': 1}"}},
     ),
+    "python.cwd": Probe(
+        ".",
+        lambda seen: "/scratch/" in seen.log,
+        node={"executor": {"type": "python", "code": "import os; print(os.getcwd())"}},
+    ),
     "python.isolation": Probe(
         "inline",
         lambda seen: seen.last.outputs["pid"] == os.getpid(),

@@ -50,6 +50,18 @@ def test_a_failed_run_is_told_with_its_error():
     assert explain_run(run.state)[0] == f"the run has failed: node a: {BOOM}"
 
 
+def test_what_was_cut_off_is_not_said_to_go_on():
+    fan = make_node("fan", for_each=(1, 2, 3))
+    run = driver(make_node("a"), fan, make_node("b", "a"))
+    run.succeed("fan", item=0)
+    assert explain_run(run.state, cut_off=True) == [
+        "the run was cut off while it was running: 3 of 3 nodes had not ended",
+        "a: attempt 1 was cut off",
+        "fan: cut off when 1 of 3 items had ended",
+        "b: waits for a",
+    ]
+
+
 def test_a_retry_says_when_it_comes_and_how_many_there_are():
     run = driver(make_node("a", retry=RetryPolicy(max_attempts=3, first_delay=5.0, jitter=0)))
     run.fail("a")

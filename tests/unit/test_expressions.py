@@ -75,9 +75,18 @@ def test_what_is_no_allowed_expression_is_refused_when_it_is_compiled(source):
 
 @pytest.mark.parametrize(
     ("source", "suggestion"),
-    [("HOME", "$${HOME}"), ("noodes.a", "nodes"), ("nodes.my-node.x", 'nodes["my-node"]')],
+    [
+        ("HOME", "$${HOME}"),
+        ("noodes.a", "nodes"),
+        ("nodes.my-node.x", 'nodes["my-node"]'),
+        ("inputs.a != 3", "~="),
+        ("inputs.a > 3 && inputs.b", "and"),
+        ("inputs.a || inputs.b", "or"),
+        ("inputs.a => 3", ">="),
+        ("inputs.a == '!=' or", None),
+    ],
 )
-def test_an_unknown_name_comes_with_what_to_write_instead(source, suggestion):
+def test_what_lua_does_not_know_comes_with_what_to_write_instead(source, suggestion):
     with pytest.raises(ExpressionSyntaxError) as caught:
         compile_expression(source)
     assert caught.value.suggestion == suggestion

@@ -233,6 +233,7 @@ BAD_TEXT = {
     "a: 2024-02-30": ("there is no date 2024-02-30", 1),
     "a: " + "[" * 100: ("64 levels", 1),
     "a: '" + "x" * (4 * 2**20) + "'": ("more than 4194304 bytes", 1),
+    "a:\n\tb: 1": ("a tab stands here; indent with spaces", 2),
     "a: {b: 1, b: 2}": ("stands here twice", 1),
 }
 
@@ -397,6 +398,43 @@ def test_a_cycle_is_shown_with_its_path():
     assert problem.message.count("→") == 3
 
 
+CLOSED = (
+    "  inputs: {type: object, properties: {least: {}}, additionalProperties: false}\n"
+    "  env: {LEVEL: info}\n"
+)
+
+
+@pytest.mark.parametrize(
+    ("field", "told"),
+    [
+        ("when: 'inputs.leats > 1'", "inputs has no 'leats' (did you mean 'inputs.least'?)"),
+        ("when: 'inputs[\"leats\"] > 1'", "inputs has no 'leats' (did you mean 'inputs.least'?)"),
+        ("inputs: {a: '${env.LEVLE}'}", "env has no 'LEVLE' (did you mean 'env.LEVEL'?)"),
+        ("inputs: {a: 'of ${run.run_id}'}", "run has no 'run_id', but id, workflow_id, version"),
+        (
+            "retry: {max_attempts: 2, when: 'error.typ == \"x\"'}",
+            "error has no 'typ' (did you mean 'error.type'?)",
+        ),
+    ],
+)
+def test_a_field_that_is_never_there_is_an_error(field, told):
+    (problem,) = problems(HEAD + CLOSED + NODE + ", " + field + "}]\n")
+    assert told in str(problem)
+
+
+@pytest.mark.parametrize(
+    ("more", "used"),
+    [
+        ("  inputs: {properties: {least: {}}}\n", "inputs.leats"),
+        ("  inputs: {additionalProperties: false, patternProperties: {a: {}}}\n", "inputs.a"),
+        (CLOSED, "inputs._trigger_id or inputs.least or inputs"),
+        ("", "run.id or run.version or inputs.anything"),
+    ],
+)
+def test_a_field_that_may_be_there_is_none(more, used):
+    load(HEAD + more + NODE + ", when: '" + used + "'}]\n")
+
+
 def test_naming_a_node_far_behind_is_allowed_and_beside_is_not():
     def node(name, *needs, **fields):
         executor = ExecutorSpec(type="any")
@@ -417,6 +455,7 @@ def test_a_handler_may_name_every_node_and_sees_how_the_run_went():
     text = (
         HEAD
         + """
+  env: {LEVEL: info}
   nodes: [{id: a, executor: {type: any}}, {id: b, executor: {type: any}}]
   handlers:
     failure:

@@ -106,9 +106,8 @@ async def run(tmp_path, monkeypatch):
             values = context_values or {}
             context = FakeContext(
                 options=PythonOptions(**options),
-                scratch=tmp_path,
                 processes=processes,
-                **{"base": tmp_path, **values},
+                **{"base": tmp_path, "scratch": tmp_path, **values},
             )
             execute.log = context.log
             return outputs_of(await executor.execute(context))
@@ -304,6 +303,60 @@ async def test_a_result_that_is_no_mapping_fails(run):
         await run(code="outputs = [1]")
 
 
+PROGRAM = """
+import pathlib
+import dagrun
+
+def work():
+    return {}
+
+{opened}
+"""
+OPENED = {
+    "sync": "with dagrun.open_sync_orchestrator(): pathlib.Path('twice').touch()",
+    "trio": "async def main():\n"
+    "    async with dagrun.open_orchestrator(): pathlib.Path('twice').touch()\n"
+    "import trio; trio.run(main)",
+}
+
+
+@pytest.mark.parametrize("opened", OPENED.values(), ids=OPENED)
+async def test_a_program_that_a_worker_imports_is_not_started_once_more(run, tmp_path, opened):
+    (tmp_path / "dagrun_test_program.py").write_text(PROGRAM.replace("{opened}", opened))
+    with pytest.raises(NodeError, match=r'dagrun_test_program.*under `if __name__ == "__main__":`'):
+        await run(callable="dagrun_test_program:work")
+    assert not (tmp_path / "twice").exists()
+
+
+async def test_what_is_printed_is_in_the_log_at_once_and_so_is_where_code_was_stopped(
+    run, tmp_path
+):
+    code = f"print('begun')\nopen({str(tmp_path / 'pid')!r}, 'w').write('1\\n')\nsum(range(10**18))"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(run, {"kill_after": 5}, code=code))
+        await written_pid(tmp_path / "pid")
+        with trio.fail_after(10):
+            while "begun" not in run.log.text():
+                await trio.sleep(0.01)
+        nursery.cancel_scope.cancel()
+    assert 'File "<code>", line 3 in <module>' in run.log.text()
+
+
+@pytest.mark.parametrize(("cwd", "file"), [(".", "here"), ("sub", "sub/here"), (None, None)])
+async def test_code_works_in_its_scratch_directory_or_beside_the_document(run, tmp_path, cwd, file):
+    (tmp_path / "sub").mkdir()
+    (tmp_path / "scratch").mkdir()
+    values = {"scratch": tmp_path / "scratch"}
+    await run(values, code="open('here', 'w')", cwd=cwd)
+    assert (tmp_path / (file or "scratch/here")).exists()
+
+
+async def test_a_missing_working_directory_fails_the_node_alone(run):
+    with pytest.raises(NodeError, match=r"No such file or directory: '.*/nowhere'"):
+        await run(code="outputs = {}", cwd="nowhere")
+    assert await run(code="outputs = {'a': 1}") == {"a": 1}
+
+
 async def test_code_that_exits_fails_alone(run):
     with pytest.raises(NodeError) as caught:
         await run(code="import sys; sys.exit(3)")
@@ -355,8 +408,10 @@ def test_inline_nodes_occupy_no_process():
         {"callable": "a:b", "code": "1"},
         {"callable": "ab"},
         {"code": "1", "isolation": "inline"},
+        {"callable": "a:b", "cwd": ".", "isolation": "inline"},
+        {"code": "1", "cwd": "a\0b"},
     ],
 )
 def test_impossible_options_are_refused(options):
-    with pytest.raises(ValueError, match=r"callable"):
+    with pytest.raises(ValueError, match=r"callable|cwd"):
         PythonOptions(**options)

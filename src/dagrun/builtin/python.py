@@ -17,7 +17,7 @@ from dagrun.domain.jsonvalue import NotJson, Raw, parse
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError, WorkerDied, sole
 from dagrun.ports.executor import Context
-from dagrun.workers.environment import base_environment, merged
+from dagrun.workers.environment import base_environment, directory, merged
 from dagrun.workers.pool import UsesWorkers, WorkerPool
 
 START: Final = (
@@ -38,6 +38,9 @@ class PythonOptions:
     code: str | None = None
     """Code that sees ``inputs``, ``nodes``, ``run``, ``env``, ``item`` and assigns ``outputs``."""
 
+    cwd: str | None = None
+    """Working directory; relative to the document. Without it: the scratch directory."""
+
     isolation: Literal["process", "inline"] = "process"
     """``inline`` runs a trusted function in the engine, where one that blocks stops all else."""
 
@@ -52,6 +55,12 @@ class PythonOptions:
             raise ValueError("give either 'callable' or 'code'")
         if self.code is not None and self.isolation == "inline":
             raise ValueError("'code' runs in a process only; inline needs a 'callable'")
+        if self.cwd is not None and self.isolation == "inline":
+            raise ValueError(
+                "an inline function has the working directory of dagrun; leave out 'cwd'"
+            )
+        if "\0" in (self.cwd or ""):
+            raise ValueError("'cwd' holds a NUL character")
         if self.code is not None:
             _check_syntax(self.code)
 
@@ -149,7 +158,7 @@ class PythonExecutor(UsesWorkers):
                 "item": context.item,
                 "item_index": context.item_index,
                 "env": merged(self._base, context.env, context.secrets),
-                "cwd": str(context.scratch),
+                "cwd": directory(context, options.cwd),
             }
         )
 

@@ -4,7 +4,6 @@ import os
 import signal
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -15,7 +14,7 @@ from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
 from dagrun.ports.processes import Process
-from dagrun.workers.environment import base_environment, merged
+from dagrun.workers.environment import base_environment, directory, merged
 from dagrun.workers.log_pipe import LogPipe
 from dagrun.workers.terminate import terminate
 
@@ -105,7 +104,7 @@ async def _spawn(
     context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe
 ) -> Process:
     stdin = None if options.stdin is None else _open_stdin(options.stdin)
-    cwd = _directory(context, options.cwd)
+    cwd = directory(context, options.cwd)
     argv = _argv(context, options)
     try:
         return await context.processes.spawn(
@@ -170,12 +169,6 @@ def _check(code: int, last_line: str) -> None:
     except ValueError:
         name = str(-code)
     raise NodeError("signal", f"ended by signal {name}{said}")
-
-
-def _directory(context: Context, cwd: str | None) -> str:
-    if cwd is None:
-        return str(context.scratch)
-    return str(Path(context.base or context.scratch, cwd))
 
 
 class _Files:

@@ -81,7 +81,8 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         record = await store.run(RunId(run_id))
         plan = compile_plan(await stored_workflow(store, record), handling(registry))
         state, _ = await restore(store, record, plan)
-        first, *nodes = explain_state(state)
+        live = record.status in RUN_ENDED or owner_pid(settings.data_dir, record.owner) is not None
+        first, *nodes = explain_state(state, cut_off=not live)
         return state.status, [first, *await _whereabouts(settings, store, record), *nodes]
 
     status, reasons = with_store(settings, registry, read)

@@ -301,7 +301,8 @@ def _tell_of_failed(result: RunResult, workflow: Workflow, logs: NodeLogs) -> No
         if node.status is NodeStatus.FAILED and node.id not in allowed
     ]
     if len(failed) > 1:
-        output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}")
+        more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
+        output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}{more}")
     wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
     if wrote is not None:
         output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")

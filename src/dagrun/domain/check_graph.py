@@ -5,11 +5,11 @@ from collections.abc import Collection, Iterator, Mapping, Sequence
 from graphlib import CycleError
 from typing import Final
 
-from dagrun.domain.document.places import Finding, Path, Spelling
+from dagrun.domain.document.places import Finding, Path, Spelling, nearest
 from dagrun.domain.expressions import Expression
 from dagrun.domain.graph import below, find_cycle, strangers
 from dagrun.domain.ids import is_id
-from dagrun.domain.workflow import Node
+from dagrun.domain.workflow import Node, Workflow
 
 ID: Final = "an id has 1 to 128 letters, digits, _ and -"
 
@@ -70,28 +70,46 @@ def _chain(cycle: Sequence[str]) -> str:
     return " → ".join(shown)
 
 
+_TOLD: Final = 10  # fields that an error lists
+FIELDS: Final[Mapping[str, Collection[str]]] = {
+    "error": ("type", "message"),
+    "run": ("id", "workflow_id", "version", "status", "error"),
+}
+"""Names of expressions that have the same fields in every workflow."""
+
+
+def known_fields(workflow: Workflow) -> Mapping[str, Collection[str]]:
+    """Give the names of expressions of which all fields are known, with these fields."""
+    inputs = workflow.inputs or {}
+    known = {**FIELDS, "env": workflow.env}
+    names = inputs.get("properties", {})
+    closed = inputs.get("additionalProperties") is False and "patternProperties" not in inputs
+    return {**known, "inputs": names} if closed and isinstance(names, Mapping) else known
+
+
 class References:
-    """Which nodes the expressions of a workflow name, and whether they may.
+    """Which nodes and fields the expressions of a workflow name, and whether they may.
 
     Whether one is an ancestor is looked up for all of them together, by :meth:`finish`.
 
     Args:
-        nodes: all of them.
-        spelling: knows their ids.
+        workflow: whose they are.
+        spelling: knows the ids of its nodes.
         unsure: ids of nodes that may have more dependencies than are known.
     """
 
     def __init__(
-        self, nodes: Sequence[Node], spelling: Spelling, unsure: Collection[str] = ()
+        self, workflow: Workflow, spelling: Spelling, unsure: Collection[str] = ()
     ) -> None:
         self._unsure = unsure
-        self._graph = {node.id: node.dependencies for node in nodes}
+        self._graph = {node.id: node.dependencies for node in workflow.nodes}
+        self._fields = known_fields(workflow)
         self._direct: dict[str, frozenset[str]] = {}
         self._spelling = spelling
         self._asked: dict[tuple[str, str], list[Path]] = {}
 
     def check(self, expression: Expression, path: Path, node: Node | None) -> Iterator[Finding]:
-        """Check the nodes that an expression names.
+        """Check the nodes and fields that an expression names.
 
         Args:
             expression: what to look at.
@@ -104,6 +122,18 @@ class References:
                 yield self._unknown(name, meant, path)
             elif node is not None and name not in self._dependencies(node):
                 self._asked.setdefault((node.id, name), []).append(path)
+        for name in expression.names & self._fields.keys():
+            for field in sorted(expression.fields[name].difference(self._fields[name])):
+                if not (name == "inputs" and field.startswith("_")):  # what triggers add
+                    yield self._no_field(name, field, path)
+
+    def _no_field(self, name: str, field: str, path: Path) -> Finding:
+        known = self._fields[name]
+        close = nearest(field, known)
+        suggestion = None if close is None else f"{name}.{close}"
+        others = f", but {', '.join(known)}" if known and suggestion is None else ""
+        message = f"{name} has no {field!r}{others if len(known) <= _TOLD else ''}"
+        return Finding(path=path, message=message, suggestion=suggestion)
 
     def _dependencies(self, node: Node) -> frozenset[str]:
         if node.id not in self._direct:

@@ -32,13 +32,12 @@ from dagrun.domain.output_schema import outputs_problem
 from dagrun.domain.plan import RETRY_NAMES
 from dagrun.domain.scope import MAX_ITEMS
 from dagrun.domain.templates import is_one_expression
-from dagrun.domain.workflow import Node, RetryPolicy, TriggerRule, Workflow
+from dagrun.domain.workflow import NO_RETRY, Node, RetryPolicy, TriggerRule, Workflow
 
 MAX_ATTEMPTS: Final = 1_000_000
 MAX_PARALLEL: Final = 1_000_000
 MAX_BACKOFF: Final = 1000
 
-_NO_RETRY: Final = RetryPolicy()
 _OF_ITEM: Final = frozenset({"item", "item_index"})
 _WITHOUT_ITEM: Final = tuple(name for name in NAMES if name not in _OF_ITEM)
 
@@ -55,7 +54,8 @@ def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue
             yield from check_template(node.inputs, (*path, "inputs"), site)
         if node.env:
             yield from check_env(node.env, (*path, "env"), site)
-        yield from _check_before(node, path, attrs.evolve(site, names=_WITHOUT_ITEM))
+        before = site if names is _WITHOUT_ITEM else attrs.evolve(site, names=_WITHOUT_ITEM)
+        yield from _check_before(node, path, before)
         yield from _check_rest(node, path, references)
 
 
@@ -94,7 +94,7 @@ def _check_rest(node: Node, path: Path, references: References) -> Findings:
         yield from check_positive(node.timeout, (*path, "timeout"))
     if not 0 <= node.kill_after <= LONGEST:
         yield from check_range(node.kill_after, 0, LONGEST, (*path, "kill_after"))
-    if node.retry is not _NO_RETRY and node.retry != _NO_RETRY:
+    if node.retry is not NO_RETRY and node.retry != NO_RETRY:
         yield from _check_retry(node.retry, (*path, "retry"), Site(references, RETRY_NAMES))
     if node.trigger_rule is not TriggerRule.ALL_SUCCEEDED and not node.dependencies:
         yield no_effect((*path, "trigger_rule"), "the node has no dependencies")

@@ -61,7 +61,7 @@ def check(
         unsure: ids of nodes that may have more dependencies than are known.
     """
     spelling = Spelling([node.id for node in workflow.nodes])
-    references = References(workflow.nodes, spelling, unsure)
+    references = References(workflow, spelling, unsure)
     found = chain(
         _check_head(workflow, references),
         _check_placement(workflow, references, catalogue),

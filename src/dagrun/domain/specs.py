@@ -47,12 +47,16 @@ def http(url: str, **options: Any) -> ExecutorSpec:
 
 
 def python(
-    function: Callable[..., Any] | str, *, isolation: Literal["process", "inline"] = "process"
+    function: Callable[..., Any] | str,
+    *,
+    cwd: str | None = None,
+    isolation: Literal["process", "inline"] = "process",
 ) -> ExecutorSpec:
     """Call a Python function with the node's inputs as keyword arguments.
 
     Args:
         function: one that can be imported by its name, or ``package.module:function``.
+        cwd: working directory, relative to the program; without it the run's scratch directory.
         isolation: ``process`` runs it in a worker, which can be stopped; ``inline`` in this very
             process, where it sees the program's objects, and must be async or quick.
 
@@ -61,6 +65,8 @@ def python(
     """
     name = function if isinstance(function, str) else _name(function, isolation)
     options = {"callable": name, "isolation": isolation}
+    if cwd is not None:
+        options["cwd"] = cwd
     return ExecutorSpec(type="python", options=options)
 
 

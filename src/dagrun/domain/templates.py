@@ -28,6 +28,7 @@ _MARK: Final = re.compile(r"\$\$?(secret)?\{")
 _PLAIN: Final = re.compile(r"[^{}\"'\[-]*\}")
 """An expression without strings, comments and braces, up to the one that ends it."""
 
+_NOTHING: Final = frozenset[str]()
 _Render = Callable[[Mapping[str, JSON]], Any]
 
 
@@ -54,9 +55,9 @@ class Template:
         self.expressions = tuple(expressions)
         """Each expression behind its path inside the value."""
         parts = [expression for _, expression in expressions]
-        self.names = frozenset[str]().union(*(part.names for part in parts))
+        self.names = _NOTHING.union(*(part.names for part in parts))
         """The names of the scope that are used."""
-        self.nodes = frozenset[str]().union(*(part.nodes for part in parts))
+        self.nodes = _NOTHING.union(*(part.nodes for part in parts))
         """Ids of the nodes that are named."""
         self.nodes_dynamic = any(part.nodes_dynamic for part in parts)
         """Whether ``nodes`` is used in a way that names no node."""

@@ -6,7 +6,7 @@ after it was made, and nothing is checked beyond types; :mod:`dagrun.domain.chec
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, TypeVar
+from typing import Any, Final, TypeVar
 
 import attrs
 
@@ -92,7 +92,7 @@ def _seconds(value: Any) -> float | None:
 
 def _made(cls: type[T], value: Any) -> T:
     """Take an instance, or a mapping of what to make one of, as in a document."""
-    return cls(**value) if isinstance(value, Mapping) else value
+    return value if isinstance(value, cls) else cls(**value)
 
 
 def _retry(value: "RetryPolicy | Mapping[str, Any]") -> "RetryPolicy":
@@ -181,6 +181,10 @@ class Requirements:
     resources: Mapping[str, float] = attrs.field(factory=dict, converter=_frozen_mapping)
 
 
+NO_RETRY: Final = RetryPolicy()
+_NO_REQUIREMENTS: Final = Requirements()
+
+
 @attrs.frozen(kw_only=True)
 class Node:
     """One step of a workflow."""
@@ -204,7 +208,7 @@ class Node:
     allow_failure: bool = False
     """Whether a failure counts as success with null outputs."""
 
-    retry: RetryPolicy = attrs.field(factory=RetryPolicy, converter=_retry)
+    retry: RetryPolicy = attrs.field(default=NO_RETRY, converter=_retry)
     timeout: float | None = attrs.field(default=None, converter=_seconds)
     """Seconds that one attempt may take, from its real start."""
 
@@ -226,7 +230,7 @@ class Node:
     durability: Durability | None = attrs.field(default=None, converter=_durability)
     """None takes the executor's default."""
 
-    requires: Requirements = attrs.field(factory=Requirements, converter=_requirements)
+    requires: Requirements = attrs.field(default=_NO_REQUIREMENTS, converter=_requirements)
     secrets: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
     """Name as the node sees it → ``provider:reference``."""
 

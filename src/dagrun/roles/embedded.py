@@ -38,6 +38,7 @@ from dagrun.roles.submission import folder_name
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
 from dagrun.settings import Settings, read_settings
+from dagrun.workers import importing
 
 _log: Final = logging.getLogger(__name__)
 
@@ -389,6 +390,7 @@ async def open_orchestrator(
         ConfigError: a setting is wrong, or the data directory cannot be used.
         StoreError: the database cannot be used.
     """
+    _refuse_import()
     for name, value in (("engines", engines), ("capacity", capacity)):
         if not 1 <= value <= 1_000_000:
             raise ConfigError(f"{name}: a number from 1 to 1000000 is needed, not {value!r}")
@@ -404,6 +406,15 @@ async def open_orchestrator(
         # Each service has a nursery; what the block raised should leave it as it was raised.
         cause = sole(group)
         raise cause from cause.__cause__
+
+
+def _refuse_import() -> None:
+    """Refuse to do all that a program does once more, in a worker that looks for its functions."""
+    if importing.module is not None:
+        raise ConfigError(
+            f"{importing.module} is being imported for one of its functions, and starts dagrun again: "
+            'put what the program does under `if __name__ == "__main__":`'
+        )
 
 
 def _settings(data_dir: Path | str | None, parallel: int | None) -> Settings:

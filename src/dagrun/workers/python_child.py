@@ -8,11 +8,13 @@ The document's folder comes first on the import path, but only when all that the
 is imported: a ``json.py`` beside the document must not take the place of Python's.
 """
 
+import faulthandler
 import glob
 import importlib
 import inspect
 import json
 import os
+import signal
 import sys
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,6 +22,7 @@ from contextlib import contextmanager
 from importlib.machinery import PathFinder
 from typing import Any
 
+from dagrun.workers import importing
 from dagrun.workers.child import serve
 
 PR_SET_CHILD_SUBREAPER = 36
@@ -76,7 +79,11 @@ def resolve(name: str) -> Any:
     """Find ``package.module:function``."""
     module, _, path = name.partition(":")
     refuse_hidden(module.partition(".")[0])
-    found: Any = importlib.import_module(module)
+    importing.module = module
+    try:
+        found: Any = importlib.import_module(module)
+    finally:
+        importing.module = None
     for part in path.split("."):
         found = getattr(found, part)
     return found
@@ -171,6 +178,8 @@ def adopt_orphans() -> None:
 def main(folders: Sequence[str]) -> None:
     """Serve until the engine is gone."""
     adopt_orphans()
+    sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text file
+    faulthandler.register(signal.SIGTERM, chain=True)  # the log says where a node was stopped
     OURS.update(sys.modules)
     FOLDERS[:] = folders
     sys.path[:0] = folders

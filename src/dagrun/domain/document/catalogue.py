@@ -217,11 +217,19 @@ def _converter(*, filled_in: bool = False) -> cattrs.Converter:
 
     def union_hook(kind: Any) -> Callable[[Any, Any], Any]:
         members = get_args(kind)
+        hooks = [
+            (_test(member), member, converter.get_structure_hook(member))
+            for member in members
+            if member is not type(None)
+        ]
+        nullable = len(hooks) < len(members)
 
         def structure(value: Any, _: Any) -> Any:
-            for member in members:
-                if _may_be(value, member):
-                    return None if member is type(None) else converter.structure(value, member)
+            if value is None and nullable:
+                return None
+            for may_be, member, hook in hooks:
+                if may_be(value):
+                    return hook(value, member)
             raise ValueError(f"{_names(members)} is needed, not {shown(value)}")
 
         return structure
@@ -234,21 +242,21 @@ def _is_plain_union(kind: Any) -> bool:
     return get_origin(kind) in (Union, types.UnionType)
 
 
-def _may_be(value: Any, kind: Any) -> bool:
+def _test(kind: Any) -> Callable[[Any], bool]:
+    """Give what says whether a value may be of a kind."""
     origin = get_origin(kind) or kind
     if origin is Literal:
-        return value in get_args(kind)
-    if origin is float:
-        return isinstance(value, int | float) and not isinstance(value, bool)
-    if origin is int:
-        return isinstance(value, int) and not isinstance(value, bool)
+        return lambda value: value in get_args(kind)
     if origin is Any:
-        return True
+        return lambda _: True
+    if origin in (int, float):
+        types: Any = (int, float) if origin is float else int
+        return lambda value: isinstance(value, types) and not isinstance(value, bool)
     if isinstance(origin, type) and (issubclass(origin, Mapping) or attrs.has(origin)):
-        return isinstance(value, Mapping)
-    if isinstance(origin, type) and origin in (list, tuple):
-        return isinstance(value, list | tuple)
-    return isinstance(origin, type) and isinstance(value, origin)
+        return lambda value: isinstance(value, Mapping)
+    if origin in (list, tuple):
+        return lambda value: isinstance(value, list | tuple)
+    return lambda value: isinstance(origin, type) and isinstance(value, origin)
 
 
 def _names(members: Any) -> str:

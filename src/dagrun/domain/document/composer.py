@@ -7,6 +7,7 @@ documents in one text are refused.
 
 import re
 from datetime import date
+from itertools import islice
 from typing import Any, Final
 
 import yaml
@@ -44,29 +45,58 @@ _WORDS: Final = {
     "true": True, "True": True, "TRUE": True,
     "false": False, "False": False, "FALSE": False,
 }  # fmt: skip
+_NUMERIC: Final = frozenset("0123456789-+.")  # what numbers and dates begin with
 
 
 class MarkedDict(dict[str, Any]):
     """An object that knows where its keys and values stand."""
 
-    __slots__ = ("keys_at", "place", "values_at")
+    __slots__ = ("_mark", "_marks")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, mark: Any) -> None:
         super().__init__()
-        self.place = place
-        self.keys_at: dict[str, Place] = {}
-        self.values_at: dict[str, Place] = {}
+        self._mark = mark
+        self._marks: dict[str, tuple[Any, Any]] = {}  # the parser's; few of them are asked for
+
+    @property
+    def place(self) -> Place:
+        """Where it begins."""
+        return _place(self._mark)
+
+    def put(self, key: str, value: Any, of_key: Any, of_value: Any) -> None:
+        """Take a value in, and the parser's marks of its key and of itself."""
+        self[key] = value
+        self._marks[key] = of_key, of_value
+
+    def place_of(self, key: str, *, itself: bool = False) -> Place:
+        """Say where the value of a key stands, or the key ``itself``."""
+        of_key, of_value = self._marks[key]
+        return _place(of_key if itself else of_value)
 
 
 class MarkedList(list[Any]):
     """An array that knows where its elements stand."""
 
-    __slots__ = ("elements_at", "place")
+    __slots__ = ("_mark", "_marks")
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, mark: Any) -> None:
         super().__init__()
-        self.place = place
-        self.elements_at: list[Place] = []
+        self._mark = mark
+        self._marks: list[Any] = []
+
+    @property
+    def place(self) -> Place:
+        """Where it begins."""
+        return _place(self._mark)
+
+    def put(self, value: Any, mark: Any) -> None:
+        """Take a value in, and the parser's mark of it."""
+        self.append(value)
+        self._marks.append(mark)
+
+    def place_of(self, index: int) -> Place:
+        """Say where an element stands."""
+        return _place(self._marks[index])
 
 
 class _Wrong(Exception):
@@ -85,11 +115,13 @@ def compose(text: str | bytes) -> MarkedDict:
     """
     problems: list[Problem] = []
     try:
-        root = _Composer(problems).compose(_decode(text))
+        text = _decode(text)
+        root = _Composer(problems).compose(text)
     except _Wrong as wrong:
         problems.append(_problem(str(wrong), wrong.place))
     except yaml.MarkedYAMLError as error:
-        problems.append(_problem(_complaint(error), _mark(error.problem_mark)))
+        place = _place(error.problem_mark)
+        problems.append(_problem(_complaint(error, str(text), place), place))
     except yaml.YAMLError as error:
         problems.append(_problem(f"this is no YAML: {error}", (1, 1)))
     if problems:
@@ -170,15 +202,25 @@ class _Composer:
         self._key: str | None = None
         """The key whose value comes next."""
 
+        self._key_mark: Any = None
+
     def compose(self, text: str) -> MarkedDict:
         parser = _Parser(text)
+        handle = {
+            yaml.ScalarEvent: self._scalar,
+            yaml.MappingStartEvent: self._open_mapping,
+            yaml.MappingEndEvent: self._close,
+            yaml.SequenceStartEvent: self._open_list,
+            yaml.SequenceEndEvent: self._close,
+            yaml.AliasEvent: self._alias,
+            yaml.DocumentStartEvent: self._document,
+            yaml.DocumentEndEvent: _nothing,
+            yaml.StreamStartEvent: _nothing,
+            yaml.StreamEndEvent: _nothing,
+        }
         try:
             for event in iter(parser.get_event, None):
-                kind = type(event)
-                if kind is yaml.ScalarEvent:
-                    self._scalar(event)
-                else:
-                    self._structure(kind, event)
+                handle[type(event)](event)
         finally:
             parser.dispose()
         if not isinstance(self._root, MarkedDict):
@@ -190,87 +232,85 @@ class _Composer:
     def _scalar(self, event: Any) -> None:
         if event.anchor is not None or event.tag is not None:
             _refuse_extras(event)
-        mark = event.start_mark
-        place = (mark.line + 1, mark.column + 1)
         value = event.value
-        if event.implicit[0]:
-            value = _resolve(value, place)
+        if event.implicit[0] and (value in _WORDS or value[0] in _NUMERIC):
+            value = _resolve(value, event.start_mark)
         if self._mapping is not None and self._key is None:
-            self._take_key(value, event.value, place)
+            self._take_key(value, event)
         else:
-            self._put(value, place)
+            self._put(value, event.start_mark)
 
-    def _take_key(self, value: Any, text: str, place: Place) -> None:
-        mapping = self._mapping
-        if mapping is None or not isinstance(value, str):
-            raise _Wrong(f"a key must be text; put {text!r} into quotes", place)
+    def _take_key(self, value: Any, event: Any) -> None:
+        mark = event.start_mark
+        if not isinstance(value, str):
+            raise _Wrong(f"a key must be text; put {event.value!r} into quotes", _place(mark))
         if value == "<<":
-            raise _Wrong("merge keys are not allowed", place)
-        if value in mapping:
-            self._problems.append(_problem(f"the key {value!r} stands here twice", place))
+            raise _Wrong("merge keys are not allowed", _place(mark))
+        if self._mapping is not None and value in self._mapping:
+            self._problems.append(_problem(f"the key {value!r} stands here twice", _place(mark)))
             if len(self._problems) >= MAX_PROBLEMS:
-                raise _Wrong("more is wrong than is told", place)
-        self._key = value
-        mapping.keys_at[value] = place
+                raise _Wrong("more is wrong than is told", _place(mark))
+        self._key, self._key_mark = value, mark
 
-    def _put(self, value: Any, place: Place) -> None:
+    def _put(self, value: Any, mark: Any) -> None:
         if self._mapping is not None and self._key is not None:
-            self._mapping[self._key] = value
-            self._mapping.values_at[self._key] = place
+            self._mapping.put(self._key, value, self._key_mark, mark)
             self._key = None
         elif self._list is not None:
-            self._list.append(value)
-            self._list.elements_at.append(place)
+            self._list.put(value, mark)
         elif self._root is None:
             self._root = value
 
-    def _structure(self, kind: type[Any], event: Any) -> None:
-        """Handle an event that is no scalar."""
-        if kind is yaml.MappingStartEvent:
-            self._open(MarkedDict(_mark(event.start_mark)), event)
-        elif kind is yaml.SequenceStartEvent:
-            self._open(MarkedList(_mark(event.start_mark)), event)
-        elif kind in (yaml.MappingEndEvent, yaml.SequenceEndEvent):
-            self._close()
-        elif kind is yaml.AliasEvent:
-            raise _Wrong("aliases are not allowed", _mark(event.start_mark))
-        elif kind is yaml.DocumentStartEvent and self._root is not None:
-            raise _Wrong("a file holds one document", _mark(event.start_mark))
+    def _alias(self, event: Any) -> None:
+        raise _Wrong("aliases are not allowed", _place(event.start_mark))
+
+    def _document(self, event: Any) -> None:
+        if self._root is not None:
+            raise _Wrong("a file holds one document", _place(event.start_mark))
+
+    def _open_mapping(self, event: Any) -> None:
+        mapping = MarkedDict(event.start_mark)
+        self._open(mapping, event)
+        self._mapping, self._list = mapping, None
+
+    def _open_list(self, event: Any) -> None:
+        listed = MarkedList(event.start_mark)
+        self._open(listed, event)
+        self._mapping, self._list = None, listed
 
     def _open(self, container: MarkedDict | MarkedList, event: Any) -> None:
-        _refuse_extras(event)
+        if event.anchor is not None or event.tag is not None:
+            _refuse_extras(event)
         if len(self._stack) >= MAX_LEVELS:
             raise _Wrong(f"more than {MAX_LEVELS} levels are nested here", container.place)
         if self._mapping is not None and self._key is None:
             raise _Wrong("a key must be text", container.place)
-        self._put(container, container.place)
+        self._put(container, event.start_mark)
         self._stack.append(container)
-        self._enter()
 
-    def _close(self) -> None:
+    def _close(self, _: Any) -> None:
         self._stack.pop()
-        self._enter()
-
-    def _enter(self) -> None:
         top = self._stack[-1] if self._stack else None
         self._mapping = top if isinstance(top, MarkedDict) else None
         self._list = top if isinstance(top, MarkedList) else None
-        self._key = None
+
+
+def _nothing(_: Any) -> None:
+    """Take an event that says nothing."""
 
 
 def _refuse_extras(event: Any) -> None:
     if event.anchor is not None:
-        raise _Wrong("anchors are not allowed", _mark(event.start_mark))
+        raise _Wrong("anchors are not allowed", _place(event.start_mark))
     if event.tag is not None:
-        raise _Wrong(f"the tag {event.tag} is not known", _mark(event.start_mark))
+        raise _Wrong(f"the tag {event.tag} is not known", _place(event.start_mark))
 
 
-def _resolve(text: str, place: Place) -> Any:
-    """Give the value of a plain scalar."""
+def _resolve(text: str, mark: Any) -> Any:
+    """Give the value of a plain scalar that may be more than text."""
     if text in _WORDS:
         return _WORDS[text]
-    if not (text[0].isdigit() or text[0] in "-+."):
-        return text
+    place = _place(mark)
     if len(text) > MAX_DIGITS and (_FLOAT.fullmatch(text) or _INTEGER.fullmatch(text)):
         raise _Wrong(f"a number may have {MAX_DIGITS} digits", place)
     if _INTEGER.fullmatch(text):
@@ -300,11 +340,14 @@ def _date(text: str, place: Place) -> str:
     return text
 
 
-def _mark(mark: Any) -> Place:
+def _place(mark: Any) -> Place:
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
-def _complaint(error: yaml.MarkedYAMLError) -> str:
+def _complaint(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
+    line = next(islice(_LINE_END.split(text), place[0] - 1, None), "")
+    if line[place[1] - 1 : place[1]] == "\t":
+        return "a tab stands here; indent with spaces"
     context = f"{error.context}: " if error.context else ""
     return f"this is no YAML: {context}{error.problem}"
 

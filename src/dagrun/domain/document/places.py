@@ -79,11 +79,10 @@ def place_of(root: Any, path: Sequence[str | int], *, key: bool = False) -> Plac
     value, place = root, getattr(root, "place", None)
     for number, part in enumerate(path):
         if isinstance(value, MarkedDict) and isinstance(part, str) and part in value:
-            last = number == len(path) - 1
-            place = (value.keys_at if key and last else value.values_at)[part]
+            place = value.place_of(part, itself=key and number == len(path) - 1)
             value = value[part]
         elif isinstance(value, MarkedList) and isinstance(part, int) and part < len(value):
-            place = value.elements_at[part]
+            place = value.place_of(part)
             value = value[part]
         else:
             break

@@ -106,9 +106,14 @@ class Repair:
         if rest in (("max_parallel",), ("tolerate",)) or "'item" in message:
             return self._is_wrong(node, "for_each")
         if "declares no secret" in message:
-            of_all = any(path[:2] == ("spec", "secrets") for path in self._places)
-            return of_all or self._is_wrong(node, "secrets")
+            return self._is_wrong_above("secrets") or self._is_wrong(node, "secrets")
+        for name in ("env", "inputs"):
+            if message.startswith(f"{name} has no "):
+                return self._is_wrong_above(name)
         return rest == ("retry",) and self._is_wrong(node, "retry")
+
+    def _is_wrong_above(self, key: str) -> bool:
+        return any(path[:2] == ("spec", key) for path in self._places)
 
 
 def _remove(value: Any, path: Path) -> None:
