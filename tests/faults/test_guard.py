@@ -179,7 +179,7 @@ async def test_a_cancelled_spawn_leaves_no_child(tmp_path):
 
 
 async def test_a_deaf_program_is_killed_after_its_time_and_its_children_with_it(tmp_path):
-    options = ShellOptions(code=SURVIVORS["deaf"])
+    options = ShellOptions(code=SURVIVORS["deaf"].replace("while", "echo deaf; while"))
     async with open_processes() as processes:
         context = FakeContext(
             options=options, scratch=tmp_path, processes=processes, kill_after=0.3
@@ -187,6 +187,8 @@ async def test_a_deaf_program_is_killed_after_its_time_and_its_children_with_it(
         async with trio.open_nursery() as nursery:
             nursery.start_soon(ShellExecutor().execute, context)
             pid = await written_pid(tmp_path / "pid")
+            while not context.log.text():  # its log is read when its start is over
+                await trio.sleep(0.005)
             begin = time.monotonic()
             nursery.cancel_scope.cancel()
         assert 0.3 <= time.monotonic() - begin < LIMIT
