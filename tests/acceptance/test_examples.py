@@ -244,6 +244,7 @@ def without_times(text: str) -> str:
     return text
 
 
+@pytest.mark.timeout(600)  # it types whole pages; each step has a limit of its own
 @pytest.mark.parametrize("page", STEPS, ids=lambda page: str(page.relative_to(ROOT)))
 def test_a_reader_gets_what_the_page_shows(tmp_path, page):
     installs = any(INSTALL in step.text for step, _ in STEPS[page])

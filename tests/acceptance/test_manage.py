@@ -11,6 +11,8 @@ import trio
 
 from dagrun import Node, Workflow, open_orchestrator, shell
 
+from dagrun.testing.programs import until
+
 TWO = """
   outputs: {said: "${nodes.b.exit_code}"}
   nodes:
@@ -20,13 +22,6 @@ TWO = """
       executor: {type: shell, command: "while ! test -e %(tmp)s/go-b; do sleep 0.05; done"}
 """
 QUICK = "  outputs: {x: 1}\n  nodes: [{id: a, executor: {type: lua, code: 'print(7) return {}'}}]\n"
-
-
-def until(check, seconds=20):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 class Two:
@@ -100,16 +95,16 @@ def test_a_run_of_another_process_is_paused_explained_resumed_and_watched(two, d
         "status": json.loads(resumed.stdout)["status"],
     }
     two.go("b")
-    out, err = watcher.communicate(timeout=20)
+    out, err = watcher.communicate()
     assert (watcher.returncode, json.loads(out)) == (0, {"said": 0})
     assert "✓ b  succeeded" in err
-    out, _ = two.process.communicate(timeout=20)
+    out, _ = two.process.communicate()
     assert (two.process.returncode, json.loads(out)["status"]) == (0, "succeeded")
 
 
 def test_a_run_of_another_process_is_cancelled_and_nothing_of_it_is_left(two, dagrun):
     assert dagrun("runs", "cancel", two.run_id).returncode == 0
-    two.process.communicate(timeout=20)
+    two.process.communicate()
     assert two.process.returncode == 1
     assert two.show()["status"] == "cancelled"
     again = dagrun("runs", "cancel", two.run_id)
@@ -159,8 +154,8 @@ def test_the_second_run_of_a_key_waits_for_the_first_one_in_another_process(
     assert "it waits for a slot of 'w/k', of which there are 1" in reasons
     assert f"has a slot of 'w/k': it is running (process {first.pid})" in reasons
     two.go("a", "b")
-    assert first.wait(20) == 0
-    assert second.wait(20) == 0
+    assert first.wait() == 0
+    assert second.wait() == 0
     assert "dagrun: waiting: it waits for a slot" in second.communicate()[1]
 
 
@@ -181,7 +176,7 @@ def test_a_run_that_holds_the_only_slot_and_was_cut_off_is_named(two, dagrun, st
     )
     assert dagrun("runs", "cancel", holder).returncode == 0
     two.go("a", "b")
-    assert second.wait(20) == 0
+    assert second.wait() == 0
 
 
 @pytest.mark.parametrize("what", ["watch", "cancel", "pause", "resume", "explain"])
@@ -229,21 +224,21 @@ def test_events_are_followed_until_an_interrupt(dagrun, start, write):
     follower = start("events", "--follow", "--json", "--limit", "0")
     time.sleep(1)
     dagrun("run", write(QUICK))
-    types = [json.loads(follower.stdout.readline())["type"] for _ in range(5)]
+    types = [json.loads(follower.read_line())["type"] for _ in range(5)]
     assert types[0] == "run.queued"
     assert types[-1] == "run.succeeded"
     follower.send_signal(signal.SIGINT)
-    _, err = follower.communicate(timeout=10)
+    _, err = follower.communicate()
     assert (follower.returncode, err) == (130, "")
 
 
 def test_who_follows_behind_an_event_misses_none_whatever_the_limit(dagrun, start, write):
     dagrun("run", write(QUICK))
     follower = start("events", "--follow", "--json", "--after", "0", "--limit", "1")
-    ids = [json.loads(follower.stdout.readline())["id"] for _ in range(5)]
+    ids = [json.loads(follower.read_line())["id"] for _ in range(5)]
     assert ids == ["1", "2", "3", "4", "5"]
     follower.send_signal(signal.SIGINT)
-    follower.communicate(timeout=10)
+    follower.communicate()
 
 
 @pytest.mark.parametrize(
@@ -381,7 +376,7 @@ def test_a_backup_is_taken_beside_a_run_and_brought_back(two, dagrun, tmp_path):
     assert in_use.returncode == 1
     assert f"is used by process {two.process.pid}" in in_use.stderr
     two.go("a", "b")
-    two.process.communicate(timeout=20)
+    two.process.communicate()
     restored = dagrun("backup", copy, "--restore")
     assert restored.returncode == 0, restored.stderr
     assert (tmp_path / "data" / "dagrun.db.replaced").exists()

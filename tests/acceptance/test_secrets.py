@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from hashlib import sha256
 
 import pytest
 
+from dagrun.testing.programs import until
 from dagrun.testing.secrets import ENCODERS
 
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:"
@@ -305,23 +305,15 @@ def test_the_directory_of_secrets_is_a_flag_too(dagrun, write, tmp_path):
     assert dagrun("run", file).returncode == 2
 
 
-def test_a_run_that_goes_on_looks_its_secrets_up_again(dagrun, write, tmp_path):
+def test_a_run_that_goes_on_looks_its_secrets_up_again(dagrun, start, write, tmp_path):
     file = write(
         "  nodes:\n    - id: a\n      secrets: {K: 'env:API_KEY'}\n"
         "      executor: {type: shell, cwd: ., code: 'echo \"<$K>\"; test -e go || sleep 60'}\n"
     )
-    environ = {
-        **os.environ,
-        "DAGRUN_SECRET_API_KEY": API_KEY,
-        "DAGRUN_DATA_DIR": str(tmp_path / "data"),
-    }
-    command = [sys.executable, "-m", "dagrun.cli", "run", str(file)]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 30
-        while not any(b"<***>" in p.read_bytes() for p in tmp_path.glob("data/logs/*/a/1.log")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.kill()
+    first = start("run", file, DAGRUN_SECRET_API_KEY=API_KEY)
+    until(lambda: any(b"<***>" in p.read_bytes() for p in tmp_path.glob("data/logs/*/a/1.log")))
+    first.kill()
+    first.wait()
     (tmp_path / "go").touch()
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     done = dagrun("run", "--resume", run["run_id"], DAGRUN_SECRET_API_KEY="its-successor")

@@ -173,7 +173,7 @@ async def test_a_caller_that_goes_away_leaves_the_run_going(data_dir):
         (run,), _ = await orchestrator.list_runs()
         assert run.status == "running"
         with trio.fail_after(10):
-            while (await orchestrator.get_run(run.run_id)).status == "running":  # noqa: ASYNC110
+            while (await orchestrator.get_run(run.run_id)).status == "running":  # noqa: ASYNC110 — nobody tells of it
                 await trio.sleep(0.02)
         assert (await orchestrator.get_run(run.run_id)).status == "succeeded"
 

@@ -65,7 +65,7 @@ async def test_submissions_are_refused_and_what_runs_goes_on_when_it_is_over(
     async with opened(tmp_path, store) as local:
         running = await local.submit(Submission(workflow=two(go), inputs={}))
         with trio.fail_after(20):
-            while not running.state or not running.state.running:  # noqa: ASYNC110
+            while not running.state or not running.state.running:  # noqa: ASYNC110 — nobody tells of it
                 await trio.sleep(0.01)
         with trouble(path if trouble is held else store):
             with pytest.raises(error):

@@ -1,10 +1,6 @@
 """What the progress display says."""
 
-import os
-import pty
 import re
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
@@ -19,6 +15,7 @@ from dagrun.domain.result import run_result
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy
 from dagrun.testing.drive import Driver, make_node, make_plan, replayed
+from dagrun.testing.programs import on_terminal
 
 
 def watch(*nodes, steps=lambda _: None):
@@ -203,44 +200,25 @@ spec:
 def test_on_a_terminal_that_cannot_be_drawn_on_there_are_plain_lines(tmp_path, name):
     file = tmp_path / "shown.yaml"
     file.write_text(DOCUMENT)
-    text = run_in_terminal("run", str(file), data=tmp_path / "data", TERM=name)
+    text = run_in_terminal("run", file, folder=tmp_path, TERM=name)
     assert re.match(r"run \w+: shown 1\.0\.0\r\n  ✓ alpha  succeeded", text)
 
 
 def test_on_a_terminal_a_tree_shows_nodes_with_state_and_time(tmp_path):
     file = tmp_path / "shown.yaml"
     file.write_text(DOCUMENT)
-    text = run_in_terminal("run", str(file), data=tmp_path / "data")
+    text = run_in_terminal("run", file, folder=tmp_path)
     assert "shown 1.0.0  succeeded" in text
     assert "✓ alpha  succeeded" in text
     assert "– beta  skipped" in text
     assert "when: false" in text
 
 
-def run_in_terminal(*arguments: str, data: Path, **env: str) -> str:
-    """Run the command line on a terminal of its own, and give what it showed, without colours."""
-    settings = {"DAGRUN_DATA_DIR": str(data), "TERM": "xterm", "COLUMNS": "120"}
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", *arguments],
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-        env={**os.environ, **settings, **env},
-    )
-    os.close(inside)
-    shown = b"".join(iter(lambda: _read(terminal), b""))
-    os.close(terminal)
-    assert process.wait(timeout=20) == 0
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-
-
-def _read(terminal: int) -> bytes:
-    """Read what there is; a terminal whose other side is closed gives an error."""
-    try:
-        return os.read(terminal, 4096)
-    except OSError:
-        return b""
+def run_in_terminal(*arguments: object, folder: Path, **environment: str) -> str:
+    """Run a command to its end, and give what it showed, without colours."""
+    done = on_terminal(*arguments, folder=folder, **environment)
+    assert done.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
 
 
 def test_nodes_that_never_began_are_shown_as_cancelled_with_their_run():
@@ -282,7 +260,7 @@ def test_on_a_terminal_handlers_stand_behind_the_nodes(tmp_path):
     file = tmp_path / "shown.yaml"
     code = '{executor: {type: lua, code: "return {}"}}'
     file.write_text(DOCUMENT + f"  handlers: {{success: {code}, failure: {code}}}\n")
-    text = run_in_terminal("run", str(file), data=tmp_path / "data")
+    text = run_in_terminal("run", file, folder=tmp_path)
     assert "✓ handler:success  succeeded" in text
     assert text.rindex("handler:success") > text.rindex("– beta")
     assert "handler:failure" not in text

@@ -319,6 +319,15 @@ WRONG = {
     NODE + ", dependencies: [a]}]\n": "the node 'a' depends on itself",
     NODE + ", dependencies: [b]}]\n": "dependencies[0]: there is no node 'b'",
     NODE + ", dependencies: 3}]\n": "spec.nodes[0].dependencies: ",
+    NODE + "}, {id: a, executor: {type: any}}]\n": "nodes[1].id: 'a' is the id of 2 nodes",
+    NODE + "}, {id: b, executor: {type: any}, dependencies: [a, a]}]\n": "[1]: 'a' stands here twice",
+    NODE + ', env: {A: "x\\0"}}]\n': "env.A: a NUL character cannot be in an environment",
+    NODE + ", secrets: {A B: 'env:A'}}]\n": "secrets.A B: 'A B' is no name of a secret",
+    NODE + ", secrets: {DAGRUN_A: 'env:A'}}]\n": "names that begin with DAGRUN_ are reserved",
+    (
+        "  nodes: [{id: a-1, executor: {type: any}},"
+        " {id: c, dependencies: [a-1], executor: {type: any}, inputs: {x: '${nodes.a-1}'}}]\n"
+    ): "nodes.a-1 is read as a subtraction",
     "  nodes: [{id: a, executor: {type: x, sizes: 1}}]\n": "executor.sizes: the key 'sizes' is not",
     "  nodes: [{id: a, executor: {type: x, size: big}}]\n": "executor.size: a whole number is needed",
     "  nodes: [{id: a, executor: {type: x, command: 3}}]\n": "executor.command: a list or text is n",

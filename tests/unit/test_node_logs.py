@@ -77,3 +77,12 @@ def test_the_cap_counts_what_an_attempt_wrote_before_another_process_went_on_wit
     cut = b"\n[dagrun: log cut, 10 bytes are allowed]\n"
     assert data.startswith(b"x" * 7 + again + b"x" * 3 + cut)
     assert data.count(b"x") == 10
+
+
+def test_files_of_somebody_else_beside_the_logs_are_no_attempts(tmp_path):
+    logs = NodeLogs(tmp_path)
+    log = logs.open("run", "node", 1)
+    log.write(b"mine")
+    log.close()
+    (tmp_path / "run" / "node" / "notes.log").touch()
+    assert logs.attempts("run", "node") == [(None, 1)]

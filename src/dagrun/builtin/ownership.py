@@ -15,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from dagrun.domain.ids import is_id
@@ -67,12 +66,7 @@ class OwnerLock:
         _sweep(self._path.parent)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the lock back, and remove its file.
 
         Nobody can be waiting for this file: its name was never used before, and whoever looks at

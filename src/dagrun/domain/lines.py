@@ -11,7 +11,7 @@ from dagrun.domain.ranking import Ranked, Ranking
 
 
 class Flow:
-    """One workflow."""
+    """What the runs of one workflow do, whichever lines they wait in."""
 
     __slots__ = ("lines", "moving", "running")
 
