@@ -287,6 +287,14 @@ async def open_local(
             committed(events)
             monitor.publish(events, position)
 
+        def whereabouts(run: RunId) -> tuple[str | None, str | None]:
+            ticket = dispatcher.ticket(run)
+            if ticket is None:
+                return None, None
+            return ticket.workflow.id, None if ticket.engine is None else ticket.engine.name
+
+        monitor = Monitor(store, whereabouts, position=await store.last_position())
+        stack.callback(monitor.close)  # behind the last events that the journal tells of
         journal = Journal(store, committed=durable, refused=lost)
         await _serve(stack, journal.run)
         processes = GuardedProcesses()
@@ -300,7 +308,6 @@ async def open_local(
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=_balancers(registry)
         )
-        monitor = Monitor(store, dispatcher.workflow_of)
         workshop = Workshop(
             executors=executors.opened,
             structure=structuring(registry),

@@ -4,8 +4,8 @@ dagrun runs in a thread of its own, and each call waits for its answer.
 """
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -29,6 +29,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 
+class Closed(RuntimeError):
+    """The ``with`` block of the orchestrator was left."""
+
+
 class Portal:
     """Calls async functions in the thread in which dagrun runs."""
 
@@ -39,12 +43,12 @@ class Portal:
         """Call, and wait for the result.
 
         Raises:
-            RuntimeError: the ``with`` block of the orchestrator was left.
+            Closed: the ``with`` block of the orchestrator was left.
         """
         try:
             return trio.from_thread.run(partial(function, *args, **kwargs), trio_token=self._token)
         except trio.RunFinishedError as error:
-            raise RuntimeError("the orchestrator is closed: its with block was left") from error
+            raise Closed("the orchestrator is closed: its with block was left") from error
 
 
 class SyncRun:
@@ -133,18 +137,22 @@ class SyncOrchestrator:
 
     @contextmanager
     def subscribe(self, **options: Any) -> Iterator[Iterator[MonitorEvent]]:
-        """Get events in a ``with`` block; the options are those of ``monitor.subscribe``."""
+        """Get events in a ``with`` block; the options are those of ``monitor.subscribe``.
+
+        The iteration ends when the orchestrator is closed.
+        """
         subscription = self._orchestrator.monitor.subscribe(**options)
         events = self._portal.call(subscription.__aenter__)
+        try:
+            yield self._each(events)
+        finally:
+            with suppress(Closed):  # then the subscription is gone, too
+                self._portal.call(subscription.__aexit__, None, None, None)
 
-        def each() -> Iterator[MonitorEvent]:
+    def _each(self, events: AsyncIterator[MonitorEvent]) -> Iterator[MonitorEvent]:
+        with suppress(StopAsyncIteration, Closed):
             while True:
                 yield self._portal.call(events.__anext__)
-
-        try:
-            yield each()
-        finally:
-            self._portal.call(subscription.__aexit__, None, None, None)
 
 
 @attrs.define(eq=False)
