@@ -16,14 +16,9 @@ from dagrun.domain.monitoring import MonitorEvent
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import RunStatus
 from dagrun.errors import sole
-from dagrun.roles.embedded import (
-    Orchestrator,
-    Registered,
-    Run,
-    RunSummary,
-    Source,
-    open_orchestrator,
-)
+from dagrun.roles.embedded import open_orchestrator
+from dagrun.roles.program import Orchestrator, Run, RunSummary
+from dagrun.roles.workflows import Registered, Source
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -52,7 +47,7 @@ class Portal:
 
 
 class SyncRun:
-    """A run that was started; see :class:`~dagrun.roles.embedded.Run`."""
+    """A run that was started; see :class:`~dagrun.roles.program.Run`."""
 
     def __init__(self, run: Run, portal: Portal) -> None:
         self._run, self._portal = run, portal
@@ -68,7 +63,7 @@ class SyncRun:
 
 
 class SyncOrchestrator:
-    """An :class:`~dagrun.roles.embedded.Orchestrator` whose methods wait.
+    """An :class:`~dagrun.roles.program.Orchestrator` whose methods wait.
 
     Any thread may call them, several at once.
     """
