@@ -76,7 +76,9 @@ async def test_what_happened_before_a_subscription_is_not_told():
     ],
 )
 def test_a_failure_is_an_error_and_a_retry_a_warning(kind, severity):
-    assert observed(event(1, kind), position=1, workflow_id="w").severity == severity
+    assert (
+        observed(event(1, kind), position=1, workflow_id="w", engine_id=None).severity == severity
+    )
 
 
 async def test_a_subscriber_may_leave_out_what_it_does_not_want():
@@ -104,7 +106,7 @@ async def test_a_subscriber_may_leave_out_what_it_does_not_want():
 
 async def test_outputs_and_items_are_left_out_and_errors_are_not():
     given = event(1, Type.NODE_FAILED, "a", error=ERROR, outputs=Raw(b"{}"), items=Raw(b"[]"))
-    assert observed(given, position=1, workflow_id="w").data == {"error": ERROR}
+    assert observed(given, position=1, workflow_id="w", engine_id=None).data == {"error": ERROR}
 
 
 async def test_a_slow_subscriber_gets_a_gap_with_where_to_go_on_and_the_others_get_all():

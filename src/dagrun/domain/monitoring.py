@@ -122,7 +122,7 @@ def engine_at(placed: Event | None, event: Event) -> str | None:
 
 
 def observed(
-    event: Event, *, position: int, workflow_id: str | None, engine_id: str | None = None
+    event: Event, *, position: int, workflow_id: str | None, engine_id: str | None
 ) -> MonitorEvent:
     """Give what subscribers see of an event of a run.
 
@@ -142,7 +142,7 @@ def observed(
         workflow_id=workflow_id,
         node_id=event.node_id,
         item=event.item,
-        engine_id=engine_id or data.get("engine"),
+        engine_id=engine_id,
         attempt=event.attempt,
         data={name: value for name, value in data.items() if name not in RAW_FIELDS},
     )
