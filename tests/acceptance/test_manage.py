@@ -10,7 +10,6 @@ import pytest
 import trio
 
 from dagrun import Node, Workflow, open_orchestrator, shell
-
 from dagrun.testing.programs import until
 
 TWO = """

@@ -1,7 +1,10 @@
 """The store ``memory``: the same as SQLite, but gone with the process. For tests."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
 from typing import Self
 
@@ -12,6 +15,7 @@ from dagrun.builtin.intake import KEPT, choose
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.monitoring import engine_at, places
 from dagrun.domain.projection import CLEARED, NodeChange, RunChange, project
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import ConflictError, NotFound, StoreError
@@ -45,7 +49,12 @@ class MemoryStore:
         self._runs: dict[RunId, RunRecord] = {}
         self._nodes: dict[_Key, NodeRecord] = {}
         self._events: dict[RunId, list[Event]] = {}
-        self._log: list[tuple[int, Event]] = []
+        self._log: list[tuple[int, Event, str | None]] = []
+        """Positions, events, and the engines that executed the runs then."""
+
+        self._placed: dict[RunId, Event] = {}
+        """The last event of each run that says which engine has it."""
+
         self._position = 0
         self._requests: dict[tuple[str, str], NewRun] = {}
         self._registrations: dict[tuple[str, str], Registration] = {}
@@ -132,7 +141,10 @@ class MemoryStore:
         for event in events:
             self._events[event.run_id].append(event)
             self._position += 1
-            self._log.append((self._position, event))
+            if places(event):
+                self._placed[event.run_id] = event
+            engine = engine_at(self._placed.get(event.run_id), event)
+            self._log.append((self._position, event, engine))
         for run in changes.runs.values():
             self._runs[run.run_id] = self._changed_run(run)
         for key, node in changes.nodes.items():
@@ -218,13 +230,20 @@ class MemoryStore:
         found = [r for r in self._registrations.values() if workflow_id in (None, r.workflow_id)]
         return sorted(found, key=lambda r: (r.workflow_id, r.registered_at, r.version))
 
-    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
-        """Give the events of all runs behind a position."""
+    async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
+        """Give the events of all runs, or of one, behind a position."""
         await trio.lowlevel.checkpoint()
-        found = [entry for entry in self._log if entry[0] > after][:limit]
+        begin = bisect_right(self._log, after, key=itemgetter(0))
+        behind = map(self._log.__getitem__, range(begin, len(self._log)))
+        found = (entry for entry in behind if run_id in (None, entry[1].run_id))
         return [
-            Logged(position=at, workflow_id=self._runs[event.run_id].workflow_id, event=event)
-            for at, event in found
+            Logged(
+                position=position,
+                workflow_id=self._runs[event.run_id].workflow_id,
+                engine_id=engine,
+                event=event,
+            )
+            for position, event, engine in islice(found, limit)
         ]
 
     async def last_position(self) -> int:
@@ -244,6 +263,7 @@ class MemoryStore:
         gone = [run_id for time, run_id in sorted(ended) if time < before][:limit]
         for run_id in gone:
             del self._runs[run_id], self._events[run_id]
+            self._placed.pop(run_id, None)
         self._nodes = {key: node for key, node in self._nodes.items() if key[0] in self._runs}
         self._log = [entry for entry in self._log if entry[1].run_id in self._runs]
         used = {run.definition_hash for run in self._runs.values()}

@@ -11,7 +11,7 @@ import trio
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import has_database, with_store
-from dagrun.domain.ids import is_id
+from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.monitoring import Filter, MonitorEvent, Severity, observed, position_of
 from dagrun.domain.result import rfc3339
 from dagrun.errors import ConfigError
@@ -99,10 +99,16 @@ async def _pages(store: Store, wanted: Filter, after: int, last: int | None) -> 
 
     Give how far each page goes, whether or not anything on it is wanted, and its wanted events.
     """
-    while page := await store.log(after=after, limit=PAGE):
+    run_id = None if wanted.run_id is None else RunId(wanted.run_id)
+    while page := await store.log(after=after, limit=PAGE, run_id=run_id):
         after = page[-1].position
         seen = [
-            observed(logged.event, position=logged.position, workflow_id=logged.workflow_id)
+            observed(
+                logged.event,
+                position=logged.position,
+                workflow_id=logged.workflow_id,
+                engine_id=logged.engine_id,
+            )
             for logged in page
             if last is None or logged.position <= last
         ]

@@ -54,16 +54,18 @@ def watch_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 
 
 async def _print(settings: Settings, store: Store, state: RunState) -> None:
-    after = 0
+    after = seq = 0
     async for events in looks(settings, store, state):
-        wanted = {event.seq for event in events}
-        while wanted:
-            for logged in await store.log(after=after, limit=1000):
-                after = logged.position
-                if logged.event.run_id == state.run_id and logged.event.seq in wanted:
-                    wanted.discard(logged.event.seq)
-                    event = observed(logged.event, position=after, workflow_id=logged.workflow_id)
-                    output.say_json(event_json(event))
+        while events and seq < events[-1].seq:
+            for logged in await store.log(after=after, limit=1000, run_id=state.run_id):
+                after, seq = logged.position, logged.event.seq
+                event = observed(
+                    logged.event,
+                    position=after,
+                    workflow_id=logged.workflow_id,
+                    engine_id=logged.engine_id,
+                )
+                output.say_json(event_json(event))
         output.flush()
 
 

@@ -122,6 +122,9 @@ class Logged:
     """Grows with each event that is stored; never given twice."""
 
     workflow_id: str
+    engine_id: str | None
+    """The engine that executed the run then, see :func:`~dagrun.domain.monitoring.engine_at`."""
+
     event: Event
 
 
@@ -263,8 +266,12 @@ class Store(Protocol):
         """Give the versions of a workflow, or of all, by id; newest registration last."""
         ...
 
-    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
-        """Give the events of all runs behind a position, in their order."""
+    async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
+        """Give the events of all runs, or of one, behind a position, in their order.
+
+        It takes about as long for a large journal as for a small one, and for one run no longer
+        than that run is.
+        """
         ...
 
     async def last_position(self) -> int:

@@ -355,6 +355,46 @@ class StoreSuite(ABC):
         rest = await store.log(after=first[-1].position, limit=100)
         assert [entry.event for entry in (*first, *rest)] == journal()
 
+    async def test_the_log_of_one_run_is_that_of_all_without_the_others(self, store: Store) -> None:
+        for number in range(7):
+            new = [new_run("r"), new_run("s")] if number == 0 else []
+            await store.commit([journal("r")[number], journal("s")[number]], new_runs=new)
+        everything = await store.log(after=0, limit=100)
+        theirs = [entry for entry in everything if entry.event.run_id == "s"]
+        assert [entry.event for entry in theirs] == journal("s")
+        for after in range(everything[-1].position + 1):
+            found = await store.log(after=after, limit=3, run_id=RunId("s"))
+            assert found == [entry for entry in theirs if entry.position > after][:3]
+        assert await store.log(after=0, limit=9, run_id=RunId("none")) == []
+
+    async def test_the_log_says_which_engine_had_a_run(self, store: Store) -> None:
+        placed = [
+            (event(1, Type.RUN_QUEUED), None),
+            (event(2, Type.RUN_RUNNING, data={"engine": "e1"}), "e1"),
+            (event(3, Type.NODE_RUNNING, **_ATTEMPT), "e1"),
+            (event(4, Type.RUN_PAUSED), "e1"),
+            (event(5, Type.RUN_RUNNING), "e1"),
+            (event(6, Type.RUN_PAUSED), "e1"),
+            (event(7, Type.RUN_QUEUED), None),
+            (event(8, Type.RUN_CANCELLING, data={"engine": "e2", "reason": "requested"}), "e2"),
+            (event(9, Type.NODE_CANCELLED, **_ATTEMPT), "e2"),
+        ]
+        await store.commit([one for one, _ in placed], new_runs=[new_run()])
+        await store.claim(RunId("r"), owner="other", expected_epoch=1)
+        later = [
+            (event(10, Type.RUN_PAUSED, epoch=2), None),
+            (event(11, Type.RUN_CANCELLING, epoch=2, data={"engine": "e3"}), "e3"),
+            (event(12, Type.RUN_CANCELLED, epoch=2), "e3"),
+        ]
+        await store.commit([one for one, _ in later])
+        placed += later
+        await add_run(store, "other")
+        for after in range(len(placed)):  # also who begins to read in the middle sees it
+            (first, *_) = await store.log(after=after, limit=1)
+            assert (first.event, first.engine_id) == placed[after]
+        theirs = await store.log(after=0, limit=99, run_id=RunId("r"))
+        assert [entry.engine_id for entry in theirs] == [engine for _, engine in placed]
+
     # slots
 
     async def test_a_run_that_needs_a_slot_at_once_is_left_out_without_one(

@@ -127,9 +127,9 @@ class SqliteStore:
 
     # reading
 
-    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
-        """Give the events of all runs behind a position."""
-        return await self._read(read.read_log, after, limit)
+    async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
+        """Give the events of all runs, or of one, behind a position."""
+        return await self._read(read.read_log, run_id, after, limit)
 
     async def last_position(self) -> int:
         """Give the position of the newest event."""
