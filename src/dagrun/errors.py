@@ -159,8 +159,8 @@ class LimitReached(ConflictError):
 
     def __init__(self, workflow_id: str, key: str, limit: int) -> None:
         self.workflow_id, self.key, self.limit = workflow_id, key, limit
-        runs = "1 run" if limit == 1 else f"{limit} runs"
-        super().__init__(f"{workflow_id}: {runs} with the concurrency key {key!r} already going on")
+        runs, go = ("1 run", "goes") if limit == 1 else (f"{limit} runs", "go")
+        super().__init__(f"{workflow_id}: {runs} with the concurrency key {key!r} {go} on already")
 
 
 class StoreError(DagrunError):

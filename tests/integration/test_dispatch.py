@@ -208,7 +208,7 @@ async def test_a_global_key_counts_for_all_workflows(tmp_path):
 async def test_a_run_over_its_limit_is_rejected_and_nothing_is_stored(tmp_path):
     async with rig(tmp_path) as r:
         first = await r.submit(limited("reject"), "x")
-        with pytest.raises(LimitReached, match="1 runs with the concurrency key 'limited/x'"):
+        with pytest.raises(LimitReached, match="1 run with the concurrency key 'limited/x'"):
             await r.submit(limited("reject"), "x")
         assert [run.run_id for run in (await r.local.store.runs())[0]] == [first.run_id]
         r.gates.open("x")
