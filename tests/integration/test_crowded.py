@@ -74,6 +74,38 @@ async def test_runs_that_wait_for_slots_elsewhere_leave_the_places_to_others(tmp
         assert r.gates.began == ["free"]
 
 
+async def test_a_run_that_is_turned_down_leaves_its_place_to_one_that_came_later(tmp_path):
+    class Slow(MemoryStore):
+        answer = trio.Event()
+
+        async def admit(self, run_id, slot):
+            await self.answer.wait()
+            return False
+
+    async with rig(tmp_path / "data", store=Slow(), capacity=1) as r:
+        await r.submit(own_key("k"), "k")
+        await r.submit(gated(), "free")
+        assert r.gates.began == []
+        r.local.store.answer.set()
+        await trio.testing.wait_all_tasks_blocked()
+        assert r.gates.began == ["free"]
+
+
+async def test_a_run_that_is_withdrawn_lets_the_next_one_of_its_key_ask(tmp_path):
+    store = MemoryStore()
+    async with (
+        rig(tmp_path / "data", store=store) as other,
+        rig(tmp_path / "data", store=store) as r,
+    ):
+        first = await other.submit(limited(), "x")
+        waiting = await r.submit(limited(), "x")
+        following = await r.submit(limited(), "x")
+        await r.local.pause(waiting.run_id)
+        other.gates.open("x")
+        r.gates.open("x")
+        assert await r.ended(first, following) == ["succeeded"] * 2
+
+
 @pytest.mark.parametrize("on_limit", ["queue", "cancel_oldest"])
 async def test_a_run_that_holds_its_slot_can_be_withdrawn_while_it_waits_for_an_engine(
     tmp_path, on_limit

@@ -6,7 +6,7 @@ import trio
 from dagrun.domain.workflow import Placement
 from dagrun.errors import ConflictError
 from dagrun.roles.local import Submission
-from dagrun.testing.gated import gated, rig
+from dagrun.testing.gated import LIMIT, gated, rig
 
 HOURS = 10_000.0  # seconds of the virtual clock
 
@@ -96,14 +96,36 @@ async def test_a_start_timeout_ends_with_the_start(tmp_path, autojump_clock):
         assert ticket.state.status == "succeeded"
 
 
+async def test_a_pause_ends_the_start_timeout(tmp_path, autojump_clock):
+    async with rig(tmp_path / "data", limit=HOURS, capacity=1) as r:
+        first = await r.submit(gated(), "first")
+        queued = await r.submit(gated(start_timeout=60), "queued")
+        await r.local.pause(queued.run_id)
+        await r.local.resume(queued.run_id)
+        await trio.sleep(100)
+        r.gates.open("first", "queued")
+        assert await r.ended(first, queued) == ["succeeded"] * 2
+
+
+async def test_a_run_that_started_does_not_expire_when_it_waits_to_go_on(tmp_path, autojump_clock):
+    async with rig(tmp_path / "data", limit=HOURS, capacity=1) as r:
+        paused = await r.paused("x", start_timeout=60)
+        other = await r.submit(gated(), "other")
+        await r.local.resume(paused.run_id)
+        await trio.sleep(100)
+        r.gates.open("other")
+        assert await r.ended(other, paused) == ["succeeded"] * 2
+
+
 async def test_a_run_that_is_damaged_is_left_and_the_others_go_on(tmp_path):
     async with rig(tmp_path / "data", capacity=1) as r:
         broken = await r.paused("broken")
         other = await r.submit(gated(), "other")
         await r.local.resume(broken.run_id)
+        last = await r.submit(gated(), "other")
         del r.local.store._events[broken.run_id][1]
         r.gates.open("other")
-        await r.ended(other, broken)
+        await r.ended(other, broken, last)
         assert "is damaged" in broken.abandoned
         with pytest.raises(ConflictError, match="is damaged"):
             await r.local.result(broken)
@@ -143,9 +165,10 @@ async def test_those_who_wait_for_a_run_hear_that_the_program_closes(tmp_path):
             await local.result(ticket)
         errors.append(caught)
 
-    async with trio.open_nursery() as nursery, rig(tmp_path / "data") as r:
-        nursery.start_soon(wait, r.local, await r.submit(gated(), "a"))
-        await trio.testing.wait_all_tasks_blocked()
+    with trio.fail_after(LIMIT):
+        async with trio.open_nursery() as nursery, rig(tmp_path / "data") as r:
+            nursery.start_soon(wait, r.local, await r.submit(gated(), "a"))
+            await trio.testing.wait_all_tasks_blocked()
     assert len(errors) == 1
     with pytest.raises(ConflictError, match="closed"):
         await r.local.submit(Submission(workflow=gated(), inputs={"name": "late"}))

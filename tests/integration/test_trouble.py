@@ -1,12 +1,13 @@
 """Requests of runs that cannot be carried out as asked: nothing is lost, and nothing done twice."""
 
+import attrs
 import pytest
 import trio
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.workflow import Handler
-from dagrun.errors import ConflictError, StoreBusy
-from dagrun.testing.gated import gated, rig
+from dagrun.errors import ConflictError, StoreBusy, StoreCorrupt
+from dagrun.testing.gated import gated, limited, rig
 
 
 class Held(MemoryStore):
@@ -79,11 +80,38 @@ async def test_a_run_whose_handlers_are_to_go_on_is_not_cancelled_and_goes_on_on
         again = await r.local.go_on(run.run_id)
         assert r.queued() == 1
         assert not await r.local.cancel(run.run_id)
+        assert r.queued() == 1
         await r.finish("a", "b")
         assert await r.ended(*others) == ["succeeded"] * 2
         assert r.gates.began == ["a", "b", "handler"]
         r.gates.open("handler")
         assert await r.ended(again) == ["succeeded"]
+
+
+async def test_a_run_whose_slot_cannot_be_given_is_left_and_says_why(tmp_path):
+    class Damaged(MemoryStore):
+        async def admit(self, run_id, slot):
+            raise StoreCorrupt("the table of runs is damaged")
+
+    async with rig(tmp_path / "data", store=Damaged()) as r:
+        run = await r.submit(limited(), "x")
+        with pytest.raises(ConflictError, match="the table of runs is damaged"):
+            await r.local.result(run)
+
+
+async def test_the_slot_of_a_run_that_somebody_else_has_is_asked_for_by_the_next_one(tmp_path):
+    async with rig(tmp_path / "data") as r:
+        two = gated(nodes=2, concurrency=limited().concurrency)
+        paused = await r.submit(two, "x")
+        await r.local.pause(paused.run_id)
+        await r.finish("x")
+        following = await r.submit(two, "x")
+        await r.local.store.claim(paused.run_id, owner="other", expected_epoch=1)
+        record = r.local.store._runs[paused.run_id]
+        r.local.store._runs[paused.run_id] = attrs.evolve(record, admitted=False)
+        with pytest.raises(ConflictError, match="taken over"):
+            await r.local.dispatcher.resume(paused.run_id)
+        assert await r.ended(following) == ["succeeded"]
 
 
 async def test_a_run_that_is_just_being_changed_is_not_said_to_wait(tmp_path):

@@ -72,9 +72,9 @@ class Rig:
             await ticket.wait()
         return [str(ticket.state and ticket.state.status) for ticket in tickets]
 
-    async def paused(self, name: str, **options: Any) -> Ticket:
+    async def paused(self, name: str, **fields: Any) -> Ticket:
         """Give a run of two nodes that was paused within the first, and gave its place back."""
-        ticket = await self.submit(gated(nodes=2), name, **options)
+        ticket = await self.submit(gated(nodes=2, **fields), name)
         await self.local.pause(ticket.run_id)
         await self.finish(name)
         return ticket

@@ -70,7 +70,7 @@ class Changes:
         try:
             await patiently(partial(self._change, ticket, decide.expire))
         except DagrunError as error:
-            self._placing.lose(ticket, str(error))
+            self._lose(ticket, str(error))
 
     async def _instead_of_waiting(self, ticket: Ticket, act: Callable[[], Awaitable[bool]]) -> bool:
         """Do something with a run that may wait; it waits on if that does not succeed."""
@@ -98,8 +98,7 @@ class Changes:
         self._journal.forget(ticket.run_id)
         ticket.state = state
         if state.ended:
-            self._placing.lose(ticket)
-            self._placing.place()
+            self._lose(ticket)
         return True
 
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
@@ -119,5 +118,9 @@ class Changes:
         try:
             yield
         except ConflictError as error:
-            self._placing.lose(ticket, str(error))
+            self._lose(ticket, str(error))
             raise
+
+    def _lose(self, ticket: Ticket, why: str | None = None) -> None:
+        self._placing.lose(ticket, why)
+        self._placing.place()  # others may wait for its slot

@@ -86,8 +86,11 @@ class Placing:
             self.place()
 
     def _may_pass(self, ticket: Ticket) -> bool:
-        """Whether a run need not wait: nobody else does, and there is room for it."""
-        return ticket.slot is None and not self._queue and self._may_place()
+        """Whether a run need not wait: there is room, so nobody in the queue can go before it.
+
+        That holds as whatever lets a run go is followed by :meth:`place`.
+        """
+        return ticket.slot is None and self._may_place()
 
     def _may_place(self) -> bool:
         """Whether an engine has room, also if those get a place that ask for their slot for it."""
