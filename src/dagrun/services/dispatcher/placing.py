@@ -72,25 +72,22 @@ class Placing:
     # The way to an engine, and back
 
     def enqueue(self, ticket: Ticket) -> None:
-        """Let a run wait for its slot and an engine. Does not block."""
-        if self._may_pass(ticket):
+        """Let a run wait for its slot and an engine. Does not block.
+
+        If there is room it need not wait for an engine: whatever lets a run go is followed by
+        :meth:`place`, so nobody in the queue could go before it.
+        """
+        slot = _slot_to_ask_for(ticket)
+        if slot is None and self._may_place():
             self._queue.started(ticket.entry())
             self._give(ticket)
             return
         ticket.ready = None
-        slot = _slot_to_ask_for(ticket)
         if slot is not None and ticket.cancels_oldest:
             self._admission.ask(ticket, slot)  # others are to go, whether there is room or not
         else:
             self._queue.push(ticket.entry())
             self.place()
-
-    def _may_pass(self, ticket: Ticket) -> bool:
-        """Whether a run need not wait: there is room, so nobody in the queue can go before it.
-
-        That holds as whatever lets a run go is followed by :meth:`place`.
-        """
-        return ticket.slot is None and self._may_place()
 
     def _may_place(self) -> bool:
         """Whether an engine has room, also if those get a place that ask for their slot for it."""
@@ -116,10 +113,10 @@ class Placing:
     def _admitted(self, ticket: Ticket, problem: DagrunError | None) -> None:
         """Let a run that has its slot wait for an engine; forget one that will never have it."""
         if problem is None:
-            self._queue.push(ticket.entry())
+            self.enqueue(ticket)
         else:
             self.lose(ticket, str(problem))
-        self.place()
+            self.place()
 
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
