@@ -147,8 +147,10 @@ async def test_a_run_that_holds_its_slot_does_not_wait_for_one_that_wants_it(tmp
     store = MemoryStore()
     async with rig(tmp_path / "data", store=store) as r:
         holder = await r.submit(limited(), "x")
-    async with rig(tmp_path / "data", store=store) as r:
+    async with rig(tmp_path / "data", store=store, capacity=1) as r:
         waiting = await r.submit(limited(), "x")
+        other = await r.submit(gated(), "other")
         again = await r.local.go_on(holder.run_id)
-        r.gates.open("x")
-        assert await r.ended(again, waiting) == ["succeeded", "succeeded"]
+        assert "it waits for an engine" in r.explain(again)
+        r.gates.open("x", "other")
+        assert await r.ended(other, again, waiting) == ["succeeded"] * 3
