@@ -212,6 +212,17 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._holders(key)
 
+    async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
+        """Give the runs with a key that have a slot, or wait and are not newer; see the port."""
+        await trio.lowlevel.checkpoint()
+        return [
+            record
+            for other, record in sorted(self._runs.items())
+            if record.slot_key == key
+            and record.finished_at is None
+            and (record.admitted or other <= run_id)
+        ]
+
     async def register(self, registration: Registration, definition: Definition) -> bool:
         """Store a version of a workflow; see the port."""
         await trio.lowlevel.checkpoint()

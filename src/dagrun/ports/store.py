@@ -254,6 +254,13 @@ class Store(Protocol):
         """Give the runs that hold slots of a key, the oldest first."""
         ...
 
+    async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
+        """Give the runs that hold slots of a key, or wait for one and are not newer than one.
+
+        The oldest comes first. The run itself is among them unless it has ended.
+        """
+        ...
+
     async def register(self, registration: Registration, definition: Definition) -> bool:
         """Store a version of a workflow. Give False if the same content is there already.
 

@@ -14,7 +14,7 @@ from dagrun.domain.jsonvalue import decode, parse
 from dagrun.domain.plan import Plan
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
 from dagrun.ports.store import Definition, RunRecord, Slot, Store
@@ -94,7 +94,7 @@ def damaged(store: Store, record: RunRecord, what: str, error: Exception) -> Sto
 
 
 class StoredRuns:
-    """Implements :class:`~dagrun.services.dispatcher.Runs` for one process of many.
+    """Implements :class:`~dagrun.services.dispatcher.runs.Runs` for one process of many.
 
     Args:
         data_dir: the directory that they share.
@@ -175,11 +175,9 @@ class StoredRuns:
         """Give a run its slot, if one is free."""
         return await self._store.admit(run_id, slot)
 
-    async def cancel_oldest(self, slot: Slot, *, for_run: RunId) -> None:
-        """Cancel the oldest run that holds a slot, for a newer one, unless one gives way already."""
-        older = [run for run in await self._store.holders(slot.key) if run.run_id < for_run]
-        if older and all(run.status is not RunStatus.CANCELLING for run in older):
-            await self.cancel(older[0], reason=f"for run {for_run}")
+    async def rivals(self, run_id: RunId, slot: Slot) -> Sequence[RunRecord]:
+        """Give the runs that may give way to a newer one with their key; see the dispatcher."""
+        return await self._store.rivals(run_id, slot.key)
 
     async def cancel(self, record: RunRecord, *, reason: str = REQUESTED) -> bool:
         """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled.

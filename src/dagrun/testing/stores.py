@@ -436,6 +436,24 @@ class StoreSuite(ABC):
         assert await store.holders("w/k") == []
         assert (await store.run(RunId("r2"))).slot_key == "w/other"
 
+    async def test_rivals_are_the_runs_with_a_slot_and_those_that_waited_before(
+        self, store: Store
+    ) -> None:
+        slot = Slot(key="w/k", limit=9)
+        for run_id in ("r2", "r1", "r3", "r4", "r5"):
+            await add_run(store, run_id, upto=2, slot=slot)
+        await add_run(store, "r0", upto=2, slot=Slot(key="w/other", limit=9))
+        await add_run(store, "r00", upto=2)
+        assert await store.admit(RunId("r1"), slot)
+        assert await store.admit(RunId("r5"), slot)
+        rivals = await store.rivals(RunId("r3"), "w/k")
+        assert [run.run_id for run in rivals] == ["r1", "r2", "r3", "r5"]
+        assert [run.admitted for run in rivals] == [True, False, False, True]
+        for run_id in ("r2", "r5"):
+            await store.commit(journal(run_id)[2:])
+        rivals = await store.rivals(RunId("r3"), "w/k")
+        assert [run.run_id for run in rivals] == ["r1", "r3"]
+
     async def test_a_slot_for_a_missing_run_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
             await store.admit(RunId("none"), Slot(key="w/k", limit=1))

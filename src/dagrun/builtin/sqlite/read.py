@@ -113,6 +113,13 @@ def read_holders(connection: sqlite3.Connection, key: str) -> Sequence[RunRecord
     return [_run(row) for row in connection.execute(query, (key,))]
 
 
+def read_rivals(connection: sqlite3.Connection, run_id: RunId, key: str) -> Sequence[RunRecord]:
+    """Give the runs with a key that have a slot, or wait and are not newer; the oldest first."""
+    mine = "concurrency_key = ? and finished_at is null and (admitted or run_id <= ?)"
+    query = f"{_RUN} where {mine} order by run_id"
+    return [_run(row) for row in connection.execute(query, (key, run_id))]
+
+
 def read_definition(connection: sqlite3.Connection, hash_: str) -> Definition:
     """Give a definition.
 

@@ -139,6 +139,10 @@ class SqliteStore:
         """Give the runs that hold slots of a key."""
         return await self._read(read.read_holders, key)
 
+    async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
+        """Give the runs with a key that have a slot, or wait and are not newer; see the port."""
+        return await self._read(read.read_rivals, run_id, key)
+
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
         """Give the versions of a workflow, or of all."""
         return await self._read(read_registrations, workflow_id)
