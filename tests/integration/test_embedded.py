@@ -1,5 +1,6 @@
 """dagrun inside a Python program, on real files, with the public names only."""
 
+import json
 import math
 import threading
 
@@ -9,6 +10,8 @@ import trio.testing
 
 import dagrun
 from dagrun import Node, RetryPolicy, Workflow
+from dagrun.services import retention
+from dagrun.testing.http_server import json_answer, serving
 
 DOCUMENT = """
 apiVersion: dagrun/v1
@@ -506,3 +509,47 @@ def test_the_public_names_are_those_that_can_be_imported():
     assert set(dagrun.__all__) <= set(dir(dagrun))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = dagrun.nothing
+
+
+async def test_secrets_and_addresses_are_settings_of_the_program(data_dir, tmp_path):
+    (tmp_path / "key").write_text("s3cret-value")
+
+    def echo(request):
+        return json_answer(json.dumps({"key": request.headers["x-key"]}))
+
+    with serving({"*": echo}) as server:
+        asks = Workflow(
+            "asks",
+            "1.0.0",
+            secrets={"KEY": "file:key"},
+            outputs={"json": "${nodes.get.json}"},
+            nodes=[
+                Node("get", executor=dagrun.http(server.url, headers={"X-Key": "$secret{KEY}"}))
+            ],
+        )
+        async with dagrun.open_orchestrator(
+            data_dir=data_dir, secrets_dir=tmp_path, http_allow=["127.0.0.1"]
+        ) as orchestrator:
+            await orchestrator.register_workflow(asks)
+            result = await orchestrator.execute_workflow("asks")
+    assert result.outputs == {"json": {"key": "***"}}
+
+
+async def test_old_runs_are_deleted_while_the_program_lives(data_dir, monkeypatch):
+    monkeypatch.setattr(retention, "EVERY", 0.05)
+    async with dagrun.open_orchestrator(data_dir=data_dir, retention="0s") as orchestrator:
+        await orchestrator.register_workflow(adder())
+        result = await orchestrator.execute_workflow("adder", {"n": 1})
+        with trio.fail_after(10):
+            while (await orchestrator.list_runs())[0]:  # noqa: ASYNC110 — looks at the store
+                await trio.sleep(0.02)
+    assert not (data_dir / "logs" / result.run_id).exists()
+
+
+async def test_without_retention_runs_stay(data_dir, monkeypatch):
+    monkeypatch.setattr(retention, "EVERY", 0.01)
+    async with dagrun.open_orchestrator(data_dir=data_dir, retention="forever") as orchestrator:
+        await orchestrator.register_workflow(adder())
+        await orchestrator.execute_workflow("adder", {"n": 1})
+        await trio.sleep(0.1)
+        assert len((await orchestrator.list_runs())[0]) == 1

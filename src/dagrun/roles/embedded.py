@@ -1,7 +1,7 @@
 """dagrun inside a Python program: :func:`open_orchestrator`."""
 
 import os
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -12,7 +12,7 @@ from dagrun.roles.documents import catalogue
 from dagrun.roles.local import open_local
 from dagrun.roles.program import Orchestrator
 from dagrun.roles.workflows import Workflows
-from dagrun.settings import Settings, read_settings
+from dagrun.settings import read_settings
 from dagrun.workers import importing
 
 
@@ -23,6 +23,9 @@ async def open_orchestrator(
     engines: int = 1,
     capacity: int = 10,
     parallel: int | None = None,
+    http_allow: str | Sequence[str] | None = None,
+    secrets_dir: Path | str | None = None,
+    retention: float | str | None = None,
     store: Literal["sqlite", "memory"] = "sqlite",
 ) -> AsyncIterator[Orchestrator]:
     """Run workflows in this program, for as long as the ``async with`` block lasts. Needs trio.
@@ -36,6 +39,10 @@ async def open_orchestrator(
         engines: how many engines execute the runs.
         capacity: most runs that an engine has at once; others wait in the queue.
         parallel: most child processes that the nodes of an engine occupy at once.
+        http_allow: hosts, addresses and networks that ``http`` nodes may reach although they are
+            not public.
+        secrets_dir: where the provider ``file`` finds secrets.
+        retention: how long runs are kept after their end: seconds, ``"30d"`` or ``"forever"``.
         store: ``memory`` keeps nothing, for tests; logs and scratch files are on disk all the same.
 
     Raises:
@@ -46,12 +53,19 @@ async def open_orchestrator(
     for name, value in (("engines", engines), ("capacity", capacity)):
         if not 1 <= value <= 1_000_000:
             raise ConfigError(f"{name}: a number from 1 to 1000000 is needed, not {value!r}")
-    settings = _settings(data_dir, parallel)
+    given = {
+        "data_dir": data_dir,
+        "parallel": parallel,
+        "http_allow": http_allow,
+        "secrets_dir": secrets_dir,
+        "retention": retention,
+    }
+    settings = read_settings(given, environ=os.environ)
     registry = load_plugins().registry
     kept = None if store == "sqlite" else registry.stores.get(store)()
     try:
         async with open_local(
-            registry, settings, engines=engines, capacity=capacity, store=kept
+            registry, settings, engines=engines, capacity=capacity, store=kept, long_lived=True
         ) as local:
             workflows = Workflows(local.store, local.plans, catalogue(registry))
             yield Orchestrator(local, workflows)
@@ -68,7 +82,3 @@ def _refuse_import() -> None:
             f"{importing.module} is being imported for one of its functions, and starts dagrun again: "
             'put what the program does under `if __name__ == "__main__":`'
         )
-
-
-def _settings(data_dir: Path | str | None, parallel: int | None) -> Settings:
-    return read_settings({"data_dir": data_dir, "parallel": parallel}, environ=os.environ)

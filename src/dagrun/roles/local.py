@@ -27,6 +27,7 @@ from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, structuring
 from dagrun.services.processes import GuardedProcesses
+from dagrun.services.retention import Retention, RunFolders
 from dagrun.settings import Settings
 
 __all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
@@ -61,6 +62,7 @@ async def open_local(
     capacity: int = UNBOUNDED,
     store: Store | None = None,
     committed: Watcher = lambda _: None,
+    long_lived: bool = False,
 ) -> AsyncIterator[Local]:
     """Open the data directory, and run engines until the block is left.
 
@@ -75,6 +77,7 @@ async def open_local(
         store: where to keep journals; None opens the database of the data directory.
         committed: is told of events when they are durable, and of the journal of a run that is
             taken over.
+        long_lived: delete old runs all along, and not only when somebody asks for it.
     """
     data_dir = settings.data_dir
     running: list[Engine] = []
@@ -143,6 +146,9 @@ async def open_local(
         for engine in running:
             dispatcher.add_engine(engine)
             monitor.announce("engine.joined", engine_id=engine.name)
+        if long_lived and settings.retention is not None:
+            folders = [RunFolders(data_dir / LOGS), RunFolders(data_dir / SCRATCH)]
+            await _start(stack, Retention(store, folders, keep=settings.retention))
         await _start(stack, Control(data_dir, lock.owner, partial(answer, local)))
         yield local
 

@@ -2,6 +2,7 @@
 
 import shutil
 from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ import trio
 
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.status import RUN_ENDED, RunStatus
-from dagrun.errors import NotFound
+from dagrun.errors import DagrunError, NotFound
 from dagrun.ports.store import Store
 
 BATCH: Final = 100  # runs in one transaction, which others wait for
+EVERY: Final = 3600.0  # seconds from one look for old runs to the next
 EVER: Final = timedelta(days=36500)
 
 
@@ -76,6 +78,29 @@ async def prune(
         if len(gone) < limit:
             break
     return count
+
+
+class Retention:
+    """Deletes old runs now and then, in a program that lives long.
+
+    Args:
+        store: an open store.
+        folders: what its runs left on the disk.
+        keep: seconds since the end of a run.
+    """
+
+    def __init__(self, store: Store, folders: Sequence[RunFolders], *, keep: float) -> None:
+        self._store, self._folders, self._keep = store, folders, keep
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Retention"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Delete until cancelled."""
+        task_status.started(self)
+        while True:
+            with suppress(DagrunError):  # the runs that go on must not feel it; it is tried again
+                await prune(self._store, self._folders, keep=self._keep, most=None)
+            await trio.sleep(EVERY)
 
 
 async def sweep(

@@ -100,11 +100,6 @@ class Dispatcher:
         """Give a run of this process that has not ended."""
         return self._placing.ticket(run_id)
 
-    def workflow_of(self, run_id: str) -> str:
-        """Give the id of the workflow of a run of this process; empty for others."""
-        ticket = self._placing.ticket(RunId(run_id))
-        return "" if ticket is None else ticket.workflow.id
-
     def explain(self, run_id: RunId) -> str | None:
         """Say why a run of this process is with no engine; None when it is with one, or unknown."""
         ticket = self._placing.ticket(run_id)
