@@ -1,4 +1,4 @@
-"""dagrun: durable workflows of Lua, shell and Python nodes, in one small program.
+"""dagrun: durable workflows of Lua, shell, Python and HTTP nodes, in one small program.
 
 The names below are what programs use. Each is imported when it is first asked for, so that the
 command line starts fast.

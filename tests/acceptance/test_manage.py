@@ -108,7 +108,9 @@ def test_a_run_of_another_process_is_cancelled_and_nothing_of_it_is_left(two, da
     assert two.show()["status"] == "cancelled"
     again = dagrun("runs", "cancel", two.run_id)
     assert again.returncode == 1
-    assert again.stderr == f"dagrun: run {two.run_id} cannot be cancelled: it is cancelled\n"
+    assert (
+        again.stderr == f"dagrun: run {two.run_id} cannot be cancelled: it is cancelled already\n"
+    )
 
 
 def test_a_run_that_was_cut_off_can_be_cancelled_and_only_resumed_by_its_command(two, dagrun):
@@ -240,6 +242,18 @@ def test_who_follows_behind_an_event_misses_none_whatever_the_limit(dagrun, star
     follower.communicate()
 
 
+def test_a_list_without_a_run_of_the_workflow_says_so(dagrun, write):
+    dagrun("run", write(QUICK))
+    done = dagrun("runs", "list", "--workflow", "w-mistyped")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "dagrun: there is no such run of w-mistyped\n"
+
+
+def test_an_argument_too_many_is_named(dagrun):
+    done = dagrun("runs", "list", "y")
+    assert (done.returncode, "runs list: unexpected argument 'y'" in done.stderr) == (2, True)
+
+
 @pytest.mark.parametrize(
     ("flag", "value", "message"),
     [
@@ -247,6 +261,9 @@ def test_who_follows_behind_an_event_misses_none_whatever_the_limit(dagrun, star
         ("--after", "x", "--after: 'x' is no id of an event"),
         ("--limit", "-1", "--limit: a number from 0"),
         ("--run", "../x", "--run: '../x' is no id"),
+        ("--run", "nope", "there is no run 'nope'"),
+        ("--type", "run.faild", "no event is of the type 'run.faild' (did you mean 'run.failed'?)"),
+        ("--type", "zzz", "no event is of the type 'zzz' (such as run, run.failed, node)"),
     ],
 )
 def test_a_wrong_option_of_events_is_refused(dagrun, flag, value, message):

@@ -17,7 +17,7 @@ TRUE = ("yes", "y", "1", "true", "t")
 
 app = App(
     name="dagrun",
-    help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
+    help="Run workflows, durably: directed acyclic graphs of Lua, shell, Python and HTTP nodes.",
     version=version,
     help_format="plaintext",
 )
@@ -162,7 +162,7 @@ def events(
 
 @app.command
 def backup(
-    file: Annotated[Path, Parameter(help="The copy; it must not exist.")],
+    file: Annotated[Path, Parameter(help="The copy: it must not exist yet, but for --restore.")],
     /,
     *,
     restore: Annotated[
@@ -241,7 +241,7 @@ def _usage(error: CycloptsError) -> str:
     command = " ".join(error.command_chain or ()) or "dagrun"
     if isinstance(error, UnusedCliTokensError):
         unused = " ".join(error.unused_tokens or ())
-        return f"{command}: nothing is done with {unused!r}. Try: dagrun {command} --help".replace(
+        return f"{command}: unexpected argument {unused!r}. Try: dagrun {command} --help".replace(
             "dagrun dagrun", "dagrun"
         )
     return f"{error} Try: dagrun {command} --help".replace("dagrun dagrun", "dagrun")

@@ -18,7 +18,11 @@ def list_runs(
     *,
     workflow: Annotated[str | None, Parameter(help="Only runs of this workflow.")] = None,
     status: Annotated[
-        str | None, Parameter(help="Only runs in this state, or those that were cut-off.")
+        str | None,
+        Parameter(
+            help="Only runs that are queued, running, paused, cancelling, ending, succeeded, "
+            "failed, cancelled or cut-off."
+        ),
     ] = None,
     limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,

@@ -18,7 +18,7 @@ from dagrun.cli.running import (
 from dagrun.domain.explain import explain_run as explain_state
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED, RunStatus, stands
 from dagrun.errors import ConfigError, DagrunError
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
@@ -62,7 +62,7 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
     elif changed:
         output.say(f"run {run_id} {DID[what]}")
     else:
-        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it is {status}")
+        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it {stands(status)} already")
     return output.DONE if changed else output.FAILED
 
 

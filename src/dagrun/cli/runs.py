@@ -70,7 +70,10 @@ def list_runs(
         return output.DONE
     for record in records:
         output.say(_record_line(record, cut_off=_is_cut_off(settings, record)))
+    if not records and workflow is not None and has_database(settings):
+        output.note(f"dagrun: there is no such run of {workflow}")
     if following:
+        output.flush()  # what is listed comes first on a terminal
         output.note(f"dagrun: more with --cursor {following}")
     return output.DONE
 

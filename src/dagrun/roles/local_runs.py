@@ -94,9 +94,11 @@ class Local:
         """
         record = await self.store.run(wanted)
         if only is not None and content_hash(to_json(only)) != record.definition_hash:
+            other = f"was started with another content of {only.id}"
+            if record.workflow_id != only.id:
+                other = f"is a run of {record.workflow_id} {record.version}, not of {only.id}"
             raise ConflictError(
-                f"run {wanted} was started with another content of {only.id}; leave out the FILE to "
-                "go on with the stored document"
+                f"run {wanted} {other}; leave out the FILE to go on with the stored document"
             )
         ticket, events = await self.runs.take_over(record)
         self._committed(events)
