@@ -7,9 +7,10 @@ import pytest
 import trio
 
 import dagrun
-from dagrun import Node, Workflow
+from dagrun import Node, Placement, Workflow
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.roles.local import Local
+from dagrun.testing.gated import gated, rig
 
 
 @pytest.fixture
@@ -178,3 +179,18 @@ async def test_what_is_told_of_a_run_is_on_disk(data_dir, waiting, go, monkeypat
         let_go.set()
         assert (await run.result()).status == "succeeded"
         assert await status(orchestrator, run.run_id) == "succeeded"
+
+
+async def test_a_run_that_waits_is_taken_over_with_its_key_and_its_patience(tmp_path):
+    database = tmp_path / "data" / "dagrun.db"
+    placed = gated(placement=Placement(key="of ${inputs.name}"), start_timeout=1.0)
+    async with rig(tmp_path / "data", store=SqliteStore(path=database), capacity=1) as r:
+        first = await r.submit(gated(), "first")
+        second = await r.submit(placed, "second")
+    async with rig(tmp_path / "data", store=SqliteStore(path=database), capacity=1) as r:
+        await r.local.go_on(first.run_id)
+        ticket = await r.local.go_on(second.run_id)
+        assert ticket.key == "of second"
+        await ticket.wait()
+        assert ticket.state.error["type"] == "start_timeout"
+        assert r.gates.began == ["first"]

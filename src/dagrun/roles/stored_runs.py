@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+
+import trio
 
 from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
@@ -12,6 +15,7 @@ from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode, parse
 from dagrun.domain.plan import Plan
+from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
@@ -168,6 +172,8 @@ class StoredRuns:
             fresh=state.started_at is None,
             slot=slot_of(prepared.workflow, record),
             admitted=record.admitted,
+            key=self._placement_key(state, record),
+            due=_due(state, record),
         )
         return ticket, events
 
@@ -210,6 +216,13 @@ class StoredRuns:
         with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
 
+    def _placement_key(self, state: RunState, record: RunRecord) -> str | None:
+        template = state.plan.placement_key
+        if template is None:
+            return None
+        with _sound(self._store, record, "placement key"):
+            return run_key(state, template)
+
     async def _owned(self, record: RunRecord, *, claimed: bool) -> tuple[RunState, Sequence[Event]]:
         """Give a run that is this process's, so that nobody else writes to its journal."""
         state, events = await self.restored(record)
@@ -223,6 +236,15 @@ class StoredRuns:
                 raise ValueError(f"there are {state.seq} events, not {record.last_seq}")
             if record.epoch < state.epoch + claimed:
                 raise ValueError(f"epoch {record.epoch} comes after {state.epoch}")
+
+
+def _due(state: RunState, record: RunRecord) -> float | None:
+    """Give when a stored run's ``start_timeout`` ends, on the loop's clock."""
+    patience = state.plan.workflow.start_timeout
+    if patience is None or state.started_at is not None:
+        return None
+    waited = (datetime.now(UTC) - record.created_at).total_seconds()
+    return trio.current_time() + min(max(patience - waited, 0.0), patience)
 
 
 def slot_of(workflow: Workflow, record: RunRecord) -> Slot | None:
