@@ -12,6 +12,7 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -78,8 +79,8 @@ def noop_figures(times: int) -> list[Figure]:
         for name, workflow, runs, graphs, most in shapes:
             count = len(workflow.nodes) * runs
             ours, theirs = compare(
-                lambda w=workflow, r=runs: seconds_of(w, runs=r, warm=warm),  # type: ignore[misc]
-                lambda g=graphs, s=strict: walk(g, strict=s),  # type: ignore[misc]
+                partial(seconds_of, workflow, runs=runs, warm=warm),
+                partial(walk, graphs, strict=strict),
                 times,
             )
             target = "≤ 3×" if strict else f"≤ {most}×, ≤ 100 µs"

@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
+from dagrun.testing.programs import launching
+
 ROOT = Path(__file__).parents[1]
+
+
+@pytest.fixture
+def launch(tmp_path):
+    """Start Python programs in the test's folder; they are killed with the test."""
+    with launching(tmp_path) as start:
+        yield start
 
 
 @pytest.fixture(autouse=True)

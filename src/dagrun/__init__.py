@@ -1,4 +1,4 @@
-"""dagrun: durable workflows of Lua, shell and Python nodes, in one small program.
+"""dagrun: durable workflows of Lua, shell, Python and HTTP nodes, in one small program.
 
 The names below are what programs use. Each is imported when it is first asked for, so that the
 command line starts fast.
@@ -40,8 +40,10 @@ if TYPE_CHECKING:
         RunOwned,
         StoreError,
     )
-    from dagrun.roles.embedded import Orchestrator, Registered, Run, RunSummary, open_orchestrator
+    from dagrun.roles.embedded import open_orchestrator
+    from dagrun.roles.program import Orchestrator, Run, RunSummary
     from dagrun.roles.synchronous import SyncOrchestrator, SyncRun, open_sync_orchestrator
+    from dagrun.roles.workflows import Registered
 
 _PLACES: Final = {
     "dagrun.domain.monitoring": ("MonitorEvent", "Severity"),
@@ -76,14 +78,10 @@ _PLACES: Final = {
         "RunOwned",
         "StoreError",
     ),
-    "dagrun.roles.embedded": (
-        "Orchestrator",
-        "Registered",
-        "Run",
-        "RunSummary",
-        "open_orchestrator",
-    ),
+    "dagrun.roles.embedded": ("open_orchestrator",),
+    "dagrun.roles.program": ("Orchestrator", "Run", "RunSummary"),
     "dagrun.roles.synchronous": ("SyncOrchestrator", "SyncRun", "open_sync_orchestrator"),
+    "dagrun.roles.workflows": ("Registered",),
 }
 _PLACE_OF: Final = {name: place for place, names in _PLACES.items() for name in names}
 

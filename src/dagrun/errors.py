@@ -125,13 +125,14 @@ class NotFound(DagrunError):
 
 
 class RunFailed(DagrunError):
-    """A run did not succeed. ``result`` says how it went."""
+    """A run has not succeeded, or not yet. ``result`` says how it went."""
 
     code = "run_failed"
 
     def __init__(self, run_id: str, status: str, message: str | None, result: object) -> None:
         self.run_id, self.status, self.result = run_id, status, result
-        super().__init__(f"run {run_id} has {status}" + (f": {message}" if message else ""))
+        has = "has" if status in ("succeeded", "failed") else "is"
+        super().__init__(f"run {run_id} {has} {status}" + (f": {message}" if message else ""))
 
 
 class ConflictError(DagrunError):
@@ -158,9 +159,8 @@ class LimitReached(ConflictError):
 
     def __init__(self, workflow_id: str, key: str, limit: int) -> None:
         self.workflow_id, self.key, self.limit = workflow_id, key, limit
-        super().__init__(
-            f"{workflow_id}: {limit} runs with the concurrency key {key!r} are going on already"
-        )
+        runs, go = ("1 run", "goes") if limit == 1 else (f"{limit} runs", "go")
+        super().__init__(f"{workflow_id}: {runs} with the concurrency key {key!r} {go} on already")
 
 
 class StoreError(DagrunError):

@@ -1,10 +1,8 @@
 """The commands as separate processes, for all acceptance tests."""
 
-import os
-import subprocess
-import sys
-
 import pytest
+
+from dagrun.testing.programs import COMMAND, call
 
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
@@ -12,43 +10,13 @@ HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}
 @pytest.fixture
 def dagrun(tmp_path):
     """Call a command on a data directory of the test's own."""
-
-    def call(*arguments, **options):
-        return subprocess.run(
-            [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-            timeout=60,
-            check=False,
-            **options,
-        )
-
-    return call
+    return lambda *arguments: call(*COMMAND, *arguments, folder=tmp_path)
 
 
 @pytest.fixture
-def start(tmp_path):
+def start(launch):
     """Start a command that goes on; it is killed with the test."""
-    started = []
-
-    def call(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-        )
-        started.append(process)
-        return process
-
-    yield call
-    for process in started:
-        process.kill()
-        process.communicate()
+    return lambda *arguments, **environment: launch(*COMMAND, *arguments, **environment)
 
 
 @pytest.fixture

@@ -15,6 +15,8 @@ from pathlib import Path
 
 import pytest
 
+from dagrun.testing.programs import sleepers, until
+
 EXAMPLES = Path(__file__).parents[2] / "examples"
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
 
@@ -292,7 +294,7 @@ def seconds(node):
     return (end - start).total_seconds()
 
 
-def start_sleeper(tmp_path, write, marker):
+def start_sleeper(tmp_path, start, write, marker):
     file = write(
         f"""
   nodes:
@@ -303,73 +305,47 @@ def start_sleeper(tmp_path, write, marker):
       executor: {{type: shell, command: "sleep {marker} & setsid sleep {marker} & sleep {marker}"}}
 """
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-    )
-    wait_until(lambda: len(sleepers(marker)) == 3)
+    process = start("run", file, "--json")
+    until(lambda: len(sleepers(marker)) == 3)
     return process
 
 
-def sleepers(marker):
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(f"sleep\0{marker}\0".encode()):
-                found.append(path.parent.name)
-        except OSError:
-            continue
-    return found
-
-
-def wait_until(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-
-
-def test_ctrl_c_cancels_and_leaves_no_process(dagrun, tmp_path, write):
-    process = start_sleeper(tmp_path, write, 86401)
+def test_ctrl_c_cancels_and_leaves_no_process(tmp_path, start, write):
+    process = start_sleeper(tmp_path, start, write, 86401)
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate()
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "cancelled"
     assert sleepers(86401) == []
 
 
-def test_sigterm_leaves_the_run_to_be_resumed_and_no_process(dagrun, tmp_path, write):
-    process = start_sleeper(tmp_path, write, 86402)
+def test_sigterm_leaves_the_run_to_be_resumed_and_no_process(dagrun, tmp_path, start, write):
+    process = start_sleeper(tmp_path, start, write, 86402)
     process.send_signal(signal.SIGTERM)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate()
     assert process.returncode == 130
     assert json.loads(out)["status"] == "running"
-    assert b"go on with: dagrun run --resume" in err
+    assert "go on with: dagrun run --resume" in err
     assert sleepers(86402) == []
 
 
-def test_kill_9_leaves_no_process_and_what_was_journaled_is_not_run_again(dagrun, tmp_path, write):
-    process = start_sleeper(tmp_path, write, 86403)
+def test_kill_9_leaves_no_process_and_what_was_journaled_is_not_run_again(
+    dagrun, tmp_path, start, write
+):
+    process = start_sleeper(tmp_path, start, write, 86403)
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     live = dagrun("run", "--resume", run["run_id"])
     assert live.returncode == 1
     assert f"process {process.pid}" in live.stderr
     process.kill()
     process.communicate()
-    wait_until(lambda: not sleepers(86403))
+    until(lambda: not sleepers(86403))
     shown = dagrun("runs", "show", run["run_id"])
     assert "go on with: dagrun run --resume" in shown.stdout
-    resumed = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", "run", "--resume", run["run_id"], "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-    )
-    wait_until(lambda: len(sleepers(86403)) == 3)
+    resumed = start("run", "--resume", run["run_id"], "--json")
+    until(lambda: len(sleepers(86403)) == 3)
     resumed.send_signal(signal.SIGINT)
-    out, _ = resumed.communicate(timeout=20)
+    out, _ = resumed.communicate()
     states = {node["id"]: node["status"] for node in json.loads(out)["nodes"]}
     assert states == {"done": "succeeded", "sleeper": "cancelled"}
     assert (tmp_path / "effects").read_text() == "x\n"
@@ -379,16 +355,11 @@ def test_kill_9_leaves_no_process_and_what_was_journaled_is_not_run_again(dagrun
     assert "has ended: cancelled" in ended.stderr
 
 
-def test_several_programs_use_one_data_directory_at_once(tmp_path, write):
+def test_several_programs_use_one_data_directory_at_once(start, write):
     file = write("  nodes: [{id: a, executor: {type: shell, command: 'true'}}]\n")
-    env = {**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "fresh")}
-    argv = [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"]
-    processes = [
-        subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
-        for _ in range(4)
-    ]
+    processes = [start("run", file, "--json") for _ in range(4)]
     for process in processes:
-        _, err = process.communicate(timeout=30)
+        _, err = process.communicate()
         assert process.returncode == 0, err
 
 
@@ -425,7 +396,7 @@ def test_a_run_does_not_depend_on_who_watches_it(dagrun, tmp_path, write, where)
     file = write(MANY % (tmp_path, tmp_path))
     done = shell_command(tmp_path, f"$DAGRUN run {file} {where}")
     assert "Traceback" not in done.stderr
-    wait_until(lambda: (tmp_path / "effects").read_text() == "x\n" * 4)
+    until(lambda: (tmp_path / "effects").read_text() == "x\n" * 4)
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert run["status"] == "succeeded"
 
@@ -510,7 +481,7 @@ def test_inputs_come_from_a_file_of_yaml_or_json(dagrun, tmp_path, write, name, 
         assert "Traceback" not in done.stderr
 
 
-def start_deaf(tmp_path, write, marker, kill_after="60s", **env):
+def start_deaf(start, write, marker, kill_after="60s", **env):
     """Start a run whose one node does not care for SIGTERM."""
     file = write(
         f"""
@@ -520,26 +491,17 @@ def start_deaf(tmp_path, write, marker, kill_after="60s", **env):
       executor: {{type: shell, command: "trap '' TERM; sleep {marker} & wait; wait"}}
 """
     )
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data"), **env},
-    )
-    wait_until(lambda: sleepers(marker))
+    process = start("run", file, "--json", **env)
+    until(lambda: sleepers(marker))
     return process
 
 
-def test_a_second_ctrl_c_ends_at_once_and_a_resume_does_what_it_says(dagrun, tmp_path, write):
-    process = start_deaf(tmp_path, write, 86411)
+def test_a_second_ctrl_c_ends_at_once_and_a_resume_does_what_it_says(dagrun, start, write):
+    process = start_deaf(start, write, 86411)
     process.send_signal(signal.SIGINT)
-    said = process.stderr.readline()
-    while "cancelling; press Ctrl-C again to end at once\n" not in said:
-        assert process.poll() is None
-        said = process.stderr.readline()
+    process.read_past("cancelling; press Ctrl-C again to end at once", "stderr")
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
-    wait_until(lambda: run["run_id"] and "cancelling" in dagrun("runs", "list").stdout)
+    until(lambda: run["run_id"] and "cancelling" in dagrun("runs", "list").stdout)
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=5)
     assert process.returncode == 130, err
@@ -554,12 +516,12 @@ def test_a_second_ctrl_c_ends_at_once_and_a_resume_does_what_it_says(dagrun, tmp
     assert resumed["status"] == "cancelled"
 
 
-def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, write):
-    process = start_deaf(tmp_path, write, 86412, DAGRUN_GRACE="0.5")
+def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(start, write):
+    process = start_deaf(start, write, 86412, DAGRUN_GRACE="0.5")
     process.send_signal(signal.SIGTERM)
-    start = time.monotonic()
+    begin = time.monotonic()
     out, err = process.communicate(timeout=5)
-    assert time.monotonic() - start > 0.4
+    assert time.monotonic() - begin > 0.4
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "running"
     assert "dagrun: stopping; waits for deaf, 0.50s at most; a second signal ends all" in err
@@ -568,7 +530,7 @@ def test_sigterm_waits_for_nodes_as_long_as_the_grace_and_no_longer(tmp_path, wr
 
 
 @pytest.fixture
-def ended(dagrun, tmp_path, write):
+def ended(dagrun, start, tmp_path, write):
     """Give a process whose run has ended, and whose result nobody has read yet."""
     file = write("""
   nodes:
@@ -577,13 +539,7 @@ def ended(dagrun, tmp_path, write):
         type: shell
         command: [sh, -c, 'head -c 500000 /dev/zero | tr "\\0" x | sed "s/.*/{\\"x\\": \\"&\\"}/" > "$DAGRUN_OUTPUT"']
 """)
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", "run", str(file), "--json"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.PIPE,
-        text=True,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data"), "PYTHONUNBUFFERED": "1"},
-    )
+    process = start("run", file, "--json", PYTHONUNBUFFERED="1")
 
     def is_succeeded():
         if not (tmp_path / "data" / "dagrun.db").exists():
@@ -591,24 +547,22 @@ def ended(dagrun, tmp_path, write):
         items = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
         return [run["status"] for run in items] == ["succeeded"]
 
-    wait_until(is_succeeded)
+    until(is_succeeded)
     time.sleep(0.5)  # until it writes to a pipe that is full
-    yield process
-    process.kill()
-    process.communicate()
+    return process
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
 def test_a_signal_behind_the_end_of_a_run_does_not_hide_its_result(ended, number):
     ended.send_signal(number)
-    out, err = ended.communicate(timeout=10)
+    out, err = ended.communicate()
     assert ended.returncode == 0, err
     assert json.loads(out)["status"] == "succeeded"
 
 
 def test_a_signal_ends_dagrun_though_nobody_reads_its_result(ended):
     ended.send_signal(signal.SIGTERM)
-    assert ended.wait(timeout=10) == 130
+    assert ended.wait() == 130
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
@@ -628,8 +582,10 @@ def work():
     assert json.loads(done.stdout)["status"] == "succeeded"
 
 
-def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp_path, write):
-    process = start_deaf(tmp_path, write, 86413)
+def test_while_the_database_is_held_it_says_so_and_signals_still_act(
+    dagrun, tmp_path, start, write
+):
+    process = start_deaf(start, write, 86413)
     holder = sqlite3.connect(tmp_path / "data" / "dagrun.db", isolation_level=None)
     holder.execute("begin immediate")
     process.send_signal(signal.SIGINT)
@@ -641,7 +597,7 @@ def test_while_the_database_is_held_it_says_so_and_signals_still_act(dagrun, tmp
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "cancelling"
     assert "dagrun: stopped; go on with: dagrun run --resume" in err  # nothing of it is on disk
-    wait_until(lambda: not sleepers(86413))
+    until(lambda: not sleepers(86413))
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert run["status"] == "running"
 
@@ -675,6 +631,7 @@ def test_logs_come_in_the_order_of_starts_and_unaltered(dagrun, write):
         [sys.executable, "-m", "dagrun.cli", "runs", "logs", run_id],  # as bytes
         capture_output=True,
         env={**os.environ, "DAGRUN_DATA_DIR": str(file.parent / "data")},
+        timeout=60,
         check=True,
     )
     first, second = b"10%\r20%\x0cx\n", b"second\n"
@@ -748,9 +705,9 @@ def test_a_run_that_is_nowhere_is_not_gone_on_with_and_nothing_is_made(dagrun, t
         assert not (tmp_path / "data").exists()
 
 
-def test_the_database_is_for_its_user_alone(dagrun, tmp_path, write):
+def test_the_database_is_for_its_user_alone(dagrun, tmp_path, start, write):
     (tmp_path / "data").mkdir(mode=0o755)
-    process = start_deaf(tmp_path, write, 86416)
+    process = start_deaf(start, write, 86416)
     files = [tmp_path / "data" / f"dagrun.db{suffix}" for suffix in ("", "-wal", "-shm")]
     assert [oct(file.stat().st_mode & 0o777) for file in files] == ["0o600"] * 3
     process.kill()
@@ -763,8 +720,8 @@ def test_the_database_is_for_its_user_alone(dagrun, tmp_path, write):
     assert oct((tmp_path / "copy.db").stat().st_mode & 0o777) == "0o600"
 
 
-def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):
-    process = start_deaf(tmp_path, write, 86414)
+def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, start, write):
+    process = start_deaf(start, write, 86414)
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert (run["status"], run["resumable"]) == ("running", False)
     process.kill()
@@ -774,8 +731,8 @@ def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, tmp_path, write):
     assert "cut off" in dagrun("runs", "list").stdout
 
 
-def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagrun, tmp_path, write):
-    process = start_deaf(tmp_path, write, 86415)
+def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagrun, start, write):
+    process = start_deaf(start, write, 86415)
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     live = json.loads(dagrun("runs", "show", run["run_id"], "--json").stdout)
     assert (live["status"], live["resumable"]) == ("running", False)
@@ -795,20 +752,15 @@ def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagru
     assert ended["resumable"] is False
 
 
-def test_signals_end_dagrun_with_130_while_it_reads_its_document(tmp_path):
+def test_signals_end_dagrun_with_130_while_it_reads_its_document(tmp_path, start):
     for number in (signal.SIGTERM, signal.SIGINT):
         fifo = tmp_path / f"{number}.yaml"
         os.mkfifo(fifo)
-        process = subprocess.Popen(
-            [sys.executable, "-m", "dagrun.cli", "run", str(fifo)],
-            stderr=subprocess.PIPE,
-            text=True,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-        )
+        process = start("run", fifo)
         with fifo.open("wb"):  # which waits until it is read
             time.sleep(0.2)
             process.send_signal(number)
-            _, err = process.communicate(timeout=10)
+            _, err = process.communicate()
         assert (process.returncode, err) == (130, "")
 
 

@@ -72,6 +72,7 @@ def complete(tmp_path, bash_script):
         (["val"], {"validate"}),
         (["runs", ""], set(OF_RUNS)),
         (["runs", "logs", "--at"], {"--attempt"}),
+        (["runs", "logs", "--f"], {"--follow"}),
         (["runs", "prune", "--"], {"--older-than", "--retention", *EVERYWHERE}),
         (["run", "--re"], {"--resume", "--retention"}),
         (["run", "--http"], {"--http-allow"}),
@@ -113,7 +114,10 @@ def test_a_file_in_a_folder_whose_name_has_a_space_is_completed_on_a_terminal(
         start_new_session=True,
     ) as bash:
         os.close(keyboard)
-        assert bash.wait(timeout=60) == 0
+        try:
+            assert bash.wait(timeout=60) == 0
+        finally:
+            bash.kill()
     os.close(screen)
     assert Path(tmp_path / "given").read_text() == "<run><two words/w.yaml>"
 

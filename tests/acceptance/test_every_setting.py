@@ -1,12 +1,8 @@
 """Each setting changes something that can be seen of ``dagrun run``."""
 
 import json
-import os
 import shutil
 import signal
-import subprocess
-import sys
-import time
 from pathlib import Path
 
 import attrs
@@ -15,6 +11,7 @@ import pytest
 from dagrun.roles.local import DATABASE, LOGS
 from dagrun.settings import PREFIX, Settings
 from dagrun.testing.http_server import answer, serving
+from dagrun.testing.programs import COMMAND, Program, call, launching, until
 
 SLEEPERS = """
     - {id: a, executor: {type: shell, command: [sleep, "0.3"]}}
@@ -39,47 +36,40 @@ KNOWS = """
       secrets: {WHOLE: "file:w.yaml"}
       executor: {type: shell, code: "true"}
 """
-COMMAND = [sys.executable, "-m", "dagrun.cli"]
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n  nodes:"
 
 
-def databases(folder: Path, process: subprocess.Popen[str]) -> list[Path]:
+def databases(folder: Path, process: Program) -> list[Path]:
     process.communicate(timeout=60)
     return list(folder.rglob(DATABASE))
 
 
-def both_at_once(folder: Path, process: subprocess.Popen[str]) -> bool:
+def both_at_once(folder: Path, process: Program) -> bool:
     a, b = json.loads(process.communicate(timeout=60)[0])["nodes"]
     return max(a["started_at"], b["started_at"]) < min(a["finished_at"], b["finished_at"])
 
 
-def last_words(folder: Path, process: subprocess.Popen[str]) -> str:
+def last_words(folder: Path, process: Program) -> str:
     """Give what the node says when the process is told to end."""
     logs = folder / "data" / LOGS
-    while not list(logs.rglob("*.log")):
-        assert process.poll() is None
-        time.sleep(0.01)
+    until(lambda: list(logs.rglob("*.log")))
     process.send_signal(signal.SIGTERM)
     process.communicate(timeout=60)
     return "".join(log.read_text() for log in logs.rglob("*.log"))
 
 
-def kept(folder: Path, process: subprocess.Popen[str]) -> int:
+def kept(folder: Path, process: Program) -> int:
     """Give how many runs are kept. A run is old as soon as it has ended, if nothing is kept."""
     process.communicate(timeout=60)
-    listed = subprocess.run(
-        [*COMMAND, "runs", "list", "--json"],
-        capture_output=True,
-        cwd=folder,
-        env={**os.environ, "DAGRUN_DATA_DIR": "data"},
-        timeout=60,
-        check=True,
-    )
+    listed = call(*COMMAND, "runs", "list", "--json", folder=folder)
     return len(json.loads(listed.stdout)["items"])
 
 
-def answered(folder: Path, process: subprocess.Popen[str]) -> bool:
-    (node,) = json.loads(process.communicate(timeout=60)[0])["nodes"]
+def answered(folder: Path, process: Program) -> bool:
+    printed = json.loads(process.communicate(timeout=60)[0])
+    if "error" in printed and "nodes" not in printed:
+        return False
+    (node,) = printed["nodes"]
     return node["error"] is None
 
 
@@ -111,14 +101,8 @@ def test_changing_a_setting_changes_what_is_seen(tmp_path, site, name):
     for value in values:
         (folder := tmp_path / "here").mkdir()
         (folder / "w.yaml").write_text(HEAD + nodes.replace("SITE", site))
-        process = subprocess.Popen(
-            [*COMMAND, "run", "w.yaml", "--json"],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            text=True,
-            cwd=folder,
-            env={**os.environ, "DAGRUN_DATA_DIR": "data", PREFIX + name.upper(): value},
-        )
-        seen.append(sees(folder, process))
+        with launching(folder) as launch:
+            process = launch(*COMMAND, "run", "w.yaml", "--json", **{PREFIX + name.upper(): value})
+            seen.append(sees(folder, process))
         shutil.rmtree(folder)
     assert seen[0] != seen[1]

@@ -1,15 +1,14 @@
 """The examples as a user runs them; ``pipeline.yaml`` and ``http.yaml`` have tests elsewhere."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import sysconfig
 import tarfile
 from pathlib import Path
 
 import pytest
+
+from dagrun.testing.programs import call
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 MADE = shutil.ignore_patterns("out", "__pycache__")
@@ -142,18 +141,7 @@ def test_the_older_document_archives_its_folder_and_keeps_the_newest(run, exampl
 
 @pytest.fixture
 def program(tmp_path, examples):
-    def call(*arguments):
-        return subprocess.run(
-            [sys.executable, str(examples / "python_only.py"), *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-            timeout=60,
-            check=False,
-        )
-
-    return call
+    return lambda *arguments: call(examples / "python_only.py", *arguments, folder=tmp_path)
 
 
 def test_a_program_runs_its_own_functions_as_a_workflow(program, dagrun):

@@ -3,85 +3,15 @@
 import json
 import os
 import signal
-import subprocess
-import sys
-import time
-from pathlib import Path
 
 import pytest
 
-HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n"
-COMMAND = [sys.executable, "-m", "dagrun.cli"]
+from dagrun.testing.programs import sleepers, until
 
 
 @pytest.fixture
-def environ(tmp_path):
-    return {**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")}
-
-
-@pytest.fixture
-def dagrun(tmp_path, environ):
-    def call(*arguments):
-        return subprocess.run(
-            [*COMMAND, *map(str, arguments)],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env=environ,
-            timeout=60,
-            check=False,
-        )
-
-    return call
-
-
-@pytest.fixture
-def start(environ):
-    started = []
-
-    def popen(*arguments):
-        process = subprocess.Popen(
-            [*COMMAND, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            env=environ,
-        )
-        started.append(process)
-        return process
-
-    yield popen
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-@pytest.fixture
-def write(tmp_path):
-    def make(spec):
-        file = tmp_path / "w.yaml"
-        file.write_text(HEAD + spec.replace("$TMP", str(tmp_path)))
-        return file
-
-    return make
-
-
-def wait_until(condition, limit=10.0):
-    end = time.monotonic() + limit
-    while not condition():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
-
-
-def sleepers(marker):
-    found = []
-    for path in Path("/proc").glob("[0-9]*/cmdline"):
-        try:
-            if path.read_bytes().startswith(f"sleep\0{marker}\0".encode()):
-                found.append(path.parent.name)
-        except OSError:
-            continue
-    return found
+def write(write, tmp_path):
+    return lambda spec: write(spec.replace("$TMP", str(tmp_path)))
 
 
 ALL_KINDS = """
@@ -214,9 +144,9 @@ def slow(node, wait):
 
 def test_ctrl_c_cancels_and_then_runs_the_handlers(tmp_path, write, start):
     process = start("run", write(slow("sleep 86512", "true")), "--json")
-    wait_until(lambda: sleepers(86512))
+    until(lambda: sleepers(86512))
     process.send_signal(signal.SIGINT)
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate()
     assert process.returncode == 130, err
     result = json.loads(out)
     assert (result["status"], result["nodes"][0]["status"]) == ("cancelled", "cancelled")
@@ -228,12 +158,11 @@ def test_ctrl_c_cancels_and_then_runs_the_handlers(tmp_path, write, start):
 def test_ctrl_c_while_handlers_run_lets_them_end_and_keeps_the_result(tmp_path, write, start):
     wait = "until [ -e $TMP/go ]; do sleep 0.02; done"
     process = start("run", write(slow("exit 5", wait)), "--json")
-    wait_until(lambda: "failure" in effects(tmp_path))
+    until(lambda: "failure" in effects(tmp_path))
     process.send_signal(signal.SIGINT)
-    while "its handlers go on; press Ctrl-C again to end at once" not in process.stderr.readline():
-        assert process.poll() is None
+    process.read_past("its handlers go on; press Ctrl-C again to end at once", "stderr")
     (tmp_path / "go").touch()
-    out, err = process.communicate(timeout=20)
+    out, err = process.communicate()
     assert process.returncode == 1, err
     result = json.loads(out)
     assert (result["status"], result["error"]["type"]) == ("failed", "node_failed")
@@ -249,14 +178,14 @@ def test_a_second_ctrl_c_ends_handlers_at_once_and_they_can_be_gone_on_with(
     tmp_path, dagrun, write, start
 ):
     process = start("run", write(slow("sleep 86513", "sleep 86514")), "--json")
-    wait_until(lambda: sleepers(86513))
+    until(lambda: sleepers(86513))
     process.send_signal(signal.SIGINT)
-    wait_until(lambda: sleepers(86514))
+    until(lambda: sleepers(86514))
     process.send_signal(signal.SIGINT)
     out, err = process.communicate(timeout=10)
     assert process.returncode == 130, err
     assert json.loads(out)["status"] == "ending"
-    wait_until(lambda: not sleepers(86514))
+    until(lambda: not sleepers(86514))
     (run,) = json.loads(dagrun("runs", "list", "--status", "ending", "--json").stdout)["items"]
     assert (run["status"], run["resumable"]) == ("ending", True)
     assert "ending (cancelled)" in dagrun("runs", "show", run["run_id"]).stdout
@@ -267,17 +196,17 @@ def test_a_handler_that_was_cut_off_runs_again_and_nothing_else_does(
     tmp_path, dagrun, write, start, how
 ):
     process = start("run", write(slow("exit 5", "sleep 86515")), "--json")
-    wait_until(lambda: sleepers(86515))
+    until(lambda: sleepers(86515))
     process.send_signal(how)
-    process.communicate(timeout=20)
-    wait_until(lambda: not sleepers(86515))
+    process.communicate()
+    until(lambda: not sleepers(86515))
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert (run["status"], run["error"], run["resumable"]) == ("ending", None, True)
     second = start("run", "--resume", run["run_id"], "--json")
-    wait_until(lambda: effects(tmp_path) == ["a", "failure", "failure"])
-    wait_until(lambda: sleepers(86515))
-    os.kill(int(sleepers(86515)[0]), signal.SIGKILL)  # now the handler itself fails
-    out, err = second.communicate(timeout=20)
+    until(lambda: effects(tmp_path) == ["a", "failure", "failure"])
+    until(lambda: sleepers(86515))
+    os.kill(sleepers(86515)[0], signal.SIGKILL)  # now the handler itself fails
+    out, err = second.communicate()
     assert second.returncode == 1, err
     result = json.loads(out)
     assert (result["status"], result["error"]["message"]) == (

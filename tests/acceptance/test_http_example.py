@@ -1,15 +1,13 @@
 """``examples/http.yaml`` through the command line, against a server on loopback."""
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from dagrun.testing.http_server import answer, serving
+from dagrun.testing.programs import COMMAND, call
 
 EXAMPLES = Path(__file__).parents[2] / "examples"
 
@@ -19,19 +17,10 @@ def run(tmp_path):
     """Run the example from a copy of its folder."""
     folder = shutil.copytree(EXAMPLES, tmp_path / "examples")
 
-    def call(*arguments, **environment):
-        command = [sys.executable, "-m", "dagrun.cli", "run", str(folder / "http.yaml"), "--json"]
-        return subprocess.run(
-            [*command, *arguments],
-            capture_output=True,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data"), **environment},
-            timeout=60,
-            check=False,
-        )
-
-    return call
+    command = (*COMMAND, "run", folder / "http.yaml", "--json")
+    return lambda *arguments, **environment: call(
+        *command, *arguments, folder=tmp_path, **environment
+    )
 
 
 def site():

@@ -7,6 +7,10 @@ import sqlite3
 import time
 
 import pytest
+import trio
+
+from dagrun import Node, Workflow, open_orchestrator, shell
+from dagrun.testing.programs import until
 
 TWO = """
   outputs: {said: "${nodes.b.exit_code}"}
@@ -17,13 +21,6 @@ TWO = """
       executor: {type: shell, command: "while ! test -e %(tmp)s/go-b; do sleep 0.05; done"}
 """
 QUICK = "  outputs: {x: 1}\n  nodes: [{id: a, executor: {type: lua, code: 'print(7) return {}'}}]\n"
-
-
-def until(check, seconds=20):
-    end = time.monotonic() + seconds
-    while not check():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.05)
 
 
 class Two:
@@ -97,21 +94,23 @@ def test_a_run_of_another_process_is_paused_explained_resumed_and_watched(two, d
         "status": json.loads(resumed.stdout)["status"],
     }
     two.go("b")
-    out, err = watcher.communicate(timeout=20)
+    out, err = watcher.communicate()
     assert (watcher.returncode, json.loads(out)) == (0, {"said": 0})
     assert "✓ b  succeeded" in err
-    out, _ = two.process.communicate(timeout=20)
+    out, _ = two.process.communicate()
     assert (two.process.returncode, json.loads(out)["status"]) == (0, "succeeded")
 
 
 def test_a_run_of_another_process_is_cancelled_and_nothing_of_it_is_left(two, dagrun):
     assert dagrun("runs", "cancel", two.run_id).returncode == 0
-    two.process.communicate(timeout=20)
+    two.process.communicate()
     assert two.process.returncode == 1
     assert two.show()["status"] == "cancelled"
     again = dagrun("runs", "cancel", two.run_id)
     assert again.returncode == 1
-    assert again.stderr == f"dagrun: run {two.run_id} cannot be cancelled: it is cancelled\n"
+    assert (
+        again.stderr == f"dagrun: run {two.run_id} cannot be cancelled: it is cancelled already\n"
+    )
 
 
 def test_a_run_that_was_cut_off_can_be_cancelled_and_only_resumed_by_its_command(two, dagrun):
@@ -156,8 +155,8 @@ def test_the_second_run_of_a_key_waits_for_the_first_one_in_another_process(
     assert "it waits for a slot of 'w/k', of which there are 1" in reasons
     assert f"has a slot of 'w/k': it is running (process {first.pid})" in reasons
     two.go("a", "b")
-    assert first.wait(20) == 0
-    assert second.wait(20) == 0
+    assert first.wait() == 0
+    assert second.wait() == 0
     assert "dagrun: waiting: it waits for a slot" in second.communicate()[1]
 
 
@@ -178,7 +177,7 @@ def test_a_run_that_holds_the_only_slot_and_was_cut_off_is_named(two, dagrun, st
     )
     assert dagrun("runs", "cancel", holder).returncode == 0
     two.go("a", "b")
-    assert second.wait(20) == 0
+    assert second.wait() == 0
 
 
 @pytest.mark.parametrize("what", ["watch", "cancel", "pause", "resume", "explain"])
@@ -226,21 +225,33 @@ def test_events_are_followed_until_an_interrupt(dagrun, start, write):
     follower = start("events", "--follow", "--json", "--limit", "0")
     time.sleep(1)
     dagrun("run", write(QUICK))
-    types = [json.loads(follower.stdout.readline())["type"] for _ in range(5)]
+    types = [json.loads(follower.read_line())["type"] for _ in range(5)]
     assert types[0] == "run.queued"
     assert types[-1] == "run.succeeded"
     follower.send_signal(signal.SIGINT)
-    _, err = follower.communicate(timeout=10)
+    _, err = follower.communicate()
     assert (follower.returncode, err) == (130, "")
 
 
 def test_who_follows_behind_an_event_misses_none_whatever_the_limit(dagrun, start, write):
     dagrun("run", write(QUICK))
     follower = start("events", "--follow", "--json", "--after", "0", "--limit", "1")
-    ids = [json.loads(follower.stdout.readline())["id"] for _ in range(5)]
+    ids = [json.loads(follower.read_line())["id"] for _ in range(5)]
     assert ids == ["1", "2", "3", "4", "5"]
     follower.send_signal(signal.SIGINT)
-    follower.communicate(timeout=10)
+    follower.communicate()
+
+
+def test_a_list_without_a_run_of_the_workflow_says_so(dagrun, write):
+    dagrun("run", write(QUICK))
+    done = dagrun("runs", "list", "--workflow", "w-mistyped")
+    assert (done.returncode, done.stdout) == (0, "")
+    assert done.stderr == "dagrun: there is no such run of w-mistyped\n"
+
+
+def test_an_argument_too_many_is_named(dagrun):
+    done = dagrun("runs", "list", "y")
+    assert (done.returncode, "runs list: unexpected argument 'y'" in done.stderr) == (2, True)
 
 
 @pytest.mark.parametrize(
@@ -250,6 +261,9 @@ def test_who_follows_behind_an_event_misses_none_whatever_the_limit(dagrun, star
         ("--after", "x", "--after: 'x' is no id of an event"),
         ("--limit", "-1", "--limit: a number from 0"),
         ("--run", "../x", "--run: '../x' is no id"),
+        ("--run", "nope", "there is no run 'nope'"),
+        ("--type", "run.faild", "no event is of the type 'run.faild' (did you mean 'run.failed'?)"),
+        ("--type", "zzz", "no event is of the type 'zzz' (such as run, run.failed, node)"),
     ],
 )
 def test_a_wrong_option_of_events_is_refused(dagrun, flag, value, message):
@@ -317,6 +331,43 @@ def test_scratch_directories_of_ended_runs_are_swept_and_no_others(two, dagrun, 
     assert {path.name for path in scratch.iterdir()} == {two.run_id, "no id"}
 
 
+async def test_what_a_living_program_keeps_in_memory_is_left_its_logs_and_scratch(
+    dagrun, write, tmp_path
+):
+    await trio.to_thread.run_sync(dagrun, "run", write(QUICK))  # so that there is a database
+    data, go = tmp_path / "data", tmp_path / "go"
+    wait = Node("a", executor=shell(f"echo text > file; echo text; until test -e {go}; do :; done"))
+    async with open_orchestrator(data_dir=data, store="memory") as orchestrator:
+        await orchestrator.register_workflow(Workflow("mine", "1.0.0", nodes=[wait]))
+        run = await orchestrator.start_workflow("mine")
+        left = [data / "logs" / run.run_id / "a" / "1.log", data / "scratch" / run.run_id / "file"]
+        await trio.to_thread.run_sync(until, lambda: all(path.exists() for path in left))
+        pruned = await trio.to_thread.run_sync(dagrun, "runs", "prune", "--older-than", "0s")
+        assert pruned.stdout == "1 runs are deleted\n"
+        assert [path.read_text() for path in left] == ["text\n", "text\n"]
+        go.touch()
+        assert (await run.result()).status == "succeeded"
+    assert left[0].exists()
+    await trio.to_thread.run_sync(dagrun, "runs", "prune")
+    assert list((data / "logs").iterdir()) == []
+
+
+async def test_a_run_with_a_young_key_is_kept_so_that_the_key_gives_it_again(dagrun, tmp_path):
+    data = tmp_path / "data"
+    workflow = Workflow("mine", "1.0.0", nodes=[Node("a", executor=shell("echo text"))])
+
+    async def ask(orchestrator):
+        await orchestrator.register_workflow(workflow)
+        return (await orchestrator.execute_workflow("mine", idempotency_key="k")).run_id
+
+    async with open_orchestrator(data_dir=data) as orchestrator:
+        first = await ask(orchestrator)
+        pruned = await trio.to_thread.run_sync(dagrun, "runs", "prune", "--older-than", "0s")
+        assert pruned.stdout == "0 runs are deleted\n"
+        assert (data / "logs" / first / "a" / "1.log").exists()
+        assert await ask(orchestrator) == first
+
+
 def test_the_scratch_directory_goes_with_its_run(dagrun, write, tmp_path):
     run_id = json.loads(dagrun("run", write(QUICK), "--json").stdout)["run_id"]
     (tmp_path / "data" / "scratch" / run_id).mkdir(parents=True)
@@ -341,7 +392,7 @@ def test_a_backup_is_taken_beside_a_run_and_brought_back(two, dagrun, tmp_path):
     assert in_use.returncode == 1
     assert f"is used by process {two.process.pid}" in in_use.stderr
     two.go("a", "b")
-    two.process.communicate(timeout=20)
+    two.process.communicate()
     restored = dagrun("backup", copy, "--restore")
     assert restored.returncode == 0, restored.stderr
     assert (tmp_path / "data" / "dagrun.db.replaced").exists()

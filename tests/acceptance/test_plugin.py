@@ -34,6 +34,9 @@ VARIES = (
 )
 
 
+pytestmark = pytest.mark.timeout(900)  # pip builds and installs for the first of them
+
+
 def is_ours(path: Path) -> bool:
     """Whether a test run does not make it itself."""
     return path.is_file() and not {"__pycache__", "build"} & set(path.parts)
@@ -88,7 +91,11 @@ def environment(tmp_path_factory):
     wheels = found.root / "wheels"
     plugins = sorted(path.parent for path in ROOT.glob("plugins/*/pyproject.toml"))
     pip("wheel", "--no-deps", "--no-build-isolation", "-w", wheels, ROOT, *plugins, EXAMPLE)
-    subprocess.run([sys.executable, "-m", "venv", "--without-pip", found.root / "venv"], check=True)
+    subprocess.run(
+        [sys.executable, "-m", "venv", "--without-pip", found.root / "venv"],
+        check=True,
+        timeout=120,
+    )
     built = sorted(wheels.glob("*.whl"))
     tools = ("pytest", "pytest-trio")
     target = ("--python", found.bin / "python")

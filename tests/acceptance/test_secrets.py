@@ -4,11 +4,11 @@ import json
 import os
 import subprocess
 import sys
-import time
 from hashlib import sha256
 
 import pytest
 
+from dagrun.testing.programs import until
 from dagrun.testing.secrets import ENCODERS
 
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:"
@@ -230,23 +230,68 @@ def test_a_secret_of_an_unknown_provider_is_valid_and_refused_by_run(dagrun, wri
     assert not (tmp_path / "data").exists()
 
 
-def test_a_secret_that_is_not_there_fails_its_node_and_says_what_is_missing(dagrun, write):
+def test_secrets_that_are_missing_are_all_told_before_a_run_starts(dagrun, write, tmp_path):
+    (tmp_path / "mounted" / "short").write_text("x~z")
     file = write(
+        "  secrets: {SHARED: 'env:SHARED', API_KEY: 'env:API_KEY'}\n"
         "  nodes:\n"
         "    - {id: a, secrets: {K: 'env:HOME'}, executor: {type: shell, command: 'true'}}\n"
         "    - {id: b, secrets: {K: 'file:../w.yaml'}, executor: {type: shell, command: 'true'}}\n"
-        "    - {id: c, executor: {type: shell, command: 'true'}}\n"
+        "    - {id: c, secrets: {S: 'file:short'}, executor: {type: shell, command: 'true'}}\n"
+    )
+    said = (
+        "w needs secrets that cannot be had: "
+        "K (env:HOME): the variable DAGRUN_SECRET_HOME is not set; "
+        "K (file:../w.yaml): the reference is no path below the directory of secrets; "
+        "S (file:short): it has 3 bytes; below 4 it could not be masked; "
+        "SHARED (env:SHARED): the variable DAGRUN_SECRET_SHARED is not set"
+    )
+    done = dagrun("run", file)
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr == f"dagrun: {said}\n".encode()
+    refused = json.loads(dagrun("run", file, "--json").stdout)
+    assert refused == {"error": {"type": "secret", "message": said, "errors": []}}
+    assert leaks(done.stderr) == []
+    assert b"x~z" not in done.stderr
+    assert not (tmp_path / "data").exists()
+    assert dagrun("validate", file).returncode == 0
+
+
+def test_a_secret_that_goes_while_the_run_goes_on_fails_its_node(dagrun, write, tmp_path):
+    (tmp_path / "mounted" / "key").write_text("some-value")
+    file = write(
+        "  nodes:\n"
+        f"    - {{id: a, executor: {{type: shell, command: 'rm {tmp_path}/mounted/key'}}}}\n"
+        "    - {id: b, dependencies: [a], secrets: {K: 'file:key'},"
+        " executor: {type: shell, command: 'true'}}\n"
     )
     done = dagrun("run", file, "--json")
     assert done.returncode == 1
-    nodes = {node["id"]: node for node in json.loads(done.stdout)["nodes"]}
-    assert nodes["a"]["error"] == {
-        "type": "secret",
-        "message": "the secret K (env:HOME) cannot be used: "
-        "the variable DAGRUN_SECRET_HOME is not set",
-    }
-    assert nodes["b"]["error"]["type"] == "secret"
-    assert nodes["c"]["status"] == "succeeded"
+    node = json.loads(done.stdout)["nodes"][1]
+    assert node["error"]["type"] == "secret"
+    assert node["error"]["message"].startswith("the secret K (file:key) cannot be used: ")
+
+
+def test_a_run_does_not_go_on_without_its_secrets_and_can_do_so_later(dagrun, write, tmp_path):
+    (tmp_path / "mounted" / "first").write_text("first-value")
+    kill = f"kill -9 $(cat {tmp_path}/data/owners/*.lock)"
+    file = write(
+        "  nodes:\n"
+        "    - {id: a, secrets: {K: 'file:first'}, executor: {type: shell, command: 'true'}}\n"
+        "    - {id: b, dependencies: [a], secrets: {K: 'env:API_KEY'}, executor:"
+        f" {{type: shell, command: 'test -e {tmp_path}/go || {kill}; echo $K'}}}}\n"
+    )
+    dagrun("run", file)
+    (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
+    assert run["resumable"]
+    (tmp_path / "go").touch()
+    (tmp_path / "mounted" / "first").unlink()  # its node has ended
+    for more in ([], [file]):
+        refused = dagrun("run", "--resume", run["run_id"], *more, DAGRUN_SECRET_API_KEY="")
+        assert refused.returncode == 2
+        assert b"K (env:API_KEY): it has 0 bytes" in refused.stderr
+        assert b"first" not in refused.stderr
+    assert dagrun("run", "--resume", run["run_id"]).returncode == 0
 
 
 def test_the_directory_of_secrets_is_a_flag_too(dagrun, write, tmp_path):
@@ -257,26 +302,18 @@ def test_the_directory_of_secrets_is_a_flag_too(dagrun, write, tmp_path):
         "      executor: {type: shell, code: 'test \"$K\" = other-value'}\n"
     )
     assert dagrun("run", file, "--secrets-dir", "other").returncode == 0
-    assert dagrun("run", file).returncode == 1
+    assert dagrun("run", file).returncode == 2
 
 
-def test_a_run_that_goes_on_looks_its_secrets_up_again(dagrun, write, tmp_path):
+def test_a_run_that_goes_on_looks_its_secrets_up_again(dagrun, start, write, tmp_path):
     file = write(
         "  nodes:\n    - id: a\n      secrets: {K: 'env:API_KEY'}\n"
         "      executor: {type: shell, cwd: ., code: 'echo \"<$K>\"; test -e go || sleep 60'}\n"
     )
-    environ = {
-        **os.environ,
-        "DAGRUN_SECRET_API_KEY": API_KEY,
-        "DAGRUN_DATA_DIR": str(tmp_path / "data"),
-    }
-    command = [sys.executable, "-m", "dagrun.cli", "run", str(file)]
-    with subprocess.Popen(command, env=environ, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 30
-        while not any(b"<***>" in p.read_bytes() for p in tmp_path.glob("data/logs/*/a/1.log")):
-            assert time.monotonic() < deadline
-            time.sleep(0.02)
-        process.kill()
+    first = start("run", file, DAGRUN_SECRET_API_KEY=API_KEY)
+    until(lambda: any(b"<***>" in p.read_bytes() for p in tmp_path.glob("data/logs/*/a/1.log")))
+    first.kill()
+    first.wait()
     (tmp_path / "go").touch()
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     done = dagrun("run", "--resume", run["run_id"], DAGRUN_SECRET_API_KEY="its-successor")

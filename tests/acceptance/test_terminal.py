@@ -1,12 +1,10 @@
 """What nodes, documents and files say cannot steer the user's terminal."""
 
 import json
-import os
-import pty
-import subprocess
-import sys
 
 import pytest
+
+from dagrun.testing.programs import on_terminal
 
 TITLE = "\033[2J\033]0;title\007\u009b2J"
 SAYS = r"printf '\033[2J\033]0;title\007\302\2332J\n'; exit 1"
@@ -46,7 +44,7 @@ def test_json_has_what_a_node_printed_as_it_was(dagrun, failed):
 def test_logs_are_raw_in_a_pipe_and_harmless_on_a_terminal(dagrun, failed, tmp_path):
     run_id, _ = failed
     assert dagrun("runs", "logs", run_id).stdout == TITLE + "\n"
-    assert on_terminal("runs", "logs", run_id, data=tmp_path / "data") == (
+    assert shown_on_terminal("runs", "logs", run_id, folder=tmp_path) == (
         "\\x1b[2J\\x1b]0;title\\x07\\x9b2J\n"
     )
 
@@ -56,14 +54,14 @@ def test_lines_and_tabs_of_a_log_stay_lines_and_tabs_on_a_terminal(dagrun, write
     run_id = json.loads(dagrun("run", write(f"  nodes: {json.dumps([node])}\n"), "--json").stdout)[
         "run_id"
     ]
-    shown = on_terminal("runs", "logs", run_id, data=tmp_path / "data")
+    shown = shown_on_terminal("runs", "logs", run_id, folder=tmp_path)
     assert shown.replace(" " * 7, "\t") == "a\tb\n50%\\r99%\n\n"
 
 
 def test_on_a_terminal_the_tree_says_what_a_node_printed_and_is_not_wiped(
     dagrun, failed, write, tmp_path
 ):
-    shown = on_terminal("run", tmp_path / "w.yaml", data=tmp_path / "data")
+    shown = shown_on_terminal("run", tmp_path / "w.yaml", folder=tmp_path)
     assert r"\x1b[2J\x1b]0;title\x07\x9b2J" in shown
     assert "\033[2J" not in shown
     assert "\033]0;" not in shown
@@ -105,25 +103,5 @@ def test_a_file_cannot_forge_a_line_with_its_name(dagrun, tmp_path):
     assert is_tame(missing.stderr)
 
 
-def on_terminal(*arguments, data):
-    """Run a command on a terminal of its own, and give what it wrote there."""
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(data), "TERM": "xterm", "COLUMNS": "120"},
-    )
-    os.close(inside)
-    shown = b"".join(iter(lambda: _read(terminal), b""))
-    os.close(terminal)
-    process.wait(timeout=20)
-    return shown.decode().replace("\r\n", "\n")
-
-
-def _read(terminal):
-    try:
-        return os.read(terminal, 4096)
-    except OSError:  # its other side is closed
-        return b""
+def shown_on_terminal(*arguments, folder):
+    return on_terminal(*arguments, folder=folder).stdout.replace("\r\n", "\n")

@@ -1,15 +1,14 @@
 """A program that embeds dagrun is killed: nothing accepted is lost, and nothing goes on by itself."""
 
 import json
-import os
 import signal
 import subprocess
-import sys
 import textwrap
-import time
 from collections import Counter
 
 import pytest
+
+from dagrun.testing.programs import COMMAND, call, until
 
 PROGRAM = textwrap.dedent(
     """
@@ -50,33 +49,9 @@ PROGRAM = textwrap.dedent(
 
 
 @pytest.fixture
-def start(tmp_path):
-    started = []
+def start(tmp_path, launch):
     (tmp_path / "program.py").write_text(PROGRAM)
-
-    def call():
-        process = subprocess.Popen(
-            [sys.executable, "program.py", str(tmp_path / "effects"), str(tmp_path / "go")],
-            stdout=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-        )
-        started.append(process)
-        return process
-
-    yield call
-    for process in started:
-        if process.poll() is None:
-            process.kill()
-            process.communicate()
-
-
-def until(check):
-    end = time.monotonic() + 30
-    while not check():
-        assert time.monotonic() < end, "it did not happen"
-        time.sleep(0.02)
+    return lambda: launch("program.py", tmp_path / "effects", tmp_path / "go")
 
 
 def effects(tmp_path):
@@ -87,7 +62,7 @@ def effects(tmp_path):
 def waiting_shells(tmp_path):
     """Give the shells of this test that are alive."""
     listed = subprocess.run(
-        ["ps", "-eo", "args"], capture_output=True, text=True, check=True
+        ["ps", "-eo", "args"], capture_output=True, text=True, timeout=60, check=True
     ).stdout
     return [line for line in listed.splitlines() if f"test -e {tmp_path}/go" in line]
 
@@ -112,10 +87,5 @@ def test_a_program_that_was_killed_gets_the_runs_that_it_had_when_it_asks_again(
     for name, count in after.items():
         if name.startswith("send"):  # once more at most: it was cut off
             assert count == before[name] + 1
-    listed = subprocess.run(
-        [sys.executable, "-m", "dagrun.cli", "runs", "list", "--json"],
-        capture_output=True,
-        check=True,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-    ).stdout
+    listed = call(*COMMAND, "runs", "list", "--json", folder=tmp_path).stdout
     assert [item["status"] for item in json.loads(listed)["items"]] == ["succeeded"] * 6

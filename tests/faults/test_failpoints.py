@@ -1,13 +1,12 @@
 """A process that is killed at any point of any commit: nothing journaled is done again."""
 
 import json
-import os
-import subprocess
-import sys
 from collections import Counter
 from pathlib import Path
 
 import pytest
+
+from dagrun.testing.programs import COMMAND, call
 
 NODE = """
     - id: {id}
@@ -40,20 +39,12 @@ def make_document(folder):
 
 
 def dagrun(data, *arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "dagrun.cli", *arguments, "--json"],
-        capture_output=True,
-        text=True,
-        env={**os.environ, "DAGRUN_DATA_DIR": str(data)},
-        timeout=30,
-        check=False,
-    )
+    return call(*COMMAND, *arguments, "--json", folder=data.parent)
 
 
 def kill_at(data, file, point, number):
     script = Path(__file__).with_name("failpoint_run.py")
-    argv = [sys.executable, str(script), str(data), str(file), point, str(number)]
-    return subprocess.run(argv, capture_output=True, text=True, timeout=30, check=False)
+    return call(script, data, file, point, number, folder=data.parent)
 
 
 def journaled_ends(data, run_id):

@@ -12,6 +12,8 @@ from dagrun.builtin.ownership import OwnerLock
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.builtin.sqlite import backup as files
 from dagrun.cli import backup as command
+from dagrun.cli import manage
+from dagrun.cli.manage import prune_runs
 from dagrun.errors import ConfigError, ConflictError, StoreError
 from dagrun.settings import Settings
 from dagrun.testing.stores import add_run
@@ -102,6 +104,38 @@ def test_no_run_begins_while_the_copy_is_made(data, monkeypatch):
 
     monkeypatch.setattr(command, "_copy", watched)
     assert restore(data) == 0
+
+
+def test_nothing_is_deleted_while_the_copy_is_made(data, monkeypatch):
+    real = command._copy
+    settings = Settings(data_dir=data, parallel=1)
+
+    def watched(file, fresh):
+        with pytest.raises(ConflictError, match="is being restored"):
+            prune_runs(settings, older_than="0s", as_json=True)
+        real(file, fresh)
+
+    monkeypatch.setattr(command, "_copy", watched)
+    assert restore(data) == 0
+    assert count(data / "dagrun.db.replaced") == 1
+
+
+def test_no_copy_is_brought_back_while_runs_are_deleted(data, monkeypatch):
+    async def watched(*_, **__):
+        with pytest.raises(ConflictError, match="is used by another process"):
+            restore(data)
+        return 0
+
+    monkeypatch.setattr(manage, "prune", watched)
+    assert prune_runs(Settings(data_dir=data, parallel=1), older_than="0s", as_json=True) == 0
+    assert count(data / "dagrun.db") == 1
+
+
+def test_a_data_directory_that_cannot_be_written_to_is_not_pruned(data):
+    (data / "restore.lock").mkdir()
+    with pytest.raises(ConfigError, match="Is a directory"):
+        prune_runs(Settings(data_dir=data, parallel=1), older_than="0s", as_json=True)
+    assert count(data / "dagrun.db") == 1
 
 
 def test_a_database_that_cannot_be_opened_is_kept_with_its_log(data, monkeypatch):

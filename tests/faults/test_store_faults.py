@@ -4,7 +4,6 @@ import os
 import signal
 import sqlite3
 import subprocess
-import sys
 import time
 from contextlib import closing
 
@@ -78,21 +77,8 @@ def path(tmp_path):
 
 
 @pytest.fixture
-def spawn():
-    processes = []
-
-    def start(script, *arguments):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, *map(str, arguments)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
+def spawn(launch):
+    return lambda script, *arguments: launch("-c", script, *arguments)
 
 
 @pytest.fixture
@@ -260,7 +246,7 @@ async def test_a_locked_database_delays_writers_but_no_reader(path, spawn):
     async with SqliteStore(path=path) as store:
         await add_run(store, upto=2)
         locker = spawn(LOCKER, path)
-        assert locker.stdout.readline() == "locked\n"
+        assert locker.read_line() == "locked"
         begun = time.monotonic()
         read_after = []
 
@@ -281,7 +267,7 @@ async def test_a_database_locked_for_too_long_is_busy_and_nothing_of_the_commit_
 ):
     async with SqliteStore(path=path, busy_timeout=0.1) as store:
         locker = spawn(LOCKER, path)
-        assert locker.stdout.readline() == "locked\n"
+        assert locker.read_line() == "locked"
         with pytest.raises(StoreBusy, match="held by another process"):
             await add_run(store)
         locker.wait()
@@ -292,11 +278,10 @@ async def test_a_database_locked_for_too_long_is_busy_and_nothing_of_the_commit_
 
 async def test_many_processes_may_make_one_store_at_once(path, spawn):
     processes = [spawn(OPENER, path, number) for number in range(6)]
-    assert {process.stdout.readline() for process in processes} == {"ready\n"}
+    assert {process.read_line() for process in processes} == {"ready"}
     for process in processes:
-        process.stdin.write("go\n")
-        process.stdin.flush()
-    assert [process.wait(30) for process in processes] == [0] * 6
+        process.say("go")
+    assert [process.wait() for process in processes] == [0] * 6
     async with SqliteStore(path=path) as store:
         assert len(await stored_runs(store)) == 18
 
@@ -304,7 +289,7 @@ async def test_many_processes_may_make_one_store_at_once(path, spawn):
 async def test_after_kill_9_every_acknowledged_commit_is_there(path, spawn):
     writer = spawn(WRITER, path, "never", 0)
     for _ in range(100):
-        acknowledged = int(writer.stdout.readline())
+        acknowledged = int(writer.read_line())
     writer.kill()
     rest, _ = writer.communicate()
     acknowledged = max([acknowledged, *map(int, rest.splitlines())])

@@ -1,14 +1,18 @@
 """dagrun inside a Python program, on real files, with the public names only."""
 
+import json
 import math
 import sys
 import threading
 
 import pytest
 import trio
+import trio.testing
 
 import dagrun
 from dagrun import Node, RetryPolicy, Workflow
+from dagrun.services import retention
+from dagrun.testing.http_server import json_answer, serving
 
 DOCUMENT = """
 apiVersion: dagrun/v1
@@ -218,6 +222,85 @@ async def test_events_of_runs_and_of_the_program_are_told_with_their_severity(da
         assert (await anext(everything)).type == "run.queued"
 
 
+async def test_events_are_the_same_live_and_from_the_store(data_dir, tmp_path):
+    waiting = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
+    two = Workflow(
+        "two",
+        "1.0.0",
+        nodes=[
+            Node("a", executor=dagrun.shell(waiting)),
+            Node("b", executor=dagrun.lua("error('no')"), dependencies=["a"], allow_failure=True),
+            Node("c", executor=dagrun.shell("true"), dependencies=["b"]),
+        ],
+    )
+    async with (
+        dagrun.open_orchestrator(data_dir=data_dir, engines=2) as orchestrator,
+        orchestrator.monitor.subscribe(types=["run", "node"]) as live,
+    ):
+        await orchestrator.register_workflow(two)
+        async with orchestrator.monitor.subscribe(types=["run.paused"]) as paused:
+            runs = [await orchestrator.start_workflow("two") for _ in range(2)]
+            await orchestrator.pause(runs[0].run_id)
+            await anext(paused)
+        (tmp_path / "go").touch()
+        await runs[1].result()
+        with trio.fail_after(10):  # until its engine has given it back, which nobody is told of
+            while orchestrator._local.dispatcher.ticket(runs[0].run_id).engine:  # noqa: ASYNC110
+                await trio.sleep(0.02)
+        await orchestrator.resume(runs[0].run_id)
+        assert [(await run.result()).status for run in runs] == ["succeeded"] * 2
+        told = [await anext(live) for _ in range(live.waiting)]
+        for start in range(len(told)):
+            after = str(int(told[start].id) - 1)
+            async with orchestrator.monitor.subscribe(after=after) as events:
+                assert [await anext(events) for _ in told[start:]] == told[start:]
+    assert {e.engine_id is None for e in told if e.type.startswith("node")} == {False}
+    assert {e.engine_id for e in told if e.type == "run.queued"} == {None}
+    assert len([e for e in told if e.type == "run.queued"]) == 3
+
+
+async def test_the_first_event_after_opening_says_how_far_the_database_was(data_dir):
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        await orchestrator.register_workflow(adder())
+        await orchestrator.execute_workflow("adder", {"n": 1})
+        async with orchestrator.monitor.subscribe(types=["run.succeeded"], after="0") as events:
+            last = (await anext(events)).id
+    async with (
+        dagrun.open_orchestrator(data_dir=data_dir) as orchestrator,
+        orchestrator.monitor.subscribe() as events,
+    ):
+        await orchestrator.register_workflow(adder("1.0.1"))
+        announced = await anext(events)
+        assert announced.id.partition(".")[0] == last
+        async with orchestrator.monitor.subscribe(after=announced.id) as behind:
+            await orchestrator.execute_workflow("adder", {"n": 1})
+            assert (await anext(behind)).type == "run.queued"
+
+
+async def test_a_subscriber_outside_of_the_block_ends_with_the_last_event(data_dir):
+    slow = Workflow("slow", "1.0.0", nodes=[Node("a", executor=dagrun.shell("sleep 60"))])
+    seen = {}
+
+    async def watch(orchestrator, after, *, task_status):
+        async with orchestrator.monitor.subscribe(after=after, types=["run"]) as events:
+            task_status.started()
+            seen[after] = [event.type async for event in events]
+
+    with trio.fail_after(30):
+        async with (
+            trio.open_nursery() as nursery,
+            dagrun.open_orchestrator(data_dir=data_dir) as orchestrator,
+        ):
+            await orchestrator.register_workflow(slow)
+            for after in (None, "0"):
+                await nursery.start(watch, orchestrator, after)
+            run = await orchestrator.start_workflow("slow")
+            await trio.testing.wait_all_tasks_blocked()
+            await orchestrator.pause(run.run_id)
+    expected = ["run.queued", "run.running", "run.paused"]
+    assert seen == {None: expected, "0": expected}
+
+
 async def test_a_caller_that_goes_away_leaves_the_run_going(data_dir):
     slow = Workflow("slow", "1.0.0", nodes=[Node("a", executor=dagrun.shell("sleep 0.5"))])
     async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
@@ -227,7 +310,7 @@ async def test_a_caller_that_goes_away_leaves_the_run_going(data_dir):
         (run,), _ = await orchestrator.list_runs()
         assert run.status == "running"
         with trio.fail_after(10):
-            while (await orchestrator.get_run(run.run_id)).status == "running":  # noqa: ASYNC110
+            while (await orchestrator.get_run(run.run_id)).status == "running":  # noqa: ASYNC110 — nobody tells of it
                 await trio.sleep(0.02)
         assert (await orchestrator.get_run(run.run_id)).status == "succeeded"
 
@@ -427,6 +510,29 @@ def test_a_program_that_is_not_async_runs_workflows(data_dir):
         orchestrator.list_runs()
 
 
+def test_a_thread_that_iterates_over_events_ends_when_the_orchestrator_is_closed(data_dir):
+    seen = []
+
+    def watch(orchestrator, subscribed):
+        with orchestrator.subscribe(types=["run"]) as events:
+            subscribed.set()
+            seen.extend(event.type for event in events)
+        seen.append("left")
+
+    with dagrun.open_sync_orchestrator(data_dir=data_dir) as orchestrator:
+        subscribed = threading.Event()
+        thread = threading.Thread(target=watch, args=(orchestrator, subscribed))
+        thread.start()
+        subscribed.wait(10)
+        orchestrator.register_workflow(adder())
+        orchestrator.execute_workflow("adder", {"n": 1})
+    thread.join(10)
+    assert not thread.is_alive()
+    assert seen == ["run.queued", "run.running", "run.succeeded", "left"]
+    with pytest.raises(RuntimeError, match="closed"), orchestrator.subscribe():
+        pass
+
+
 def test_an_error_while_it_opens_is_raised_by_the_with_statement(tmp_path):
     (tmp_path / "file").write_text("")
     with (
@@ -457,3 +563,47 @@ def test_the_public_names_are_those_that_can_be_imported():
     assert set(dagrun.__all__) <= set(dir(dagrun))
     with pytest.raises(AttributeError, match="no attribute 'nothing'"):
         _ = dagrun.nothing
+
+
+async def test_secrets_and_addresses_are_settings_of_the_program(data_dir, tmp_path):
+    (tmp_path / "key").write_text("s3cret-value")
+
+    def echo(request):
+        return json_answer(json.dumps({"key": request.headers["x-key"]}))
+
+    with serving({"*": echo}) as server:
+        asks = Workflow(
+            "asks",
+            "1.0.0",
+            secrets={"KEY": "file:key"},
+            outputs={"json": "${nodes.get.json}"},
+            nodes=[
+                Node("get", executor=dagrun.http(server.url, headers={"X-Key": "$secret{KEY}"}))
+            ],
+        )
+        async with dagrun.open_orchestrator(
+            data_dir=data_dir, secrets_dir=tmp_path, http_allow=["127.0.0.1"]
+        ) as orchestrator:
+            await orchestrator.register_workflow(asks)
+            result = await orchestrator.execute_workflow("asks")
+    assert result.outputs == {"json": {"key": "***"}}
+
+
+async def test_old_runs_are_deleted_while_the_program_lives(data_dir, monkeypatch):
+    monkeypatch.setattr(retention, "EVERY", 0.05)
+    async with dagrun.open_orchestrator(data_dir=data_dir, retention="0s") as orchestrator:
+        await orchestrator.register_workflow(adder())
+        result = await orchestrator.execute_workflow("adder", {"n": 1})
+        with trio.fail_after(10):
+            while (await orchestrator.list_runs())[0]:  # noqa: ASYNC110 — looks at the store
+                await trio.sleep(0.02)
+    assert not (data_dir / "logs" / result.run_id).exists()
+
+
+async def test_without_retention_runs_stay(data_dir, monkeypatch):
+    monkeypatch.setattr(retention, "EVERY", 0.01)
+    async with dagrun.open_orchestrator(data_dir=data_dir, retention="forever") as orchestrator:
+        await orchestrator.register_workflow(adder())
+        await orchestrator.execute_workflow("adder", {"n": 1})
+        await trio.sleep(0.1)
+        assert len((await orchestrator.list_runs())[0]) == 1

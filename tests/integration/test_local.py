@@ -100,6 +100,8 @@ async def test_a_run_goes_on_in_another_process_life(settings):
         other = Workflow("two", "1.0.1", nodes=workflow.nodes)
         with pytest.raises(ConflictError, match="another content"):
             await local.go_on(run_id, only=other)
+        with pytest.raises(ConflictError, match=r"is a run of two 1\.0\.0, not of three"):
+            await local.go_on(run_id, only=Workflow("three", "1.0.0", nodes=workflow.nodes))
         ticket = await local.go_on(run_id, only=workflow)
         assert ticket.state.epoch == 2
         assert [e.node_id for e in seen if e.type == "node.succeeded"] == ["a"]

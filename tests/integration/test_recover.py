@@ -7,9 +7,10 @@ import pytest
 import trio
 
 import dagrun
-from dagrun import Node, Workflow
+from dagrun import Node, Placement, Workflow
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.roles.local import Local
+from dagrun.testing.gated import gated, rig
 
 
 @pytest.fixture
@@ -55,6 +56,56 @@ async def test_a_damaged_run_is_told_and_the_others_go_on(data_dir, cut_off, go,
         assert [(await run.result()).status for run in runs] == ["succeeded"] * 2
     assert f"run {cut_off[0]} cannot be gone on with" in caplog.text
     assert "is damaged" in caplog.text
+
+
+def row(data_dir, run_id):
+    with closing(sqlite3.connect(data_dir / "dagrun.db")) as connection:
+        query = "select owner, epoch, last_seq from runs where run_id = ?"
+        return connection.execute(query, (run_id,)).fetchone()
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        "delete from events where run_id = ? and seq = 1",
+        "delete from events where run_id = ? and seq = 2",
+        "update runs set last_seq = last_seq - 1 where run_id = ?",
+        "update events set epoch = 7 where run_id = ? and seq = 2",
+        "update runs set inputs = '[]' where run_id = ?",
+    ],
+)
+async def test_a_damaged_run_is_left_as_it_is_and_nobodys(data_dir, cut_off, change, caplog):
+    with closing(sqlite3.connect(data_dir / "dagrun.db", isolation_level=None)) as connection:
+        connection.execute(change, (cut_off[0],))
+    before = row(data_dir, cut_off[0])
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        assert len(await orchestrator.recover()) == 2
+        assert row(data_dir, cut_off[0]) == before
+    assert f"run {cut_off[0]} cannot be gone on with" in caplog.text
+
+
+@pytest.mark.parametrize("first", ["taken over", "read"])
+async def test_a_run_that_is_taken_over_while_it_is_read_is_not_called_damaged(
+    data_dir, cut_off, go, monkeypatch, caplog, first
+):
+    go.touch()
+    real = SqliteStore.events
+    async with (
+        dagrun.open_orchestrator(data_dir=data_dir) as slow,
+        dagrun.open_orchestrator(data_dir=data_dir) as fast,
+    ):
+
+        async def events(store, run_id, **options):
+            monkeypatch.setattr(SqliteStore, "events", real)
+            early = await real(store, run_id, **options)
+            for run in await fast.recover():
+                await run.result()
+            return early if first == "read" else await real(store, run_id, **options)
+
+        monkeypatch.setattr(SqliteStore, "events", events)
+        assert await slow.recover() == []
+        assert [await status(slow, run_id) for run_id in cut_off] == ["succeeded"] * 3
+    assert caplog.text == ""
 
 
 async def test_a_paused_run_stays_paused_until_it_is_resumed(data_dir, waiting, go):
@@ -128,3 +179,18 @@ async def test_what_is_told_of_a_run_is_on_disk(data_dir, waiting, go, monkeypat
         let_go.set()
         assert (await run.result()).status == "succeeded"
         assert await status(orchestrator, run.run_id) == "succeeded"
+
+
+async def test_a_run_that_waits_is_taken_over_with_its_key_and_its_patience(tmp_path):
+    database = tmp_path / "data" / "dagrun.db"
+    placed = gated(placement=Placement(key="of ${inputs.name}"), start_timeout=1.0)
+    async with rig(tmp_path / "data", store=SqliteStore(path=database), capacity=1) as r:
+        first = await r.submit(gated(), "first")
+        second = await r.submit(placed, "second")
+    async with rig(tmp_path / "data", store=SqliteStore(path=database), capacity=1) as r:
+        await r.local.go_on(first.run_id)
+        ticket = await r.local.go_on(second.run_id)
+        assert ticket.key == "of second"
+        await ticket.wait()
+        assert ticket.state.error["type"] == "start_timeout"
+        assert r.gates.began == ["first"]

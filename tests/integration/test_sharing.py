@@ -1,13 +1,10 @@
 """Several programs on one data directory at once: none disturbs the others, nothing is lost."""
 
 import json
-import os
-import subprocess
-import sys
 import textwrap
 from collections import Counter
 
-import pytest
+from dagrun.testing.programs import COMMAND
 
 RUNS = 40
 
@@ -53,39 +50,17 @@ spec:
 """
 
 
-@pytest.fixture
-def start(tmp_path):
-    started = []
-
-    def call(*arguments):
-        process = subprocess.Popen(
-            [sys.executable, *map(str, arguments)],
-            stdout=subprocess.PIPE,
-            stderr=subprocess.PIPE,
-            text=True,
-            cwd=tmp_path,
-            env={**os.environ, "DAGRUN_DATA_DIR": str(tmp_path / "data")},
-        )
-        started.append(process)
-        return process
-
-    yield call
-    for process in started:
-        process.kill()
-        process.communicate()
-
-
-def test_two_programs_and_three_commands_share_a_data_directory(tmp_path, start):
+def test_two_programs_and_three_commands_share_a_data_directory(tmp_path, launch):
     effects = tmp_path / "effects"
     (tmp_path / "program.py").write_text(PROGRAM)
     (tmp_path / "single.yaml").write_text(DOCUMENT % effects)
-    programs = [start("program.py", name, RUNS, effects) for name in ("one", "two")]
-    commands = [start("-m", "dagrun.cli", "run", "single.yaml", "--json") for _ in range(3)]
+    programs = [launch("program.py", name, RUNS, effects) for name in ("one", "two")]
+    commands = [launch(*COMMAND, "run", "single.yaml", "--json") for _ in range(3)]
     for process in (*programs, *commands):
         _, errors = process.communicate(timeout=120)
         assert process.returncode == 0, errors
-    listed = start("-m", "dagrun.cli", "runs", "list", "--json", "--limit", 1000)
-    items = json.loads(listed.communicate(timeout=60)[0])["items"]
+    listed = launch(*COMMAND, "runs", "list", "--json", "--limit", 1000)
+    items = json.loads(listed.communicate()[0])["items"]
     assert Counter(item["workflow_id"] for item in items) == {"shared": 2 * RUNS, "single": 3}
     assert {item["status"] for item in items} == {"succeeded"}
     ran = Counter(effects.read_text().split())

@@ -39,7 +39,9 @@ def full(store):
 
 
 def two(go):
-    wait = f"while ! test -e {go}; do sleep 0.02; done"
+    # What it gives is so large that a full file cannot take it in what is left of a page.
+    give = """printf '{"text": "%0100000d"}' 0 > $DAGRUN_OUTPUT"""
+    wait = f"while ! test -e {go}; do sleep 0.02; done; {give}"
     return Workflow(
         "two",
         "1.0.0",
@@ -61,11 +63,11 @@ async def test_submissions_are_refused_and_what_runs_goes_on_when_it_is_over(
 ):
     path, go = tmp_path / "data" / DATABASE, tmp_path / "go"
     store = SqliteStore(path=path, busy_timeout=0.1)
-    large = {"text": "x" * 100_000}  # so that a full file cannot take it in what is left of a page
+    large = {"text": "x" * 100_000}  # as above
     async with opened(tmp_path, store) as local:
         running = await local.submit(Submission(workflow=two(go), inputs={}))
         with trio.fail_after(20):
-            while not running.state or not running.state.running:  # noqa: ASYNC110
+            while not running.state or not running.state.running:  # noqa: ASYNC110 — nobody tells of it
                 await trio.sleep(0.01)
         with trouble(path if trouble is held else store):
             with pytest.raises(error):

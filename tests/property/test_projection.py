@@ -15,37 +15,10 @@ from dagrun.domain import decide
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import node_result
 from dagrun.domain.state import NodeState
-from dagrun.domain.workflow import ExecutorSpec, Handler, HandlerEvent, RetryPolicy, TriggerRule
 from dagrun.testing.checker import check
-from dagrun.testing.drive import Driver, make_node, make_plan, replayed
+from dagrun.testing.drive import Driver, replayed
+from dagrun.testing.graphs import plans
 from dagrun.testing.stores import new_run
-
-RULES = [TriggerRule.ALL_SUCCEEDED, *TriggerRule]
-
-
-HANDLERS = st.sets(st.sampled_from(list(HandlerEvent)))
-HANDLER = Handler(executor=ExecutorSpec(type="none"))
-
-
-@st.composite
-def plans(draw):
-    nodes = [_node(draw, index) for index in range(draw(st.integers(1, 5)))]
-    return make_plan(*nodes, handlers=dict.fromkeys(draw(HANDLERS), HANDLER))
-
-
-def _node(draw, index):
-    dependencies = draw(st.sets(st.integers(0, index - 1), max_size=2)) if index else set()
-    return make_node(
-        f"n{index}",
-        *(f"n{number}" for number in sorted(dependencies)),
-        trigger_rule=draw(st.sampled_from(RULES)) if dependencies else RULES[0],
-        allow_failure=draw(st.booleans()),
-        when=draw(st.sampled_from([None, None, "true", "false"])),
-        for_each=draw(st.sampled_from([None, None, (), (1,), (1, 2, 3)])),
-        max_parallel=draw(st.sampled_from([None, 1, 2])),
-        tolerate=draw(st.integers(0, 1)),
-        retry=RetryPolicy(max_attempts=draw(st.integers(1, 3)), first_delay=2.0, max_delay=3.0),
-    )
 
 
 def drive(plan, seed):
@@ -123,7 +96,7 @@ def text(raw):
     return None if raw is None else bytes(raw)
 
 
-@given(plans(), st.integers(), st.integers())
+@given(plans(5), st.integers(), st.integers())
 def test_any_split_into_batches_gives_the_same_rows(plan, seed, cut):
     events = drive(plan, seed).journal
 
@@ -141,7 +114,7 @@ def folder(tmp_path_factory):
 
 def test_sqlite_has_the_same_rows_as_memory(folder):
     @settings(deadline=timedelta(seconds=5))
-    @given(plans(), st.integers(), st.integers())
+    @given(plans(5), st.integers(), st.integers())
     def compare(plan, seed, cut):
         journals.append((drive(plan, seed).journal, cut))
 
@@ -158,7 +131,7 @@ def test_sqlite_has_the_same_rows_as_memory(folder):
     trio.run(store_all)
 
 
-@given(plans(), st.integers())
+@given(plans(5), st.integers())
 def test_rows_agree_with_the_state_that_the_journal_folds_to(plan, seed):
     driver = drive(plan, seed)
     state = replayed(driver)
@@ -187,6 +160,6 @@ def assert_same(row, work):
     )
 
 
-@given(plans(), st.integers())
+@given(plans(5), st.integers())
 def test_the_checker_finds_nothing_in_a_legal_journal(plan, seed):
     assert check(plan.workflow, drive(plan, seed).journal) == []

@@ -133,7 +133,7 @@ def compare(known, taken):
 
 def holds_nothing(queue):
     return not any(
-        (queue._tickets, queue._platforms, len(queue._ranking), queue._flows, queue._keys)
+        (queue._waiting, queue._platforms, len(queue._ranking), queue._flows, queue._keys)
     ) and not (queue._admitted or queue._running)
 
 

@@ -8,49 +8,10 @@ from hypothesis import strategies as st
 from dagrun.domain import decide
 from dagrun.domain.events import Type
 from dagrun.domain.retry import next_delay, time_left
-from dagrun.domain.workflow import ExecutorSpec, Handler, HandlerEvent, RetryPolicy, TriggerRule
+from dagrun.domain.workflow import RetryPolicy, TriggerRule
 from dagrun.testing.checker import check
-from dagrun.testing.drive import Driver, make_node, make_plan, picture, replayed
-
-RULES = (
-    TriggerRule.ALL_SUCCEEDED,
-    TriggerRule.ALL_DONE,
-    TriggerRule.NONE_FAILED,
-    TriggerRule.ONE_FAILED,
-)
-
-
-@st.composite
-def graphs(draw):
-    count = draw(st.integers(1, 7))
-    return [_node(draw, index) for index in range(count)]
-
-
-HANDLERS = st.sets(st.sampled_from(list(HandlerEvent)))
-
-
-@st.composite
-def plans(draw):
-    return make_plan(*draw(graphs()), handlers=handlers(draw(HANDLERS)))
-
-
-def handlers(events):
-    return {event: Handler(executor=ExecutorSpec(type="none")) for event in events}
-
-
-def _node(draw, index):
-    dependencies = draw(st.sets(st.integers(0, index - 1), max_size=3)) if index else set()
-    return make_node(
-        f"n{index}",
-        *(f"n{number}" for number in sorted(dependencies)),
-        trigger_rule=draw(st.sampled_from(RULES)) if dependencies else RULES[0],
-        allow_failure=draw(st.booleans()),
-        when=draw(st.sampled_from([None, None, "true", "false"])),
-        for_each=draw(st.sampled_from([None, None, (), (1,), (1, 2, 3)])),
-        max_parallel=draw(st.sampled_from([None, 1, 2])),
-        tolerate=draw(st.integers(0, 1)),
-        retry=RetryPolicy(max_attempts=draw(st.integers(1, 3)), first_delay=2.0, max_delay=3.0),
-    )
+from dagrun.testing.drive import Driver, make_plan, picture, replayed
+from dagrun.testing.graphs import graphs, handlers, plans
 
 
 def outcome(seed, node_id, item, attempt):
@@ -90,21 +51,21 @@ def ends(driver):
     )
 
 
-@given(plans(), st.integers(), st.integers(), st.integers())
+@given(plans(7), st.integers(), st.integers(), st.integers())
 def test_any_order_of_ends_gives_the_same_result(plan, seed, one, other):
     first = finish(Driver(plan).begin(), seed, one)
     second = finish(Driver(plan).begin(), seed, other)
     assert ends(first) == ends(second)
 
 
-@given(plans(), st.integers(), st.integers())
+@given(plans(7), st.integers(), st.integers())
 def test_a_replayed_journal_gives_the_live_state(plan, seed, order):
     driver = finish(Driver(plan).begin(), seed, order)
     assert picture(replayed(driver)) == picture(driver.state)
     assert check(plan.workflow, driver.journal) == []
 
 
-@given(plans(), st.integers(), st.integers(), st.integers(0, 30))
+@given(plans(7), st.integers(), st.integers(), st.integers(0, 30))
 def test_a_run_cut_off_anywhere_comes_to_the_same_end(plan, seed, order, cut):
     whole = finish(Driver(plan).begin(), seed, order)
     prefix = whole.journal[: max(2, min(cut, len(whole.journal) - 1))]
@@ -117,7 +78,7 @@ def test_a_run_cut_off_anywhere_comes_to_the_same_end(plan, seed, order, cut):
     assert not {(e.node_id, e.item) for e in completed} & {(e.node_id, e.item) for e in again}
 
 
-@given(plans(), st.integers(), st.integers())
+@given(plans(7), st.integers(), st.integers())
 def test_no_node_runs_before_what_it_needs(plan, seed, order):
     driver = finish(Driver(plan).begin(), seed, order)
     specs = {node.id: node for node in plan.workflow.nodes}
@@ -140,7 +101,7 @@ def test_no_node_runs_before_what_it_needs(plan, seed, order):
                 failed.add(event.node_id)
 
 
-@given(plans(), st.integers(), st.integers())
+@given(plans(7), st.integers(), st.integers())
 def test_no_work_has_more_attempts_than_its_policy_allows(plan, seed, order):
     driver = finish(Driver(plan).begin(), seed, order)
     most = {node.id: node.retry.max_attempts for node in plan.workflow.nodes}
@@ -150,7 +111,7 @@ def test_no_work_has_more_attempts_than_its_policy_allows(plan, seed, order):
             assert event.data["delay"] <= 3.0
 
 
-@given(plans(), st.integers(), st.integers(), st.integers(0, 12))
+@given(plans(7), st.integers(), st.integers(), st.integers(0, 12))
 def test_a_cancelled_run_ends_cancelled_and_starts_nothing_more(plan, seed, order, after):
     driver = Driver(plan).begin()
     choice = random.Random(order)
@@ -171,10 +132,10 @@ def test_a_cancelled_run_ends_cancelled_and_starts_nothing_more(plan, seed, orde
     assert picture(replayed(driver)) == picture(driver.state)
 
 
-@given(graphs(), HANDLERS, st.integers(), st.integers())
+@given(graphs(7), handlers(), st.integers(), st.integers())
 def test_handlers_run_after_the_graph_and_change_nothing_of_the_result(nodes, events, seed, order):
     plain = finish(Driver(make_plan(*nodes)).begin(), seed, order)
-    handled = finish(Driver(make_plan(*nodes, handlers=handlers(events))).begin(), seed, order)
+    handled = finish(Driver(make_plan(*nodes, handlers=events)).begin(), seed, order)
     assert ends(handled)[:3] == ends(plain)[:3]
     own = {"succeeded": "success", "failed": "failure"}[plain.state.status]
     wanted = [f"handler:{event}" for event in (own, "exit") if event in events]
@@ -190,7 +151,7 @@ def kinds(events):
     return [(e.type, e.node_id, e.item, e.attempt, e.data and dict(e.data)) for e in events]
 
 
-@given(plans(), st.integers(), st.integers(), st.integers(0, 60))
+@given(plans(7), st.integers(), st.integers(), st.integers(0, 60))
 def test_a_request_changes_nothing_once_the_outcome_is_decided(plan, seed, order, when):
     whole = finish(Driver(plan).begin(), seed, order)
     decided = [e.seq for e in whole.journal if e.type is Type.RUN_ENDING]

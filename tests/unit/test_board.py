@@ -1,23 +1,21 @@
 """What the progress display says."""
 
-import os
-import pty
 import re
-import subprocess
-import sys
 from io import StringIO
 from pathlib import Path
 
 import pytest
+import trio
 from rich.console import Console
 
 from dagrun.cli.board import Board, interesting
-from dagrun.cli.progress import headline, picture, plain_line
+from dagrun.cli.progress import PlainLines, headline, picture, plain_line
 from dagrun.domain import decide
 from dagrun.domain.result import run_result
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy
 from dagrun.testing.drive import Driver, make_node, make_plan, replayed
+from dagrun.testing.programs import on_terminal
 
 
 def watch(*nodes, steps=lambda _: None):
@@ -46,7 +44,7 @@ def test_attempts_and_items_are_counted():
     board = watch(make_node("a", retry=retry), make_node("b", for_each=(1, 2)), steps=steps)
     assert board.rows["a"].detail() == "attempt 2"
     assert board.rows["a"].note == ""
-    assert board.rows["b"].detail() == "1 succeeded"
+    assert board.rows["b"].detail() == "1 of 2 items"
     assert board.rows["b"].status is NodeStatus.RUNNING
 
 
@@ -54,7 +52,48 @@ def test_items_are_told_of_in_the_same_words_whichever_ended_first():
     node = make_node("a", for_each=(1, 2, 3), tolerate=1)
     one_first = watch(node, steps=lambda run: run.succeed("a", {}, 0).fail("a", 1))
     two_first = watch(node, steps=lambda run: run.fail("a", 1).succeed("a", {}, 0))
-    assert one_first.rows["a"].detail() == two_first.rows["a"].detail() == "1 failed, 1 succeeded"
+    assert one_first.rows["a"].detail() == two_first.rows["a"].detail() == "2 of 3 items, 1 failed"
+
+
+def test_a_list_of_items_that_is_empty_is_told_of_and_other_nodes_have_none():
+    board = watch(make_node("a", for_each=()), make_node("b"), steps=lambda run: run.succeed("b"))
+    assert [row.detail() for row in board.rows.values()] == ["0 of 0 items", ""]
+    assert plain_line(board, board.rows["a"]).endswith("succeeded  0 of 0 items")
+
+
+def test_the_tree_tells_how_far_the_items_are():
+    node = make_node("a", for_each=(1, 2, 3), tolerate=1)
+    board = watch(node, steps=lambda run: run.succeed("a", {}, 0).fail("a", 1))
+    console = Console(file=StringIO(), width=80)
+    console.print(picture(board, "r", height=9))
+    assert "● a  running" in console.file.getvalue()
+    assert "2 of 3 items, 1 failed" in console.file.getvalue()
+
+
+async def test_plain_lines_tell_now_and_then_how_far_the_items_are(capsys, autojump_clock):
+    driver = Driver(make_plan(make_node("a", for_each=(1, 2, 3), tolerate=1))).begin()
+    board = Board(driver.state.plan.workflow)
+    lines, seen = PlainLines(board, "r"), 0
+
+    def go_on(step):
+        nonlocal seen
+        step()
+        lines.see(driver.journal[seen:])
+        seen = len(driver.journal)
+
+    async with trio.open_nursery() as nursery:
+        await nursery.start(lines.run)
+        go_on(lambda: driver.succeed("a", {}, 0))
+        await trio.sleep(29)
+        assert "items" not in capsys.readouterr().err
+        await trio.sleep(2)
+        assert capsys.readouterr().err.endswith("1 of 3 items\n")
+        await trio.sleep(60)
+        assert capsys.readouterr().err == ""
+        go_on(lambda: driver.fail("a", 1))
+        await trio.sleep(30)
+        assert "2 of 3 items, 1 failed" in capsys.readouterr().err
+        nursery.cancel_scope.cancel()
 
 
 def test_what_was_wrong_with_an_attempt_is_gone_when_the_next_one_starts():
@@ -161,44 +200,25 @@ spec:
 def test_on_a_terminal_that_cannot_be_drawn_on_there_are_plain_lines(tmp_path, name):
     file = tmp_path / "shown.yaml"
     file.write_text(DOCUMENT)
-    text = run_in_terminal("run", str(file), data=tmp_path / "data", TERM=name)
+    text = run_in_terminal("run", file, folder=tmp_path, TERM=name)
     assert re.match(r"run \w+: shown 1\.0\.0\r\n  ✓ alpha  succeeded", text)
 
 
 def test_on_a_terminal_a_tree_shows_nodes_with_state_and_time(tmp_path):
     file = tmp_path / "shown.yaml"
     file.write_text(DOCUMENT)
-    text = run_in_terminal("run", str(file), data=tmp_path / "data")
+    text = run_in_terminal("run", file, folder=tmp_path)
     assert "shown 1.0.0  succeeded" in text
     assert "✓ alpha  succeeded" in text
     assert "– beta  skipped" in text
     assert "when: false" in text
 
 
-def run_in_terminal(*arguments: str, data: Path, **env: str) -> str:
-    """Run the command line on a terminal of its own, and give what it showed, without colours."""
-    settings = {"DAGRUN_DATA_DIR": str(data), "TERM": "xterm", "COLUMNS": "120"}
-    terminal, inside = pty.openpty()
-    process = subprocess.Popen(
-        [sys.executable, "-m", "dagrun.cli", *arguments],
-        stdin=inside,
-        stdout=inside,
-        stderr=inside,
-        env={**os.environ, **settings, **env},
-    )
-    os.close(inside)
-    shown = b"".join(iter(lambda: _read(terminal), b""))
-    os.close(terminal)
-    assert process.wait(timeout=20) == 0
-    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", shown.decode())
-
-
-def _read(terminal: int) -> bytes:
-    """Read what there is; a terminal whose other side is closed gives an error."""
-    try:
-        return os.read(terminal, 4096)
-    except OSError:
-        return b""
+def run_in_terminal(*arguments: object, folder: Path, **environment: str) -> str:
+    """Run a command to its end, and give what it showed, without colours."""
+    done = on_terminal(*arguments, folder=folder, **environment)
+    assert done.returncode == 0
+    return re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", done.stdout)
 
 
 def test_nodes_that_never_began_are_shown_as_cancelled_with_their_run():
@@ -240,7 +260,7 @@ def test_on_a_terminal_handlers_stand_behind_the_nodes(tmp_path):
     file = tmp_path / "shown.yaml"
     code = '{executor: {type: lua, code: "return {}"}}'
     file.write_text(DOCUMENT + f"  handlers: {{success: {code}, failure: {code}}}\n")
-    text = run_in_terminal("run", str(file), data=tmp_path / "data")
+    text = run_in_terminal("run", file, folder=tmp_path)
     assert "✓ handler:success  succeeded" in text
     assert text.rindex("handler:success") > text.rindex("– beta")
     assert "handler:failure" not in text

@@ -5,7 +5,7 @@ import pytest
 from dagrun.domain import decide
 from dagrun.domain.explain import SHOWN, explain_run
 from dagrun.domain.plan import Handling
-from dagrun.domain.workflow import RetryPolicy
+from dagrun.domain.workflow import ExecutorSpec, Handler, HandlerEvent, RetryPolicy
 from dagrun.testing.drive import START, Driver, make_node, make_plan
 
 BOOM = "boom: it failed"
@@ -48,6 +48,35 @@ def test_a_failed_run_is_told_with_its_error():
     run = driver(make_node("a"))
     run.fail("a")
     assert explain_run(run.state)[0] == f"the run has failed: node a: {BOOM}"
+
+
+def test_an_ending_run_is_told_with_its_handlers():
+    handler = Handler(executor=ExecutorSpec(type="none"))
+    run = driver(make_node("a"), handlers={HandlerEvent.EXIT: handler})
+    run.succeed("a")
+    assert explain_run(run.state) == [
+        "all nodes of the run have ended; its handlers run",
+        "handler:exit: attempt 1 is running",
+    ]
+
+
+def test_nothing_of_a_paused_run_is_starting():
+    run = driver(make_node("a"), make_node("b", "a"))
+    run.ask(decide.pause)
+    run.succeed("a")
+    assert explain_run(run.state)[1:] == ["b: waits for the run to go on"]
+
+
+def test_what_was_cut_off_is_not_said_to_go_on():
+    fan = make_node("fan", for_each=(1, 2, 3))
+    run = driver(make_node("a"), fan, make_node("b", "a"))
+    run.succeed("fan", item=0)
+    assert explain_run(run.state, cut_off=True) == [
+        "the run was cut off while it was running: 3 of 3 nodes had not ended",
+        "a: attempt 1 was cut off",
+        "fan: cut off when 1 of 3 items had ended",
+        "b: waits for a",
+    ]
 
 
 def test_a_retry_says_when_it_comes_and_how_many_there_are():

@@ -75,9 +75,18 @@ def test_what_is_no_allowed_expression_is_refused_when_it_is_compiled(source):
 
 @pytest.mark.parametrize(
     ("source", "suggestion"),
-    [("HOME", "$${HOME}"), ("noodes.a", "nodes"), ("nodes.my-node.x", 'nodes["my-node"]')],
+    [
+        ("HOME", "$${HOME}"),
+        ("noodes.a", "nodes"),
+        ("nodes.my-node.x", 'nodes["my-node"]'),
+        ("inputs.a != 3", "~="),
+        ("inputs.a > 3 && inputs.b", "and"),
+        ("inputs.a || inputs.b", "or"),
+        ("inputs.a => 3", ">="),
+        ("inputs.a == '!=' or", None),
+    ],
 )
-def test_an_unknown_name_comes_with_what_to_write_instead(source, suggestion):
+def test_what_lua_does_not_know_comes_with_what_to_write_instead(source, suggestion):
     with pytest.raises(ExpressionSyntaxError) as caught:
         compile_expression(source)
     assert caught.value.suggestion == suggestion
@@ -111,11 +120,11 @@ def test_an_unknown_name_comes_with_what_to_write_instead(source, suggestion):
 )
 def test_a_failing_evaluation_says_of_which_kind_it_is_and_harms_no_other(source, kind):
     expression = compile_expression(source)
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ExpressionError) as caught:
         expression.evaluate(SCOPE)
     assert caught.value.kind == kind
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
     assert value("nodes.a.rows * 2") == 6
 
 
@@ -129,10 +138,10 @@ def test_deep_recursion_and_costly_comparisons_end_within_the_limit():
         "(function() local s = 'aaaaaaaa' for i = 1, 17 do s = s .. s end return s:find(s) end)()"
     )
     for source in (recursion, comparing, searching):
-        started = time.perf_counter()
+        started = time.process_time()
         with pytest.raises(ExpressionError):
             value(source)
-        assert time.perf_counter() - started < 1
+        assert time.process_time() - started < 1
 
 
 def test_an_expression_changes_its_own_copy_of_the_scope_only():
@@ -192,10 +201,10 @@ def test_values_beyond_the_memory_of_the_code_itself_are_no_matter():
 def test_few_but_costly_instructions_end_soon():
     doubling = "s = s .. s " * 25
     text = f"(function() local s = '\\0' {doubling} return {'s < s or ' * 40} 1 end)()"
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ExpressionError):
         value(text)
-    assert time.perf_counter() - started < 1.5
+    assert time.process_time() - started < 1.5
 
 
 @pytest.mark.parametrize(
@@ -204,10 +213,10 @@ def test_few_but_costly_instructions_end_soon():
     ids=["skips", "skips and spaces", "functions", "chain"],
 )
 def test_checking_a_text_takes_no_time_to_speak_of(source):
-    started = time.perf_counter()
+    started = time.process_time()
     with pytest.raises(ExpressionSyntaxError):
         compile_expression(source)
-    assert time.perf_counter() - started < 0.5
+    assert time.process_time() - started < 0.5
 
 
 def test_named_nodes_are_known_beside_nodes_as_a_whole():

@@ -471,3 +471,44 @@ def test_a_node_cannot_end_without_an_attempt_while_it_waits(kind):
     data = {"error": {"type": "x", "message": "y"}, "reason": "z"}
     with pytest.raises(IllegalEvent, match="dependencies"):
         apply(run.state, event(run.state.seq + 1, kind, node_id="b", data=data))
+
+
+def with_items():
+    return drive(make_node("a", for_each=(1, 2), max_parallel=1))
+
+
+@pytest.mark.parametrize(
+    ("run", "kind", "fields", "reason"),
+    [
+        (with_items(), Type.NODE_SUCCEEDED, {"item": 1, "attempt": 1}, "item was never started"),
+        (with_items(), Type.NODE_RUNNING, {"attempt": 1}, "has no attempts of its own"),
+        (with_items(), Type.NODE_READY, {}, "it is "),
+        (with_items(), Type.NODE_SUCCEEDED, {}, "not all items have succeeded"),
+        (with_items(), Type.NODE_FAILED, {}, "items of it have not ended"),
+        (with_items(), Type.NODE_SKIPPED, {}, "it is "),
+        (drive(make_node("a")), Type.NODE_RUNNING, {"attempt": 1}, "attempt 1 is running"),
+        (drive(make_node("a")), Type.NODE_FAILED, {"attempt": 2}, "attempt 1 is running"),
+    ],
+)
+def test_an_end_that_does_not_fit_the_attempts_is_refused(run, kind, fields, reason):
+    before = picture(run.state)
+    data = {"error": {"type": "x", "message": "y"}}
+    with pytest.raises(IllegalEvent, match=reason):
+        apply(run.state, event(run.state.seq + 1, kind, node_id="a", data=data, **fields))
+    assert picture(run.state) == before
+
+
+def test_a_run_is_not_cancelled_twice_under_one_epoch():
+    run = drive(make_node("a"))
+    run.ask(decide.cancel)
+    assert run.state.status == "cancelling"
+    with pytest.raises(IllegalEvent, match="being cancelled already"):
+        apply(run.state, event(run.state.seq + 1, Type.RUN_CANCELLING))
+
+
+def test_requests_that_a_run_cannot_follow_change_nothing():
+    run = drive(make_node("a"))
+    before = picture(run.state)
+    assert decide.requeue(run.state, run.tick()) is False
+    assert decide.expire(run.state, run.tick()) is False
+    assert picture(run.state) == before

@@ -10,7 +10,7 @@ from dagrun.domain.events import Event, Type
 from dagrun.domain.jsonvalue import EMPTY, Raw
 from dagrun.errors import ConflictError, StoreError, StoreFull
 from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
-from dagrun.services.journal import GATHER, MAX_WAITING, RETRY, Journal
+from dagrun.services.journal.journal import GATHER, MAX_WAITING, RETRY, Journal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -282,7 +282,7 @@ async def test_who_waits_for_a_run_that_is_lost_is_told(nursery, autojump_clock)
 
 
 async def test_a_commit_takes_only_so_many_events(nursery, autojump_clock, monkeypatch):
-    monkeypatch.setattr("dagrun.services.journal.MAX_GROUP", 2)
+    monkeypatch.setattr("dagrun.services.journal.journal.MAX_GROUP", 2)
     store = ScriptedStore()
     journal = await nursery.start(Journal(store).run)
     for seq in (1, 2, 3):

@@ -233,6 +233,7 @@ BAD_TEXT = {
     "a: 2024-02-30": ("there is no date 2024-02-30", 1),
     "a: " + "[" * 100: ("64 levels", 1),
     "a: '" + "x" * (4 * 2**20) + "'": ("more than 4194304 bytes", 1),
+    "a:\n\tb: 1": ("a tab stands here; indent with spaces", 2),
     "a: {b: 1, b: 2}": ("stands here twice", 1),
 }
 
@@ -318,6 +319,15 @@ WRONG = {
     NODE + ", dependencies: [a]}]\n": "the node 'a' depends on itself",
     NODE + ", dependencies: [b]}]\n": "dependencies[0]: there is no node 'b'",
     NODE + ", dependencies: 3}]\n": "spec.nodes[0].dependencies: ",
+    NODE + "}, {id: a, executor: {type: any}}]\n": "nodes[1].id: 'a' is the id of 2 nodes",
+    NODE + "}, {id: b, executor: {type: any}, dependencies: [a, a]}]\n": "[1]: 'a' stands here twice",
+    NODE + ', env: {A: "x\\0"}}]\n': "env.A: a NUL character cannot be in an environment",
+    NODE + ", secrets: {A B: 'env:A'}}]\n": "secrets.A B: 'A B' is no name of a secret",
+    NODE + ", secrets: {DAGRUN_A: 'env:A'}}]\n": "names that begin with DAGRUN_ are reserved",
+    (
+        "  nodes: [{id: a-1, executor: {type: any}},"
+        " {id: c, dependencies: [a-1], executor: {type: any}, inputs: {x: '${nodes.a-1}'}}]\n"
+    ): "nodes.a-1 is read as a subtraction",
     "  nodes: [{id: a, executor: {type: x, sizes: 1}}]\n": "executor.sizes: the key 'sizes' is not",
     "  nodes: [{id: a, executor: {type: x, size: big}}]\n": "executor.size: a whole number is needed",
     "  nodes: [{id: a, executor: {type: x, command: 3}}]\n": "executor.command: a list or text is n",
@@ -405,6 +415,7 @@ CLOSED = (
             "retry: {max_attempts: 2, when: 'error.typ == \"x\"'}",
             "error has no 'typ' (did you mean 'error.type'?)",
         ),
+        ("when: 'run.status == nil'", "run has no 'status', but id, workflow_id, version"),
     ],
 )
 def test_a_field_that_is_never_there_is_an_error(field, told):
@@ -419,6 +430,7 @@ def test_a_field_that_is_never_there_is_an_error(field, told):
         ("  inputs: {additionalProperties: false, patternProperties: {a: {}}}\n", "inputs.a"),
         (CLOSED, "inputs._trigger_id or inputs.least or inputs"),
         ("", "run.id or run.version or inputs.anything"),
+        ("", "(function() local run = {speed = 1} return run.speed end)() > 0"),
     ],
 )
 def test_a_field_that_may_be_there_is_none(more, used):

@@ -130,3 +130,12 @@ def test_a_link_in_the_place_of_a_log_is_neither_written_nor_read_through(tmp_pa
     assert log.ended
     assert victim.read_text() == "mine\n"
     assert logs.read("run", "node", 2) == b""
+
+
+def test_files_of_somebody_else_beside_the_logs_are_no_attempts(tmp_path):
+    logs = NodeLogs(tmp_path)
+    log = logs.open("run", "node", 1)
+    log.write(b"mine")
+    log.close()
+    (tmp_path / "run" / "node" / "notes.log").touch()
+    assert logs.attempts("run", "node") == [(None, 1)]

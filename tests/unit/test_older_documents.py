@@ -85,6 +85,13 @@ def test_an_older_document_has_the_meaning_that_its_keys_promise():
         ("{name: whole}", "{nam: whole}", "configuration.secrets[1]"),
         ("{name: whole}", "{name: DB_PASSWORD}", "configuration.secrets[1].name"),
         ("labels: {a: b}", "labels: {a: 1}", "configuration.kubernetes.labels.a"),
+        ("team: x}", "name: Other}", "spec.nodes[0].metadata.name"),
+        (
+            "metadata: {retries: 0}",
+            "metadata: {retries: 1}\n      retry: {max_attempts: 2}",
+            "spec.nodes[1].metadata.retries",
+        ),
+        ("path: /go,", "path: /go, type: cron,", "triggers.http.type"),
         ("dependencies: [a]", "dependencies: [x]", "spec.nodes[1].dependencies[0]"),
         (
             "metadata: {retries: 0}",
@@ -99,6 +106,14 @@ def test_problems_carry_the_key_paths_of_the_older_document(old, new, path):
     assert path in [place for _, place in found], found
     line = next(line for line, place in found if place == path)
     assert line > 1
+
+
+@pytest.mark.parametrize("value", ["3", "{secrets: 3}", "{secrets: [3]}"])
+def test_a_configuration_that_is_none_is_told_with_its_place(value):
+    text = OLD.partition("configuration:")[0] + f"configuration: {value}\n"
+    assert [path.partition("[")[0] for _, path in problems(text)] == [
+        "configuration.secrets" if "secrets" in value else "configuration"
+    ]
 
 
 def test_what_stands_in_two_places_is_refused():

@@ -1,12 +1,10 @@
 """What is said about outputs that do not fit, and about schemas that no outputs fit."""
 
-import subprocess
-import sys
-
 import pytest
 
 from dagrun.domain.jsonvalue import encode
 from dagrun.domain.output_schema import OutputSchema, outputs_problem
+from dagrun.testing.programs import call
 
 
 def problem(schema, outputs):
@@ -90,7 +88,7 @@ def test_a_type_that_no_outputs_have_is_an_error(schema, wrong):
     assert (outputs_problem(schema) is not None) is wrong
 
 
-def test_a_plan_without_such_schemas_does_not_load_the_library():
+def test_a_plan_without_such_schemas_does_not_load_the_library(tmp_path):
     code = (
         "import sys; from dagrun.testing.drive import Driver, make_node, make_plan; "
         "plan = make_plan(make_node('a'), make_node('b', outputs={'type': 'object'})); "
@@ -98,5 +96,5 @@ def test_a_plan_without_such_schemas_does_not_load_the_library():
         "print('jsonschema' in sys.modules, plan.steps[1].output_schema.problem(b'{}'), "
         "'jsonschema' in sys.modules)"
     )
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    done = call("-c", code, folder=tmp_path)
     assert done.stdout == "False None True\n"

@@ -3,7 +3,6 @@
 import os
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -46,37 +45,19 @@ trio.run(main)
 
 
 @pytest.fixture
-def spawn(tmp_path):
-    """Start processes, and end them by their own handles."""
-    processes = []
-
-    def start(script):
-        process = subprocess.Popen(
-            [sys.executable, "-c", script, str(tmp_path)],
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True,
-        )  # fmt: skip
-        processes.append(process)
-        return process
-
-    yield start
-    for process in processes:
-        process.kill()
-        process.communicate()
-
-
-def say_line(process):
-    return process.stdout.readline().strip()
+def spawn(launch, tmp_path):
+    return lambda script: launch("-c", script, tmp_path)
 
 
 def test_a_live_owner_is_known_by_its_process_id(tmp_path, spawn):
     process = spawn(OWNER)
-    assert owner_pid(tmp_path, say_line(process)) == process.pid
+    assert owner_pid(tmp_path, process.read_line()) == process.pid
 
 
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 def test_an_owner_is_gone_as_soon_as_its_process_is(tmp_path, spawn, how):
     process = spawn(OWNER)
-    owner = say_line(process)
+    owner = process.read_line()
     process.send_signal(how)
     process.wait()
     assert owner_pid(tmp_path, owner) is None
@@ -84,7 +65,7 @@ def test_an_owner_is_gone_as_soon_as_its_process_is(tmp_path, spawn, how):
 
 def test_a_frozen_owner_is_alive(tmp_path, spawn):
     process = spawn(OWNER)
-    owner = say_line(process)
+    owner = process.read_line()
     process.send_signal(signal.SIGSTOP)
     assert owner_pid(tmp_path, owner) == process.pid
 
@@ -108,7 +89,7 @@ def test_giving_the_lock_back_removes_its_file(tmp_path):
 
 def test_the_next_owner_removes_files_of_dead_ones_only(tmp_path, spawn):
     living, dying = spawn(OWNER), spawn(OWNER)
-    names = say_line(living), say_line(dying)
+    names = living.read_line(), dying.read_line()
     dying.kill()
     dying.wait()
     with OwnerLock(tmp_path) as lock:
@@ -152,15 +133,14 @@ def test_the_data_directory_is_for_its_user_alone(tmp_path):
 async def test_of_two_resumers_exactly_one_wins(tmp_path, spawn):
     first = spawn(OWNER)
     async with SqliteStore(path=tmp_path / "dagrun.db") as store:
-        await add_run(store, upto=2, owner=say_line(first))
+        await add_run(store, upto=2, owner=first.read_line())
         first.kill()
         first.wait()
         resumers = [spawn(RESUMER), spawn(RESUMER)]
-        assert [say_line(process) for process in resumers] == ["ready", "ready"]
+        assert [process.read_line() for process in resumers] == ["ready", "ready"]
         for process in resumers:
-            process.stdin.write("go\n")
-            process.stdin.flush()
-        answers = sorted(say_line(process) for process in resumers)
+            process.say("go")
+        answers = sorted(process.read_line() for process in resumers)
         record = await store.run("r")
         assert answers == ["lost", f"won {record.owner}"]
         assert record.epoch == 2
@@ -199,7 +179,7 @@ def test_a_data_directory_that_is_restored_takes_no_owner(tmp_path):
 
 def test_a_data_directory_with_owners_is_nobodys_alone(tmp_path, spawn):
     process = spawn(OWNER)
-    say_line(process)
+    process.read_line()
     message = f"is used by process {process.pid}; end it first"
     with pytest.raises(ConflictError, match=message), sole_use(tmp_path):
         pass

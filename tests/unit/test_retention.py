@@ -1,10 +1,14 @@
 """What runs left on the disk, and who may take it away."""
 
+from datetime import timedelta
+
 import pytest
 
 from dagrun.builtin.memory_store import MemoryStore
-from dagrun.services.retention import RunFolders, sweep
-from dagrun.testing.stores import add_run
+from dagrun.services.retention import RunFolders, prune, sweep
+from dagrun.testing.stores import NOON, add_run
+
+YES, NO = (lambda: True), (lambda: False)
 
 
 @pytest.fixture
@@ -39,10 +43,10 @@ async def test_a_folder_that_is_not_there_is_removed_already(tmp_path):
 @pytest.mark.parametrize(
     ("options", "left"),
     [
-        ({"ended": True, "unknown": False}, ["going", "unknown"]),
-        ({"ended": False, "unknown": True}, ["ended", "going"]),
-        ({"ended": True, "unknown": True}, ["going"]),
-        ({"ended": True, "unknown": True, "most": 1}, ["going", "unknown"]),
+        ({"ended": True, "unknown": NO}, ["going", "unknown"]),
+        ({"ended": False, "unknown": YES}, ["ended", "going"]),
+        ({"ended": True, "unknown": YES}, ["going"]),
+        ({"ended": True, "unknown": YES, "most": 1}, ["going", "unknown"]),
     ],
 )
 async def test_sweeping_removes_what_is_asked_for_and_nothing_of_a_run_that_goes_on(
@@ -52,3 +56,23 @@ async def test_sweeping_removes_what_is_asked_for_and_nothing_of_a_run_that_goes
     assert folders.runs() == left
     assert (tmp_path / "root" / "no id" / "file").exists()
     assert (tmp_path / "root" / "..x" / "file").exists()
+
+
+@pytest.mark.parametrize(("most", "gone"), [(None, 5), (3, 3), (0, 0)])
+async def test_pruning_deletes_ended_runs_with_their_folders_in_batches_up_to_its_limit(
+    tmp_path, monkeypatch, most, gone
+):
+    monkeypatch.setattr("dagrun.services.retention.BATCH", 2)
+    store, folders = MemoryStore(), RunFolders(tmp_path)
+    for number in range(5):
+        await add_run(store, f"r{number}")
+        (tmp_path / f"r{number}").mkdir()
+    await add_run(store, "going", upto=3)
+    (tmp_path / "going").mkdir()
+    later = NOON + timedelta(days=3)
+    assert await prune(store, [folders], keep=5 * 86400, now=later, most=most) == 0
+    assert await prune(store, [folders], keep=86400, now=later, most=most) == gone
+    left = sorted(record.run_id for record in (await store.runs())[0])
+    assert left == folders.runs()
+    assert len(left) == 6 - gone
+    assert "going" in left

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from dagrun.builtin.sqlite import SqliteStore, schema
+from dagrun.builtin.sqlite.read import LOG_OF_ALL, LOG_OF_RUN, read_log
 from dagrun.builtin.sqlite.schema import APPLICATION, LATEST
 from dagrun.builtin.sqlite.write import _CHANGED_RUNS, _POSITIONS
 from dagrun.domain.events import Type
@@ -15,7 +16,7 @@ from dagrun.testing.stores import NOON, add_run, event, journal, new_run
 
 
 def ask(path, query):
-    with closing(sqlite3.connect(path)) as connection:
+    with closing(sqlite3.connect(path)) as connection, connection:
         return connection.execute(query).fetchall()
 
 
@@ -68,6 +69,41 @@ async def test_a_commit_never_looks_through_all_runs(path, statement):
             plan = connection.execute(f"explain query plan {statement}", ("[]",)).fetchall()
         assert not [row for row in plan if "SCAN runs" in row[-1]]
         assert [row for row in plan if "SEARCH runs" in row[-1]]
+
+
+@pytest.mark.parametrize(
+    ("statement", "values"), [(LOG_OF_ALL, (1000, 500)), (LOG_OF_RUN, ("r", 1000, 500))]
+)
+async def test_a_page_of_the_log_is_found_without_looking_through_or_sorting_the_rest(
+    path, statement, values
+):
+    async with SqliteStore(path=path):
+        with closing(sqlite3.connect(path)) as connection:
+            plan = connection.execute(f"explain query plan {statement}", values).fetchall()
+    steps = [detail for *_, detail in plan]
+    assert {detail.split()[0] for detail in steps} <= {"SEARCH", "CORRELATED"}, steps
+    assert any("events_that_place" in detail for detail in steps), steps
+
+
+@pytest.mark.parametrize("run_id", [None, "big"])
+async def test_a_page_of_a_large_log_takes_few_steps(path, run_id):
+    async with SqliteStore(path=path) as store:
+        many = [event(seq, Type.NODE_RUNNING, "big", node_id="a") for seq in range(3, 20_001)]
+        await store.commit([*journal("big")[:2], *many], new_runs=[new_run("big")])
+        for number in range(200):
+            await add_run(store, f"r{number}")
+        with closing(sqlite3.connect(path)) as connection:
+            steps = 0
+
+            def count():
+                nonlocal steps
+                steps += 100
+
+            connection.set_progress_handler(count, 100)
+            page = read_log(connection, run_id, 10_000, 500)
+    assert [entry.position for entry in page] == list(range(10_001, 10_501))
+    assert {entry.engine_id for entry in page} == {"e"}
+    assert steps < 120_000
 
 
 async def test_a_failing_step_leaves_the_store_usable(path):
@@ -205,6 +241,16 @@ async def test_a_database_of_the_first_schema_is_migrated_with_all_that_is_in_it
             False,
         )
     assert ask(path, "pragma user_version") == [(LATEST,)]
+
+
+async def test_events_keep_their_order_within_a_run_when_the_clock_went_back(tmp_path):
+    path = tmp_path / "dagrun.db"
+    first_schema(path)
+    ask(path, "update events set time = '2025-01-01T00:00:00.000000+00:00' where seq = 3")
+    async with SqliteStore(path=path) as store:
+        for run_id in (None, "r"):
+            log = await store.log(after=0, limit=9, run_id=run_id)
+            assert [(e.position, e.event.seq) for e in log] == [(1, 1), (2, 2), (3, 3)]
 
 
 async def test_a_migration_that_fails_changes_nothing(tmp_path, monkeypatch):

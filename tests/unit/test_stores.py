@@ -38,5 +38,6 @@ async def test_the_memory_store_forgets_the_keys_of_pruned_runs():
     async with MemoryStore() as store:
         request = Request(key="k", hash="h")
         await store.commit(journal(), new_runs=[new_run(request=request)])
-        await store.prune(before=NOON + timedelta(days=1), limit=1)
+        late = NOON + timedelta(days=2)
+        await store.prune(before=late, now=late, limit=1)
         assert store._requests == {}

@@ -1,7 +1,5 @@
 """The suites that plugin authors inherit find what they are there to find."""
 
-import subprocess
-import sys
 import threading
 from pathlib import Path
 
@@ -12,6 +10,7 @@ import trio
 from dagrun.errors import NodeError
 from dagrun.testing.context import FakeContext, open_context, options_of
 from dagrun.testing.executors import ExecutorSuite
+from dagrun.testing.programs import call
 from dagrun.testing.triggers import TriggerSuite
 
 
@@ -169,8 +168,7 @@ class TestStore(StoreSuite):
 def test_a_suite_in_a_folder_of_its_own_tells_what_it_compared(tmp_path):
     (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = true\n")
     (tmp_path / "test_outside.py").write_text(OUTSIDE)
-    command = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider"]
-    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, check=False)
+    done = call("-m", "pytest", "-q", "-p", "no:cacheprovider", folder=tmp_path)
     assert "assert 'engine-0' == 'engine-1'" in done.stdout
     assert "TestStubborn::test_the_only_candidate_is_chosen" in done.stdout
     assert "TestStore" not in done.stdout.partition("short test summary")[2]

@@ -1,4 +1,3 @@
-import time
 from types import SimpleNamespace
 
 import pytest
@@ -105,13 +104,20 @@ async def test_a_file_is_not_read_when_a_node_runs_and_a_lua_error_fails_it(tmp_
     ],
 )
 async def test_cancelling_ends_a_loop_inside_c_and_spares_other_nodes(code):
+    """Half a second after its limit the node has ended.
+
+    A busy machine can hold up any of the processes for longer than that. So the best of up to
+    three times counts: an end that waits for something is late every time.
+    """
     async with open_processes() as processes, LuaExecutor() as lua:
         await lua.execute(context(processes, "return {}"))
-        started = time.monotonic()
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(lua.execute, context(processes, "return {}"))
-            with trio.move_on_after(0.3) as scope:
-                await lua.execute(context(processes, code))
-        assert scope.cancelled_caught
-        assert time.monotonic() - started < 0.3 + 0.5
+        late = []
+        while not late or (min(late) >= 0.5 and len(late) < 3):
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(lua.execute, context(processes, "return {}"))
+                with trio.move_on_after(0.3) as scope:
+                    await lua.execute(context(processes, code))
+            assert scope.cancelled_caught
+            late.append(trio.current_time() - scope.deadline)
+        assert min(late) < 0.5, late
         assert bytes(await lua.execute(context(processes, "return {}"))) == b"{}"

@@ -1,19 +1,23 @@
 import json
+import os
 import socket
+import struct
 import subprocess
-import time
+from pathlib import Path
 
 import pytest
 
 from dagrun.workers.child import read_frame, write_frame
 from dagrun_lua.executor import LuaOptions, worker_argv
 
+LIMIT = struct.pack("ll", 20, 0)  # seconds and microseconds, for a worker that never answers
 NONE = {"inputs": {}, "nodes": {}, "run": {}, "env": {}}
 
 
 class Client:
     def __init__(self, log):
         self.link, theirs = socket.socketpair()
+        self.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, LIMIT)
         self.process = subprocess.Popen(worker_argv(), stdin=theirs, stdout=log, env={})
         theirs.close()
 
@@ -22,6 +26,12 @@ class Client:
         request["scope"] = NONE | scope
         write_frame(self.link.fileno(), json.dumps(request).encode())
         return json.loads(read_frame(self.link.fileno()))
+
+    def processor_time(self):
+        """Give the seconds of processor time that the worker has used, to a hundredth."""
+        stat = Path(f"/proc/{self.process.pid}/stat").read_text()
+        user, system = stat.rpartition(")")[2].split()[11:13]
+        return (int(user) + int(system)) / os.sysconf("SC_CLK_TCK")
 
 
 @pytest.fixture
@@ -86,11 +96,17 @@ def test_code_sees_its_scope_and_returns_outputs(worker):
     ],
 )
 def test_each_failure_is_typed_and_ends_within_its_limit(worker, code, kind, message):
-    started = time.monotonic()
+    """The limit is 0.3 s, and half a second more is allowed.
+
+    The worker's processor time is measured, and not the time on the wall, of which a busy machine
+    may take any part. Code in a loop does nothing but use it, and Lua's own clock measures it,
+    too. The engine keeps the time on the wall, by ending the worker: see ``test_executor.py``.
+    """
+    before = worker.processor_time()
     error = worker.call(code)["error"]
     assert error["type"] == kind
     assert message in (None, error["message"])
-    assert time.monotonic() - started < 0.3 + 0.5
+    assert worker.processor_time() - before < 0.3 + 0.5
     assert worker.call("return {ok = true}") == {"outputs": {"ok": True}}
 
 

@@ -1,9 +1,11 @@
 """The store ``memory``: the same as SQLite, but gone with the process. For tests."""
 
+from bisect import bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from itertools import islice
+from operator import itemgetter
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import attrs
@@ -13,6 +15,7 @@ from dagrun.builtin.intake import KEPT, check_limit, choose
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.monitoring import engine_at, places
 from dagrun.domain.projection import CLEARED, NodeChange, RunChange, project
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import ConflictError, NotFound, StoreError
@@ -46,7 +49,12 @@ class MemoryStore:
         self._runs: dict[RunId, RunRecord] = {}
         self._nodes: dict[_Key, NodeRecord] = {}
         self._events: dict[RunId, list[Event]] = {}
-        self._log: list[tuple[int, Event]] = []
+        self._log: list[tuple[int, Event, str | None]] = []
+        """Positions, events, and the engines that executed the runs then."""
+
+        self._placed: dict[RunId, Event] = {}
+        """The last event of each run that says which engine has it."""
+
         self._position = 0
         self._requests: dict[tuple[str, str], NewRun] = {}
         self._registrations: dict[tuple[str, str], Registration] = {}
@@ -61,12 +69,7 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Keep what is there: the same object may be opened again."""
 
     async def commit(
@@ -138,7 +141,10 @@ class MemoryStore:
         for event in events:
             self._events[event.run_id].append(event)
             self._position += 1
-            self._log.append((self._position, event))
+            if places(event):
+                self._placed[event.run_id] = event
+            engine = engine_at(self._placed.get(event.run_id), event)
+            self._log.append((self._position, event, engine))
         for run in changes.runs.values():
             self._runs[run.run_id] = self._changed_run(run)
         for key, node in changes.nodes.items():
@@ -206,6 +212,17 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._holders(key)
 
+    async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
+        """Give the runs with a key that have a slot, or wait and are not newer; see the port."""
+        await trio.lowlevel.checkpoint()
+        return [
+            record
+            for other, record in sorted(self._runs.items())
+            if record.slot_key == key
+            and record.finished_at is None
+            and (record.admitted or other <= run_id)
+        ]
+
     async def register(self, registration: Registration, definition: Definition) -> bool:
         """Store a version of a workflow; see the port."""
         await trio.lowlevel.checkpoint()
@@ -224,14 +241,21 @@ class MemoryStore:
         found = [r for r in self._registrations.values() if workflow_id in (None, r.workflow_id)]
         return sorted(found, key=lambda r: (r.workflow_id, r.registered_at, r.version))
 
-    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
-        """Give the events of all runs behind a position."""
+    async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
+        """Give the events of all runs, or of one, behind a position."""
         check_limit(limit)
         await trio.lowlevel.checkpoint()
-        found = [entry for entry in self._log if entry[0] > after][:limit]
+        begin = bisect_right(self._log, after, key=itemgetter(0))
+        behind = map(self._log.__getitem__, range(begin, len(self._log)))
+        found = (entry for entry in behind if run_id in (None, entry[1].run_id))
         return [
-            Logged(position=at, workflow_id=self._runs[event.run_id].workflow_id, event=event)
-            for at, event in found
+            Logged(
+                position=position,
+                workflow_id=self._runs[event.run_id].workflow_id,
+                engine_id=engine,
+                event=event,
+            )
+            for position, event, engine in islice(found, limit)
         ]
 
     async def last_position(self) -> int:
@@ -239,14 +263,20 @@ class MemoryStore:
         await trio.lowlevel.checkpoint()
         return self._position
 
-    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+    async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
         check_limit(limit)
         await trio.lowlevel.checkpoint()
-        ended = [(r.finished_at, r.run_id) for r in self._runs.values() if r.finished_at]
+        keyed = {run.run_id for run in self._requests.values() if now - run.created_at <= KEPT}
+        ended = [
+            (run.finished_at, run_id)
+            for run_id, run in self._runs.items()
+            if run.finished_at and run_id not in keyed
+        ]
         gone = [run_id for time, run_id in sorted(ended) if time < before][:limit]
         for run_id in gone:
             del self._runs[run_id], self._events[run_id]
+            self._placed.pop(run_id, None)
         self._nodes = {key: node for key, node in self._nodes.items() if key[0] in self._runs}
         self._log = [entry for entry in self._log if entry[1].run_id in self._runs]
         self._requests = {k: run for k, run in self._requests.items() if run.run_id in self._runs}

@@ -3,7 +3,8 @@
 ``<data>/owners/<id>.lock`` is locked with ``flock`` and holds the process id. The operating system
 lets go of the lock however the process ends, so a lock that can be taken means a dead owner.
 
-``<data>/restore.lock`` is shared by all owners, so that whoever replaces the database has it alone.
+``<data>/restore.lock`` is shared by all owners, and by who deletes runs, so that whoever replaces
+the database has it alone.
 """
 
 import errno
@@ -14,7 +15,6 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from types import TracebackType
 from typing import Final, Self
 
 from dagrun.domain.ids import is_id
@@ -66,12 +66,7 @@ class OwnerLock:
         _sweep(self._path.parent)
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         """Give the lock back, and remove its file.
 
         Nobody can be waiting for this file: its name was never used before, and whoever looks at
@@ -85,6 +80,24 @@ class OwnerLock:
         for fd in held:
             if fd >= 0:
                 os.close(fd)
+
+
+@contextmanager
+def shared_use(data_dir: Path) -> Iterator[None]:
+    """Let nobody replace the database of a data directory, for who writes to it and owns no run.
+
+    Raises:
+        ConflictError: it is being replaced.
+        ConfigError: the data directory cannot be written to.
+    """
+    try:
+        gate = _open_gate(data_dir, fcntl.LOCK_SH)
+    except OSError as error:
+        raise ConfigError(f"the data directory {data_dir}: {error.strerror or error}") from error
+    try:
+        yield
+    finally:
+        os.close(gate)
 
 
 @contextmanager

@@ -7,7 +7,6 @@ import traceback
 import warnings
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Final, Literal
 
 import attrs
@@ -19,7 +18,7 @@ from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError, WorkerDied, sole
 from dagrun.ports.executor import Context
 from dagrun.workers.environment import base_environment, directory, merged
-from dagrun.workers.pool import WorkerPool
+from dagrun.workers.pool import UsesWorkers, WorkerPool
 
 START: Final = (
     "import sys; sys.path.append(sys.argv[1]); "
@@ -91,7 +90,7 @@ def _needs_process(options: PythonOptions) -> bool:
     return options.isolation == "process"
 
 
-class PythonExecutor:
+class PythonExecutor(UsesWorkers):
     """Runs Python. Enter it with ``async with``: it keeps worker processes.
 
     A worker serves the nodes of documents of one folder, which comes first on its import path.
@@ -107,20 +106,7 @@ class PythonExecutor:
         self._base = base_environment()
         self._functions = Functions()
         argv = [sys.executable, "-I", "-c", START, PACKAGES]
-        self._pool = WorkerPool(argv, env=self._base)
-
-    async def __aenter__(self) -> "PythonExecutor":
-        await self._pool.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the workers."""
-        await self._pool.__aexit__(kind, error, traceback)
+        super().__init__(WorkerPool(argv, env=self._base))
 
     async def execute(self, context: Context) -> Mapping[str, JSON] | Raw:
         """Call the function or run the code.

@@ -28,6 +28,8 @@ class EnvSecrets:
         environ: the environment.
     """
 
+    early: ClassVar[bool] = True
+
     def __init__(self, *, environ: Mapping[str, str] = os.environ) -> None:
         self._environ = environ
 
@@ -53,6 +55,7 @@ class FileSecrets:
     """
 
     settings: ClassVar[tuple[str, ...]] = ("secrets_dir",)
+    early: ClassVar[bool] = True
 
     def __init__(self, *, secrets_dir: Path | None = None) -> None:
         self._directory = secrets_dir

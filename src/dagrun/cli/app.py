@@ -12,9 +12,12 @@ from dagrun.cli.app_runs import runs
 from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
 from dagrun.errors import ConfigError, DagrunError
 
+TRUE = ("yes", "y", "1", "true", "t")
+"""What the parser takes for true behind ``--json=``."""
+
 app = App(
     name="dagrun",
-    help="Run workflows, durably: directed acyclic graphs of Lua, shell and Python nodes.",
+    help="Run workflows, durably: directed acyclic graphs of Lua, shell, Python and HTTP nodes.",
     version=version,
     help_format="plaintext",
 )
@@ -159,7 +162,7 @@ def events(
 
 @app.command
 def backup(
-    file: Annotated[Path, Parameter(help="The copy; it must not exist.")],
+    file: Annotated[Path, Parameter(help="The copy: it must not exist yet, but for --restore.")],
     /,
     *,
     restore: Annotated[
@@ -196,13 +199,19 @@ def completion(
 
 def run_command(argv: Sequence[str]) -> int:
     """Run one command. Give the exit code."""
-    as_json = any(argument in ("--json", "--json=true") for argument in argv)
+    as_json = any(_wants_json(argument) for argument in argv)
     try:
         code = _call(argv, as_json=as_json)
         output.flush()
     except output.OutputLost as lost:
         return output.stdout_is_gone(lost)
     return code
+
+
+def _wants_json(argument: str) -> bool:
+    """Whether an argument is the flag; it counts also when others cannot be understood."""
+    flag, given, value = argument.partition("=")
+    return flag == "--json" and (not given or value.lower() in TRUE)
 
 
 def _call(argv: Sequence[str], *, as_json: bool) -> int:
@@ -232,7 +241,7 @@ def _usage(error: CycloptsError) -> str:
     command = " ".join(error.command_chain or ()) or "dagrun"
     if isinstance(error, UnusedCliTokensError):
         unused = " ".join(error.unused_tokens or ())
-        return f"{command}: nothing is done with {unused!r}. Try: dagrun {command} --help".replace(
+        return f"{command}: unexpected argument {unused!r}. Try: dagrun {command} --help".replace(
             "dagrun dagrun", "dagrun"
         )
     return f"{error} Try: dagrun {command} --help".replace("dagrun dagrun", "dagrun")

@@ -17,7 +17,13 @@ runs = App(
 def list_runs(
     *,
     workflow: Annotated[str | None, Parameter(help="Only runs of this workflow.")] = None,
-    status: Annotated[str | None, Parameter(help="Only runs in this state.")] = None,
+    status: Annotated[
+        str | None,
+        Parameter(
+            help="Only runs that are queued, running, paused, cancelling, ending, succeeded, "
+            "failed, cancelled or cut-off."
+        ),
+    ] = None,
     limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
     json: Json = False,
@@ -60,14 +66,23 @@ def logs(
     *,
     item: Annotated[int | None, Parameter(help="Only this for_each item, from 0.")] = None,
     attempt: Annotated[int | None, Parameter(help="Only this attempt, from 1.")] = None,
+    follow: Annotated[
+        bool,
+        Parameter(
+            name=["--follow", "-f"], negative="", help="Go on as they write, until the run ends."
+        ),
+    ] = False,
     json: Json = False,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Print what the nodes of a run wrote."""
-    from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
+    if follow:
+        from dagrun.cli.follow import follow_logs as show_logs  # noqa: PLC0415 — loaded on use
+    else:
+        from dagrun.cli.runs import show_logs  # noqa: PLC0415 — as above
 
-    return command.show_logs(
+    return show_logs(
         settings_of(config, data_dir=data_dir),
         run_id,
         node=node,

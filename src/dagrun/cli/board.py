@@ -10,6 +10,7 @@ import attrs
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type
 from dagrun.domain.handlers import due, handler_id
+from dagrun.domain.jsonvalue import length
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 
@@ -28,8 +29,11 @@ class Row:
     started_at: datetime | None = None
     finished_at: datetime | None = None
     attempts: int = 0
+    all_items: int | None = None
+    """How many items ``for_each`` gave; None without it, or while that is not known."""
+
     items: Counter[NodeStatus] = attrs.field(factory=Counter)
-    """Ends of the ``for_each`` items so far."""
+    """Ends of the items so far."""
 
     note: str = ""
     """The last error, or why the node was skipped."""
@@ -47,7 +51,10 @@ class Row:
     def detail(self) -> str:
         """Give attempts and items in words; empty when there is nothing to say."""
         parts = [f"attempt {self.attempts}"] if self.attempts > 1 else []
-        parts += [f"{count} {status}" for status, count in sorted(self.items.items())]
+        if self.all_items is not None:
+            parts.append(f"{self.items.total()} of {self.all_items} items")
+        bad = (item for item in sorted(self.items.items()) if item[0] is not NodeStatus.SUCCEEDED)
+        parts += [f"{count} {status}" for status, count in bad]
         return ", ".join(parts)
 
 
@@ -117,6 +124,8 @@ class Board:
                 row.note = ""  # of the attempt before
         if note := event_note(event):
             row.note, row.noted = note, event.item
+        if event.data is not None and "items" in event.data:
+            row.all_items = length(event.data["items"])
         if event.item is not None:
             if status in NODE_ENDED:
                 row.items[status] += 1

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import aclosing
+from difflib import get_close_matches
 from typing import Any, Final, TypeAlias
 
 import attrs
@@ -10,8 +11,9 @@ import trio
 
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import has_database, with_store
-from dagrun.domain.ids import is_id
+from dagrun.cli.running import check_run, has_database, with_store
+from dagrun.domain.events import Type
+from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.monitoring import Filter, MonitorEvent, Severity, observed, position_of
 from dagrun.domain.result import rfc3339
 from dagrun.errors import ConfigError
@@ -21,6 +23,7 @@ from dagrun.settings import Settings
 LOOK: Final = 0.2  # seconds between looks at the store; other processes cannot be waited for
 PAGE: Final = 1000  # events that are read at once
 MOST: Final = 1_000_000
+_TYPES: Final = sorted({name for kind in Type for name in (str(kind), kind.partition(".")[0])})
 
 _Pages: TypeAlias = AsyncGenerator[tuple[int, Sequence[MonitorEvent]], None]
 _Show: TypeAlias = Callable[[Iterable[MonitorEvent]], None]
@@ -42,11 +45,14 @@ def print_events(
 
     Raises:
         ConfigError: an option is wrong.
+        NotFound: there is no such run.
     """
     wanted = _filter(severity, types, workflow, run)
     start = _position(after)
     if not 0 <= limit <= MOST:
         raise ConfigError(f"--limit: a number from 0 to {MOST} is needed, not {limit}")
+    if run is not None:
+        check_run(settings, run)
     if not has_database(settings) and not follow:
         output.note(f"dagrun: no run was ever started in {settings.data_dir}")
         return output.DONE
@@ -57,6 +63,8 @@ def print_events(
         output.flush()
 
     async def act(store: Store) -> None:
+        if run is not None:
+            await store.run(RunId(run))
         last = await store.last_position()
         if start is None:
             await _show_newest(_pages(store, wanted, 0, last), limit, show)
@@ -99,10 +107,16 @@ async def _pages(store: Store, wanted: Filter, after: int, last: int | None) -> 
 
     Give how far each page goes, whether or not anything on it is wanted, and its wanted events.
     """
-    while page := await store.log(after=after, limit=PAGE):
+    run_id = None if wanted.run_id is None else RunId(wanted.run_id)
+    while page := await store.log(after=after, limit=PAGE, run_id=run_id):
         after = page[-1].position
         seen = [
-            observed(logged.event, position=logged.position, workflow_id=logged.workflow_id)
+            observed(
+                logged.event,
+                position=logged.position,
+                workflow_id=logged.workflow_id,
+                engine_id=logged.engine_id,
+            )
             for logged in page
             if last is None or logged.position <= last
         ]
@@ -117,6 +131,11 @@ def _filter(severity: str, types: Sequence[str], workflow: str | None, run: str 
     for flag, value in (("--workflow", workflow), ("--run", run)):
         if value is not None and not is_id(value):
             raise ConfigError(f"{flag}: {value!r} is no id")
+    for kind in types:
+        if kind not in _TYPES:
+            hint = next(iter(get_close_matches(kind, _TYPES, 1)), None)
+            known = f"did you mean {hint!r}?" if hint else "such as run, run.failed, node"
+            raise ConfigError(f"--type: no event is of the type {kind!r} ({known})")
     return Filter(
         min_severity=Severity(severity),
         types=frozenset(types),

@@ -1,11 +1,11 @@
 """``dagrun runs cancel|pause|resume|explain|prune``."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import suppress
+from contextlib import redirect_stdout, suppress
 from typing import Final, Literal
 
 from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import live_owners, owner_pid
+from dagrun.builtin.ownership import live_owners, owner_pid, shared_use
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
@@ -18,7 +18,7 @@ from dagrun.cli.running import (
 from dagrun.domain.explain import explain_run as explain_state
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED, RunStatus, stands
 from dagrun.errors import ConfigError, DagrunError
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
@@ -54,13 +54,15 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
                 await ticket.wait()
             return changed, (await local.store.run(RunId(run_id))).status
 
-    changed, status = run_async(call)
+    # A run that had no process goes on in this one, with handlers that may print.
+    with redirect_stdout(output.Notes()):
+        changed, status = run_async(call)
     if as_json:
         output.say_json({"run_id": run_id, "changed": changed, "status": status})
     elif changed:
         output.say(f"run {run_id} {DID[what]}")
     else:
-        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it is {status}")
+        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it {stands(status)} already")
     return output.DONE if changed else output.FAILED
 
 
@@ -81,7 +83,8 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         record = await store.run(RunId(run_id))
         plan = compile_plan(await stored_workflow(store, record), handling(registry))
         state, _ = await restore(store, record, plan)
-        first, *nodes = explain_state(state)
+        live = record.status in RUN_ENDED or owner_pid(settings.data_dir, record.owner) is not None
+        first, *nodes = explain_state(state, cut_off=not live)
         return state.status, [first, *await _whereabouts(settings, store, record), *nodes]
 
     status, reasons = with_store(settings, registry, read)
@@ -121,7 +124,8 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
     """Delete runs that ended long ago, with all that runs left behind. Give the exit code.
 
     Raises:
-        ConfigError: the age is none.
+        ConfigError: the age is none, or the data directory cannot be written to.
+        ConflictError: the database is being restored.
     """
     keep = _age(settings, older_than)
 
@@ -131,14 +135,18 @@ def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> 
             RunFolders(settings.data_dir / SCRATCH),
         )
         count = await prune(store, [logs, scratch], keep=keep, most=None)
-        await sweep(store, logs, ended=False, unknown=True)
-        # A living process may keep its runs in memory, and use their directories.
-        await sweep(store, scratch, ended=True, unknown=not live_owners(settings.data_dir))
+        await sweep(store, logs, ended=False, unknown=nobody)
+        await sweep(store, scratch, ended=True, unknown=nobody)
         return count
+
+    def nobody() -> bool:
+        # A living process may keep its runs in memory, and use their directories.
+        return not live_owners(settings.data_dir)
 
     count = 0
     if has_database(settings):
-        count = with_store(settings, load_with_warnings().registry, act)
+        with shared_use(settings.data_dir):
+            count = with_store(settings, load_with_warnings().registry, act)
     if as_json:
         output.say_json({"pruned": count})
     else:

@@ -23,6 +23,7 @@ from dagrun.errors import (
     InputError,
     NotFound,
     Problem,
+    SecretError,
     StoreCorrupt,
     StoreTooNew,
 )
@@ -35,7 +36,10 @@ WRONG: Final = 2
 INTERRUPTED: Final = 130
 
 
-_WRONG: Final = (DefinitionError, InputError, ConfigError, NotFound, StoreCorrupt, StoreTooNew)
+_WRONG: Final = (
+    *(DefinitionError, InputError, ConfigError, SecretError, NotFound),
+    *(StoreCorrupt, StoreTooNew),
+)
 
 
 class OutputLost(Exception):

@@ -1,5 +1,6 @@
 """``dagrun plugins``."""
 
+from contextlib import redirect_stdout
 from typing import Any
 
 import attrs
@@ -10,7 +11,7 @@ from dagrun.plugin.loading import Installation, Plugin, load_plugins
 
 def list_plugins(*, as_json: bool) -> int:
     """List plugins with what they put on the shelves. Give the exit code."""
-    installation = load_plugins()
+    installation = _load()
     if as_json:
         items = [_as_json(plugin, installation) for plugin in installation.plugins]
         output.say_json({"items": items, "next": None})
@@ -22,10 +23,16 @@ def list_plugins(*, as_json: bool) -> int:
 
 def load_with_warnings() -> Installation:
     """Load all plugins. A broken one gets a warning, and does not stop the others."""
-    installation = load_plugins()
+    installation = _load()
     for plugin in installation.broken():
         output.note(f"dagrun: warning: plugin {plugin.name} cannot be loaded: {plugin.error}")
     return installation
+
+
+def _load() -> Installation:
+    # What a module prints when it is imported must not get between results and who reads them.
+    with redirect_stdout(output.Notes()):
+        return load_plugins()
 
 
 def offers(plugin: Plugin, installation: Installation) -> dict[str, list[str]]:

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from rich.tree import Tree
 
 REFRESH: Final = 0.1  # seconds between pictures
+TELL: Final = 30.0  # seconds between plain lines that tell how many items have ended
 AROUND: Final = 3  # lines of a picture that no node has: the first, the last, and the cursor's
 LONGEST: Final = 1000  # characters of a note that a line is made from; no terminal is as wide
 DUMB: Final = ("", "dumb", "unknown")  # values of TERM; such a terminal cannot be drawn on
@@ -55,7 +56,7 @@ def open_progress(board: Board, *, run_id: str) -> Progress:
 
 
 class PlainLines:
-    """One line for each node that starts over again or ends."""
+    """One line for each node that starts over again or ends, and now and then how far items are."""
 
     def __init__(self, board: Board, run_id: str) -> None:
         self._board = board
@@ -73,9 +74,16 @@ class PlainLines:
             output.note(headline(self._board))
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
-        """Do nothing: lines are written as events arrive."""
+        """Write how many items have ended; other lines are written as events arrive."""
         task_status.started()
-        await trio.sleep_forever()
+        told: dict[str, int] = {}
+        while True:
+            await trio.sleep(TELL)
+            for row in self._board.rows.values():
+                ended = row.items.total()
+                if row.status is NodeStatus.RUNNING and ended != told.get(row.node_id, 0):
+                    output.note("  " + plain_line(self._board, row))
+                    told[row.node_id] = ended
 
 
 def plain_line(board: Board, row: Row) -> str:

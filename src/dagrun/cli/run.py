@@ -35,6 +35,7 @@ from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import LOGS, SCRATCH, Local, Submission, open_local
+from dagrun.roles.secrets import check_secrets, check_secrets_left
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.retention import RunFolders, prune, sweep
@@ -162,8 +163,12 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
     async with trio.open_nursery() as nursery:
         await nursery.start(signals.run)
         with signals.opening:
+            if order.workflow is not None and order.resume is None:
+                await check_secrets(order.workflow, registry, settings)
             async with open_local(registry, settings, committed=view.see) as local:
                 signals.local = local
+                if order.resume is not None:
+                    await check_secrets_left(local.store, order.resume, registry, settings)
                 ticket = signals.ticket = await _start(local, order)
                 async with trio.open_nursery() as watching:
                     watching.start_soon(_tell_of_waiting, local, ticket)
@@ -196,7 +201,7 @@ async def _clean_up(store: Store, settings: Settings) -> None:
     """Delete some of what is too old, or was left. It must not matter to this run how that goes."""
     logs, scratch = RunFolders(settings.data_dir / LOGS), RunFolders(settings.data_dir / SCRATCH)
     with suppress(DagrunError):
-        await sweep(store, scratch, ended=True, unknown=False, most=SWEPT)
+        await sweep(store, scratch, ended=True, unknown=lambda: False, most=SWEPT)
         if settings.retention is not None:
             await prune(store, [logs, scratch], keep=settings.retention, most=PRUNED)
 
@@ -301,7 +306,8 @@ def _tell_of_failed(result: RunResult, workflow: Workflow, logs: NodeLogs) -> No
         if node.status is NodeStatus.FAILED and node.id not in allowed
     ]
     if len(failed) > 1:
-        output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}")
+        more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
+        output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}{more}")
     wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
     if wrote is not None:
         output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")

@@ -2,11 +2,11 @@
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal, TypeAlias
 
 from dagrun.builtin.ownership import owner_pid
 from dagrun.cli import output
-from dagrun.cli.board import Board
+from dagrun.cli.board import CUT_OFF, Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
 from dagrun.cli.running import check_run, has_database, how_to_go_on, with_store
@@ -27,6 +27,8 @@ from dagrun.settings import Settings
 MOST = 1000
 """Runs on one page."""
 
+_Page: TypeAlias = tuple[Sequence[RunRecord], str | None]
+
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
@@ -39,26 +41,24 @@ def list_runs(
     cursor: str | None,
     as_json: bool,
 ) -> int:
-    """List runs, newest first. Give the exit code."""
-    if status is not None and status not in list(RunStatus):
-        raise ConfigError(f"--status: {status!r} is none of {', '.join(RunStatus)}")
+    """List runs, newest first. Give the exit code.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
+    wanted = _wanted(status)
     if not 1 <= limit <= MOST:
         raise ConfigError(f"--limit: a number from 1 to {MOST} is needed, not {limit}")
-
     for flag, value in (("--workflow", workflow), ("--cursor", cursor)):
         if value is not None and not is_id(value):
             raise ConfigError(f"{flag}: {value!r} is no id")
 
-    async def read(store: Store) -> tuple[list[RunRecord], str | None]:
-        records, following = await store.runs(
-            workflow_id=workflow,
-            status=None if status is None else RunStatus(status),
-            limit=limit,
-            cursor=cursor,
-        )
-        return list(records), following
+    async def read(store: Store) -> _Page:
+        if wanted == CUT_OFF:
+            return await _cut_off(settings, store, workflow, limit, cursor)
+        return await store.runs(workflow_id=workflow, status=wanted, limit=limit, cursor=cursor)
 
-    records: list[RunRecord] = []
+    records: Sequence[RunRecord] = []
     following = None
     if has_database(settings):
         records, following = with_store(settings, load_with_warnings().registry, read)
@@ -70,9 +70,53 @@ def list_runs(
         return output.DONE
     for record in records:
         output.say(_record_line(record, cut_off=_is_cut_off(settings, record)))
+    if not records and workflow is not None and has_database(settings):
+        output.note(f"dagrun: there is no such run of {workflow}")
     if following:
+        output.flush()  # what is listed comes first on a terminal
         output.note(f"dagrun: more with --cursor {following}")
     return output.DONE
+
+
+def _wanted(status: str | None) -> RunStatus | Literal["cut off"] | None:
+    """Give the state that ``--status`` means; ``cut off`` is none of the journal's."""
+    if status in (CUT_OFF, CUT_OFF.replace(" ", "-")):
+        return CUT_OFF
+    if status is not None and status not in list(RunStatus):
+        known = ", ".join((*RunStatus, CUT_OFF))
+        raise ConfigError(f"--status: {status!r} is none of {known}")
+    return None if status is None else RunStatus(status)
+
+
+async def _cut_off(
+    settings: Settings, store: Store, workflow: str | None, limit: int, cursor: str | None
+) -> _Page:
+    """Give a page of the runs that have not ended, and whose processes have."""
+    found: list[RunRecord] = []
+    for status in RunStatus:
+        if status not in RUN_ENDED:
+            found += await _cut_off_in(settings, store, status, workflow, limit, cursor)
+    page = sorted(found, key=lambda record: record.run_id, reverse=True)
+    return page[:limit], page[limit - 1].run_id if len(page) > limit else None
+
+
+async def _cut_off_in(
+    settings: Settings,
+    store: Store,
+    status: RunStatus,
+    workflow: str | None,
+    limit: int,
+    cursor: str | None,
+) -> list[RunRecord]:
+    """Give those in one state, the newest first, and one more than are asked for."""
+    found: list[RunRecord] = []
+    while True:
+        records, cursor = await store.runs(
+            workflow_id=workflow, status=status, limit=MOST, cursor=cursor
+        )
+        found += [record for record in records if _is_cut_off(settings, record)]
+        if cursor is None or len(found) > limit:
+            return found
 
 
 def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
@@ -123,10 +167,8 @@ def show_logs(
     """Print what nodes wrote, in the order of their first starts. Give the exit code."""
     check_run(settings, run_id)
     state, board = _replayed(settings, run_id)
-    if node is not None:
-        _check_node(state, node)
+    check_tried(state, node, item, attempt)
     logs = NodeLogs(settings.data_dir / LOGS)
-    _check_attempt(state, node, item, attempt)
     found = [
         (node_id, index, number)
         for node_id in ([node] if node else _by_start(board))
@@ -149,26 +191,30 @@ def show_logs(
     return output.DONE
 
 
-def _check_node(state: RunState, node_id: str) -> None:
-    try:
-        state.node(node_id)
-    except KeyError:
-        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
-
-
-def _check_attempt(
+def check_tried(
     state: RunState, node_id: str | None, item: int | None, attempt: int | None
 ) -> None:
-    """Refuse what was never tried; an attempt that printed nothing is another thing."""
+    """Refuse what was never tried; an attempt that printed nothing is another thing.
+
+    Raises:
+        NotFound: the run has no such node, or there was no such attempt or item.
+    """
+    nodes = [*state.nodes, *state.due] if node_id is None else [_node(state, node_id)]
     if (item, attempt) == (None, None):
         return
-    nodes = [*state.nodes, *state.due] if node_id is None else [state.node(node_id)]
     most = max(_tried(node, item) for node in nodes)
     if not 1 <= (1 if attempt is None else attempt) <= most:
         asked = {"attempt": attempt, "item": item}
         words = [f"{word} {number}" for word, number in asked.items() if number is not None]
         what = " of ".join([*words, *([node_id] if node_id else [])])
         raise NotFound(f"run {state.run_id} has no {what}")
+
+
+def _node(state: RunState, node_id: str) -> NodeState:
+    try:
+        return state.node(node_id)
+    except KeyError:
+        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
 
 
 def _tried(node: NodeState, item: int | None) -> int:
@@ -191,11 +237,16 @@ def _text(log: bytes) -> str:
 def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
     for entry in items:
         if len(items) > 1:
-            index = "" if entry["item"] is None else f"[{entry['item']}]"
-            output.say(f"==> {entry['node_id']}{index}, attempt {entry['attempt']} <==")
+            output.say(log_head(entry["node_id"], entry["item"], entry["attempt"]))
         output.say_log(entry["text"])
         if entry["text"] and not entry["text"].endswith("\n"):
             output.say()
+
+
+def log_head(node_id: str, item: int | None, attempt: int) -> str:
+    """Give the line before a log, where there are several."""
+    index = "" if item is None else f"[{item}]"
+    return f"==> {node_id}{index}, attempt {attempt} <=="
 
 
 def _is_cut_off(settings: Settings, record: RunRecord) -> bool:
@@ -222,7 +273,7 @@ def _record_line(record: RunRecord, *, cut_off: bool) -> str:
     end = record.finished_at or datetime.now(UTC)
     took = "" if record.started_at is None or cut_off else _took(record.started_at, end)
     when = record.created_at.strftime("%Y-%m-%d %H:%M:%SZ")
-    status = "cut off" if cut_off else str(record.status)
+    status = CUT_OFF if cut_off else str(record.status)
     parts: Iterable[str] = (
         record.run_id,
         f"{status:<10}",

@@ -54,16 +54,18 @@ def watch_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 
 
 async def _print(settings: Settings, store: Store, state: RunState) -> None:
-    after = 0
-    async for events in _batches(settings, store, state):
-        wanted = {event.seq for event in events}
-        while wanted:
-            for logged in await store.log(after=after, limit=1000):
-                after = logged.position
-                if logged.event.run_id == state.run_id and logged.event.seq in wanted:
-                    wanted.discard(logged.event.seq)
-                    event = observed(logged.event, position=after, workflow_id=logged.workflow_id)
-                    output.say_json(event_json(event))
+    after = seq = 0
+    async for events in looks(settings, store, state):
+        while events and seq < events[-1].seq:
+            for logged in await store.log(after=after, limit=1000, run_id=state.run_id):
+                after, seq = logged.position, logged.event.seq
+                event = observed(
+                    logged.event,
+                    position=after,
+                    workflow_id=logged.workflow_id,
+                    engine_id=logged.engine_id,
+                )
+                output.say_json(event_json(event))
         output.flush()
 
 
@@ -72,23 +74,23 @@ async def _show(settings: Settings, store: Store, state: RunState) -> None:
     progress = open_progress(board, run_id=state.run_id)
     async with trio.open_nursery() as nursery:
         await nursery.start(progress.run)
-        async for events in _batches(settings, store, state):
-            progress.see(events)
+        async for events in looks(settings, store, state):
+            if events:
+                progress.see(events)
         board.cut_off = board.finished_at is None
         nursery.cancel_scope.cancel()
 
 
-async def _batches(
+async def looks(
     settings: Settings, store: Store, state: RunState
 ) -> AsyncIterator[Sequence[Event]]:
-    """Give the events of a run as they come, until nothing more can come."""
+    """Give what each look at a run finds in its journal, until nothing more can come."""
     while True:
         record = await store.run(state.run_id)
         alive = owner_pid(settings.data_dir, record.owner) is not None
         events = await read_on(store, record, state)
-        if events:
-            yield events
-        elif record.status in RUN_ENDED or not alive:
+        if not events and (record.status in RUN_ENDED or not alive):
             return
-        else:
+        yield events
+        if not events:
             await trio.sleep(LOOK)

@@ -73,9 +73,11 @@ def _chain(cycle: Sequence[str]) -> str:
 _TOLD: Final = 10  # fields that an error lists
 FIELDS: Final[Mapping[str, Collection[str]]] = {
     "error": ("type", "message"),
-    "run": ("id", "workflow_id", "version", "status", "error"),
+    "run": ("id", "workflow_id", "version"),
 }
 """Names of expressions that have the same fields in every workflow."""
+
+_OF_ENDED: Final = frozenset({("run", "status"), ("run", "error")})
 
 
 def known_fields(workflow: Workflow) -> Mapping[str, Collection[str]]:
@@ -108,13 +110,16 @@ class References:
         self._spelling = spelling
         self._asked: dict[tuple[str, str], list[Path]] = {}
 
-    def check(self, expression: Expression, path: Path, node: Node | None) -> Iterator[Finding]:
+    def check(
+        self, expression: Expression, path: Path, node: Node | None, *, ended: bool = False
+    ) -> Iterator[Finding]:
         """Check the nodes and fields that an expression names.
 
         Args:
             expression: what to look at.
             path: where it stands.
             node: whose expression it is; None for one that is evaluated when all have ended.
+            ended: whether it sees how the run went.
         """
         for name in sorted(expression.nodes):
             meant = expression.hyphenated.get(name)
@@ -122,9 +127,10 @@ class References:
                 yield self._unknown(name, meant, path)
             elif node is not None and name not in self._dependencies(node):
                 self._asked.setdefault((node.id, name), []).append(path)
-        for name in expression.names & self._fields.keys():
+        for name in (expression.names & self._fields.keys()) - expression.declared:
             for field in sorted(expression.fields[name].difference(self._fields[name])):
-                if not (name == "inputs" and field.startswith("_")):  # what triggers add
+                added = name == "inputs" and field.startswith("_")  # by triggers
+                if not added and not (ended and (name, field) in _OF_ENDED):
                     yield self._no_field(name, field, path)
 
     def _no_field(self, name: str, field: str, path: Path) -> Finding:

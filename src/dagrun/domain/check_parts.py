@@ -35,9 +35,12 @@ class Site:
     secrets: Collection[str] | None = None
     """Secrets that may be named; None where none can stand."""
 
+    ended: bool = False
+    """Whether the expressions see how the run went."""
+
     def check(self, expression: Expression, path: Path) -> Findings:
         """Check the nodes that an expression names."""
-        return self.references.check(expression, path, self.node)
+        return self.references.check(expression, path, self.node, ended=self.ended)
 
 
 def check_positive(seconds: float | None, path: Path) -> Findings:

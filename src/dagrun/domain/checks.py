@@ -141,7 +141,7 @@ def _check_handlers(
     references: References,
     catalogue: Catalogue,
 ) -> Findings:
-    site = Site(references, HANDLER_NAMES)
+    site = Site(references, HANDLER_NAMES, ended=True)
     for event, handler in handlers.items():
         path: Path = ("spec", "handlers", str(event))
         yield from check_executor(handler.executor, (*path, "executor"), site, catalogue, secrets)

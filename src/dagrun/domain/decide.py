@@ -52,6 +52,7 @@ def begin(state: RunState, now: datetime, *, epoch: int, engine: str) -> None:
         RunStatus.ENDING: Type.RUN_ENDING,
     }.get(state.status, Type.RUN_RUNNING)
     reason = {"reason": state.reason} if state.reason else {}
+    # The engine stands first: by that the store finds these events without decoding others.
     emit(state, again, now, data={"engine": engine, **reason}, epoch=epoch)
     if state.status is RunStatus.RUNNING and time_left_to_run(state, now) == 0:
         cancel(state, now, reason=TIMEOUT)  # it passed while nobody executed the run

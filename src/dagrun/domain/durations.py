@@ -5,8 +5,11 @@ import re
 from typing import Final
 
 _UNITS: Final = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}  # in seconds
-_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)")
-_WHOLE: Final = re.compile(rf"(?:{_PART.pattern})+")
+_PART: Final = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
+_WHOLE: Final = re.compile(
+    r"(?=.)" + "".join(rf"(?:\d+(?:\.\d+)?{unit})?" for unit in ("d", "h", "m", "s", "ms")),
+    re.ASCII,
+)
 LONGEST: Final = 100 * 365 * 86400.0  # seconds; a hundred years fit every clock and timer
 
 
@@ -40,11 +43,11 @@ def _seconds(value: object) -> float | None:
 def format_duration(seconds: float) -> str:
     """Write seconds for a person.
 
-    >>> [format_duration(seconds) for seconds in (0.416, 12.34, 245, 3720)]
-    ['0.42s', '12.3s', '4m05s', '1h02m']
+    >>> [format_duration(seconds) for seconds in (0.416, 12.34, 59.99, 245, 3720)]
+    ['0.42s', '12.3s', '1m00s', '4m05s', '1h02m']
     """
-    if seconds < 60:
-        return f"{seconds:.2f}s" if seconds < 10 else f"{seconds:.1f}s"
+    if seconds < 59.95:
+        return f"{seconds:.2f}s" if seconds < 9.995 else f"{seconds:.1f}s"
     minutes, rest = divmod(round(seconds), 60)
     if minutes < 60:
         return f"{minutes}m{rest:02}s"

@@ -12,10 +12,19 @@ SHOWN: Final = 20
 """Nodes that are told of; of the others only the number is."""
 
 
-def explain_run(state: RunState) -> list[str]:
-    """Say why a run is where it is, and what each node that has not succeeded waits for."""
-    reasons = [_run(state)]
-    nodes = [text for node in state.nodes if (text := _node(state, node)) is not None]
+def explain_run(state: RunState, *, cut_off: bool = False) -> list[str]:
+    """Say why a run is where it is, and what each node that has not succeeded waits for.
+
+    Args:
+        state: the run.
+        cut_off: whether the process that had it is gone, so that nothing of it goes on.
+    """
+    reasons = [_cut_off(state) if cut_off else _run(state)]
+    nodes = [
+        text
+        for node in (*state.nodes, *state.due)
+        if (text := _node(state, node, cut_off)) is not None
+    ]
     reasons += islice(nodes, SHOWN)
     if len(nodes) > SHOWN:
         reasons.append(f"and {len(nodes) - SHOWN} more nodes")
@@ -34,14 +43,23 @@ def _run(state: RunState) -> str:
             return f"the run has failed: {state.error['message']}"
         case RunStatus.CANCELLED:
             return "the run was cancelled"
+        case RunStatus.ENDING:
+            return "all nodes of the run have ended; its handlers run"
         case RunStatus.RUNNING:
             return f"the run is running: {state.unfinished} of {len(state.nodes)} nodes are to end"
         case status:
             return f"the run has {status}"
 
 
-def _node(state: RunState, node: NodeState) -> str | None:
+def _cut_off(state: RunState) -> str:
+    left = f"{state.unfinished} of {len(state.nodes)} nodes had not ended"
+    return f"the run was cut off while it was {state.status}: {left}"
+
+
+def _node(state: RunState, node: NodeState, cut_off: bool) -> str | None:
     """Say what is with a node; None when there is nothing to say."""
+    if cut_off and node.status is NodeStatus.RUNNING:
+        return f"{node.step.node.id}: {_stopped(node)}"
     reason = _reason(state, node)
     return None if reason is None else f"{node.step.node.id}: {reason}"
 
@@ -68,7 +86,7 @@ def _reason(state: RunState, node: NodeState) -> str | None:
 
 
 def _waiting(state: RunState, node: NodeState) -> str:
-    if node.queued:
+    if node.queued and state.status is not RunStatus.PAUSED:
         return "waits for a free place (DAGRUN_PARALLEL)" if node.step.limited else "is starting"
     missing = [state.nodes[index] for index in node.step.dependencies]
     names = [other.step.node.id for other in missing if not other.ended]
@@ -89,6 +107,13 @@ def _items(node: NodeState) -> Iterator[str]:
         if item.status is NodeStatus.RETRYING:
             yield f"item {item.index} failed ({_error(item)}); {_again(item)}"
             return
+
+
+def _stopped(node: NodeState) -> str:
+    if node.values is None:
+        return f"attempt {node.attempt} was cut off"
+    ended = sum(item.ended for item in node.items.values())
+    return f"cut off when {ended} of {len(node.values)} items had ended"
 
 
 def _again(work: Work) -> str:

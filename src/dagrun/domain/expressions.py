@@ -8,9 +8,11 @@ import json
 import math
 import re
 from collections.abc import Mapping, Sequence
+from itertools import pairwise
 from typing import Any, Final
 
 from dagrun.domain.sandbox import ABSENT, Kind, failure, sandbox
+from dagrun.domain.tokens import tokens
 from dagrun.domain.usage import Malformed, examine
 from dagrun.domain.workflow import JSON
 
@@ -18,6 +20,7 @@ NAMES: Final = ("inputs", "nodes", "run", "env", "item", "item_index")
 """What an expression sees unless its place in the document says otherwise."""
 
 _MISSING: Final = object()
+_OPERATORS: Final = {"!=": "~=", "&&": "and", "||": "or", "=>": ">=", "=<": "<="}
 
 
 class ExpressionSyntaxError(ValueError):
@@ -51,6 +54,7 @@ class Expression:
         "_path",
         "_plain",
         "_whole",
+        "declared",
         "fields",
         "hyphenated",
         "names",
@@ -70,6 +74,8 @@ class Expression:
         """Whether it uses ``nodes`` otherwise, so that the ids are known only when it runs."""
         self.fields: Mapping[str, frozenset[str]] = usage.fields
         """Name of the scope → the fields of it that are named."""
+        self.declared = usage.declared
+        """Names that it declares itself, and which may then stand for something else."""
         self.hyphenated: Mapping[str, str] = usage.hyphenated
         """Node id → the longer id that was probably meant: ``my`` → ``my-node`` for
         ``nodes.my-node``, which Lua reads as a subtraction."""
@@ -149,7 +155,7 @@ def compile_expression(source: str, *, names: Sequence[str] = NAMES) -> Expressi
     if problem is not None:
         for whole in expression.hyphenated.values():
             raise ExpressionSyntaxError(f"nodes.{whole} is no name in Lua", f'nodes["{whole}"]')
-        raise ExpressionSyntaxError(_without_our_bracket(problem, source))
+        raise ExpressionSyntaxError(_without_our_bracket(problem, source), _in_lua(source))
     return expression
 
 
@@ -158,6 +164,13 @@ def _without_our_bracket(problem: str, source: str) -> str:
     if source.count(")") > source.count("("):
         return problem
     return re.sub(r"near '\)'$", "near its end", problem)
+
+
+def _in_lua(source: str) -> str | None:
+    """Say how Lua writes an operator that other languages write otherwise."""
+    symbols = [token.text for token in tokens(source) if token.kind == "symbol"]
+    pairs = {left + right for left, right in pairwise(symbols)}
+    return next((lua for other, lua in _OPERATORS.items() if other in pairs), None)
 
 
 def evaluate_condition(expression: Expression, scope: Mapping[str, JSON]) -> bool:

@@ -4,7 +4,7 @@ from typing import Final
 
 from dagrun.domain.entry import Entry, Needs
 from dagrun.domain.ids import RunId
-from dagrun.domain.lines import Hall, Ticket
+from dagrun.domain.lines import Hall, Waiter
 from dagrun.domain.ranking import Ranking
 
 FEW: Final = 8
@@ -64,7 +64,7 @@ class Gate(Hall):
         self.platform = platform
         self.limit = limit
         self._key = key
-        self._through: list[Ticket] = []
+        self._through: list[Waiter] = []
         platform.gates += 1
         key.gates.append(self)
 
@@ -81,22 +81,22 @@ class Gate(Hall):
         if first == self._through:
             return
         before, self._through = self._through, first
-        for ticket in before:
-            if ticket.through is not None and ticket not in first:
-                ticket.through.leave()
-                ticket.through = None
-        for ticket in first:
-            if ticket.through is None:
-                ticket.through = self.platform.add(ticket.entry, ticket.line.flow)
+        for waiter in before:
+            if waiter.through is not None and waiter not in first:
+                waiter.through.leave()
+                waiter.through = None
+        for waiter in first:
+            if waiter.through is None:
+                waiter.through = self.platform.add(waiter.entry, waiter.line.flow)
 
     def close_down(self) -> None:
         """Take the gate away; nobody waits at it."""
         self.platform.gates -= 1
         self._key.gates.remove(self)
 
-    def _first(self) -> list[Ticket]:
+    def _first(self) -> list[Waiter]:
         lines = self if not self.moving else filter(None, [self.first()])
-        return [ticket for line in lines if (ticket := line.first()) is not None]
+        return [waiter for line in lines if (waiter := line.first()) is not None]
 
 
 class Key:

@@ -89,6 +89,11 @@ def decode(raw: Raw | bytes) -> Any:
     return msgspec.json.decode(raw)
 
 
+def length(raw: Raw | bytes) -> int:
+    """Count the elements of a list in JSON text that was checked before, without reading them."""
+    return len(msgspec.json.decode(raw, type=list[msgspec.Raw]))
+
+
 def _depth(encoded: bytes) -> int:
     deepest = depth = 0
     in_string = escaped = False

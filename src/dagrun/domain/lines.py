@@ -11,7 +11,7 @@ from dagrun.domain.ranking import Ranked, Ranking
 
 
 class Flow:
-    """One workflow."""
+    """What the runs of one workflow do, whichever lines they wait in."""
 
     __slots__ = ("lines", "moving", "running")
 
@@ -38,7 +38,7 @@ class Flow:
                 line.settle()
 
 
-class Ticket(Ranked):
+class Waiter(Ranked):
     """The place of one run in one line."""
 
     __slots__ = ("entry", "line", "through")
@@ -47,7 +47,7 @@ class Ticket(Ranked):
         super().__init__()
         self.entry = entry
         self.line = line
-        self.through: Ticket | None = None
+        self.through: Waiter | None = None
         """The run's other place, behind the gate at which it has this one."""
 
     def leave(self) -> None:
@@ -56,7 +56,7 @@ class Ticket(Ranked):
         self.line.settle()
 
 
-class Line(Ranking[Ticket]):
+class Line(Ranking[Waiter]):
     """Runs of one workflow in one hall."""
 
     __slots__ = ("flow", "hall")
@@ -107,7 +107,7 @@ class Hall(Ranking[Line], ABC):
             self._follow(line, self._index)
             line.settle()
 
-    def add(self, entry: Entry, flow: Flow) -> Ticket:
+    def add(self, entry: Entry, flow: Flow) -> Waiter:
         """Let a run wait here."""
         line = self._find(flow)
         if line is None:
@@ -115,10 +115,10 @@ class Hall(Ranking[Line], ABC):
             flow.lines += 1
             if self._index is not None:
                 self._follow(line, self._index)
-        ticket = Ticket(entry, line)
-        line.put(ticket, entry.place)
+        waiter = Waiter(entry, line)
+        line.put(waiter, entry.place)
         line.settle()
-        return ticket
+        return waiter
 
     def drop(self, line: Line) -> None:
         """Take an empty line away."""
@@ -128,7 +128,7 @@ class Hall(Ranking[Line], ABC):
             del self._index[line.flow]
             line.flow.moving = tuple(other for other in line.flow.moving if other is not line)
 
-    def front(self) -> Ticket | None:
+    def front(self) -> Waiter | None:
         """Give the run that comes before all others."""
         line = self.first()
         return None if line is None else line.first()

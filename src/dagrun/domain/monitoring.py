@@ -1,6 +1,6 @@
 """What subscribers see of the events of all runs, and of the program itself."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from typing import Any, Final
@@ -71,12 +71,23 @@ class Filter:
     run_id: str | None = None
     workflow_id: str | None = None
 
+    _everything: bool = attrs.field(init=False, eq=False, repr=False)
+
+    @_everything.default
+    def _is_everything(self) -> bool:
+        nothing_named = self.run_id is None and self.workflow_id is None and not self.types
+        return nothing_named and self.min_severity is Severity.INFO
+
+    def among(self, events: Sequence[MonitorEvent]) -> Sequence[MonitorEvent]:
+        """Give those of some events that the subscriber wants."""
+        return events if self._everything else [event for event in events if self.wants(event)]
+
     def wants(self, event: MonitorEvent) -> bool:
         """Whether the subscriber wants an event."""
         return (
-            RANK[event.severity] >= RANK[self.min_severity]
-            and self.run_id in (None, event.run_id)
-            and self.workflow_id in (None, event.workflow_id)
+            (self.run_id is None or self.run_id == event.run_id)
+            and (self.workflow_id is None or self.workflow_id == event.workflow_id)
+            and RANK[event.severity] >= RANK[self.min_severity]
             and (
                 not self.types
                 or event.type in self.types
@@ -90,10 +101,37 @@ def severity_of(kind: str) -> Severity:
     return _SEVERITIES.get(kind, Severity.INFO)
 
 
+def places(event: Event) -> bool:
+    """Whether an event says which engine has its run from now on, or that none has."""
+    return event.type is Type.RUN_QUEUED or "engine" in (event.data or {})
+
+
+def engine_at(placed: Event | None, event: Event) -> str | None:
+    """Give the engine that had a run when an event happened; None when none had it.
+
+    An engine that begins to execute a run says so in its first event. A run that is queued again,
+    or was handed over and waits, is with no engine.
+
+    Args:
+        placed: the last event of the run, up to this one, that :func:`places` it.
+        event: the event.
+    """
+    if placed is None or placed.epoch != event.epoch:
+        return None
+    return (placed.data or {}).get("engine")
+
+
 def observed(
-    event: Event, *, position: int, workflow_id: str, engine_id: str | None = None
+    event: Event, *, position: int, workflow_id: str | None, engine_id: str | None
 ) -> MonitorEvent:
-    """Give what subscribers see of an event of a run."""
+    """Give what subscribers see of an event of a run.
+
+    Args:
+        event: the event.
+        position: where it stands in the order of all runs.
+        workflow_id: the workflow of its run.
+        engine_id: who executed the run then, see :func:`engine_at`.
+    """
     data = event.data or {}
     return MonitorEvent(
         id=str(position),
@@ -104,7 +142,7 @@ def observed(
         workflow_id=workflow_id,
         node_id=event.node_id,
         item=event.item,
-        engine_id=engine_id or data.get("engine"),
+        engine_id=engine_id,
         attempt=event.attempt,
         data={name: value for name, value in data.items() if name not in RAW_FIELDS},
     )

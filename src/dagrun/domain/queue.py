@@ -17,7 +17,7 @@ from enum import StrEnum
 from dagrun.domain.entry import Entry, Needs
 from dagrun.domain.gates import Gate, Key, Platform
 from dagrun.domain.ids import RunId
-from dagrun.domain.lines import Flow, Hall, Ticket
+from dagrun.domain.lines import Flow, Hall, Waiter
 from dagrun.domain.ranking import Ranking
 
 __all__ = ["CanPlace", "Entry", "Needs", "Queue", "Why"]
@@ -49,7 +49,7 @@ class Queue:
     """
 
     def __init__(self) -> None:
-        self._tickets: dict[RunId, Ticket] = {}
+        self._waiting: dict[RunId, Waiter] = {}
         self._platforms: dict[Needs, Platform] = {}
         self._ranking: Ranking[Platform] = Ranking()
         self._flows: dict[str, Flow] = {}
@@ -67,7 +67,7 @@ class Queue:
 
     def remove(self, run_id: RunId) -> Entry | None:
         """Take a run out of the queue. None if it was not there."""
-        if run_id not in self._tickets:
+        if run_id not in self._waiting:
             return None
         entry = self._unfile(run_id)
         if entry.key is not None:
@@ -78,11 +78,11 @@ class Queue:
     def next(self, can_place: CanPlace) -> Entry | None:
         """Take out the first run that can be placed, and admit it. None if there is none."""
         platform = self._first(can_place)
-        ticket = None if platform is None else platform.front()
-        if ticket is None:
+        waiter = None if platform is None else platform.front()
+        if waiter is None:
             return None
-        self.started(ticket.entry)
-        return ticket.entry
+        self.started(waiter.entry)
+        return waiter.entry
 
     def started(self, entry: Entry) -> None:
         """Learn that a run is admitted and runs, such as one that ran before a restart.
@@ -117,10 +117,10 @@ class Queue:
 
     def reason(self, run_id: RunId, can_place: CanPlace) -> Why | None:
         """Say why a run waits. None if it does not."""
-        ticket = self._tickets.get(run_id)
-        if ticket is None:
+        waiter = self._waiting.get(run_id)
+        if waiter is None:
             return None
-        hall = ticket.line.hall
+        hall = waiter.line.hall
         if isinstance(hall, Gate) and not hall.open:
             return Why.KEY
         return Why.TURN if can_place(hall.needs) else Why.NEEDS
@@ -131,10 +131,10 @@ class Queue:
         return sorted(set().union(*known.holders.values())) if known else []
 
     def __contains__(self, run_id: RunId) -> bool:
-        return run_id in self._tickets
+        return run_id in self._waiting
 
     def __len__(self) -> int:
-        return len(self._tickets)
+        return len(self._waiting)
 
     def _first(self, can_place: CanPlace) -> Platform | None:
         """Give the platform with the first run that can be placed."""
@@ -155,12 +155,12 @@ class Queue:
         hall: Hall = self._platform(entry.needs)
         if entry.key is not None and entry.slot not in self._key(entry.key).holders:
             hall = self._key(entry.key).gate(self._platform(entry.needs), entry.limit)
-        self._tickets[entry.run_id] = hall.add(entry, self._flow(entry.workflow_id))
+        self._waiting[entry.run_id] = hall.add(entry, self._flow(entry.workflow_id))
 
     def _unfile(self, run_id: RunId) -> Entry:
-        ticket = self._tickets.pop(run_id)
-        hall, entry = ticket.line.hall, ticket.entry
-        ticket.leave()
+        waiter = self._waiting.pop(run_id)
+        hall, entry = waiter.line.hall, waiter.entry
+        waiter.leave()
         if isinstance(hall, Gate) and not len(hall):
             hall.close_down()
         if self._platforms[entry.needs].deserted:
@@ -174,7 +174,7 @@ class Queue:
         for gate in key.gates:
             gate.changed()
         for run_id in (by.slot, *key.sharing.get(by.slot, ())):
-            if run_id != by.run_id and run_id in self._tickets:
+            if run_id != by.run_id and run_id in self._waiting:
                 self._file(self._unfile(run_id))
 
     def _platform(self, needs: Needs) -> Platform:

@@ -71,7 +71,7 @@ class Form:
         self._units: Sequence[Ways] = ()
 
     def head(self) -> Sequence[Ways]:
-        """Give the first units."""
+        """Give how the first characters may be written: enough to look for a beginning."""
         return [self._writings(character) for character in self._text[:HEAD]]
 
     def longest(self) -> int:

@@ -19,6 +19,11 @@ class RunStatus(StrEnum):
     CANCELLED = "cancelled"
 
 
+def stands(status: str) -> str:
+    """Say how a run stands, behind its name: ``has failed``, ``is running``."""
+    return f"has {status}" if status in (RunStatus.SUCCEEDED, RunStatus.FAILED) else f"is {status}"
+
+
 class NodeStatus(StrEnum):
     """Where a node, or one item of it, stands."""
 

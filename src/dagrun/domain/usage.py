@@ -62,6 +62,9 @@ class Usage:
     hyphenated: dict[str, str]
     """Field of ``nodes`` as Lua reads it → the id that stands there, if that is another one."""
 
+    declared: frozenset[str] = frozenset()
+    """Names that it declares itself, and which may then stand for something else."""
+
     plain: bool = False
     """Whether it is so simple that Lua need not be asked whether it compiles."""
 
@@ -103,7 +106,7 @@ def examine(source: str, names: Sequence[str]) -> Usage:
         name = found[index].text
         if name not in names and name not in LIBRARY and name not in declared:
             raise _unknown(source.strip(), name, names, hyphenated)
-    return Usage(fields, frozenset(whole), _path(found, names), hyphenated)
+    return Usage(fields, frozenset(whole), _path(found, names), hyphenated, declared)
 
 
 def _plain_path(source: str, names: Collection[str]) -> tuple[str, ...] | None:

@@ -155,6 +155,27 @@ class Context(Protocol):
         ...
 
 
+def attempt_env(context: Context) -> dict[str, str]:
+    """Give the variables in which a program finds what attempt it is."""
+    return {
+        "DAGRUN_RUN_ID": context.run_id,
+        "DAGRUN_NODE_ID": context.node_id,
+        "DAGRUN_ATTEMPT": str(context.attempt),
+        "DAGRUN_EPOCH": str(context.epoch),
+        "DAGRUN_IDEMPOTENCY_KEY": context.idempotency_key,
+    }
+
+
+def attempt_facts(context: Context) -> dict[str, JSON]:
+    """Give what code finds of its attempt in ``run``."""
+    return {
+        "node_id": context.node_id,
+        "attempt": context.attempt,
+        "epoch": context.epoch,
+        "idempotency_key": context.idempotency_key,
+    }
+
+
 class Executor(Protocol):
     """Carries out nodes. One object serves all nodes of an engine at once.
 

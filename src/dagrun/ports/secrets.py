@@ -12,6 +12,10 @@ class SecretProvider(Protocol):
     If it has ``__aenter__`` and ``__aexit__``, the engine enters it before the first secret and
     leaves it after the last. Its factory is given the settings that a class attribute
     ``settings`` names, as keyword arguments.
+
+    With a class attribute ``early`` that is true, ``dagrun run`` asks for all secrets of a document
+    also before it starts the run, and refuses it if one cannot be had. Then asking must be quick,
+    and leave no trace elsewhere.
     """
 
     async def get(self, reference: str) -> str:

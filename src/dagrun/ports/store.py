@@ -125,6 +125,9 @@ class Logged:
     """Grows with each event that is stored; never given twice."""
 
     workflow_id: str
+    engine_id: str | None
+    """The engine that executed the run then, see :func:`~dagrun.domain.monitoring.engine_at`."""
+
     event: Event
 
 
@@ -256,6 +259,13 @@ class Store(Protocol):
         """Give the runs that hold slots of a key, the oldest first."""
         ...
 
+    async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
+        """Give the runs that hold slots of a key, or wait for one and are not newer than one.
+
+        The oldest comes first. The run itself is among them unless it has ended.
+        """
+        ...
+
     async def register(self, registration: Registration, definition: Definition) -> bool:
         """Store a version of a workflow. Give False if the same content is there already.
 
@@ -268,18 +278,23 @@ class Store(Protocol):
         """Give the versions of a workflow, or of all, by id; newest registration last."""
         ...
 
-    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
-        """Give the events of all runs behind a position, in their order."""
+    async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
+        """Give the events of all runs, or of one, behind a position, in their order.
+
+        It takes about as long for a large journal as for a small one, and for one run no longer
+        than that run is.
+        """
         ...
 
     async def last_position(self) -> int:
         """Give the position of the newest event; 0 when there was none."""
         ...
 
-    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+    async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete at most ``limit`` runs that ended before a time, the oldest first.
 
-        Their events, nodes, and definitions that nothing else uses go with them.
+        Their events, nodes, and definitions that nothing else uses go with them. A run stays for
+        as long as its idempotency key stands for it, so that the key gives the same run.
         """
         ...
 

@@ -2,7 +2,10 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from pathlib import Path
+
+import trio
 
 from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
@@ -12,9 +15,10 @@ from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode, parse
 from dagrun.domain.plan import Plan
+from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
 from dagrun.ports.store import Definition, RunRecord, Slot, Store
@@ -94,7 +98,7 @@ def damaged(store: Store, record: RunRecord, what: str, error: Exception) -> Sto
 
 
 class StoredRuns:
-    """Implements :class:`~dagrun.services.dispatcher.Runs` for one process of many.
+    """Implements :class:`~dagrun.services.dispatcher.runs.Runs` for one process of many.
 
     Args:
         data_dir: the directory that they share.
@@ -150,10 +154,15 @@ class StoredRuns:
         if (pid := owner_pid(self._data_dir, record.owner)) is not None:
             raise RunOwned(record.run_id, pid)
         prepared = await self._prepared(record)
+        # Read before it is claimed, so that what is damaged stays as it is, and whose it is.
+        state, events = await restore(self._store, record, prepared.plan)
+        present = await self._store.run(record.run_id)
+        if present.epoch == record.epoch:
+            self._check_whole(state, present, claimed=False)
         record = await self._store.claim(
             record.run_id, owner=self._owner, expected_epoch=record.epoch
         )
-        state, events = await self._owned(record, claimed=True)
+        self._check_whole(state, record, claimed=True)
         ticket = Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
@@ -163,6 +172,8 @@ class StoredRuns:
             fresh=state.started_at is None,
             slot=slot_of(prepared.workflow, record),
             admitted=record.admitted,
+            key=self._placement_key(state, record),
+            due=_due(state, record),
         )
         return ticket, events
 
@@ -170,11 +181,9 @@ class StoredRuns:
         """Give a run its slot, if one is free."""
         return await self._store.admit(run_id, slot)
 
-    async def cancel_oldest(self, slot: Slot, *, for_run: RunId) -> None:
-        """Cancel the oldest run that holds a slot, for a newer one, unless one gives way already."""
-        older = [run for run in await self._store.holders(slot.key) if run.run_id < for_run]
-        if older and all(run.status is not RunStatus.CANCELLING for run in older):
-            await self.cancel(older[0], reason=f"for run {for_run}")
+    async def rivals(self, run_id: RunId, slot: Slot) -> Sequence[RunRecord]:
+        """Give the runs that may give way to a newer one with their key; see the dispatcher."""
+        return await self._store.rivals(run_id, slot.key)
 
     async def cancel(self, record: RunRecord, *, reason: str = REQUESTED) -> bool:
         """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled.
@@ -207,15 +216,35 @@ class StoredRuns:
         with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
 
+    def _placement_key(self, state: RunState, record: RunRecord) -> str | None:
+        template = state.plan.placement_key
+        if template is None:
+            return None
+        with _sound(self._store, record, "placement key"):
+            return run_key(state, template)
+
     async def _owned(self, record: RunRecord, *, claimed: bool) -> tuple[RunState, Sequence[Event]]:
         """Give a run that is this process's, so that nobody else writes to its journal."""
         state, events = await self.restored(record)
+        self._check_whole(state, record, claimed=claimed)
+        return state, events
+
+    def _check_whole(self, state: RunState, record: RunRecord, *, claimed: bool) -> None:
+        """See whether a journal and the run's row, between which nobody wrote, are of one mind."""
         with _sound(self._store, record, "journal"):
             if state.seq != record.last_seq:
                 raise ValueError(f"there are {state.seq} events, not {record.last_seq}")
             if record.epoch < state.epoch + claimed:
                 raise ValueError(f"epoch {record.epoch} comes after {state.epoch}")
-        return state, events
+
+
+def _due(state: RunState, record: RunRecord) -> float | None:
+    """Give when a stored run's ``start_timeout`` ends, on the loop's clock."""
+    patience = state.plan.workflow.start_timeout
+    if patience is None or state.started_at is not None:
+        return None
+    waited = (datetime.now(UTC) - record.created_at).total_seconds()
+    return trio.current_time() + min(max(patience - waited, 0.0), patience)
 
 
 def slot_of(workflow: Workflow, record: RunRecord) -> Slot | None:

@@ -118,7 +118,6 @@ def _check_key(key: str | None) -> None:
 
 def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
     workflow = state.plan.workflow
-    limit = workflow.concurrency.on_limit if workflow.concurrency else OnLimit.QUEUE
     patience = workflow.start_timeout
     return Ticket(
         run_id=state.run_id,
@@ -128,7 +127,6 @@ def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
         priority=run.priority,
         slot=run.slot,
         admitted=run.slot is not None and run.slot.at_once,
-        on_limit=limit,
         key=_run_key(state, state.plan.placement_key, "placement"),
         due=None if patience is None else trio.current_time() + patience,
     )

@@ -4,8 +4,8 @@ dagrun runs in a thread of its own, and each call waits for its answer.
 """
 
 import threading
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from functools import partial
 from typing import Any, ParamSpec, TypeVar
 
@@ -16,17 +16,16 @@ from dagrun.domain.monitoring import MonitorEvent
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import RunStatus
 from dagrun.errors import sole
-from dagrun.roles.embedded import (
-    Orchestrator,
-    Registered,
-    Run,
-    RunSummary,
-    Source,
-    open_orchestrator,
-)
+from dagrun.roles.embedded import open_orchestrator
+from dagrun.roles.program import Orchestrator, Run, RunSummary
+from dagrun.roles.workflows import Registered, Source
 
 P = ParamSpec("P")
 T = TypeVar("T")
+
+
+class Closed(RuntimeError):
+    """The ``with`` block of the orchestrator was left."""
 
 
 class Portal:
@@ -39,16 +38,16 @@ class Portal:
         """Call, and wait for the result.
 
         Raises:
-            RuntimeError: the ``with`` block of the orchestrator was left.
+            Closed: the ``with`` block of the orchestrator was left.
         """
         try:
             return trio.from_thread.run(partial(function, *args, **kwargs), trio_token=self._token)
         except trio.RunFinishedError as error:
-            raise RuntimeError("the orchestrator is closed: its with block was left") from error
+            raise Closed("the orchestrator is closed: its with block was left") from error
 
 
 class SyncRun:
-    """A run that was started; see :class:`~dagrun.roles.embedded.Run`."""
+    """A run that was started; see :class:`~dagrun.roles.program.Run`."""
 
     def __init__(self, run: Run, portal: Portal) -> None:
         self._run, self._portal = run, portal
@@ -64,7 +63,7 @@ class SyncRun:
 
 
 class SyncOrchestrator:
-    """An :class:`~dagrun.roles.embedded.Orchestrator` whose methods wait.
+    """An :class:`~dagrun.roles.program.Orchestrator` whose methods wait.
 
     Any thread may call them, several at once.
     """
@@ -133,18 +132,22 @@ class SyncOrchestrator:
 
     @contextmanager
     def subscribe(self, **options: Any) -> Iterator[Iterator[MonitorEvent]]:
-        """Get events in a ``with`` block; the options are those of ``monitor.subscribe``."""
+        """Get events in a ``with`` block; the options are those of ``monitor.subscribe``.
+
+        The iteration ends when the orchestrator is closed.
+        """
         subscription = self._orchestrator.monitor.subscribe(**options)
         events = self._portal.call(subscription.__aenter__)
+        try:
+            yield self._each(events)
+        finally:
+            with suppress(Closed):  # then the subscription is gone, too
+                self._portal.call(subscription.__aexit__, None, None, None)
 
-        def each() -> Iterator[MonitorEvent]:
+    def _each(self, events: AsyncIterator[MonitorEvent]) -> Iterator[MonitorEvent]:
+        with suppress(StopAsyncIteration, Closed):
             while True:
                 yield self._portal.call(events.__anext__)
-
-        try:
-            yield each()
-        finally:
-            self._portal.call(subscription.__aexit__, None, None, None)
 
 
 @attrs.define(eq=False)

@@ -10,6 +10,7 @@ import attrs
 import trio
 
 from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
 from dagrun.domain.monitoring import (
     GAP,
     Filter,
@@ -19,13 +20,16 @@ from dagrun.domain.monitoring import (
     position_of,
     severity_of,
 )
-from dagrun.ports.store import Store
+from dagrun.ports.store import Logged, Store
 
 BUFFER: Final = 1000
 """Events that wait for a subscriber; what comes then is a gap."""
 
 PAGE: Final = 500
 """Events that are read from the store at once."""
+
+Whereabouts = Callable[[RunId], tuple[str | None, str | None]]
+"""Gives the id of a run's workflow, and of the engine that has it; None for what is not known."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,8 +49,11 @@ class Subscription:
         self._size = size
         self._buffer: deque[MonitorEvent] = deque()
         self._missed: MonitorEvent | None = None
-        self._some = trio.Event()
-        self._last = 0
+        self._some: trio.Event | None = None
+        """There while somebody waits for an event."""
+
+        self.closed = False
+        """Whether no more events come."""
 
     def __aiter__(self) -> Self:
         return self
@@ -62,6 +69,9 @@ class Subscription:
             if self._missed is not None:
                 missed, self._missed = self._missed, None
                 return missed
+            if self.closed:
+                raise StopAsyncIteration
+            self._some = self._some or trio.Event()
             await self._some.wait()
         return self._buffer.popleft()
 
@@ -70,18 +80,28 @@ class Subscription:
         """Events that were not fetched yet."""
         return len(self._buffer)
 
-    def offer(self, event: MonitorEvent) -> None:
-        """Put an event in the buffer, or note that it is missed. Does not block."""
-        if not self._wanted.wants(event):
-            return
+    def offer(self, events: Sequence[MonitorEvent]) -> None:
+        """Put events in the buffer, or note that they are missed. Does not block."""
         if self._missed is not None:
             return
-        if len(self._buffer) < self._size:
-            self._buffer.append(event)
-        else:
-            self._missed = _gap(event, after=self._buffer[-1].id)
-        self._some.set()
-        self._some = trio.Event()
+        events = self._wanted.among(events)
+        if not events:
+            return
+        room = self._size - len(self._buffer)
+        self._buffer.extend(events[:room])
+        if len(events) > room:
+            self._missed = _gap(events[room], after=self._buffer[-1].id)
+        self._wake()
+
+    def close(self) -> None:
+        """End the iteration behind what is in the buffer. Does not block."""
+        self.closed = True
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._some is not None:
+            self._some.set()
+            self._some = None
 
 
 class Monitor:
@@ -89,40 +109,42 @@ class Monitor:
 
     Args:
         store: where events are that happened before a subscription.
-        workflow_of: gives the workflow of a run of this process.
+        whereabouts: gives the workflow of a run of this process, and the engine that has it.
+        position: that of the newest event in the store.
         now: the clock, in UTC.
     """
 
     def __init__(
         self,
         store: Store,
-        workflow_of: Callable[[str], str],
+        whereabouts: Whereabouts,
+        *,
+        position: int,
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
     ) -> None:
         self._store = store
-        self._workflow_of = workflow_of
+        self._whereabouts = whereabouts
         self._now = now
         self._subscriptions: set[Subscription] = set()
-        self._engines: dict[str, str] = {}
-        self._position = 0
+        self._position = position
         self._announced = 0
+        self._closed = False
 
     def publish(self, events: Sequence[Event], position: int) -> None:
-        """Tell of durable events of runs, the first of which has the position. Does not block."""
+        """Tell of durable events of runs, the first of which has the position. Does not block.
+
+        Where the runs are is asked for at once, so this comes before anybody else hears of their
+        events and takes a run from its engine.
+        """
         if not events:
             return
         self._position, self._announced = position + len(events) - 1, 0
-        if not self._subscriptions:
-            return
-        for number, event in enumerate(events, start=position):
-            self._offer(
-                observed(
-                    event,
-                    position=number,
-                    workflow_id=self._workflow_of(event.run_id),
-                    engine_id=self._engine_of(event),
-                )
-            )
+        if self._subscriptions:
+            self._offer([self._seen(event, at) for at, event in enumerate(events, start=position)])
+
+    def _seen(self, event: Event, position: int) -> MonitorEvent:
+        workflow_id, engine_id = self._whereabouts(event.run_id)
+        return observed(event, position=position, workflow_id=workflow_id, engine_id=engine_id)
 
     def announce(
         self,
@@ -134,17 +156,16 @@ class Monitor:
     ) -> None:
         """Tell of something that belongs to no run, and is not kept. Does not block."""
         self._announced += 1
-        self._offer(
-            MonitorEvent(
-                id=f"{self._position}.{self._announced}",
-                type=kind,
-                severity=severity_of(kind),
-                time=self._now(),
-                workflow_id=workflow_id,
-                engine_id=engine_id,
-                data=data or {},
-            )
+        told = MonitorEvent(
+            id=f"{self._position}.{self._announced}",
+            type=kind,
+            severity=severity_of(kind),
+            time=self._now(),
+            workflow_id=workflow_id,
+            engine_id=engine_id,
+            data=data or {},
         )
+        self._offer([told])
 
     @asynccontextmanager
     async def subscribe(
@@ -159,6 +180,10 @@ class Monitor:
     ) -> AsyncIterator[AsyncIterator[MonitorEvent]]:
         """Get events in an ``async with`` block, in which they are iterated over.
 
+        When dagrun is closed while the block lasts, the iteration ends: what waits in the buffer
+        still comes, what was not read from the store yet does not. So ``async for`` needs no
+        cancelling, and ``anext`` raises ``StopAsyncIteration``.
+
         Args:
             min_severity: leave out what is less.
             types: only these types, or those that begin so: ``run.failed``, ``node``.
@@ -166,11 +191,13 @@ class Monitor:
             workflow_id: only the events of a workflow and its runs.
             after: id of the last event that is known; those of runs behind it come first, from
                 the store, however long ago they were.
-            buffer: most events that wait while the block is busy.
+            buffer: most events that wait while the block is busy, at least one.
 
         Raises:
-            ValueError: a severity or an id of an event is none.
+            ValueError: a severity or an id of an event is none, or the buffer holds none.
         """
+        if buffer < 1:
+            raise ValueError(f"buffer: a number from 1 is needed, not {buffer!r}")
         wanted = Filter(
             min_severity=Severity(min_severity),
             types=frozenset(types),
@@ -179,6 +206,7 @@ class Monitor:
         )
         seen = None if after is None else position_of(after)
         subscription = Subscription(wanted, buffer)
+        subscription.closed = self._closed
         self._subscriptions.add(subscription)
         try:
             if seen is None:
@@ -188,6 +216,12 @@ class Monitor:
                     yield events
         finally:
             self._subscriptions.discard(subscription)
+
+    def close(self) -> None:
+        """End all subscriptions behind what was published so far. Does not block."""
+        self._closed = True
+        for subscription in self._subscriptions:
+            subscription.close()
 
     def statistics(self) -> MonitorStatistics:
         """Say who watches."""
@@ -200,32 +234,31 @@ class Monitor:
         self, subscription: Subscription, wanted: Filter, after: int
     ) -> AsyncGenerator[MonitorEvent, None]:
         """Give stored events, and then those that came in the meantime, each once."""
-        while page := await self._store.log(after=after, limit=PAGE):
-            for logged in page:
-                after = logged.position
-                event = observed(
-                    logged.event, position=logged.position, workflow_id=logged.workflow_id
-                )
-                if wanted.wants(event):
-                    yield event
+        run_id = None if wanted.run_id is None else RunId(wanted.run_id)
+        while not subscription.closed and (
+            page := await self._store.log(after=after, limit=PAGE, run_id=run_id)
+        ):
+            for event in wanted.among([_stored(logged) for logged in page]):
+                yield event
+            after = page[-1].position
         async for event in subscription:
-            if event.type == GAP or "." in event.id or position_of(event.id) > after:
+            if event.type == GAP:
+                yield _gap(event, after=str(max(after, position_of(event.id))))
+            elif "." in event.id or position_of(event.id) > after:
                 yield event
 
-    def _engine_of(self, event: Event) -> str | None:
-        engine = (event.data or {}).get("engine")
-        if engine is not None:
-            self._engines[event.run_id] = engine
-        elif event.type in _ENDS:
-            return self._engines.pop(event.run_id, None)
-        return self._engines.get(event.run_id)
-
-    def _offer(self, event: MonitorEvent) -> None:
+    def _offer(self, events: Sequence[MonitorEvent]) -> None:
         for subscription in self._subscriptions:
-            subscription.offer(event)
+            subscription.offer(events)
 
 
-_ENDS: Final = ("run.succeeded", "run.failed", "run.cancelled")
+def _stored(logged: Logged) -> MonitorEvent:
+    return observed(
+        logged.event,
+        position=logged.position,
+        workflow_id=logged.workflow_id,
+        engine_id=logged.engine_id,
+    )
 
 
 def _gap(event: MonitorEvent, *, after: str) -> MonitorEvent:

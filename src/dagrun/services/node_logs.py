@@ -94,8 +94,25 @@ class NodeLogs:
         """
         return LogFile(self._path(run_id, node_id, attempt, item), cap=self._cap)
 
-    def read(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> bytes:
+    def read(
+        self,
+        run_id: str,
+        node_id: str,
+        attempt: int,
+        item: int | None = None,
+        *,
+        start: int = 0,
+        size: int = -1,
+    ) -> bytes:
         """Give an attempt's log so far; empty if it printed nothing, or a link is in its place.
+
+        Args:
+            run_id: the run.
+            node_id: the node.
+            attempt: the attempt.
+            item: the item; None without one.
+            start: leave out so many bytes.
+            size: give at most so many bytes; -1 gives all.
 
         Raises:
             ValueError: an id is none.
@@ -103,7 +120,8 @@ class NodeLogs:
         path = self._path(run_id, node_id, attempt, item)
         try:
             with open(os.open(path, os.O_RDONLY | _FLAGS), "rb") as file:  # noqa: PTH123 — Path.open follows links
-                return file.read()
+                file.seek(start)
+                return file.read(size)
         except OSError as error:
             if error.errno in (errno.ENOENT, errno.ELOOP):
                 return b""

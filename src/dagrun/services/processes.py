@@ -64,7 +64,7 @@ class GuardedProcess:
     # called by the guard's reader
 
     def set_spawned(self, pid: int) -> None:
-        """It runs."""
+        """Note that the guard has started it, as the leader of its group."""
         self.pid = pid
         self._answered.set()
 

@@ -1,7 +1,8 @@
 """Old runs go, with what they left on the disk beside the database."""
 
 import shutil
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
@@ -11,10 +12,11 @@ import trio
 
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.status import RUN_ENDED, RunStatus
-from dagrun.errors import NotFound
+from dagrun.errors import DagrunError, NotFound
 from dagrun.ports.store import Store
 
 BATCH: Final = 100  # runs in one transaction, which others wait for
+EVERY: Final = 3600.0  # seconds from one look for old runs to the next
 EVER: Final = timedelta(days=36500)
 
 
@@ -54,6 +56,8 @@ async def prune(
 ) -> int:
     """Delete runs that ended more than ``keep`` seconds ago. Give how many.
 
+    One with an idempotency key stays for as long as the key stands for it.
+
     Args:
         store: an open store.
         folders: what its runs left on the disk.
@@ -61,11 +65,12 @@ async def prune(
         now: the time; None takes the clock's.
         most: stop when so many are gone; None deletes all.
     """
-    before = (now or datetime.now(UTC)) - min(timedelta(seconds=keep), EVER)
+    now = now or datetime.now(UTC)
+    before = now - min(timedelta(seconds=keep), EVER)
     count = 0
     while most is None or count < most:
         limit = BATCH if most is None else min(BATCH, most - count)
-        gone = await store.prune(before=before, limit=limit)
+        gone = await store.prune(before=before, now=now, limit=limit)
         for run_id in gone:
             for folder in folders:
                 await folder.remove(run_id)
@@ -75,8 +80,36 @@ async def prune(
     return count
 
 
+class Retention:
+    """Deletes old runs now and then, in a program that lives long.
+
+    Args:
+        store: an open store.
+        folders: what its runs left on the disk.
+        keep: seconds since the end of a run.
+    """
+
+    def __init__(self, store: Store, folders: Sequence[RunFolders], *, keep: float) -> None:
+        self._store, self._folders, self._keep = store, folders, keep
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Retention"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Delete until cancelled."""
+        task_status.started(self)
+        while True:
+            with suppress(DagrunError):  # the runs that go on must not feel it; it is tried again
+                await prune(self._store, self._folders, keep=self._keep, most=None)
+            await trio.sleep(EVERY)
+
+
 async def sweep(
-    store: Store, folders: RunFolders, *, ended: bool, unknown: bool, most: int | None = None
+    store: Store,
+    folders: RunFolders,
+    *,
+    ended: bool,
+    unknown: Callable[[], bool],
+    most: int | None = None,
 ) -> None:
     """Remove what processes left that ended before they could do so themselves.
 
@@ -84,12 +117,15 @@ async def sweep(
         store: an open store.
         folders: where to look.
         ended: remove what belongs to runs that have ended.
-        unknown: remove what belongs to no run of the store.
+        unknown: says whether to remove what belongs to no run of the store. Asked when it is known
+            which folders there are: a process that begins after that has none of them.
         most: look at so many runs only, the oldest; None looks at all.
     """
-    for run_id in folders.runs()[:most]:
+    found = folders.runs()[:most]
+    forget = unknown()
+    for run_id in found:
         status = await _status(store, run_id)
-        left = unknown if status is None else ended and status in RUN_ENDED
+        left = forget if status is None else ended and status in RUN_ENDED
         if left:
             await folders.remove(run_id)
 

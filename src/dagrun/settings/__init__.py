@@ -102,7 +102,7 @@ def parse_retention(value: object) -> float | None:
 
 def _hosts(value: object) -> tuple[str, ...]:
     listed = value.split(",") if isinstance(value, str) else value
-    if not isinstance(listed, list) or not all(isinstance(entry, str) for entry in listed):
+    if not isinstance(listed, list | tuple) or not all(isinstance(entry, str) for entry in listed):
         raise ValueError("hosts, addresses or networks are needed, with commas between them")
     entries = tuple(entry.strip() for entry in listed if entry.strip())
     if entries:

@@ -11,7 +11,7 @@ from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, Raw, decode, encode
 from dagrun.domain.workflow import JSON
 from dagrun.errors import sole
-from dagrun.ports.executor import Traits
+from dagrun.ports.executor import Traits, attempt_env, attempt_facts
 from dagrun.ports.processes import Process, Processes
 from dagrun.services.processes import open_processes
 
@@ -92,23 +92,13 @@ class FakeContext:
             "id": self.run_id,
             "workflow_id": self.workflow_id,
             "version": self.version,
-            "node_id": self.node_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "idempotency_key": self.idempotency_key,
+            **attempt_facts(self),
         }
 
     @property
     def env(self) -> Mapping[str, str]:
         """The document's variables and dagrun's own."""
-        return {
-            **self.document_env,
-            "DAGRUN_RUN_ID": self.run_id,
-            "DAGRUN_NODE_ID": self.node_id,
-            "DAGRUN_ATTEMPT": str(self.attempt),
-            "DAGRUN_EPOCH": str(self.epoch),
-            "DAGRUN_IDEMPOTENCY_KEY": self.idempotency_key,
-        }
+        return {**self.document_env, **attempt_env(self)}
 
 
 @asynccontextmanager

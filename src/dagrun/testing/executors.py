@@ -70,7 +70,7 @@ class ExecutorSuite:
         return None
 
     def prints(self) -> Any:
-        """Print ``hello from the node``."""
+        """Print the words ``hello from the node``."""
         return None
 
     def hangs(self) -> Any:

@@ -31,6 +31,7 @@ from dagrun.ports.store import (
 )
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
+LATER = NOON + timedelta(days=1)
 NASTY: Mapping[str, Any] = {
     "nul": "a\0b",
     "texts": ["ü€😀", "\u2028", '"\\', "", "--;'"],
@@ -294,7 +295,7 @@ class StoreSuite(ABC):
         for ask in (
             lambda: store.runs(limit=limit),
             lambda: store.log(after=0, limit=limit),
-            lambda: store.prune(before=NOON + timedelta(days=1), limit=limit),
+            lambda: store.prune(before=LATER, now=LATER, limit=limit),
         ):
             with pytest.raises(ValueError, match="limit"):
                 await ask()
@@ -367,6 +368,46 @@ class StoreSuite(ABC):
         rest = await store.log(after=first[-1].position, limit=100)
         assert [entry.event for entry in (*first, *rest)] == journal()
 
+    async def test_the_log_of_one_run_is_that_of_all_without_the_others(self, store: Store) -> None:
+        for number in range(7):
+            new = [new_run("r"), new_run("s")] if number == 0 else []
+            await store.commit([journal("r")[number], journal("s")[number]], new_runs=new)
+        everything = await store.log(after=0, limit=100)
+        theirs = [entry for entry in everything if entry.event.run_id == "s"]
+        assert [entry.event for entry in theirs] == journal("s")
+        for after in range(everything[-1].position + 1):
+            found = await store.log(after=after, limit=3, run_id=RunId("s"))
+            assert found == [entry for entry in theirs if entry.position > after][:3]
+        assert await store.log(after=0, limit=9, run_id=RunId("none")) == []
+
+    async def test_the_log_says_which_engine_had_a_run(self, store: Store) -> None:
+        placed = [
+            (event(1, Type.RUN_QUEUED), None),
+            (event(2, Type.RUN_RUNNING, data={"engine": "e1"}), "e1"),
+            (event(3, Type.NODE_RUNNING, **_ATTEMPT), "e1"),
+            (event(4, Type.RUN_PAUSED), "e1"),
+            (event(5, Type.RUN_RUNNING), "e1"),
+            (event(6, Type.RUN_PAUSED), "e1"),
+            (event(7, Type.RUN_QUEUED), None),
+            (event(8, Type.RUN_CANCELLING, data={"engine": "e2", "reason": "requested"}), "e2"),
+            (event(9, Type.NODE_CANCELLED, **_ATTEMPT), "e2"),
+        ]
+        await store.commit([one for one, _ in placed], new_runs=[new_run()])
+        await store.claim(RunId("r"), owner="other", expected_epoch=1)
+        later = [
+            (event(10, Type.RUN_PAUSED, epoch=2), None),
+            (event(11, Type.RUN_CANCELLING, epoch=2, data={"engine": "e3"}), "e3"),
+            (event(12, Type.RUN_CANCELLED, epoch=2), "e3"),
+        ]
+        await store.commit([one for one, _ in later])
+        placed += later
+        await add_run(store, "other")
+        for after in range(len(placed)):  # also who begins to read in the middle sees it
+            (first, *_) = await store.log(after=after, limit=1)
+            assert (first.event, first.engine_id) == placed[after]
+        theirs = await store.log(after=0, limit=99, run_id=RunId("r"))
+        assert [entry.engine_id for entry in theirs] == [engine for _, engine in placed]
+
     # slots
 
     async def test_a_run_that_needs_a_slot_at_once_is_left_out_without_one(
@@ -407,6 +448,24 @@ class StoreSuite(ABC):
         await store.commit(journal("r1"))
         assert await store.holders("w/k") == []
         assert (await store.run(RunId("r2"))).slot_key == "w/other"
+
+    async def test_rivals_are_the_runs_with_a_slot_and_those_that_waited_before(
+        self, store: Store
+    ) -> None:
+        slot = Slot(key="w/k", limit=9)
+        for run_id in ("r2", "r1", "r3", "r4", "r5"):
+            await add_run(store, run_id, upto=2, slot=slot)
+        await add_run(store, "r0", upto=2, slot=Slot(key="w/other", limit=9))
+        await add_run(store, "r00", upto=2)
+        assert await store.admit(RunId("r1"), slot)
+        assert await store.admit(RunId("r5"), slot)
+        rivals = await store.rivals(RunId("r3"), "w/k")
+        assert [run.run_id for run in rivals] == ["r1", "r2", "r3", "r5"]
+        assert [run.admitted for run in rivals] == [True, False, False, True]
+        for run_id in ("r2", "r5"):
+            await store.commit(journal(run_id)[2:])
+        rivals = await store.rivals(RunId("r3"), "w/k")
+        assert [run.run_id for run in rivals] == ["r1", "r3"]
 
     async def test_a_slot_for_a_missing_run_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
@@ -469,9 +528,9 @@ class StoreSuite(ABC):
         for run_id, upto in (("r1", 7), ("r2", 7), ("r3", 3)):
             await add_run(store, run_id, upto=upto)
         end = journal()[-1].time
-        assert await store.prune(before=end, limit=10) == []
-        assert await store.prune(before=end + timedelta(seconds=1), limit=1) == ["r1"]
-        assert await store.prune(before=end + timedelta(seconds=1), limit=10) == ["r2"]
+        assert await store.prune(before=end, now=LATER, limit=10) == []
+        assert await store.prune(before=end + timedelta(seconds=1), now=LATER, limit=1) == ["r1"]
+        assert await store.prune(before=end + timedelta(seconds=1), now=LATER, limit=10) == ["r2"]
         assert [run.run_id for run in (await store.runs())[0]] == ["r3"]
         assert await store.events(RunId("r1")) == []
         assert await store.nodes(RunId("r1")) == []
@@ -484,15 +543,27 @@ class StoreSuite(ABC):
         for run_id, used in (("r1", kept), ("r2", gone)):
             run = new_run(run_id, definition_hash=used.hash)
             await store.commit(journal(run_id), new_runs=[run], definitions=[used])
-        assert len(await store.prune(before=NOON + timedelta(days=1), limit=10)) == 2
+        assert len(await store.prune(before=LATER, now=LATER, limit=10)) == 2
         assert await store.definition(kept.hash) == kept
         with pytest.raises(NotFound):
             await store.definition(gone.hash)
 
+    async def test_a_run_stays_for_as_long_as_its_key_stands_for_it(self, store: Store) -> None:
+        request = Request(key="k", hash="h")
+        await add_run(store, "r1", request=request)
+        await add_run(store, "r2")
+        assert await store.prune(before=LATER, now=LATER, limit=10) == ["r2"]
+        again = new_run("r3", request=request, created_at=LATER)
+        assert (await store.commit([], new_runs=[again])).unsaved == {"r3": "r1"}
+        after = LATER + timedelta(microseconds=1)
+        assert await store.prune(before=LATER, now=after, limit=10) == ["r1"]
+        fresh = new_run("r4", request=request, created_at=after)
+        assert (await store.commit([], new_runs=[fresh])).unsaved == {}
+
     async def test_positions_are_not_given_again_after_pruning(self, store: Store) -> None:
         await add_run(store)
         before = await store.last_position()
-        await store.prune(before=NOON + timedelta(days=1), limit=10)
+        await store.prune(before=LATER, now=LATER, limit=10)
         assert await store.last_position() == before
         assert (await store.commit(journal(), new_runs=[new_run()])).position == before + 1
 

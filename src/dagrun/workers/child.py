@@ -57,7 +57,11 @@ def read_exactly(fd: int, count: int) -> bytes | None:
 
 
 def write_frame(fd: int, body: bytes) -> None:
-    """Write one frame."""
+    """Write one frame, as soon as the other side has room for it.
+
+    Raises:
+        OSError: the other side has closed.
+    """
     data = memoryview(len(body).to_bytes(HEAD, "little") + body)
     while data:
         data = data[os.write(fd, data) :]

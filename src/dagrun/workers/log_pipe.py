@@ -1,7 +1,6 @@
 """The pipe through which a process's standard output and error reach its node's log."""
 
 import os
-from types import TracebackType
 from typing import Final
 
 import trio
@@ -27,12 +26,7 @@ class LogPipe:
     def __enter__(self) -> "LogPipe":
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def __exit__(self, *_: object) -> None:
         self.close_writer()
         os.close(self._read_fd)
 

@@ -2,8 +2,7 @@
 
 import os
 from collections.abc import Callable, Mapping, Sequence
-from types import TracebackType
-from typing import Final
+from typing import Final, Self
 
 import attrs
 import trio
@@ -52,12 +51,7 @@ class WorkerPool:
         self._nursery = await self._manager.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """End all idle workers; calls must have ended before."""
         assert self._nursery is not None  # noqa: S101 — entered before
         with trio.CancelScope(shield=True):
@@ -149,3 +143,22 @@ class WorkerPool:
         self._idle.append(worker)
         if len(self._idle) > self._keep:
             self._nursery.start_soon(self._end, self._idle.pop(0))
+
+
+class UsesWorkers:
+    """An executor whose workers live while it is entered.
+
+    Args:
+        pool: what it calls.
+    """
+
+    def __init__(self, pool: WorkerPool) -> None:
+        self._pool = pool
+
+    async def __aenter__(self) -> Self:
+        await self._pool.__aenter__()
+        return self
+
+    async def __aexit__(self, *_: object) -> None:
+        """End the workers."""
+        await self._pool.__aexit__()

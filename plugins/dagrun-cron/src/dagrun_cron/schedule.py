@@ -42,7 +42,7 @@ def complaint(schedule: str) -> str | None:
 
 
 def _try(schedule: str, *, seconds: bool) -> str | None:
-    """Look for the first slot."""
+    """Look for the first slot, since the library tells only then what it cannot do."""
     from croniter import (  # noqa: PLC0415 — 50 ms that only a document with a schedule costs
         CroniterBadDateError,
         CroniterError,

@@ -4,7 +4,6 @@ import sys
 from collections.abc import Mapping
 from importlib.util import find_spec
 from pathlib import Path
-from types import TracebackType
 from typing import Any, ClassVar, Final
 
 import attrs
@@ -15,7 +14,7 @@ from dagrun.domain.lua import syntax_problem
 from dagrun.domain.workflow import Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
-from dagrun.workers.pool import WorkerPool
+from dagrun.workers.pool import UsesWorkers, WorkerPool
 
 MEMORY: Final = 64 * 1024 * 1024
 """Bytes that a node's code may allocate unless its options say otherwise."""
@@ -53,7 +52,7 @@ class LuaOptions:
             raise ValueError(f"code, line {problem}")
 
 
-class LuaExecutor:
+class LuaExecutor(UsesWorkers):
     """Runs Lua code in worker processes. Use it as ``async with``."""
 
     options = LuaOptions
@@ -62,20 +61,7 @@ class LuaExecutor:
     files: ClassVar[Mapping[str, str]] = {"file": "code"}
 
     def __init__(self) -> None:
-        self._pool = WorkerPool(worker_argv())
-
-    async def __aenter__(self) -> "LuaExecutor":
-        await self._pool.__aenter__()
-        return self
-
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """End the workers."""
-        await self._pool.__aexit__(kind, error, traceback)
+        super().__init__(WorkerPool(worker_argv()))
 
     async def execute(self, context: Context) -> Raw:
         """Run the node's code.

@@ -3,15 +3,15 @@
 It is started with the folders to import from as arguments, and imports as little as it can.
 """
 
+import json
+import resource
 import sys
 
 sys.path[:0] = sys.argv[1:]
 
-import json  # noqa: E402 — the path had to be set first
-import resource  # noqa: E402
-
-from dagrun.domain.lua import MAX_DEPTH, VALUES, Converter, open_runtime  # noqa: E402
-from dagrun.workers.child import serve  # noqa: E402
+# E402: these are found through the path that has just been set.
+from dagrun.domain.lua import MAX_DEPTH, VALUES, Converter, open_runtime  # noqa: E402 — see above
+from dagrun.workers.child import serve  # noqa: E402 — see above
 
 # Read, not imported: importing the package would load the engine's side, 90 ms.
 with open(__file__.removesuffix("worker.py") + "sandbox.lua", encoding="utf-8") as _file:  # noqa: PTH123 — importing pathlib takes 10 ms

@@ -3,7 +3,6 @@
 from collections.abc import Iterable, Iterator
 from contextlib import AsyncExitStack, contextmanager
 from functools import partial
-from types import TracebackType
 from typing import Final
 
 import attrs
@@ -48,14 +47,9 @@ class Client:
         await self._pool.__aenter__()
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
-        await self._pool.__aexit__(kind, error, traceback)
+        await self._pool.aclose()
 
     async def answer(self, context: Context) -> Raw:
         """Send what a node's options say, follow redirects, and give its outputs."""

@@ -2,7 +2,6 @@
 
 from collections.abc import Iterable
 from contextlib import AsyncExitStack
-from types import TracebackType
 from typing import TYPE_CHECKING, ClassVar
 
 from dagrun.builtin.http.options import HttpOptions
@@ -44,12 +43,7 @@ class HttpExecutor:
         self._client = await self._stack.enter_async_context(client)
         return self
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connections."""
         await self._stack.aclose()
 

@@ -6,10 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Final
 
+from dagrun.builtin.intake import KEPT
 from dagrun.domain.ids import RunId
 
 _OLD: Final = """
-    select run_id, definition_hash from runs where finished_at < ? order by finished_at limit ?
+    select run_id, definition_hash from runs
+    where finished_at < ? and (idempotency_key is null or created_at < ?)
+    order by finished_at limit ?
 """
 _THEIRS: Final = "run_id in (select value from json_each(?))"
 _UNUSED: Final = """
@@ -19,10 +22,12 @@ _UNUSED: Final = """
 """
 
 
-def prune(connection: sqlite3.Connection, before: datetime, limit: int) -> Sequence[RunId]:
+def prune(
+    connection: sqlite3.Connection, before: datetime, now: datetime, limit: int
+) -> Sequence[RunId]:
     """Delete at most ``limit`` runs that ended before a time, the oldest first."""
-    time = before.isoformat(timespec="microseconds")
-    found = connection.execute(_OLD, (time, limit)).fetchall()
+    times = (_text(before), _text(now - KEPT))
+    found = connection.execute(_OLD, (*times, limit)).fetchall()
     if not found:
         return []
     ids = json.dumps([run_id for run_id, _ in found])
@@ -30,3 +35,7 @@ def prune(connection: sqlite3.Connection, before: datetime, limit: int) -> Seque
         connection.execute(f"delete from {table} where {_THEIRS}", (ids,))
     connection.execute(_UNUSED, (json.dumps(list({hash_ for _, hash_ in found})),))
     return [RunId(run_id) for run_id, _ in found]
+
+
+def _text(time: datetime) -> str:
+    return time.isoformat(timespec="microseconds")

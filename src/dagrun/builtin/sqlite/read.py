@@ -31,8 +31,18 @@ _EVENTS: Final = """
     from events where run_id = ? and seq > ? order by seq
 """
 _LOG: Final = """
-    select position, workflow_id, run_id, seq, events.epoch, type, time, node_id, item, attempt, data
-    from events join runs using (run_id) where position > ? order by position limit ?
+    select position, workflow_id,
+      (select case when placed.epoch = events.epoch then placed.data end from events placed
+        where placed.run_id = events.run_id and placed.seq <= events.seq
+          and (placed.type = 'run.queued' or placed.data glob '{"engine":*')
+        order by placed.seq desc limit 1),
+      run_id, seq, events.epoch, type, time, node_id, item, attempt, data
+    from events join runs using (run_id) where
+"""
+LOG_OF_ALL: Final = f"{_LOG} position > ? order by position limit ?"
+LOG_OF_RUN: Final = f"{_LOG} run_id = ? and +position > ? order by seq limit ?"
+"""In the order of ``seq``, which is that of positions, and without help of the position: else SQLite
+sorts all of the run, or looks through all runs.
 """
 _raw_object: Final = msgspec.json.Decoder(dict[str, Raw])
 
@@ -80,16 +90,15 @@ def read_events(connection: sqlite3.Connection, run_id: str, after: int) -> Sequ
     return list(_events(RunId(run_id), connection.execute(_EVENTS, (run_id, after))))
 
 
-def read_log(connection: sqlite3.Connection, after: int, limit: int) -> Sequence[Logged]:
-    """Give the events of all runs behind a position, in their order."""
-    return [
-        Logged(
-            position=position,
-            workflow_id=_text(workflow_id),
-            event=next(_events(RunId(run_id), [row])),
-        )
-        for position, workflow_id, run_id, *row in connection.execute(_LOG, (after, limit))
-    ]
+def read_log(
+    connection: sqlite3.Connection, run_id: str | None, after: int, limit: int
+) -> Sequence[Logged]:
+    """Give the events of all runs, or of one, behind a position, in their order."""
+    if run_id is None:
+        rows = connection.execute(LOG_OF_ALL, (after, limit))
+    else:
+        rows = connection.execute(LOG_OF_RUN, (run_id, after, limit))
+    return [_logged(*row) for row in rows]
 
 
 def read_last_position(connection: sqlite3.Connection) -> int:
@@ -102,6 +111,13 @@ def read_holders(connection: sqlite3.Connection, key: str) -> Sequence[RunRecord
     """Give the runs that hold slots of a key, the oldest first."""
     query = f"{_RUN} where concurrency_key = ? and finished_at is null and admitted order by run_id"
     return [_run(row) for row in connection.execute(query, (key,))]
+
+
+def read_rivals(connection: sqlite3.Connection, run_id: RunId, key: str) -> Sequence[RunRecord]:
+    """Give the runs with a key that have a slot, or wait and are not newer; the oldest first."""
+    mine = "concurrency_key = ? and finished_at is null and (admitted or run_id <= ?)"
+    query = f"{_RUN} where {mine} order by run_id"
+    return [_run(row) for row in connection.execute(query, (key, run_id))]
 
 
 def read_definition(connection: sqlite3.Connection, hash_: str) -> Definition:
@@ -153,6 +169,15 @@ def _node(run_id: str, row: tuple[Any, ...]) -> NodeRecord:
         finished_at=_time(row[5]),
         error=_json(row[6]),
         outputs=_outputs(row[7]),
+    )
+
+
+def _logged(position: int, workflow_id: str, placed: str | None, run_id: str, *row: Any) -> Logged:
+    return Logged(
+        position=position,
+        workflow_id=_text(workflow_id),
+        engine_id=(_data(placed) or {}).get("engine"),
+        event=next(_events(RunId(run_id), [row])),
     )
 
 

@@ -6,7 +6,6 @@ from contextlib import contextmanager
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final, Self, TypeVar
 
 import msgspec
@@ -89,12 +88,7 @@ class SqliteStore:
         self._connection = open_database(self.path, self._timeout)
         self._identity = identity(self.path)
 
-    async def __aexit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
         connection, self._connection = self._connection, None
         if connection is not None:
@@ -129,10 +123,10 @@ class SqliteStore:
         """Store a version of a workflow; see the port."""
         return await self._write(lambda connection: register(connection, registration, definition))
 
-    async def prune(self, *, before: datetime, limit: int) -> Sequence[RunId]:
+    async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
         check_limit(limit)
-        return await self._write(lambda connection: prune(connection, before, limit))
+        return await self._write(lambda connection: prune(connection, before, now, limit))
 
     async def backup(self, target: Path) -> None:
         """Write a whole copy to a new file; see the port."""
@@ -140,10 +134,10 @@ class SqliteStore:
 
     # reading
 
-    async def log(self, *, after: int, limit: int) -> Sequence[Logged]:
-        """Give the events of all runs behind a position."""
+    async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
+        """Give the events of all runs, or of one, behind a position."""
         check_limit(limit)
-        return await self._read(read.read_log, after, limit)
+        return await self._read(read.read_log, run_id, after, limit)
 
     async def last_position(self) -> int:
         """Give the position of the newest event."""
@@ -152,6 +146,10 @@ class SqliteStore:
     async def holders(self, key: str) -> Sequence[RunRecord]:
         """Give the runs that hold slots of a key."""
         return await self._read(read.read_holders, key)
+
+    async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
+        """Give the runs with a key that have a slot, or wait and are not newer; see the port."""
+        return await self._read(read.read_rivals, run_id, key)
 
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
         """Give the versions of a workflow, or of all."""

@@ -7,6 +7,7 @@ documents in one text are refused.
 
 import re
 from datetime import date
+from itertools import islice
 from typing import Any, Final
 
 import yaml
@@ -114,11 +115,13 @@ def compose(text: str | bytes) -> MarkedDict:
     """
     problems: list[Problem] = []
     try:
-        root = _Composer(problems).compose(_decode(text))
+        text = _decode(text)
+        root = _Composer(problems).compose(text)
     except _Wrong as wrong:
         problems.append(_problem(str(wrong), wrong.place))
     except yaml.MarkedYAMLError as error:
-        problems.append(_problem(_complaint(error), _place(error.problem_mark)))
+        place = _place(error.problem_mark)
+        problems.append(_problem(_complaint(error, str(text), place), place))
     except yaml.YAMLError as error:
         problems.append(_problem(f"this is no YAML: {error}", (1, 1)))
     if problems:
@@ -341,7 +344,10 @@ def _place(mark: Any) -> Place:
     return (1, 1) if mark is None else (mark.line + 1, mark.column + 1)
 
 
-def _complaint(error: yaml.MarkedYAMLError) -> str:
+def _complaint(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
+    line = next(islice(_LINE_END.split(text), place[0] - 1, None), "")
+    if line[place[1] - 1 : place[1]] == "\t":
+        return "a tab stands here; indent with spaces"
     context = f"{error.context}: " if error.context else ""
     return f"this is no YAML: {context}{error.problem}"
 

@@ -44,7 +44,7 @@ class Kubernetes:
 
 @attrs.define
 class Configuration:
-    """What was found."""
+    """What ``configuration`` comes to in a newer document."""
 
     env: Any = None
     """Checked later, as the ``env`` of a newer document."""

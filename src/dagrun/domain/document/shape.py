@@ -35,7 +35,7 @@ from dagrun.domain.workflow import (
 
 @attrs.frozen(kw_only=True)
 class Metadata:
-    """Who the workflow is."""
+    """The key ``metadata``, and its defaults."""
 
     id: str
     version: str
@@ -47,7 +47,7 @@ class Metadata:
 
 @attrs.frozen(kw_only=True)
 class Spec:
-    """What it does."""
+    """The key ``spec``, and its defaults."""
 
     nodes: tuple[Node, ...]
     inputs: Mapping[str, JSON] | None = None

@@ -55,6 +55,12 @@ class Places:
         """Whether any engine may be given one more run."""
         return len(self._candidates) > 0 if self._only is None else self._only.has_room()
 
+    def free(self) -> int:
+        """Give how many more runs the engines may be given."""
+        return sum(
+            max(place.engine.capacity - len(place.runs), 0) for place in self._by_name.values()
+        )
+
     def running(self) -> int:
         """Give how many runs the engines have."""
         return sum(len(place.runs) for place in self._by_name.values())

@@ -43,7 +43,6 @@ class Ticket:
     gate: str | None = attrs.field(init=False)
     """The key at whose gate it waits in the queue. It stays the same for the life of the ticket."""
 
-    on_limit: OnLimit = OnLimit.QUEUE
     key: str | None = None
     """What a balancer chooses an engine by; None for the run's id."""
 
@@ -62,9 +61,6 @@ class Ticket:
 
     gone: bool = False
     """Whether this process has no more to do with it."""
-
-    admission: trio.CancelScope | None = None
-    """Set while it waits for its slot."""
 
     moving: trio.Event | None = None
     """There while it is on its way into the queue, or to an engine."""
@@ -90,6 +86,17 @@ class Ticket:
         if self._lock is None:
             self._lock = trio.Lock()
         return self._lock
+
+    @property
+    def cancels_oldest(self) -> bool:
+        """Whether others have to go when there is no slot for it."""
+        concurrency = self.workflow.concurrency
+        return concurrency is not None and concurrency.on_limit is OnLimit.CANCEL_OLDEST
+
+    @property
+    def in_hand(self) -> bool:
+        """Whether it is on its way, or something is just being done with it."""
+        return self.moving is not None or (self._lock is not None and self._lock.locked())
 
     def set_off(self) -> None:
         """Note that it is on its way. What is asked of it waits until it arrives."""
@@ -133,6 +140,6 @@ def _gate(ticket: Ticket) -> str | None:
     A run that has its slot must not wait there for one that waits for it, and one that may cancel
     others must come to ask.
     """
-    if ticket.slot is None or ticket.admitted or ticket.on_limit is OnLimit.CANCEL_OLDEST:
+    if ticket.slot is None or ticket.admitted or ticket.cancels_oldest:
         return None
     return ticket.slot.key

@@ -8,7 +8,7 @@ from dagrun.domain import scope
 from dagrun.domain.jsonvalue import NotJson, Raw, decode
 from dagrun.domain.state import Outcome, RunState, Work
 from dagrun.errors import NodeError
-from dagrun.ports.executor import NodeLog
+from dagrun.ports.executor import NodeLog, attempt_env, attempt_facts
 from dagrun.ports.processes import Processes
 
 
@@ -124,23 +124,13 @@ class AttemptContext:
         return {
             **scope.node_env(self._state, self._work),
             **({} if outcome is None else _outcome_env(outcome)),
-            "DAGRUN_RUN_ID": self.run_id,
-            "DAGRUN_NODE_ID": self.node_id,
-            "DAGRUN_ATTEMPT": str(self.attempt),
-            "DAGRUN_EPOCH": str(self.epoch),
-            "DAGRUN_IDEMPOTENCY_KEY": self.idempotency_key,
+            **attempt_env(self),
         }
 
     @property
     def run(self) -> Mapping[str, Any]:
         """What node code sees as ``run``."""
-        return {
-            **scope.run_facts(self._state),
-            "node_id": self.node_id,
-            "attempt": self.attempt,
-            "epoch": self.epoch,
-            "idempotency_key": self.idempotency_key,
-        }
+        return {**scope.run_facts(self._state), **attempt_facts(self)}
 
     @property
     def log(self) -> NodeLog:

@@ -7,8 +7,9 @@ import attrs
 import trio
 
 from dagrun.domain.jsonvalue import NotJson, Raw
-from dagrun.domain.masking import Mask, Masker, mask_of, value_problem
-from dagrun.errors import NodeError, SecretError, sole
+from dagrun.domain.masking import Mask, Masker, mask_of
+from dagrun.errors import NodeError, SecretError
+from dagrun.plugin.providers import look_up
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptLog
 
@@ -70,15 +71,11 @@ class Vault:
 
     async def _get(self, name: str) -> str:
         source = self._references[name]
-        provider, _, reference = source.partition(":")
         try:
-            value = await self._providers[provider].get(reference)
-            problem = value_problem(value)
-        except Exception as error:  # noqa: BLE001 — whatever a provider raises, the node fails
-            problem = _reason(sole(error))
-        if problem is not None:
-            raise NodeError("secret", f"the secret {name} ({source}) cannot be used: {problem}")
-        return value
+            return await look_up(source, self._providers)
+        except SecretError as error:
+            message = f"the secret {name} ({source}) cannot be used: {error}"
+            raise NodeError("secret", message) from error
 
     def log(self, log: AttemptLog) -> AttemptLog:
         """Give a log that hides the secrets."""
@@ -98,10 +95,3 @@ class Vault:
     def text(self, text: str) -> str:
         """Give a text with the secrets hidden."""
         return text if self._mask is None else self._mask.text(text)
-
-
-def _reason(error: BaseException) -> str:
-    """Say why a secret cannot be had. Only a SecretError is known not to quote it."""
-    if isinstance(error, SecretError):
-        return str(error)
-    return f"the provider failed with {type(error).__name__}"

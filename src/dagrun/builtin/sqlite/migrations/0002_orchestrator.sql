@@ -16,10 +16,13 @@ create table events_in_order (
 );
 insert into events_in_order (run_id, seq, epoch, type, time, node_id, item, attempt, data, version)
   select run_id, seq, epoch, type, time, node_id, item, attempt, data, version
-  from events order by time, run_id, seq;
+  from events
+  order by max(time) over (partition by run_id order by seq), run_id, seq;   -- clocks may go back
 drop table events;
 alter table events_in_order rename to events;
 create unique index events_of_run on events (run_id, seq);
+create index events_that_place on events (run_id, seq)   -- which engine has a run, and that none has
+  where type = 'run.queued' or data glob '{"engine":*';
 
 create table workflows (
   workflow_id     text not null,

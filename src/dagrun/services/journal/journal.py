@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import Final
 
 import attrs
@@ -13,6 +13,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
 from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store
+from dagrun.services.journal.watermarks import Watermarks
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
 MAX_GROUP: Final = 4000  # events in one commit, so that it takes some 30 ms at most
@@ -56,13 +57,6 @@ class _Portion:
     size: int
 
 
-@attrs.define(eq=False)
-class _Waiter:
-    seq: int
-    event: trio.Event = attrs.field(factory=trio.Event)
-    refused: Refusal | None = None
-
-
 class Journal:
     """Commits what waits, whenever something waits; the next group forms in the meantime.
 
@@ -90,13 +84,9 @@ class Journal:
         self._submissions: deque[_Submission] = deque()
         self._bytes = 0
         self._blocked: str | None = None
-        self._durable: dict[RunId, int] = {}
-        self._waiters: dict[RunId, list[_Waiter]] = {}
+        self._marks = Watermarks()
         self._work = trio.Event()
         self._room = trio.Event()
-        self._waiting = 0
-        """Who waits for something to be durable, submissions not counted."""
-
         self._awaited = trio.Event()
         self._closed = False
 
@@ -121,8 +111,6 @@ class Journal:
             for submission in self._submissions:
                 submission.error = _closed()
                 submission.answered.set()
-
-    # what others ask
 
     async def submit(
         self, new_run: NewRun, definition: Definition, events: Sequence[Event]
@@ -167,11 +155,11 @@ class Journal:
 
     def continue_from(self, run_id: RunId, seq: int) -> None:
         """Say that a run's events up to ``seq`` were read from the store."""
-        self._durable[run_id] = seq
+        self._marks.reach(run_id, seq)
 
     def durable(self, run_id: RunId) -> int:
         """Give the highest ``seq`` of a run that is known to be durable."""
-        return self._durable.get(run_id, 0)
+        return self._marks.durable(run_id)
 
     async def wait_durable(self, run_id: RunId, seq: int) -> None:
         """Wait until a run's events up to ``seq`` are durable.
@@ -179,24 +167,13 @@ class Journal:
         Raises:
             ConflictError: they never will be, as the run belongs to somebody else now.
         """
-        if self.durable(run_id) < seq:
-            waiter = _Waiter(seq)
-            self._waiters.setdefault(run_id, []).append(waiter)
-            self._waiting += 1
+        if self._marks.durable(run_id) < seq:
             self._awaited.set()
-            try:
-                await waiter.event.wait()
-            finally:
-                self._waiting -= 1
-            if waiter.refused is not None:
-                raise ConflictError(
-                    f"run {run_id} was taken over by somebody else ({waiter.refused})"
-                )
+            await self._marks.wait(run_id, seq)
 
     def forget(self, run_id: RunId) -> None:
         """Drop what is remembered of a run that has ended."""
-        self._durable.pop(run_id, None)
-        self._waiters.pop(run_id, None)
+        self._marks.forget(run_id)
 
     def has_room(self) -> bool:
         """Whether nodes may still be started: the disk takes commits, little is waiting."""
@@ -214,8 +191,6 @@ class Journal:
             waiting_bytes=self._bytes,
             blocked=self._blocked,
         )
-
-    # writing
 
     async def _write_all(self) -> None:
         while self._submissions or self._events:
@@ -237,7 +212,7 @@ class Journal:
 
         Each commit takes time from the loop, so many small ones slow down what nobody waits for.
         """
-        if not self._submissions and not self._waiting and self._bytes <= MAX_WAITING:
+        if not self._submissions and not self._marks.waiting and self._bytes <= MAX_WAITING:
             self._awaited = trio.Event()
             with trio.move_on_after(GATHER):
                 await self._awaited.wait()
@@ -275,13 +250,13 @@ class Journal:
             self._events.extendleft(reversed(portions))
             self._submissions.extendleft(reversed(submissions))
             raise
-        self._acknowledge(event for event in new if event.run_id not in result.unsaved)
+        self._marks.acknowledge(event for event in new if event.run_id not in result.unsaved)
         _answer(submissions, result.unsaved)
         self._bytes -= sum(portion.size for portion in portions)
         for run_id, why in result.refused.items():
             self._refused(run_id, why)
-            self._release(run_id, why)
-        self._acknowledge(event for event in group if event.run_id not in result.refused)
+            self._marks.refuse(run_id, why)
+        self._marks.acknowledge(event for event in group if event.run_id not in result.refused)
         self._tell(result.taken, result.position)
 
     def _tell(self, events: Sequence[Event], position: int) -> None:
@@ -291,13 +266,6 @@ class Journal:
         except Exception:  # noqa: BLE001 — see above
             _log.exception("an error while durable events were told of")
 
-    def _release(self, run_id: RunId, why: Refusal) -> None:
-        """Tell all who wait for a run that its events are not taken."""
-        for waiter in self._waiters.get(run_id, ()):
-            waiter.refused = why
-            waiter.event.set()
-        self.forget(run_id)
-
     def _take_portions(self) -> list["_Portion"]:
         """Take what goes into the next commit: all that waits, or enough of it."""
         taken: list[_Portion] = []
@@ -306,14 +274,6 @@ class Journal:
             taken.append(self._events.popleft())
             count += len(taken[-1].events)
         return taken
-
-    def _acknowledge(self, events: Iterable[Event]) -> None:
-        last = {event.run_id: event.seq for event in events}
-        for run_id, seq in last.items():
-            self._durable[run_id] = seq
-            waiters = self._waiters.get(run_id)
-            if waiters:
-                self._waiters[run_id] = [w for w in waiters if not _wake_if_reached(w, seq)]
 
     def _wake_starters(self) -> None:
         if self.has_room():
@@ -343,13 +303,6 @@ def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
     return ConflictError(
         f"the idempotency key {key!r} was used for another submission of {run.workflow_id}"
     )
-
-
-def _wake_if_reached(waiter: _Waiter, seq: int) -> bool:
-    if waiter.seq > seq:
-        return False
-    waiter.event.set()
-    return True
 
 
 def _size(event: Event) -> int:

@@ -1,0 +1,234 @@
+"""What can be asked of the runs of a data directory, by this process and by others."""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import suppress
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from dagrun.builtin.control import ask
+from dagrun.builtin.ownership import owner_pid
+from dagrun.domain.decide import REQUESTED, TIMEOUT
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.result import RunResult, run_result
+from dagrun.domain.serialize import content_hash, to_json
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import ConflictError
+from dagrun.ports.store import Store
+from dagrun.roles.stored_runs import StoredRuns, stored_workflow
+from dagrun.roles.submission import Submission, accept
+from dagrun.services.dispatcher import Dispatcher, Ticket
+from dagrun.services.engine import Engine
+from dagrun.services.journal import Journal
+from dagrun.services.monitor import Monitor
+from dagrun.services.plans import Plans
+from dagrun.services.processes import GuardedProcesses
+
+LOOK: Final = 0.2  # seconds between looks at a run that another process has
+
+Watcher = Callable[[Sequence[Event]], None]
+
+
+@attrs.define(kw_only=True)
+class Local:
+    """A store, a journal, a dispatcher and engines in this process."""
+
+    data_dir: Path
+    owner: str
+    store: Store
+    journal: Journal
+    monitor: Monitor
+    dispatcher: Dispatcher
+    engines: Sequence[Engine]
+    plans: Plans
+    runs: StoredRuns
+    _processes: GuardedProcesses
+    _committed: Watcher
+    _scope: trio.CancelScope
+
+    async def submit(self, submission: Submission) -> Ticket:
+        """Store a run, and let it start when there is room. Returns when it is durable.
+
+        Gives the ticket of an earlier run if that had the same idempotency key.
+
+        Raises:
+            InputError: JSON cannot hold the inputs, or they are too large.
+            LimitReached: its concurrency limit has no room, and it must not wait.
+            ConflictError: the idempotency key was used for something else.
+            StoreFull: there is no room; nothing was written.
+        """
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        ticket.set_off()
+        self.dispatcher.adopt(ticket)
+        try:
+            standing = await self.journal.submit(new_run, prepared.definition, events)
+        except BaseException:
+            self.dispatcher.drop(ticket)
+            raise
+        if standing != ticket.run_id:
+            self.dispatcher.drop(ticket)
+            return await self._earlier(standing)
+        self.dispatcher.enqueue(ticket)
+        return ticket
+
+    async def go_on(
+        self, wanted: RunId, *, only: Workflow | None = None, resume: bool = True
+    ) -> Ticket:
+        """Take over a run whose process has ended, and go on with it.
+
+        Args:
+            wanted: the run.
+            only: refuse the run unless this is its workflow.
+            resume: go on also if it was paused; else it stays so.
+
+        Raises:
+            NotFound: there is no such run.
+            RunOwned: a live process executes it.
+            ConflictError: it has ended, or runs another workflow than ``only``.
+            StoreCorrupt: what is stored of it is damaged.
+        """
+        record = await self.store.run(wanted)
+        if only is not None and content_hash(to_json(only)) != record.definition_hash:
+            other = f"was started with another content of {only.id}"
+            if record.workflow_id != only.id:
+                other = f"is a run of {record.workflow_id} {record.version}, not of {only.id}"
+            raise ConflictError(
+                f"run {wanted} {other}; leave out the FILE to go on with the stored document"
+            )
+        ticket, events = await self.runs.take_over(record)
+        self._committed(events)
+        self.journal.continue_from(wanted, len(events))
+        self.dispatcher.adopt(ticket)
+        if record.status is not RunStatus.PAUSED:
+            self.dispatcher.enqueue(ticket)
+        elif resume:
+            await self.dispatcher.resume(wanted)
+        return ticket
+
+    async def cancel(self, wanted: RunId) -> bool:
+        """Cancel a run, whichever process of this data directory has it.
+
+        Gives False if it has ended, or is being cancelled. Returns when the request is durable.
+
+        Raises:
+            NotFound: there is no such run.
+            RemoteError: its process lives and does not answer.
+        """
+        return await self.runs.cancel(await self.store.run(wanted))
+
+    async def pause(self, wanted: RunId) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: its process has ended.
+            RemoteError: its process lives and does not answer.
+        """
+        return await self._ask("pause", wanted, self.dispatcher.pause)
+
+    async def resume(self, wanted: RunId) -> bool:
+        """Go on with a paused run. Give False if it is not paused.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: its process has ended.
+            RemoteError: its process lives and does not answer.
+        """
+        return await self._ask("resume", wanted, self.dispatcher.resume)
+
+    def stop(self) -> None:
+        """End the engines, and cancel the block of :func:`open_local`.
+
+        Runs stay as they are in the journal, to be gone on with. Processes get their SIGTERM and
+        ``kill_after``.
+        """
+        self._scope.cancel()
+
+    def kill(self) -> None:
+        """Do the same, and kill all processes at once."""
+        self._scope.cancel()
+        self._processes.kill_all()
+
+    async def _ask(
+        self, what: str, wanted: RunId, here: Callable[[RunId], Awaitable[bool]]
+    ) -> bool:
+        if self.dispatcher.ticket(wanted) is not None:
+            return await here(wanted)
+        record = await self.store.run(wanted)
+        if record.status in RUN_ENDED:
+            return False
+        if owner_pid(self.data_dir, record.owner) is None:
+            raise ConflictError(
+                f"the process of run {wanted} has ended; go on with it first: "
+                f"dagrun run --resume {wanted}"
+            )
+        request = {"do": what, "run_id": wanted}
+        return bool(await ask(self.data_dir, record.owner, request))
+
+    async def _earlier(self, standing: RunId, *, resume: bool = True) -> Ticket:
+        """Give the run that an idempotency key stands for; one that was cut off goes on."""
+        while (ticket := self.dispatcher.ticket(standing)) is None:
+            record = await self.store.run(standing)
+            if record.status in RUN_ENDED or owner_pid(self.data_dir, record.owner) is not None:
+                return Ticket(run_id=standing, workflow=await stored_workflow(self.store, record))
+            with suppress(ConflictError):  # somebody was faster: look at what became of it
+                return await self.go_on(standing, resume=resume)
+        return ticket
+
+    async def result(self, ticket: Ticket) -> RunResult:
+        """Wait for the end of a run, and tell how it went.
+
+        A run of another process is gone on with if that process ends before it.
+
+        Raises:
+            ConflictError: another process took it over.
+        """
+        if self.dispatcher.ticket(ticket.run_id) is ticket:
+            await ticket.wait()
+        if ticket.abandoned is not None:
+            raise ConflictError(f"run {ticket.run_id} is left: {ticket.abandoned}")
+        if ticket.gone and ticket.state is not None:
+            return run_result(ticket.state)
+        if self.dispatcher.ticket(ticket.run_id) is ticket:
+            raise ConflictError(
+                f"dagrun was closed before run {ticket.run_id} has ended; it can be gone on with"
+            )
+        return await self._stored_result(ticket.run_id)
+
+    async def _stored_result(self, wanted: RunId) -> RunResult:
+        """Tell how a run went that another process has or had; looks until it has ended."""
+        while True:
+            record = await self.store.run(wanted)
+            if record.status in RUN_ENDED:
+                state, _ = await self.runs.restored(record)
+                return run_result(state)
+            ticket = await self._earlier(wanted, resume=False)
+            if self.dispatcher.ticket(wanted) is ticket:
+                return await self.result(ticket)
+            await trio.sleep(LOOK)
+
+
+async def answer(local: Local, request: Mapping[str, Any]) -> Any:
+    """Do what another process asks of a run that this one has."""
+    wanted = RunId(str(request.get("run_id")))
+    if local.dispatcher.ticket(wanted) is None:
+        return False  # it has just ended
+    match request.get("do"):
+        case "cancel":
+            reason = str(request.get("reason", REQUESTED))[:200]
+            # Its time is watched by the run's own process; nobody else can say that it is over.
+            reason = REQUESTED if reason == TIMEOUT else reason
+            return await local.dispatcher.cancel(wanted, reason=reason)
+        case "pause":
+            return await local.dispatcher.pause(wanted)
+        case "resume":
+            return await local.dispatcher.resume(wanted)
+        case "explain":
+            return local.dispatcher.explain(wanted)
+        case other:
+            raise ConflictError(f"{other!r} is nothing that can be asked of a run")

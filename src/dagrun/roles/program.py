@@ -1,0 +1,244 @@
+"""What a Python program has of dagrun: workflows, runs and events of one data directory."""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any
+
+import attrs
+
+from dagrun.builtin.ownership import owner_pid
+from dagrun.domain.ids import RunId, is_id
+from dagrun.domain.result import RunResult, run_result
+from dagrun.domain.schema import check_inputs
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.errors import NotFound
+from dagrun.ports.store import RunRecord
+from dagrun.roles.local import Local, Submission
+from dagrun.roles.recovery import recover
+from dagrun.roles.workflows import Registered, Source, Workflows
+from dagrun.services.dispatcher import Ticket
+from dagrun.services.monitor import Monitor
+
+
+@attrs.frozen(kw_only=True)
+class RunSummary:
+    """A run in a list, with the names of ``runs list --json``."""
+
+    run_id: str
+    workflow_id: str
+    version: str
+    status: RunStatus
+    resumable: bool
+    """Whether it was cut off: it has not ended, and its process has."""
+
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+    error: Mapping[str, str] | None
+
+
+class Run:
+    """A run that was started, from :meth:`Orchestrator.start_workflow`."""
+
+    def __init__(self, local: Local, ticket: Ticket) -> None:
+        self._local, self._ticket = local, ticket
+
+    @property
+    def run_id(self) -> str:
+        """Id of the run."""
+        return self._ticket.run_id
+
+    async def result(self) -> RunResult:
+        """Wait for the end, and tell how the run went. A failure is told, not raised.
+
+        Raises:
+            ConflictError: another process took the run over.
+        """
+        return await self._local.result(self._ticket)
+
+
+class Orchestrator:
+    """Workflows, runs and events of one data directory. Made by
+    :func:`~dagrun.roles.embedded.open_orchestrator`.
+    """
+
+    def __init__(self, local: Local, workflows: Workflows) -> None:
+        self._local, self._workflows = local, workflows
+
+    @property
+    def monitor(self) -> Monitor:
+        """Tells of what happens, see :meth:`~dagrun.services.monitor.Monitor.subscribe`."""
+        return self._local.monitor
+
+    # workflows
+
+    async def register_workflow(
+        self, source: Source, *, metadata: Mapping[str, Any] | None = None
+    ) -> Registered:
+        """Keep a version of a workflow under its id. A version never changes.
+
+        Args:
+            source: a workflow, a function that builds one, the path of a document, or its text; a
+                text of one line is taken for a path.
+            metadata: anything that JSON can hold, to be kept with it.
+
+        Raises:
+            DefinitionError: it is wrong; ``problems`` says all that is.
+            ConflictError: the version is registered with another content.
+        """
+        registered = await self._workflows.register(source, metadata)
+        if registered.created:
+            self.monitor.announce(
+                "workflow.registered",
+                workflow_id=registered.workflow_id,
+                data={"version": registered.version},
+            )
+        return registered
+
+    # runs
+
+    async def start_workflow(
+        self,
+        workflow_id: str,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        version: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> Run:
+        """Accept a run of a registered workflow. It is durable when this returns.
+
+        Args:
+            workflow_id: the workflow.
+            inputs: for the run; checked against the workflow's schema.
+            version: None takes the current one, the highest that is no pre-release.
+            priority: None takes the workflow's; higher goes first.
+            idempotency_key: calls with the same key, within 24 hours, are one run. A run that was
+                cut off with its process goes on.
+
+        Raises:
+            NotFound: there is no such workflow or version.
+            InputError: the inputs do not fit.
+            LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
+            ConflictError: the idempotency key was used with other inputs.
+            StoreFull: there is no room on the disk; nothing was written.
+        """
+        workflow, base = await self._workflows.find(workflow_id, version)
+        ticket = await self._local.submit(
+            Submission(
+                workflow=workflow,
+                inputs=check_inputs(workflow.inputs, inputs or {}),
+                base=base,
+                priority=priority,
+                idempotency_key=idempotency_key,
+            )
+        )
+        return Run(self._local, ticket)
+
+    async def execute_workflow(
+        self,
+        workflow_id: str,
+        inputs: Mapping[str, Any] | None = None,
+        *,
+        version: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunResult:
+        """Start a run, wait for its end, and tell how it went. A failure is told, not raised.
+
+        A caller that is cancelled leaves the run going. Arguments and errors are those of
+        :meth:`start_workflow`.
+        """
+        run = await self.start_workflow(
+            workflow_id,
+            inputs,
+            version=version,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        return await run.result()
+
+    async def get_run(self, run_id: str) -> RunResult:
+        """Tell how a run stands, or how it went, as far as it is on disk.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        state, _ = await self._local.runs.restored(await self._local.store.run(_run_id(run_id)))
+        return run_result(state)
+
+    async def list_runs(
+        self,
+        *,
+        workflow_id: str | None = None,
+        status: RunStatus | str | None = None,
+        limit: int = 100,
+        cursor: str | None = None,
+    ) -> tuple[Sequence[RunSummary], str | None]:
+        """Give runs, newest first, and the cursor of the next page or None."""
+        records, following = await self._local.store.runs(
+            workflow_id=workflow_id,
+            status=None if status is None else RunStatus(status),
+            limit=limit,
+            cursor=cursor,
+        )
+        return [self._summary(record) for record in records], following
+
+    def _summary(self, record: RunRecord) -> RunSummary:
+        live = record.status not in RUN_ENDED
+        return RunSummary(
+            run_id=record.run_id,
+            workflow_id=record.workflow_id,
+            version=record.version,
+            status=record.status,
+            resumable=live and owner_pid(self._local.data_dir, record.owner) is None,
+            created_at=record.created_at,
+            started_at=record.started_at,
+            finished_at=record.finished_at,
+            error=record.error,
+        )
+
+    async def cancel(self, run_id: str) -> bool:
+        """Cancel a run, also of another process. Give False if it has ended, or ends already.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        return await self._local.cancel(_run_id(run_id))
+
+    async def pause(self, run_id: str) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: its process has ended.
+        """
+        return await self._local.pause(_run_id(run_id))
+
+    async def resume(self, run_id: str) -> bool:
+        """Go on with a paused run. Give False if it is not paused.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: its process has ended.
+        """
+        return await self._local.resume(_run_id(run_id))
+
+    async def recover(self, *, workflow_id: str | None = None) -> list[Run]:
+        """Go on with the runs of programs that have ended before their runs did.
+
+        A run that was paused stays paused, until :meth:`resume`. One that cannot be gone on with,
+        as it is damaged or needs a plugin that is missing, is left, with a warning in the log of
+        :mod:`logging`. Runs that somebody else goes on with meanwhile are left, too.
+
+        Args:
+            workflow_id: only the runs of this workflow; None takes all of the data directory, those
+                of ``dagrun run`` among them.
+        """
+        return [Run(self._local, ticket) for ticket in await recover(self._local, workflow_id)]
+
+
+def _run_id(text: str) -> RunId:
+    if not is_id(text):
+        raise NotFound(f"there is no run {text!r}")
+    return RunId(text)

@@ -1,0 +1,126 @@
+"""What happens to runs that no engine has; it is in the journal before it counts."""
+
+from collections.abc import Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from datetime import datetime
+from functools import partial
+from typing import Protocol
+
+from dagrun.domain import decide
+from dagrun.domain.state import RunState
+from dagrun.domain.status import RunStatus
+from dagrun.errors import ConflictError, DagrunError
+from dagrun.ports.journal import JournalFeed
+from dagrun.services.dispatcher.placing import Placing
+from dagrun.services.dispatcher.runs import Runs, patiently
+from dagrun.services.dispatcher.ticket import Ticket
+
+
+class Change(Protocol):
+    """Lets something happen to a run that no engine has."""
+
+    def __call__(self, state: RunState, now: datetime, *, epoch: int | None) -> bool:
+        """Give False when it cannot happen."""
+        ...
+
+
+class Changes:
+    """Changes runs that no engine has. Whoever calls has the ticket's lock.
+
+    A run that turns out to be somebody else's is forgotten.
+
+    Args:
+        runs: what is stored of runs.
+        journal: takes the events.
+        placing: knows where runs are.
+        now: the clock, in UTC.
+    """
+
+    def __init__(
+        self, *, runs: Runs, journal: JournalFeed, placing: Placing, now: Callable[[], datetime]
+    ) -> None:
+        self._runs = runs
+        self._journal = journal
+        self._placing = placing
+        self._now = now
+
+    async def cancel(self, ticket: Ticket, *, reason: str) -> bool:
+        """Cancel a run. Give False if that cannot be done."""
+        if ticket.fresh:
+            change = partial(decide.cancel, reason=reason)
+            return await self._instead_of_waiting(ticket, partial(self._change, ticket, change))
+        return await self._instead_of_waiting(ticket, partial(self._wind_up, ticket, reason))
+
+    async def pause(self, ticket: Ticket) -> bool:
+        """Let a run wait no more until it is resumed. Give False if that cannot be done."""
+        pause = partial(self._change, ticket, decide.pause)
+        return await self._instead_of_waiting(ticket, pause)
+
+    async def resume(self, ticket: Ticket) -> bool:
+        """Let a paused run wait for an engine. Give False if it is not paused."""
+        if not await self._change(ticket, decide.requeue):
+            return False
+        self._placing.enqueue(ticket)
+        return True
+
+    async def expire(self, ticket: Ticket) -> None:
+        """Fail a run that waited for too long, unless it waits no more."""
+        if not self._placing.take_out(ticket):
+            return
+        try:
+            await patiently(partial(self._change, ticket, decide.expire))
+        except DagrunError as error:
+            self._lose(ticket, str(error))
+
+    async def _instead_of_waiting(self, ticket: Ticket, act: Callable[[], Awaitable[bool]]) -> bool:
+        """Do something with a run that may wait; it waits on if that does not succeed."""
+        waited, done = self._placing.take_out(ticket), False
+        try:
+            done = await act()
+        finally:
+            if done:
+                ticket.due = None
+            elif waited and not ticket.gone and ticket.engine is None:
+                self._placing.enqueue(ticket)
+        return done
+
+    async def _change(self, ticket: Ticket, change: Change) -> bool:
+        """Change a run, and return when that is durable."""
+        with self._forgotten_on_conflict(ticket):
+            state, epoch = await self._runs.load(ticket.run_id)
+            durable = state.seq
+            if not change(state, self._now(), epoch=epoch):
+                return False
+            ticket.make = ticket.ready = None
+            self._journal.continue_from(ticket.run_id, durable)
+            self._journal.append(state.take_events())
+            await self._journal.wait_durable(ticket.run_id, state.seq)
+        self._journal.forget(ticket.run_id)
+        ticket.state = state
+        if state.ended:
+            self._lose(ticket)
+        return True
+
+    async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
+        """Cancel a run of which parts were done: an engine removes what is left of them."""
+        with self._forgotten_on_conflict(ticket):
+            state, epoch = await self._runs.claim(ticket.run_id)
+        ticket.make, ticket.state = None, state
+        if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
+            return False
+        decide.pause(state, self._now(), epoch=epoch)  # lest anything starts before the end
+        engine = self._placing.give_at_once(ticket, state, epoch)
+        return await engine.cancel(ticket.run_id, reason=reason)
+
+    @contextmanager
+    def _forgotten_on_conflict(self, ticket: Ticket) -> Iterator[None]:
+        """Have no more to do with a run that is somebody else's now."""
+        try:
+            yield
+        except ConflictError as error:
+            self._lose(ticket, str(error))
+            raise
+
+    def _lose(self, ticket: Ticket, why: str | None = None) -> None:
+        self._placing.lose(ticket, why)
+        self._placing.place()  # others may wait for its slot

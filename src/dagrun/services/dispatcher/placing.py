@@ -1,0 +1,199 @@
+"""Which run goes to which engine, and when."""
+
+import logging
+from functools import partial
+from typing import Final
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.queue import Queue, Why
+from dagrun.domain.state import RunState
+from dagrun.errors import DagrunError
+from dagrun.ports.engine import EngineLink
+from dagrun.ports.store import Slot
+from dagrun.services.dispatcher.admission import Admission
+from dagrun.services.dispatcher.places import Place, Places
+from dagrun.services.dispatcher.runs import Runs, patiently
+from dagrun.services.dispatcher.tasks import Tasks
+from dagrun.services.dispatcher.ticket import Ticket
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Placing:
+    """The runs of this process, and where each is.
+
+    A run is in the queue, asks for its slot, is on its way, is with an engine, or is in none of
+    these: then it is paused, or just being changed. One that got its slot waits in the queue for an
+    engine, where its turn is.
+
+    Args:
+        runs: what is stored of runs.
+        places: the engines.
+        tasks: in which runs are read, and wait for slots.
+    """
+
+    def __init__(self, *, runs: Runs, places: Places, tasks: Tasks) -> None:
+        self._runs = runs
+        self._places = places
+        self._tasks = tasks
+        self._queue = Queue()
+        self._tickets: dict[RunId, Ticket] = {}
+        self._admission = Admission(
+            runs=runs, tasks=tasks, answered=self._admitted, turned_down=self.place
+        )
+
+    @property
+    def queued(self) -> int:
+        """How many runs wait for a slot or an engine."""
+        return len(self._queue) + len(self._admission)
+
+    def ticket(self, run_id: RunId) -> Ticket | None:
+        """Give a run that has not ended."""
+        return self._tickets.get(run_id)
+
+    def adopt(self, ticket: Ticket) -> None:
+        """Know a run. It waits for nothing yet."""
+        self._tickets[ticket.run_id] = ticket
+
+    def lose(self, ticket: Ticket, why: str | None = None) -> None:
+        """Have no more to do with a run: it has ended, or was abandoned."""
+        ticket.abandoned, ticket.gone = why, True
+        self._tickets.pop(ticket.run_id, None)
+        self._queue.ended(ticket.run_id)
+        if ticket.slot is not None:
+            self._admission.free(ticket.slot.key)
+        ticket.leave()
+
+    def close(self) -> None:
+        """Let those go on who wait for the end of a run: it will not come."""
+        for ticket in self._tickets.values():
+            ticket.leave()
+
+    # The way to an engine, and back
+
+    def enqueue(self, ticket: Ticket) -> None:
+        """Let a run wait for its slot and an engine. Does not block.
+
+        If there is room it need not wait for an engine: whatever lets a run go is followed by
+        :meth:`place`, so nobody in the queue could go before it.
+        """
+        slot = _slot_to_ask_for(ticket)
+        if slot is None and self._may_place():
+            self._queue.started(ticket.entry())
+            self._give(ticket)
+            return
+        ticket.ready = None
+        if slot is not None and ticket.cancels_oldest:
+            self._admission.ask(ticket, slot)  # others are to go, whether there is room or not
+        else:
+            self._queue.push(ticket.entry())
+            self.place()
+
+    def _may_place(self) -> bool:
+        """Whether an engine has room, also if those get a place that ask for their slot for it."""
+        return (
+            self._places.have_room()
+            and self._tasks.open
+            and (not (asking := self._admission.unanswered) or asking < self._places.free())
+        )
+
+    def place(self) -> None:
+        """Give runs to engines, as long as there is a run and an engine with room."""
+        while self._may_place():
+            entry = self._queue.next(lambda _needs: True)  # all engines of a program are alike
+            if entry is None:
+                return
+            ticket = self._tickets[entry.run_id]
+            slot = _slot_to_ask_for(ticket)
+            if slot is None:
+                self._give(ticket)
+            else:
+                self._admission.ask(ticket, slot)
+
+    def _admitted(self, ticket: Ticket, problem: DagrunError | None) -> None:
+        """Let a run that has its slot wait for an engine; forget one that will never have it."""
+        if problem is None:
+            self.enqueue(ticket)
+        else:
+            self.lose(ticket, str(problem))
+            self.place()
+
+    def _give(self, ticket: Ticket) -> None:
+        """Give a run to an engine; one that is not in memory is read first."""
+        wanted = ticket.workflow.placement.balancer
+        try:
+            place = self._places.choose(ticket.key or ticket.run_id, wanted)
+        except Exception as error:  # noqa: BLE001 — a plugin's; the other runs go on
+            _log.exception("run %s: its balancer failed", ticket.run_id)
+            self.lose(ticket, f"its balancer failed: {error}")
+            return
+        self._places.take(place, ticket.run_id)
+        ticket.due = None
+        if ticket.make is not None:
+            self._execute(ticket, place, ticket.made(), ticket.epoch)
+        elif self._tasks.start(self._read_and_execute, ticket, place):
+            ticket.set_off()
+
+    async def _read_and_execute(self, ticket: Ticket, place: Place) -> None:
+        try:
+            state, epoch = await patiently(partial(self._runs.claim, ticket.run_id))
+        except DagrunError as error:  # somebody else's now, or damaged: the others go on
+            self._places.give_back(place.engine, ticket.run_id)
+            self.lose(ticket, str(error))
+            self.place()
+        else:
+            self._execute(ticket, place, state, epoch)
+        ticket.arrive()
+
+    def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
+        ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
+        ticket.make = ticket.ready = None
+        place.engine.execute(state, epoch=epoch)
+
+    def give_at_once(self, ticket: Ticket, state: RunState, epoch: int) -> EngineLink:
+        """Give a run that waits for nothing to an engine, whether one has room or not."""
+        place = self._places.least_busy()
+        self._places.take(place, ticket.run_id)
+        self._execute(ticket, place, state, epoch)
+        return place.engine
+
+    def take_out(self, ticket: Ticket) -> bool:
+        """Let a run wait no more. Give False if it does not."""
+        if self._admission.withdraw(ticket.run_id):
+            self._queue.ended(ticket.run_id)  # so others with its key may ask
+            self.place()
+            return True
+        return self._queue.remove(ticket.run_id) is not None
+
+    def left(self, ticket: Ticket, state: RunState, abandoned: str | None) -> None:
+        """Hear that the engine of a run has no more to do with it."""
+        if ticket.engine is None:
+            return
+        self._places.give_back(ticket.engine, ticket.run_id)
+        ticket.engine = None
+        if abandoned is not None or state.ended:
+            self.lose(ticket, abandoned)
+        else:
+            self._queue.parked(ticket.run_id)
+        self.place()
+
+    def explain(self, ticket: Ticket) -> str | None:
+        """Say what a run waits for; None when it is with an engine, or just being changed."""
+        if ticket.engine is not None or ticket.in_hand:
+            return None
+        why = self._queue.reason(ticket.run_id, lambda _needs: self._places.have_room())
+        if ticket.slot is not None and (why is Why.KEY or ticket.run_id in self._admission):
+            return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
+        match why:
+            case None:
+                return "it waits until it is resumed"
+            case Why.TURN:
+                return "it waits for its turn: other runs come first"
+            case _:
+                engines = self._places.describe()
+                return f"it waits for an engine: all have as many runs as they may ({engines})"
+
+
+def _slot_to_ask_for(ticket: Ticket) -> Slot | None:
+    """Give the slot that a run must still be given; None if it needs none, or has it."""
+    return None if ticket.admitted else ticket.slot

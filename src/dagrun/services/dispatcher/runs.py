@@ -1,0 +1,51 @@
+"""What the dispatcher asks of the store, and how long it waits for an answer."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from typing import Final, Protocol, TypeVar
+
+import trio
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.state import RunState
+from dagrun.errors import StoreBusy, StoreFull
+from dagrun.ports.store import RunRecord, Slot
+
+T = TypeVar("T")
+
+RECHECK: Final = 0.5  # seconds between looks for what somebody else holds: a slot, the database
+
+
+class Runs(Protocol):
+    """The store, in the words of runs."""
+
+    async def load(self, run_id: RunId) -> tuple[RunState, int]:
+        """Give a run as its journal tells it, and its present epoch."""
+        ...
+
+    async def claim(self, run_id: RunId) -> tuple[RunState, int]:
+        """Begin a new epoch of a run. Give the run, and the epoch."""
+        ...
+
+    async def admit(self, run_id: RunId, slot: Slot) -> bool:
+        """Give a run its slot, if one is free."""
+        ...
+
+    async def rivals(self, run_id: RunId, slot: Slot) -> Sequence[RunRecord]:
+        """Give the runs that hold a slot of its key, or wait for one and are not newer than a run.
+
+        The oldest comes first. The run itself is among them unless it has ended.
+        """
+        ...
+
+    async def cancel(self, record: RunRecord, *, reason: str) -> bool:
+        """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled."""
+        ...
+
+
+async def patiently(call: Callable[[], Awaitable[T]]) -> T:
+    """Call until nobody else holds the database, and there is room on its disk."""
+    while True:
+        try:
+            return await call()
+        except (StoreBusy, StoreFull):
+            await trio.sleep(RECHECK)
