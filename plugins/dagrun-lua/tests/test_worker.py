@@ -5,7 +5,7 @@ import time
 
 import pytest
 
-from dagrun.workers.child import read_frame, write_frame
+from dagrun.workers.child import NUMBER, read_frame, write_frame
 from dagrun_lua.executor import LuaOptions, worker_argv
 
 NONE = {"inputs": {}, "nodes": {}, "run": {}, "env": {}}
@@ -16,12 +16,17 @@ class Client:
         self.link, theirs = socket.socketpair()
         self.process = subprocess.Popen(worker_argv(), stdin=theirs, stdout=log, env={})
         theirs.close()
+        self.number = 0
 
     def call(self, code, timeout=0.3, memory=16 << 20, **scope):
         request = {"name": "n", "code": code, "memory": memory, "timeout": timeout}
         request["scope"] = NONE | scope
-        write_frame(self.link.fileno(), json.dumps(request).encode())
-        return json.loads(read_frame(self.link.fileno()))
+        self.number += 1
+        number = self.number.to_bytes(NUMBER, "little")
+        write_frame(self.link.fileno(), number + json.dumps(request).encode())
+        reply = read_frame(self.link.fileno())
+        assert reply[:NUMBER] == number
+        return json.loads(reply[NUMBER:])
 
 
 @pytest.fixture

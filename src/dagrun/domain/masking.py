@@ -7,6 +7,7 @@ such as compressed, encrypted, reversed or cut in pieces, is not.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, Final
 
@@ -181,6 +182,10 @@ class Masker:
     def finish(self, data: bytes = b"") -> bytes:
         """Take the last bytes; give the rest."""
         return self._pass(data, final=True)
+
+    def rest(self) -> bytes:
+        """Give what :meth:`finish` would; it stays held."""
+        return copy(self).finish()
 
     def _pass(self, data: bytes, *, final: bool) -> bytes:
         data = self._held + data

@@ -7,6 +7,8 @@ from typing import Final
 
 from dagrun.domain.handlers import is_node_id
 from dagrun.domain.ids import is_id
+from dagrun.ports.executor import TAIL
+from dagrun.workers.descriptors import write_all
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
 _NAME: Final = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9})\.log")
@@ -28,6 +30,7 @@ class AttemptLog:
         self._cap = self._room = cap
         self._fd: int | None = None
         self._ended = False
+        self._tail = b""
 
     @property
     def ended(self) -> bool:
@@ -36,12 +39,17 @@ class AttemptLog:
 
     def write(self, data: bytes) -> None:
         """Append bytes as they came."""
+        self._tail = (self._tail + data[-TAIL:])[-TAIL:]
         if self._ended or not data:
             return
         try:
             self._append(data)
         except OSError:
             self.close()
+
+    def tail(self) -> bytes:
+        """Give the end of what was written, though the log was cut before."""
+        return self._tail
 
     def close(self) -> None:
         """Close the file; what is written later is dropped."""
@@ -55,16 +63,16 @@ class AttemptLog:
         assert self._fd is not None  # noqa: S101 — the caller opened it
         self._room -= size
         if 0 < size <= self._cap:
-            _write_all(self._fd, b"\n[dagrun: cut off here, and made again]\n")
+            write_all(self._fd, b"\n[dagrun: cut off here, and made again]\n")
 
     def _append(self, data: bytes) -> None:
         if self._fd is None:
             self._fd = _create(self.path)
             self._go_on(os.fstat(self._fd).st_size)
-        _write_all(self._fd, data[: max(self._room, 0)])
+        write_all(self._fd, data[: max(self._room, 0)])
         self._room -= len(data)
         if self._room < 0:
-            _write_all(self._fd, b"\n[dagrun: log cut, %d bytes are allowed]\n" % self._cap)
+            write_all(self._fd, b"\n[dagrun: log cut, %d bytes are allowed]\n" % self._cap)
             self.close()
 
 
@@ -126,12 +134,6 @@ def _create(path: Path) -> int:
     except FileNotFoundError:
         path.parent.mkdir(parents=True, exist_ok=True)
         return os.open(path, flags, 0o600)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
 
 
 def _parse(name: str) -> tuple[int | None, int] | None:

@@ -9,6 +9,7 @@ import trio
 from dagrun.domain.jsonvalue import NotJson, Raw
 from dagrun.domain.masking import Mask, Masker, mask_of, value_problem
 from dagrun.errors import NodeError, SecretError, sole
+from dagrun.ports.executor import TAIL
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptLog
 
@@ -32,6 +33,10 @@ class MaskedLog:
         """Append bytes, with all secrets hidden; what may be the beginning of one waits."""
         if not self._log.ended:
             self._log.write(self._masker.feed(data))
+
+    def tail(self) -> bytes:
+        """Give the end of it; empty when the log is full, as the rest is not searched."""
+        return b"" if self._log.ended else (self._log.tail() + self._masker.rest())[-TAIL:]
 
     def close(self) -> None:
         """Write what has waited, and no more."""
