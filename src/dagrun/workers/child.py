@@ -103,8 +103,8 @@ def write_frame(fd: int, body: bytes) -> None:
 
 def flush() -> None:
     """Push out what was printed, so that it is there before the reply."""
-    for stream in (sys.stdout, sys.stderr):
+    for name in ("stdout", "stderr"):
         try:
-            stream.flush()
+            getattr(sys, name).flush()
         except Exception:  # noqa: BLE001, S112 — the node's code may have put anything there
             continue
