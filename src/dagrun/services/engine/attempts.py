@@ -20,7 +20,7 @@ from dagrun.ports.executor import Executor
 from dagrun.ports.processes import Processes
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptContext, AttemptLog
-from dagrun.services.engine.vault import Vault
+from dagrun.services.engine.vault import Earlier, Vault
 
 CHECKS: Final = 2  # outputs that are checked against schemas at once
 MAX_MESSAGE: Final = 4000
@@ -89,7 +89,8 @@ def make_attempt(
     references = work.node.step.secrets
     if not references:
         return _in_time(workshop, state, work, None)
-    return _in_secret(workshop, state, work, Vault(references, workshop.providers))
+    earlier = state.cache.setdefault("secrets", Earlier())
+    return _in_secret(workshop, state, work, Vault(references, workshop.providers, earlier))
 
 
 async def _in_secret(
@@ -186,7 +187,7 @@ async def _execute(
             raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
         outputs = encode(outputs if type(outputs) is dict else dict(outputs))
     if vault is not None:
-        outputs = vault.outputs(outputs)  # before anybody quotes them
+        outputs = await vault.outputs(outputs)  # before anybody quotes them
     if step.output_schema is not None:
         await _check(workshop, step.output_schema, outputs)
     return outputs
