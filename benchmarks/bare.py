@@ -9,6 +9,7 @@ import tempfile
 import time
 from pathlib import Path
 
+from dagrun.workers.child import HEAD, NUMBER, write_frame
 from dagrun_lua.executor import worker_argv
 
 
@@ -29,9 +30,9 @@ def lua_round_trip(requests: list[bytes]) -> float:
 
 
 def _ask(connection: socket.socket, request: bytes) -> bytes:
-    connection.sendall(len(request).to_bytes(4, "little") + request)
-    size = int.from_bytes(_read(connection, 4), "little")
-    return _read(connection, size)
+    write_frame(connection.fileno(), bytes(NUMBER) + request)
+    size = int.from_bytes(_read(connection, HEAD), "little")
+    return _read(connection, size)[NUMBER:]
 
 
 def _read(connection: socket.socket, size: int) -> bytes:

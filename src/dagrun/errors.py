@@ -217,6 +217,10 @@ class NodeError(DagrunError):
     An executor raises it to choose the type; any other exception out of an executor is
     journaled with the exception's class name as its type. ``retryable`` is False when another
     attempt would fail in the same way.
+
+    ``quote`` is what somebody else says of it, such as a server, just as it came: the values of
+    secrets are found only in a text that was neither cut nor otherwise changed. The engine hides
+    them, and then adds the beginning of it to the message, in one line.
     """
 
     code = "node"
@@ -227,8 +231,9 @@ class NodeError(DagrunError):
         message: str,
         *,
         retryable: bool = True,
+        quote: str = "",
     ) -> None:
-        self.type, self.message, self.retryable = type, message, retryable
+        self.type, self.message, self.retryable, self.quote = type, message, retryable, quote
         super().__init__(message)
 
 

@@ -13,6 +13,7 @@ from dagrun.domain.workflow import ExecutorSpec, Handler, Workflow
 from dagrun.errors import NodeError, SecretError
 from dagrun.plugin.registry import Registry
 from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
+from dagrun.services.engine.vault import Earlier
 from dagrun.services.node_logs import LogFile, NodeLogs
 from dagrun.services.plans import handling
 from dagrun.testing.drive import Driver, make_node, make_plan, make_workflow
@@ -108,6 +109,34 @@ async def test_a_secret_is_looked_up_for_each_attempt(shop):
         shop.provider.values["key"] = value
         await shop.attempt(lambda context: seen.append(context.secrets["KEY"]) or {})
     assert seen == ["old value", "new value"]
+
+
+async def test_a_value_that_has_changed_stays_hidden_while_the_run_goes_on(shop):
+    driver = shop.driver()
+    for number in range(4):
+        shop.provider.values["key"] = f"value-number-{number}"
+        shop.executor.act = lambda _: say({"all": [f"value-number-{n}" for n in range(4)]})
+        outcome = await make_attempt(shop.workshop, driver.state, driver.find("a"))
+        shown = decode(outcome)["all"]
+        assert shown == ["***"] * (number + 1) + [f"value-number-{n}" for n in range(number + 1, 4)]
+    assert "value-number" not in str(driver.state.cache)
+
+
+async def test_a_secret_that_is_new_for_each_attempt_does_not_grow_the_mask():
+    earlier = Earlier()
+    for number in range(20):
+        assert len(earlier.note("test:key", f"value-{number}")) <= 4
+    assert earlier.note("test:key", "value-19")[-1] == "value-19"
+
+
+async def test_large_outputs_are_searched_beside_the_loop(shop):
+    outputs = {"rows": [f"{KEY} {number}" for number in range(10_000)]}
+    outcome = await shop.attempt(lambda _: outputs)
+    assert decode(outcome) == {"rows": [f"*** {number}" for number in range(10_000)]}
+
+
+async def say(outputs):
+    return outputs
 
 
 async def test_a_node_beats_the_workflow_with_a_secret_of_the_same_name(shop):

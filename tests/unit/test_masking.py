@@ -1,12 +1,16 @@
 """What is hidden of secrets, what is held back for it, and which values cannot be hidden."""
 
 import json
+import time
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from dagrun.domain.jsonvalue import NotJson, Raw, decode
-from dagrun.domain.masking import Mask, Masker, mask_of, value_problem
-from dagrun.domain.secret_forms import LONGEST_WAY, MAX_LINES, MAX_VALUE, writings
+from dagrun.domain.masking import PATIENCE, Mask, Masker, mask_of, value_problem
+from dagrun.domain.secret_forms import LONGEST_WAY, MAX_LINES, MAX_VALUE, OTHERWISE, writings
+from dagrun.testing.secrets import ENCODERS
 
 SECRET = 'hunter"2'
 PEM = "-----BEGIN KEY-----\nMIIEvQIBADANBgkqhkiG9w0BAQ\nshort\n-----END KEY-----\n"
@@ -136,3 +140,54 @@ def test_every_way_to_write_a_character_has_its_bound_and_begins_unlike_a_letter
         assert max(map(len, ways)) <= LONGEST_WAY
         if not (character.isascii() and character.isalnum()):
             assert not any(way[:1].isalnum() for way in ways)
+        assert all(way[0] in OTHERWISE for way in ways if way != character.encode())
+        if character.isascii() and character not in "\\%":
+            assert not any(way.startswith(character.encode()) for way in ways[1:])
+
+
+def seconds_per_megabyte(mask, text, *, pieces=1 << 16):
+    """Give the processor time that a masker takes for a text that is said over and over."""
+    data = text * ((1 << 19) // len(text))
+    masker = Masker(mask)
+    begin = time.process_time()
+    for at in range(0, len(data), pieces):
+        masker.feed(data[at : at + pieces])
+    masker.finish()
+    return (time.process_time() - begin) * (1 << 20) / len(data)
+
+
+@pytest.mark.parametrize(
+    ("secret", "text"),
+    [
+        ("0000-1111-2222-3333", b"0" * 4000 + b"\n"),
+        ("0000-1111-2222-3333", b"0000-1111-2222-333\n"),
+        ("secret-with-normal-text", b"secr\n"),
+        ("0" * 40 + "1", b"0" * 4000 + b"\n"),
+        ("a\\\\\\\\b" * 20, b"a" + b"\\" * 99),
+        ("%25" * 20, b"%25252525"),
+    ],
+)
+def test_a_text_that_looks_like_a_secret_at_every_place_is_searched_quickly(secret, text):
+    mask = Mask([secret])
+    seconds_per_megabyte(mask, text)  # it may learn
+    assert seconds_per_megabyte(mask, text) < 0.4
+
+
+@given(
+    secret=st.text("ab-\\%é", min_size=5, max_size=200).filter(lambda s: not value_problem(s)),
+    text=st.text("ab-\\%é", max_size=300),
+    size=st.integers(1, 50),
+    cut=st.integers(0, 200),
+    name=st.sampled_from(sorted(ENCODERS)),
+)
+def test_long_heads_find_and_hold_back_what_short_ones_do(secret, text, size, cut, name):
+    short, long = Mask([secret]), Mask([secret])
+    long._false_alarms = PATIENCE
+    long._note_false_alarm()
+    data = (text + ENCODERS[name](secret) + text + ENCODERS[name](secret)[:cut]).encode()
+    maskers = Masker(short), Masker(long)
+    for at in range(0, len(data), size):
+        first, second = (masker.feed(data[at : at + size]) for masker in maskers)
+        assert first == second
+    assert maskers[0].finish() == maskers[1].finish()
+    assert long._depth > short._depth

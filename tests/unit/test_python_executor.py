@@ -379,6 +379,161 @@ async def test_processes_that_a_node_leaves_behind_are_gone_when_it_ends(run, co
     assert not is_running((await run(code=code))["pid"])
 
 
+SIGNALS = "outputs = {'s': str(signal.getsignal(signal.SIGTERM))}"
+LEFT = {
+    "alarm": (
+        "import signal; signal.alarm(1)",
+        "import time; time.sleep(1.2); outputs = {'s': 'ok'}",
+    ),
+    "timer": (
+        "import signal; signal.setitimer(signal.ITIMER_PROF, 0.05, 0.05)",
+        "sum(range(20_000_000)); outputs = {'s': 'ok'}",
+    ),
+    "handler": (
+        "import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)",
+        "import signal\n" + SIGNALS,
+    ),
+    "blocked": (
+        "import signal; signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])",
+        "import signal; outputs = {'s': str(signal.pthread_sigmask(signal.SIG_BLOCK, []))}",
+    ),
+    "umask": ("import os; os.umask(0)", "import os; outputs = {'s': os.umask(0)}"),
+    "limit": (
+        "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (10, 10))",
+        "import resource; outputs = {'s': resource.getrlimit(resource.RLIMIT_FSIZE)}",
+    ),
+    "depth": (
+        "import sys; sys.setrecursionlimit(60)",
+        "import sys; outputs = {'s': sys.getrecursionlimit()}",
+    ),
+    "json": ("import json; json.dumps = lambda *a, **k: '{\"evil\": 1}'", "outputs = {'s': 'ok'}"),
+    "no stderr": (
+        "import sys; sys.stderr = None",
+        "import sys; outputs = {'s': sys.stderr is None}",
+    ),
+}
+STREAMS = {
+    "closed": "import os; os.close(1); os.close(2)",
+    "closed object": "import sys; sys.stdout.close()",
+    "detached": "import sys; sys.modules['json'].kept = sys.stdout.detach()",
+    "wrapped": "import sys, io; sys.stdout = io.TextIOWrapper(sys.stdout.buffer)",
+    "in memory": "import sys, io; sys.stdout = sys.__stdout__ = io.StringIO()",
+    "a file": "import os; os.dup2(os.open('others', os.O_CREAT | os.O_WRONLY), 1)",
+    "nothing": "import sys; del sys.stdout",
+}
+
+
+@pytest.mark.parametrize(("first", "second"), LEFT.values(), ids=LEFT)
+async def test_what_a_node_changes_of_its_process_does_not_meet_the_next_one(run, first, second):
+    expected = await run(code=second)
+    await run(code=first)
+    assert await run(code=second) == expected
+
+
+@pytest.mark.parametrize("first", STREAMS.values(), ids=STREAMS)
+async def test_what_a_node_does_to_its_standard_streams_does_not_meet_the_next_one(
+    run, tmp_path, first
+):
+    await run(code=first)
+    code = "f = open('report', 'w'); print('for the log', flush=True)\nimport sys; sys.stdin.read()"
+    await run(code=code)
+    assert run.log.text() == "for the log\n"
+    assert (tmp_path / "report").read_text() == ""
+
+
+async def test_a_worker_in_which_all_can_be_set_back_is_used_again(run):
+    code = "import os, signal, threading\nthread = threading.Thread(target=print)\nthread.start()\n"
+    code += "thread.join(); os.umask(7); signal.alarm(60); outputs = {'pid': os.getpid()}"
+    assert (await run(code=code))["pid"] == (await run(code=code))["pid"]
+
+
+@pytest.mark.parametrize(
+    "left",
+    [
+        "import _thread, time; _thread.start_new_thread(time.sleep, (60,))",
+        "import threading; threading.Thread(target=input, daemon=True).start()",
+        "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))",
+        "os.close(0)",
+    ],
+)
+async def test_a_worker_in_which_something_stays_is_not_used_again(run, left):
+    code = "import os; outputs = {'pid': os.getpid()}\n"
+    pid = (await run(code=f"{code}import time\n{left}"))["pid"]
+    assert (await run(code=code))["pid"] != pid
+
+
+async def test_a_node_that_ignored_sigterm_lets_the_next_one_say_where_it_was_stopped(
+    run, tmp_path
+):
+    await run(code="import signal; signal.signal(signal.SIGTERM, signal.SIG_IGN)")
+    code = f"open({str(tmp_path / 'pid')!r}, 'w').write('1\\n')\nsum(range(10**18))"
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(run, {"kill_after": 5}, code=code))
+        await written_pid(tmp_path / "pid")
+        nursery.cancel_scope.cancel()
+    assert 'File "<code>", line 2 in <module>' in run.log.text()
+
+
+async def test_a_function_may_print_more_than_a_pipe_holds_when_it_is_stopped(run, tmp_path):
+    code = """
+import pathlib, signal, sys, time
+def stop(*_):
+    print("x" * 300_000, flush=True)
+    pathlib.Path("said").touch()
+    sys.exit()
+signal.signal(signal.SIGTERM, stop)
+pathlib.Path("pid").write_text("1\\n")
+time.sleep(60)
+"""
+    async with trio.open_nursery() as nursery:
+        nursery.start_soon(partial(run, {"kill_after": 5}, code=code))
+        await written_pid(tmp_path / "pid")
+        nursery.cancel_scope.cancel()
+    assert (tmp_path / "said").exists()
+    assert run.log.text().count("x") >= 300_000
+
+
+async def test_a_forked_child_that_comes_to_the_end_gives_no_outputs(run):
+    code = "import os, time\nif os.fork() == 0: outputs = {'from': 'child'}\n"
+    code += "else: time.sleep(0.2); outputs = {'from': 'parent'}"
+    assert await run(code=code) == {"from": "parent"}
+    assert await run(code="outputs = {'from': 'the next'}") == {"from": "the next"}
+
+
+@pytest.mark.parametrize(("how", "status"), [("sys.exit(0)", 0), ("sys.exit(3)", 3), ("1 / 0", 1)])
+async def test_a_forked_child_that_exits_does_not_fail_its_node(run, how, status):
+    code = f"import os, sys\nif os.fork() == 0: {how}\n"
+    code += "outputs = {'status': os.waitstatus_to_exitcode(os.wait()[1])}"
+    assert await run(code=code) == {"status": status}
+
+
+@pytest.mark.parametrize(
+    ("error", "message"),
+    [
+        ("ValueError('a \\ud800 b')", "a ? b"),
+        ("Bad(1)", "(its text cannot be had: RuntimeError)"),
+        ("Bad(SystemExit())", "(its text cannot be had: SystemExit)"),
+    ],
+)
+async def test_an_error_whose_text_is_no_text_fails_its_node_alone(run, error, message):
+    code = "class Bad(Exception):\n  def __str__(self): raise RuntimeError if self.args[0] == 1 else self.args[0]\n"
+    with pytest.raises(NodeError) as caught:
+        await run(code=f"{code}raise {error}")
+    assert caught.value.message == message
+
+
+async def test_an_error_is_told_although_nothing_can_be_printed(run):
+    with pytest.raises(NodeError) as caught:
+        await run(code="import sys; sys.stderr = None; raise LookupError('why')")
+    assert (caught.value.type, caught.value.message) == ("LookupError", "why")
+
+
+async def test_outputs_are_given_although_what_is_printed_cannot_be_flushed(run):
+    code = "class O:\n  def write(s, t): pass\n  def flush(s): raise RuntimeError\n"
+    code += "import sys; sys.stdout = O(); outputs = {'a': 1}"
+    assert await run(code=code) == {"a": 1}
+
+
 async def test_one_node_does_not_see_the_environment_of_another(run):
     await run(code="import os; os.environ['LEFT'] = '1'; os.chdir('/')")
     code = "import os; outputs = {'left': os.environ.get('LEFT'), 'cwd': os.getcwd()}"

@@ -7,7 +7,10 @@ import pytest
 import trio
 
 from dagrun.builtin.shell import ShellExecutor, ShellOptions
+from dagrun.domain.masking import Mask, Masker
 from dagrun.errors import NodeError, WorkerDied
+from dagrun.services.engine.vault import MaskedLog
+from dagrun.services.node_logs import LogFile
 from dagrun.services.processes import open_processes
 from dagrun.testing.executors import ExecutorSuite, FakeContext, is_running, written_pid
 
@@ -224,18 +227,60 @@ async def test_stdin_touches_no_disk(tmp_path):
     assert context.log.text().endswith("\ntyped in")
 
 
-@pytest.mark.parametrize(("secrets", "said"), [({}, "z" * 2048), ({"KEY": "zzzz"}, None)])
-async def test_a_line_that_was_cut_is_told_only_if_it_cannot_be_the_rest_of_a_secret(
-    tmp_path, secrets, said
-):
-    line = "a" * 100 + "z" * 2048
-    error = await failure(
-        ShellOptions(code=f"echo; printf {line}; exit 1"), tmp_path, secrets=secrets
-    )
-    assert error.message == ("exit code 1" if said is None else f"exit code 1: {said}")
+LONG = "".join(chr(33 + number * 7 % 90) for number in range(150))
 
 
-async def test_a_whole_last_line_is_told_with_secrets_too(tmp_path):
-    code = f"echo {'a' * 3000}; echo the reason; exit 1"
-    error = await failure(ShellOptions(code=code), tmp_path, secrets={"KEY": "zzzz"})
-    assert error.message == "exit code 1: the reason"
+@pytest.mark.parametrize(
+    ("secret", "code", "said"),
+    [
+        ("user=admin\npw=7Qx!", 'echo "$S"', "***"),
+        (LONG, 'printf %s "$S" | base64', "***"),
+        (
+            LONG,
+            'echo; printf %s "$S$S$S$S$S$S$S$S$S$S$S$S$S$S$S$S$S$S$S$S"; printf " end"',
+            "*** end",
+        ),
+        ("zzzz", f"echo {'a' * 3000}; echo the reason", "the reason"),
+        ("hunter22", "echo; printf 'to hunt'", "to hunt"),
+    ],
+)
+async def test_the_last_line_is_taken_from_what_the_mask_lets_through(tmp_path, secret, code, said):
+    log = MaskedLog(LogFile(tmp_path / "log"), Masker(Mask([secret])))
+    options = ShellOptions(code=f"{code}; exit 1")
+    error = await failure(options, tmp_path, secrets={"S": secret}, log=log)
+    log.close()
+    assert error.message == f"exit code 1: {said}"
+
+
+async def test_the_end_of_a_long_line_is_told(tmp_path):
+    error = await failure(ShellOptions(code=f"printf {'a' * 99}{'z' * 2048}; exit 1"), tmp_path)
+    assert error.message == f"exit code 1: {'z' * 2048}"
+
+
+async def test_of_a_full_log_no_line_is_told_if_it_would_have_to_be_searched(tmp_path):
+    options = ShellOptions(code="echo 12345678; exit 1")
+    full = LogFile(tmp_path / "log", cap=3)
+    assert (await failure(options, tmp_path, log=full)).message == "exit code 1: 12345678"
+    full = MaskedLog(LogFile(tmp_path / "other", cap=3), Masker(Mask(["hunter2"])))
+    assert (await failure(options, tmp_path, log=full)).message == "exit code 1"
+
+
+async def test_a_program_may_print_more_than_a_pipe_holds_when_it_is_stopped(tmp_path):
+    code = "trap 'head -c 300000 /dev/zero; echo > said; exit 0' TERM; sleep 0.3; echo $$ > pid"
+    options = ShellOptions(code=f"{code}; while :; do sleep 0.01; done")
+    async with open_processes() as processes:
+        context = FakeContext(options=options, scratch=tmp_path, processes=processes, kill_after=9)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(ShellExecutor().execute, context)
+            await written_pid(tmp_path / "pid")
+            nursery.cancel_scope.cancel()
+    assert (tmp_path / "said").exists()
+    assert context.log.data.count(b"\0") == 300_000
+
+
+async def test_a_program_that_is_not_started_leaves_no_descriptor_open(tmp_path):
+    options = ShellOptions(command="true", stdin="text", cwd="sub")
+    before = len(os.listdir("/proc/self/fd"))  # noqa: PTH208 — counts
+    with pytest.raises(TypeError):
+        await ShellExecutor().execute(FakeContext(options=options, scratch=tmp_path, base=5))
+    assert len(os.listdir("/proc/self/fd")) == before  # noqa: PTH208 — counts

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from dagrun.workers.child import read_frame, write_frame
+from dagrun.workers.child import NUMBER, read_frame, write_frame
 from dagrun_lua.executor import LuaOptions, worker_argv
 
 LIMIT = struct.pack("ll", 20, 0)  # seconds and microseconds, for a worker that never answers
@@ -20,12 +20,17 @@ class Client:
         self.link.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, LIMIT)
         self.process = subprocess.Popen(worker_argv(), stdin=theirs, stdout=log, env={})
         theirs.close()
+        self.number = 0
 
     def call(self, code, timeout=0.3, memory=16 << 20, **scope):
         request = {"name": "n", "code": code, "memory": memory, "timeout": timeout}
         request["scope"] = NONE | scope
-        write_frame(self.link.fileno(), json.dumps(request).encode())
-        return json.loads(read_frame(self.link.fileno()))
+        self.number += 1
+        number = self.number.to_bytes(NUMBER, "little")
+        write_frame(self.link.fileno(), number + json.dumps(request).encode())
+        reply = read_frame(self.link.fileno())
+        assert reply[:NUMBER] == number
+        return json.loads(reply[NUMBER:])
 
     def processor_time(self):
         """Give the seconds of processor time that the worker has used, to a hundredth."""

@@ -2,17 +2,15 @@
 
 import os
 import signal
-import stat
 from collections.abc import Mapping
-from typing import Any, ClassVar, Final
+from typing import ClassVar, Final
 
 import attrs
-import trio
 
-from dagrun.domain.jsonvalue import MAX_OUTPUT, NotJson, Raw, decode, parse
+from dagrun.builtin.shell_files import Files, open_stdin
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
-from dagrun.ports.executor import Context
+from dagrun.ports.executor import Context, NodeLog
 from dagrun.ports.processes import Process
 from dagrun.workers.environment import base_environment, directory, merged
 from dagrun.workers.log_pipe import LogPipe
@@ -86,7 +84,7 @@ class ShellExecutor:
             WorkerDied: the guard ended.
         """
         options: ShellOptions = context.options
-        files = _Files(context)
+        files = Files(context)
         try:
             files.write_inputs(context.raw_inputs)
             ours = {name: context.env[name] for name in context.env if name.startswith("DAGRUN_")}
@@ -94,7 +92,7 @@ class ShellExecutor:
             with LogPipe(context.log) as log:
                 process = await _spawn(context, options, env, log)
                 code = await _finish(process, log, context.kill_after)
-                _check(code, log.last_line(whole=bool(context.secrets)))
+            _check(code, context.log)
             return {**files.read_outputs(), "exit_code": code}
         finally:
             files.remove()
@@ -103,9 +101,8 @@ class ShellExecutor:
 async def _spawn(
     context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe
 ) -> Process:
-    stdin = None if options.stdin is None else _open_stdin(options.stdin)
-    cwd = directory(context, options.cwd)
-    argv = _argv(context, options)
+    cwd, argv = directory(context, options.cwd), _argv(context, options)
+    stdin = None if options.stdin is None else open_stdin(options.stdin)
     try:
         return await context.processes.spawn(
             argv,
@@ -145,22 +142,18 @@ async def _finish(process: Process, log: LogPipe, kill_after: float) -> int:
 
     A descendant that holds the pipe open does not keep a finished node.
     """
-    try:
-        async with trio.open_nursery() as nursery:
-            nursery.start_soon(log.copy)
-            code = await process.wait()
-            nursery.cancel_scope.cancel()
-    except BaseException:
-        await terminate(process, kill_after=kill_after)
-        raise
-    finally:
-        log.drain()
-    return code
+    async with log.copied():
+        try:
+            return await process.wait()
+        except BaseException:
+            await terminate(process, kill_after=kill_after)
+            raise
 
 
-def _check(code: int, last_line: str) -> None:
+def _check(code: int, log: NodeLog) -> None:
     if code == 0:
         return
+    last_line = _last_line(log)
     said = f": {last_line}" if last_line else ""
     if code > 0:
         raise NodeError("exit_code", f"exit code {code}{said}")
@@ -171,86 +164,7 @@ def _check(code: int, last_line: str) -> None:
     raise NodeError("signal", f"ended by signal {name}{said}")
 
 
-class _Files:
-    """The files through which a program and dagrun talk, in the scratch directory."""
-
-    def __init__(self, context: Context) -> None:
-        item = "" if context.item_index is None else f".{context.item_index}"
-        # The epoch keeps apart what a killed engine left, and the same attempt made again.
-        number = f"{context.epoch}.{context.attempt}"
-        self._stem = f"{context.scratch}/{context.node_id}{item}.{number}"
-        self.inputs, self.output = self._stem + ".inputs.json", self._stem + ".output.json"
-
-    def env(self) -> dict[str, str]:
-        return {"DAGRUN_INPUTS": self.inputs, "DAGRUN_OUTPUT": self.output}
-
-    def write_inputs(self, inputs: Raw) -> None:
-        _write(self.inputs, bytes(inputs))
-
-    def read_outputs(self) -> dict[str, Any]:
-        data = _read(self.output, MAX_OUTPUT + 1)
-        if not data.strip():
-            return {}
-        try:
-            outputs = decode(parse(data))
-        except NotJson as error:
-            raise NodeError("output", f"the file DAGRUN_OUTPUT is refused: {error}") from error
-        if not isinstance(outputs, dict):
-            raise NodeError("output", "the file DAGRUN_OUTPUT holds no JSON object")
-        return outputs
-
-    def remove(self) -> None:
-        for path in (self.inputs, self.output):
-            try:
-                os.unlink(path)  # noqa: PTH108 — ten times as fast, once for every node
-            except OSError:
-                continue
-
-
-def _open_stdin(text: str) -> int:
-    """Give a descriptor to read ``text`` from; a pipe may not hold it, and no disk should."""
-    fd = os.memfd_create("stdin", os.MFD_CLOEXEC)
-    try:
-        _write_all(fd, text.encode())
-        os.lseek(fd, 0, os.SEEK_SET)
-    except BaseException:
-        os.close(fd)
-        raise
-    return fd
-
-
-def _write(path: str, data: bytes) -> None:
-    fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
-    try:
-        _write_all(fd, data)
-    finally:
-        os.close(fd)
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
-
-
-def _read(path: str, limit: int) -> bytes:
-    """Read a regular file, at most ``limit`` bytes; a missing one is empty."""
-    try:
-        fd = os.open(path, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)  # a FIFO must not block
-    except FileNotFoundError:
-        return b""
-    except OSError as error:
-        raise NodeError("output", f"the file DAGRUN_OUTPUT cannot be read: {error}") from error
-    try:
-        if not stat.S_ISREG(os.fstat(fd).st_mode):
-            raise NodeError("output", "DAGRUN_OUTPUT is no regular file")
-        return _read_all(fd, limit)
-    finally:
-        os.close(fd)
-
-
-def _read_all(fd: int, limit: int) -> bytes:
-    data = b""
-    while len(data) < limit and (chunk := os.read(fd, limit - len(data))):
-        data += chunk
-    return data
+def _last_line(log: NodeLog) -> str:
+    """Give the last line that is not blank; empty if nothing was printed."""
+    lines = log.tail().decode(errors="replace").split("\n")
+    return next((line.strip() for line in reversed(lines) if line.strip()), "")

@@ -7,13 +7,15 @@ such as compressed, encrypted, reversed or cut in pieces, is not.
 
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from copy import copy
 from functools import lru_cache
 from typing import Any, Final
 
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, NotJson, Raw, decode, encode
 from dagrun.domain.secret_forms import (
-    LONGEST_HEAD,
-    LONGEST_RAW_HEAD,
+    HEAD,
+    LONGEST_RAW_UNIT,
+    LONGEST_UNIT,
     MAX_LINES,
     MAX_VALUE,
     MIN_VALUE,
@@ -28,6 +30,15 @@ MASK: Final = "***"
 _MASK: Final = MASK.encode()
 _KEPT: Final = 32
 """Sets of secrets for which the mask is kept, as the attempts of a node have the same ones."""
+
+PATIENCE: Final = 200
+"""False alarms after which a mask looks for longer heads."""
+
+LONG_HEAD: Final = 64
+"""Units of these at most."""
+
+MOST_UNITS: Final = 2000
+"""Units of all of them together, more or less; 1,000 take 10 ms to make."""
 
 _Trie = dict[tuple[Ways, Ways], Any]
 """(line breaks, ways to write a unit) → what may follow."""
@@ -63,14 +74,13 @@ class Mask:
         found = {(form.plain, form.breaks): form for value in values for form in forms(value)}
         self._forms = tuple(found.values())
         by_first: dict[int, list[Form]] = {}
-        heads: _Trie = {}
         for form in self._forms:
-            units = form.head()
-            _add(heads, units, form.breaks)
-            for first in {way[0] for way in units[0]}:
+            for first in {way[0] for way in form.head(1)[0]}:
                 by_first.setdefault(first, []).append(form)
         self._by_first = [by_first.get(first, []) for first in range(256)]
-        self._heads = re.compile(_pattern(heads))
+        self._heads = self._short_heads = _heads(self._forms, HEAD)
+        self._depth = HEAD
+        self._false_alarms = 0
 
     def longest(self) -> int:
         """Give the most bytes that a value can have in any form."""
@@ -95,15 +105,31 @@ class Mask:
                 spans.append((at, end))
             if cut:
                 keep = min(keep, at)
+            if not end and not cut:
+                self._note_false_alarm()
             at += 1
         return spans, len(data) if final else self._first_cut(data, keep)
 
+    def _note_false_alarm(self) -> None:
+        """Look for longer heads after many false alarms: each takes as long as 1,000 other bytes."""
+        self._false_alarms += 1
+        depth = min(LONG_HEAD, MOST_UNITS // len(self._forms))
+        if self._false_alarms >= PATIENCE and depth > self._depth:
+            self._depth = depth  # first, as a thread may use the heads at once
+            self._heads = _heads(self._forms, depth)
+
     def _first_cut(self, data: bytes, keep: int) -> int:
         """Give the first place before ``keep`` at which a form may begin whose head is cut off."""
-        start = max(0, len(data) - LONGEST_HEAD)
-        if data.find(b"%", start) < 0 and data.find(b"\\", start) < 0:
-            start = max(0, len(data) - LONGEST_RAW_HEAD)
-        for at in range(start, keep):
+        at = _last(data, self._depth) if self._depth > HEAD else len(data)
+        while (head := self._short_heads.search(data, at)) is not None and head.start() < keep:
+            at = head.start()
+            if self._match(data, at)[1]:
+                return self._first_cut_short(data, at)
+            at += 1
+        return self._first_cut_short(data, keep)
+
+    def _first_cut_short(self, data: bytes, keep: int) -> int:
+        for at in range(_last(data, HEAD), keep):
             if self._by_first[data[at]] and self._match(data, at)[1]:
                 return at
         return keep
@@ -182,6 +208,10 @@ class Masker:
         """Take the last bytes; give the rest."""
         return self._pass(data, final=True)
 
+    def rest(self) -> bytes:
+        """Give what :meth:`finish` would; it stays held."""
+        return copy(self).finish()
+
     def _pass(self, data: bytes, *, final: bool) -> bytes:
         data = self._held + data
         spans, keep = self._mask.find(data, final=final)
@@ -211,6 +241,22 @@ def _union(spans: Iterable[Span]) -> Iterator[Span]:
         yield first, last
 
 
+def _last(data: bytes, units: int) -> int:
+    """Give from where on so many units may reach beyond the end."""
+    start = max(0, len(data) - units * LONGEST_UNIT)
+    if data.find(b"%", start) < 0 and data.find(b"\\", start) < 0:
+        return max(0, len(data) - units * LONGEST_RAW_UNIT)
+    return start
+
+
+def _heads(forms: Iterable[Form], depth: int) -> re.Pattern[bytes]:
+    """Compile what finds the first units of all forms."""
+    trie: _Trie = {}
+    for form in forms:
+        _add(trie, form.head(depth), form.breaks)
+    return re.compile(_pattern(trie))
+
+
 def _add(trie: _Trie, units: Sequence[Ways], breaks: Ways) -> None:
     """Add the first units of a form; apart by the first byte, so that a search can look for it."""
     for first in {way[:1] for way in units[0]}:
@@ -226,7 +272,7 @@ def _pattern(trie: _Trie) -> bytes:
     if _END in trie:
         return b""
     return b"|".join(
-        _optional(breaks) + _either(ways) + b"(?:%b)" % _pattern(rest)
+        _optional(breaks) + _either(ways) + (b"(?:%b)" if len(rest) > 1 else b"%b") % _pattern(rest)
         for (breaks, ways), rest in trie.items()
     )
 

@@ -10,8 +10,10 @@ ASCII are never escaped.
 import base64
 import json
 import re
+from bisect import bisect_left
 from collections.abc import Callable, Iterator, Sequence
 from functools import cache
+from itertools import accumulate
 from typing import Final
 
 MIN_VALUE: Final = 4
@@ -32,11 +34,14 @@ HEAD: Final = 4
 LONGEST_WAY: Final = 24
 """Bytes that one character may take: four bytes of UTF-8, each in hexadecimal and URL-encoded."""
 
-LONGEST_HEAD: Final = HEAD * (LONGEST_WAY + 6)
-"""Bytes that the head of a form may take, with a line break of six bytes between two units."""
+LONGEST_UNIT: Final = LONGEST_WAY + 6
+"""Bytes that a unit may take, with a line break of six bytes in front of it."""
 
-LONGEST_RAW_HEAD: Final = HEAD * (4 + 2)
+LONGEST_RAW_UNIT: Final = 4 + 2
 """The same without escapes: four bytes of UTF-8, and a line break of two bytes."""
+
+_FIRST: Final = (2, 8)
+"""Bytes that are compared before a form is looked at more closely."""
 
 Ways = tuple[bytes, ...]
 """How one character may be written."""
@@ -44,8 +49,11 @@ Ways = tuple[bytes, ...]
 _BREAKS: Final = (b"\n", b"\r\n", b"\\n", b"\\r\\n", b"%0A", b"%0D%0A")
 """With what programs break a long base64 or hexadecimal text into lines."""
 
-_ODD: Final = re.compile(b"[^A-Za-z0-9]")
-"""How everything begins that is neither a letter nor a digit of ASCII."""
+OTHERWISE: Final = b"\\%+-_\r\n" + bytes(range(0x80, 0x100))
+"""With what everything begins that is not an ASCII character as it is: escapes, line breaks, UTF-8."""
+
+_AMBIGUOUS: Final = re.compile(rb"[\\%\x80-\xff]")
+"""How a character begins that, standing as it is, may be the beginning of another way to write it."""
 
 _PERCENT: Final = re.compile("%..")
 _CONTROLS: Final = {c: "\\" + e for c, e in zip("\b\f\n\r\t", "bfnrt", strict=True)}
@@ -61,18 +69,27 @@ class Form:
         breaks: what may stand between any two characters.
     """
 
-    __slots__ = ("_text", "_units", "_writings", "breaks", "plain")
+    __slots__ = ("_offsets", "_stops", "_text", "_writings", "breaks", "plain")
 
     def __init__(self, text: str, writings: Callable[[str], Ways], breaks: Ways = ()) -> None:
         self.plain = text.encode()
         self.breaks = breaks
         self._text = text
         self._writings = writings
-        self._units: Sequence[Ways] = ()
+        self._offsets: Sequence[int] = ()
+        self._stops: Sequence[int] = ()
 
-    def head(self) -> Sequence[Ways]:
-        """Give how the first characters may be written: enough to look for a beginning."""
-        return [self._writings(character) for character in self._text[:HEAD]]
+    def head(self, most: int) -> Sequence[Ways]:
+        """Give the first units, at most ``most``; those by which it can be looked for quickly."""
+        units: list[Ways] = []
+        open_ended = 0
+        for character in self._text[:most]:
+            ways = self._writings(character)
+            open_ended += is_open_ended(ways)
+            if len(units) >= HEAD and open_ended > HEAD:
+                break
+            units.append(ways)
+        return units
 
     def longest(self) -> int:
         """Give the most bytes that it can have."""
@@ -85,28 +102,78 @@ class Form:
         Returns:
             Where it ends, 0 if it does not stand there; and whether the data is cut off in it.
         """
-        end = at + len(self.plain)
         if data.startswith(self.plain, at):
-            return end, False
-        odd = _ODD.search(data, at, end)
-        same = data[at : end if odd is None else odd.start()]
-        if not self.plain.startswith(same):
-            return 0, False
-        return (0, True) if odd is None else self._walk(data, odd.start(), len(same))
-
-    def _walk(self, data: bytes, at: int, number: int) -> tuple[int, bool]:
-        """Follow all ways to write the units from ``number`` on, side by side."""
-        if not self._units:
-            self._units = [self._writings(character) for character in self._text]
-        ends, cut = {at}, False
-        for ways in self._units[number:]:
+            return at + len(self.plain), False
+        for size in _FIRST:  # ends by far the most false alarms
+            first = data[at : at + size]
+            if first.isalnum() and not self.plain.startswith(first):
+                return 0, False
+        ends, cut, number = {at}, False, 0
+        while number < len(self._text):
+            if len(ends) == 1:
+                (end,) = ends
+                number, end = self._skip(data, end, number)
+                if number == len(self._text):
+                    return end, cut
+                if end < len(data) and data[end] not in OTHERWISE:
+                    return 0, cut
+                ends = {end}
+            ways = self._writings(self._text[number])
             cut = cut or _is_cut(data, ends, self.breaks)
             ends |= _after(data, ends, self.breaks)
             cut = cut or _is_cut(data, ends, ways)
             ends = _after(data, ends, ways)
             if not ends:
                 return 0, cut
+            number += 1
         return max(ends), cut
+
+    def _skip(self, data: bytes, at: int, number: int) -> tuple[int, int]:
+        """Go over what stands there as it is, and can be read in no other way.
+
+        Give the number of the next unit, and its place.
+        """
+        offset = self._offset(number)
+        stops = self._ambiguous()
+        size = stops[bisect_left(stops, offset)] - offset
+        same = _common(data, at, self.plain, offset, size)
+        return number + same, at + same
+
+    def _ambiguous(self) -> Sequence[int]:
+        """Give the places in the plain text of what can be read in several ways, and its end."""
+        if not self._stops:
+            stops = [found.start() for found in _AMBIGUOUS.finditer(self.plain)]
+            self._stops = [*stops, len(self.plain)]
+        return self._stops
+
+    def _offset(self, number: int) -> int:
+        """Give where a unit begins in the plain text."""
+        if len(self.plain) == len(self._text):
+            return number
+        if not self._offsets:
+            self._offsets = [0, *accumulate(len(c.encode()) for c in self._text)]
+        return self._offsets[number]
+
+
+def is_open_ended(ways: Ways) -> bool:
+    """Whether what begins one way to write a character is another way to write it.
+
+    Many of them in a row can be read in very many ways.
+    """
+    return any(way != other and other.startswith(way) for way in ways for other in ways)
+
+
+def _common(data: bytes, at: int, plain: bytes, offset: int, size: int) -> int:
+    """Give how many bytes are the same, at most ``size``. Takes time for these only."""
+    same, step = 0, 16
+    while same < size and step:
+        step = min(step, size - same)
+        begin, end = offset + same, offset + same + step
+        if data.startswith(plain[begin:end], at + same):
+            same, step = same + step, 4 * step
+        else:
+            step = max(1, step // 4) if step > 1 else 0
+    return same
 
 
 def _after(data: bytes, ends: set[int], ways: Ways) -> set[int]:

@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 import attrs
 
@@ -10,12 +10,23 @@ from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.ports.processes import Processes
 
+TAIL: Final = 2048
+"""Bytes of a log's end that :meth:`NodeLog.tail` gives."""
+
 
 class NodeLog(Protocol):
     """The log of one attempt. Beyond its size cap the rest is dropped behind a marker."""
 
     def write(self, data: bytes) -> None:
         """Append bytes as they came. Does not fail and hardly blocks (a local file)."""
+        ...
+
+    def tail(self) -> bytes:
+        """Give the end of what was written, at most TAIL bytes, for an error that quotes it.
+
+        The values of secrets are hidden in it, as in the log. It is empty when that would mean to
+        search what the log has no room for.
+        """
         ...
 
 

@@ -8,6 +8,8 @@ from typing import Final
 
 from dagrun.domain.handlers import is_node_id
 from dagrun.domain.ids import is_id
+from dagrun.ports.executor import TAIL
+from dagrun.workers.descriptors import write_all
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW  # a link may lead anywhere
@@ -31,6 +33,7 @@ class LogFile:
         self._marker = b"\n[dagrun: log cut, %d bytes are allowed]\n" % cap
         self._fd: int | None = None
         self._ended = False
+        self._tail = b""
 
     @property
     def ended(self) -> bool:
@@ -39,12 +42,17 @@ class LogFile:
 
     def write(self, data: bytes) -> None:
         """Append bytes as they came."""
+        self._tail = (self._tail + data[-TAIL:])[-TAIL:]
         if self._ended or not data:
             return
         try:
             self._append(data)
         except OSError:
             self.close()
+
+    def tail(self) -> bytes:
+        """Give the end of what was written, though the log was cut before."""
+        return self._tail
 
     def close(self) -> None:
         """Close the file; what is written later is dropped."""
@@ -59,10 +67,10 @@ class LogFile:
             self._go_on(self._fd)
             if self._ended:
                 return
-        _write_all(self._fd, data[: max(self._room, 0)])
+        write_all(self._fd, data[: max(self._room, 0)])
         self._room -= len(data)
         if self._room < 0:
-            _write_all(self._fd, self._marker)
+            write_all(self._fd, self._marker)
             self.close()
 
     def _go_on(self, fd: int) -> None:
@@ -70,7 +78,7 @@ class LogFile:
         size = os.fstat(fd).st_size
         self._room -= size
         if 0 < size <= self._cap:
-            _write_all(fd, b"\n[dagrun: cut off here, and made again]\n")
+            write_all(fd, b"\n[dagrun: cut off here, and made again]\n")
         elif size > self._cap and _ends_with(fd, self._marker):
             self.close()
 
@@ -163,12 +171,6 @@ def _create(path: Path) -> int:
 def _ends_with(fd: int, text: bytes) -> bool:
     start = os.fstat(fd).st_size - len(text)
     return start >= 0 and os.pread(fd, len(text), start) == text
-
-
-def _write_all(fd: int, data: bytes) -> None:
-    rest = memoryview(data)
-    while rest:
-        rest = rest[os.write(fd, rest) :]
 
 
 def _parse(name: str) -> tuple[int | None, int] | None:

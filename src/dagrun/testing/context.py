@@ -11,7 +11,7 @@ from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, Raw, decode, encode
 from dagrun.domain.workflow import JSON
 from dagrun.errors import sole
-from dagrun.ports.executor import Traits, attempt_env, attempt_facts
+from dagrun.ports.executor import TAIL, Traits, attempt_env, attempt_facts
 from dagrun.ports.processes import Process, Processes
 from dagrun.services.processes import open_processes
 
@@ -25,6 +25,10 @@ class MemoryLog:
     def write(self, data: bytes) -> None:
         """Append bytes."""
         self.data += data
+
+    def tail(self) -> bytes:
+        """Give the end of it."""
+        return bytes(self.data[-TAIL:])
 
     def text(self) -> str:
         """Give all that was logged."""

@@ -84,18 +84,16 @@ class WorkerPool:
             kill_after: seconds that a cancelled call leaves the worker between SIGTERM and SIGKILL.
 
         Raises:
-            WorkerDied: the worker ended before it replied.
+            WorkerDied: the worker ended before it replied, or sent something else.
             NodeError: the reply is too long (type ``output``).
             OSError: no worker can be started.
         """
         worker = await self._take(processes, arguments)
-        worker.log = log
         try:
-            reply = await worker.call(request, max_reply=max_reply)
+            reply = await worker.call(request, log=log, max_reply=max_reply)
         except BaseException:
             await self._end(worker, kill_after=kill_after)
             raise
-        worker.log = None
         if retire is not None and retire(reply):
             await self._end(worker)
         else:

@@ -2,34 +2,40 @@
 
 A request is ``{callable, code, inputs, nodes, run, item, item_index, env, cwd}``; the reply is
 ``{"outputs": …}`` or ``{"error": {type, message}}``. It begins with ``{"retire": true`` when the
-node left processes or threads behind: the engine then ends this worker, and them with it.
+node left something behind that the next one would suffer from, such as processes and threads: the
+engine then ends this worker, and them with it.
 
 The document's folder comes first on the import path, but only when all that the worker itself needs
 is imported: a ``json.py`` beside the document must not take the place of Python's.
 """
 
-import faulthandler
-import glob
+import _thread
 import importlib
 import inspect
 import json
 import os
-import signal
 import sys
+import time
 import traceback
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from importlib.machinery import PathFinder
 from typing import Any
 
 from dagrun.workers import importing
-from dagrun.workers.child import serve
+from dagrun.workers.child import flush, serve
+from dagrun.workers.process_state import ProcessState
 
 PR_SET_CHILD_SUBREAPER = 36
 NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
 TOKEN = "DAGRUN_PROCESS"  # noqa: S105 — no secret
+SETTLE = 0.001  # seconds; Python counts a thread when it begins to run
 FOLDERS: list[str] = []
 """The document's folder, if there is one."""
+
+# The worker's own: a node may put something else in the place of json.dumps.
+DECODE = json.JSONDecoder().decode
+ENCODE = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 OURS: set[str] = set()
 """Modules that the worker imported for itself."""
@@ -39,18 +45,32 @@ class BadOutput(Exception):
     """What the node gave is no JSON object."""
 
 
-def handle(request: bytes) -> bytes:
-    """Carry out one node and give the reply."""
-    message = json.loads(request)
-    try:
-        body = '"outputs":' + perform(message)
-    except BadOutput as error:
-        body = failure("output", str(error))
-    except BaseException as error:  # noqa: BLE001 — whatever it is, the node failed with it
-        print_traceback(error)
-        body = failure(type(error).__name__, str(error))
-    head = '{"retire":true,' if leftovers() else "{"
-    return (head + body + "}").encode()
+class Handler:
+    """Carries out nodes, one after the other."""
+
+    def __init__(self) -> None:
+        self._process = os.getpid()
+        self._state: ProcessState | None = None
+
+    def prepare(self) -> None:
+        """Note how the process is before its first node, once it serves."""
+        self._state = self._state or ProcessState()
+
+    def handle(self, request: bytes) -> bytes:
+        """Carry out one node and give the reply."""
+        message = DECODE(request.decode())
+        try:
+            body = '"outputs":' + perform(message)
+        except BadOutput as error:
+            body = failure("output", text_of(error))
+        except BaseException as error:
+            if os.getpid() != self._process:
+                raise  # out of a child that the node's code forked
+            print_traceback(error)
+            body = failure(type(error).__name__, text_of(error))
+        flush()  # before the streams are set back
+        clean = self._state is not None and self._state.restore() and not leftovers()
+        return (("{" if clean else '{"retire":true,') + body + "}").encode()
 
 
 def perform(message: dict[str, Any]) -> str:
@@ -130,7 +150,7 @@ def to_json(result: object) -> str:
     if not isinstance(result, Mapping):
         raise BadOutput(f"the result is no mapping but {type(result).__name__}")
     try:
-        text = json.dumps(dict(result), allow_nan=False, ensure_ascii=False)
+        text = ENCODE(dict(result))
         text.encode()
     except (TypeError, ValueError, RecursionError) as error:
         raise BadOutput(f"the result cannot be written as JSON: {error}") from error
@@ -139,7 +159,16 @@ def to_json(result: object) -> str:
 
 def failure(kind: str, message: str) -> str:
     """Give the part of the reply that tells an error."""
-    return '"error":' + json.dumps({"type": kind, "message": message})
+    text = ENCODE({"type": kind, "message": message})
+    return '"error":' + text.encode(errors="replace").decode()
+
+
+def text_of(error: BaseException) -> str:
+    """Give what an exception says; its class may be the node's, and fail in that."""
+    try:
+        return str(error)
+    except BaseException as other:  # noqa: BLE001 — whatever it is, the node's error is the first
+        return f"(its text cannot be had: {type(other).__name__})"
 
 
 def print_traceback(error: BaseException) -> None:
@@ -147,7 +176,8 @@ def print_traceback(error: BaseException) -> None:
     frames = error.__traceback__
     while frames is not None and _is_ours(frames.tb_frame.f_code.co_filename):
         frames = frames.tb_next
-    sys.stderr.write("".join(traceback.format_exception(type(error), error, frames)))
+    with suppress(Exception):  # the node's code may have put anything in the place of sys.stderr
+        sys.stderr.write("".join(traceback.format_exception(type(error), error, frames)))
 
 
 def _is_ours(file: str) -> bool:
@@ -155,14 +185,30 @@ def _is_ours(file: str) -> bool:
 
 
 def leftovers() -> bool:
-    """Whether the node left threads or child processes behind."""
-    if len(sys._current_frames()) > 1:  # noqa: SLF001 — counts threads of every origin
-        return True
-    for path in glob.glob("/proc/self/task/*/children"):  # noqa: PTH207 — light
-        with open(path, "rb") as file:  # noqa: PTH123 — light
-            if file.read().strip():
-                return True
-    return False
+    """Whether the node left threads that run Python, or child processes, behind.
+
+    Threads that libraries have for themselves, such as those of numpy, do not count: they come with
+    the import, and wait.
+    """
+    tasks = os.listdir("/proc/self/task")  # noqa: PTH208 — light
+    if len(tasks) > 1 and not python_threads():
+        time.sleep(SETTLE)
+    return python_threads() or any(map(has_children, tasks))
+
+
+def python_threads() -> bool:
+    """Whether there are threads of Python beside this one."""
+    # The second one sees threads that a library made, the first one those that are inside of C.
+    return _thread._count() > 0 or len(sys._current_frames()) > 1  # noqa: SLF001 — no public way
+
+
+def has_children(task: str) -> bool:
+    """Whether a thread of this process has child processes."""
+    try:
+        with open(f"/proc/self/task/{task}/children", "rb") as file:  # noqa: PTH123 — light
+            return bool(file.read().strip())
+    except FileNotFoundError:  # it has just ended
+        return False
 
 
 def adopt_orphans() -> None:
@@ -179,8 +225,8 @@ def main(folders: Sequence[str]) -> None:
     """Serve until the engine is gone."""
     adopt_orphans()
     sys.stdout.reconfigure(line_buffering=True)  # type: ignore[union-attr]  # it is a text file
-    faulthandler.register(signal.SIGTERM, chain=True)  # the log says where a node was stopped
+    handler = Handler()
     OURS.update(sys.modules)
     FOLDERS[:] = folders
     sys.path[:0] = folders
-    serve(handle)
+    serve(handler.handle, handler.prepare)

@@ -1,31 +1,33 @@
 """One worker process, seen from the engine: a socket for frames and a pipe for its log."""
 
-import os
 import socket
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
+from typing import Final
 
 import trio
 
 from dagrun.errors import NodeError, WorkerDied
 from dagrun.ports.executor import NodeLog
 from dagrun.ports.processes import Process, Processes
+from dagrun.workers.child import HEAD, NUMBER
+from dagrun.workers.log_pipe import LogPipe
 from dagrun.workers.terminate import kill, terminate
 
-READ = 1 << 16  # bytes
-HEAD = 4  # bytes; the length in front of a frame
+READ: Final = 1 << 16  # bytes
+_OTHER: Final = "the worker process sent something else than its reply"
 
 
 class Worker:
     """A started worker. Serves one call at a time; :meth:`aclose` ends it."""
 
     def __init__(
-        self, process: Process, link: socket.socket, log_fd: int, arguments: tuple[str, ...]
+        self, process: Process, link: socket.socket, pipe: LogPipe, arguments: tuple[str, ...]
     ) -> None:
         self.process, self.arguments = process, arguments
-        self.log: NodeLog | None = None
         self._link = link
-        self._log_fd = log_fd
+        self._pipe = pipe
+        self._calls = 0
         self._closed = False
 
     @classmethod
@@ -43,26 +45,25 @@ class Worker:
             WorkerDied: the guard ended.
         """
         ours, theirs = socket.socketpair()
-        log_read, log_write = os.pipe()
+        pipe = LogPipe()
         try:
             process = await processes.spawn(
                 [*argv, *arguments],
                 env=env,
                 cwd="/",
                 stdin=theirs.fileno(),
-                stdout=log_write,
-                stderr=log_write,
+                stdout=pipe.write_fd,
+                stderr=pipe.write_fd,
             )
         except BaseException:
             ours.close()
-            os.close(log_read)
+            pipe.close()
             raise
         finally:
             theirs.close()
-            os.close(log_write)
+            pipe.close_writer()
         ours.setblocking(False)
-        os.set_blocking(log_read, False)
-        return cls(process, ours, log_read, arguments)
+        return cls(process, ours, pipe, arguments)
 
     def is_alive(self) -> bool:
         """Whether an idle worker can take a request: it has said nothing and not hung up."""
@@ -76,44 +77,35 @@ class Worker:
             return False
         return False
 
-    async def call(self, request: bytes, *, max_reply: int) -> bytes:
+    async def call(self, request: bytes, *, log: NodeLog | None, max_reply: int) -> bytes:
         """Send a request and give the reply; what was printed before it is in the log.
 
         Raises:
-            WorkerDied: it ended before it replied.
+            WorkerDied: it ended before it replied, or sent something else than its reply.
             NodeError: the reply is over ``max_reply`` bytes (type ``output``).
         """
+        self._calls += 1
+        number = self._calls.to_bytes(NUMBER, "little")
+        self._pipe.log = log
         try:
-            await self._send(len(request).to_bytes(HEAD, "little") + request)
-            reply = await self._receive(max_reply)
+            await self._send((NUMBER + len(request)).to_bytes(HEAD, "little") + number + request)
+            reply = await self._receive(number, max_reply)
         except OSError:
             reply = None
-        self.drain()
+        await self._pipe.catch_up()
         if reply is None:
             code = await self._ended()
             raise WorkerDied(f"the worker process ended with exit code {code} during a call")
+        self._pipe.log = None
         return reply
 
     async def copy_log(self) -> None:
-        """Copy what is printed to the log, until the worker has ended or is closed."""
-        try:
-            while self.drain():
-                await trio.lowlevel.wait_readable(self._log_fd)
-        except trio.ClosedResourceError:
-            return
+        """Copy what is printed to the log, until the worker has ended or is closed.
 
-    def drain(self) -> bool:
-        """Copy what has been printed so far; give False at the end."""
-        while not self._closed:
-            try:
-                data = os.read(self._log_fd, READ)
-            except BlockingIOError:
-                return True
-            if not data:
-                return False
-            if self.log is not None:
-                self.log.write(data)
-        return False
+        It goes on when it is cancelled: a worker that is being stopped may still have to print.
+        """
+        with trio.CancelScope(shield=True):
+            await self._pipe.copy()
 
     async def aclose(self, *, kill_after: float = 0.0) -> None:
         """End the worker with its group, and wait until it is gone.
@@ -123,17 +115,18 @@ class Worker:
         """
         if self._closed:
             return
-        if kill_after > 0:
-            with suppress(OSError):
-                self._link.shutdown(socket.SHUT_RDWR)  # so that it ends when its call does
-            await terminate(self.process, kill_after=kill_after)
-        else:
-            await kill(self.process)
-        self.drain()
-        self._closed = True
-        trio.lowlevel.notify_closing(self._log_fd)
-        os.close(self._log_fd)
-        self._link.close()
+        try:
+            if kill_after > 0:
+                with suppress(OSError):
+                    self._link.shutdown(socket.SHUT_RDWR)  # so that it ends when its call does
+                await terminate(self.process, kill_after=kill_after)
+            else:
+                await kill(self.process)
+            await self._pipe.catch_up()
+        finally:
+            self._closed = True
+            self._pipe.close()
+            self._link.close()
 
     async def _send(self, data: bytes) -> None:
         rest = memoryview(data)
@@ -143,18 +136,20 @@ class Worker:
             except BlockingIOError:
                 await trio.lowlevel.wait_writable(self._link)
 
-    async def _receive(self, limit: int) -> bytes | None:
+    async def _receive(self, number: bytes, limit: int) -> bytes | None:
         data = bytearray()
-        end = HEAD
+        begin = end = HEAD + NUMBER
         while len(data) < end:
             await trio.lowlevel.wait_readable(self._link)
             chunk = self._link.recv(READ)
             if not chunk:
                 return None
             data += chunk
-            if end == HEAD and len(data) >= HEAD:
-                end = HEAD + _length(data, limit)
-        return bytes(data[HEAD:end])
+            if end == begin and len(data) >= begin:
+                end = HEAD + _length(data, number, limit)
+        if len(data) > end:
+            raise WorkerDied(_OTHER)
+        return bytes(data[begin:end])
 
     async def _ended(self) -> int:
         """Wait for the end of a worker that hung up, which it may have done while alive."""
@@ -162,8 +157,13 @@ class Worker:
         return await self.process.wait()
 
 
-def _length(data: bytearray, limit: int) -> int:
+def _length(data: bytearray, number: bytes, limit: int) -> int:
+    """Give the length of a reply, with its number. An earlier reply must not count for this one."""
     length = int.from_bytes(data[:HEAD], "little")
-    if length > limit:
-        raise NodeError("output", f"the reply has {length} bytes; at most {limit} are allowed")
+    if data[HEAD : HEAD + NUMBER] != number or length < NUMBER:
+        raise WorkerDied(_OTHER)
+    if length - NUMBER > limit:
+        raise NodeError(
+            "output", f"the reply has {length - NUMBER} bytes; at most {limit} are allowed"
+        )
     return length

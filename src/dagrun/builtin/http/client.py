@@ -28,7 +28,6 @@ from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
 
 _TOLD: Final = 64 * 1024  # bytes of an unexpected answer that go to the log
-_EXCERPT: Final = 500  # characters of it that go into the error
 
 
 class Client:
@@ -134,7 +133,7 @@ def _encoded(request: Sent) -> list[tuple[bytes, bytes]]:
 
 
 async def _unexpected(answer: _Answer, context: Context) -> NodeError:
-    """Say that a status was not expected, with the beginning of what the server says of it."""
+    """Say that a status was not expected, with what the server says of it."""
     whole = True
     try:
         packed, whole = await read_body(answer.response, _TOLD)
@@ -146,9 +145,7 @@ async def _unexpected(answer: _Answer, context: Context) -> NodeError:
     if not whole:
         text = _without_half(text, context.secrets.values())
     _log(context, f"{answer}\n{text}".rstrip())
-    # With secrets the engine cuts it, which hides them before.
-    excerpt = " ".join((text if context.secrets else text[:_EXCERPT]).split())
-    return NodeError("status", f"{answer}" + (f": {excerpt}" if excerpt else ""))
+    return NodeError("status", f"{answer}", quote=text)
 
 
 def _without_half(text: str, secrets: Iterable[str]) -> str:

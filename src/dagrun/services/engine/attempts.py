@@ -20,11 +20,14 @@ from dagrun.ports.executor import Executor
 from dagrun.ports.processes import Processes
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptContext, AttemptLog
-from dagrun.services.engine.vault import Vault
+from dagrun.services.engine.vault import Earlier, Vault
 
 CHECKS: Final = 2  # outputs that are checked against schemas at once
 MAX_MESSAGE: Final = 4000
 """Characters of an error's message that are kept."""
+
+MAX_QUOTE: Final = 500
+"""Characters of what is quoted in it."""
 
 
 @attrs.frozen
@@ -34,10 +37,19 @@ class Failure:
     type: str
     message: str
     retryable: bool = True
+    quote: str = ""
+    """What somebody else says of it, as it came."""
+
+    def masked(self, vault: Vault) -> "Failure":
+        """Give it with all secrets hidden, before anything is cut or joined."""
+        kind, message, quote = map(vault.text, (self.type, self.message, self.quote))
+        return Failure(kind, message, self.retryable, quote)
 
     def error(self) -> Mapping[str, str]:
         """Give it as events carry it: text that JSON can hold, and not too much of it."""
-        return {"type": _clean(self.type, 200), "message": _clean(self.message, MAX_MESSAGE)}
+        quote = " ".join(self.quote[: 2 * MAX_QUOTE].split())[:MAX_QUOTE]
+        message = f"{self.message}: {quote}" if quote else self.message
+        return {"type": _clean(self.type, 200), "message": _clean(message, MAX_MESSAGE)}
 
 
 class Logs(Protocol):
@@ -77,7 +89,8 @@ def make_attempt(
     references = work.node.step.secrets
     if not references:
         return _in_time(workshop, state, work, None)
-    return _in_secret(workshop, state, work, Vault(references, workshop.providers))
+    earlier = state.cache.setdefault("secrets", Earlier())
+    return _in_secret(workshop, state, work, Vault(references, workshop.providers, earlier))
 
 
 async def _in_secret(
@@ -93,7 +106,7 @@ async def _in_secret(
         outcome = failure_of(reason)
     if isinstance(outcome, Raw):
         return outcome
-    return Failure(vault.text(outcome.type), vault.text(outcome.message), outcome.retryable)
+    return outcome.masked(vault)
 
 
 def _besides_cancellation(error: BaseException) -> BaseException | None:
@@ -129,7 +142,7 @@ def failure_of(error: BaseException) -> Failure:
     """
     cause = sole(error)
     if isinstance(cause, NodeError):
-        return Failure(cause.type, cause.message, cause.retryable)
+        return Failure(cause.type, cause.message, cause.retryable, cause.quote)
     if isinstance(cause, BaseExceptionGroup):
         if cause.subgroup(KeyboardInterrupt) is not None:
             raise error
@@ -174,7 +187,7 @@ async def _execute(
             raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")
         outputs = encode(outputs if type(outputs) is dict else dict(outputs))
     if vault is not None:
-        outputs = vault.outputs(outputs)  # before anybody quotes them
+        outputs = await vault.outputs(outputs)  # before anybody quotes them
     if step.output_schema is not None:
         await _check(workshop, step.output_schema, outputs)
     return outputs

@@ -10,11 +10,18 @@ from dagrun.domain.jsonvalue import NotJson, Raw
 from dagrun.domain.masking import Mask, Masker, mask_of
 from dagrun.errors import NodeError, SecretError
 from dagrun.plugin.providers import look_up
+from dagrun.ports.executor import TAIL
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptLog
 
 LARGE: Final = 2000
 """Bytes of values for which making the mask takes so long that a thread does it; 15 ms."""
+
+LARGE_OUTPUTS: Final = 64 * 1024
+"""Bytes of outputs that a thread searches; full of secrets, they take 20 ms."""
+
+REMEMBERED: Final = 4
+"""Values of one secret that are hidden in a run."""
 
 
 @attrs.define
@@ -34,10 +41,32 @@ class MaskedLog:
         if not self._log.ended:
             self._log.write(self._masker.feed(data))
 
+    def tail(self) -> bytes:
+        """Give the end of it; empty when the log is full, as the rest is not searched."""
+        return b"" if self._log.ended else (self._log.tail() + self._masker.rest())[-TAIL:]
+
     def close(self) -> None:
         """Write what has waited, and no more."""
         self._log.write(self._masker.finish())
         self._log.close()
+
+
+class Earlier:
+    """The values that secrets have had in a run: what an attempt left may be printed by the next.
+
+    It keeps the last few of each, so that one that is new for each attempt does not grow a mask.
+    """
+
+    def __init__(self) -> None:
+        self._values: dict[str, list[str]] = {}
+
+    def note(self, source: str, value: str) -> list[str]:
+        """Give the values of a source, of which ``value`` is the newest."""
+        values = self._values.setdefault(source, [])
+        if value not in values:
+            values.append(value)
+            del values[:-REMEMBERED]
+        return values
 
 
 class Vault:
@@ -46,13 +75,18 @@ class Vault:
     Args:
         references: name → ``provider:reference``.
         providers: the open providers by name.
+        earlier: what the secrets of the run were so far.
     """
 
     def __init__(
-        self, references: Mapping[str, str], providers: Mapping[str, SecretProvider]
+        self,
+        references: Mapping[str, str],
+        providers: Mapping[str, SecretProvider],
+        earlier: Earlier | None = None,
     ) -> None:
         self._references = references
         self._providers = providers
+        self._earlier = earlier or Earlier()
         self._mask: Mask | None = None
 
     async def open(self) -> Mapping[str, str]:
@@ -62,7 +96,8 @@ class Vault:
             NodeError: one cannot be had, or could not be hidden (type ``secret``).
         """
         values = {name: await self._get(name) for name in self._references}
-        texts = tuple(sorted(set(values.values())))
+        known = (self._earlier.note(self._references[name], values[name]) for name in values)
+        texts = tuple(sorted({text for texts in known for text in texts}))
         if sum(map(len, texts)) > LARGE:
             self._mask = await trio.to_thread.run_sync(mask_of, texts)
         else:
@@ -81,14 +116,18 @@ class Vault:
         """Give a log that hides the secrets."""
         return log if self._mask is None else MaskedLog(log, Masker(self._mask))
 
-    def outputs(self, outputs: Raw) -> Raw:
+    async def outputs(self, outputs: Raw) -> Raw:
         """Give outputs with the secrets hidden.
 
         Raises:
             NodeError: they cannot be hidden there (type ``secret``).
         """
+        if self._mask is None:
+            return outputs
         try:
-            return outputs if self._mask is None else self._mask.json(outputs)
+            if len(bytes(outputs)) > LARGE_OUTPUTS:
+                return await trio.to_thread.run_sync(self._mask.json, outputs)
+            return self._mask.json(outputs)
         except NotJson as error:
             raise NodeError("secret", f"the outputs are refused: {error}") from error
 
