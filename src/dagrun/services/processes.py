@@ -7,6 +7,7 @@ know of.
 
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,7 @@ import attrs
 import trio
 
 from dagrun.errors import WorkerDied
+from dagrun.workers.open_files import raise_open_files
 
 GUARD: Final = str(Path(__file__).with_name("guard_main.py"))
 COMMAND = (sys.executable, "-I", "-S", GUARD)
@@ -121,6 +123,7 @@ class GuardedProcesses:
         """Serve until cancelled; on return no child and no descendant of one is left."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            raise_open_files()
             try:
                 task_status.started(self)
                 await trio.sleep_forever()
@@ -291,7 +294,8 @@ class _Guard:
         self.gone = True
         self._socket.close()
         await trio.lowlevel.wait_readable(self._pidfd)
-        os.waitpid(self.pid, 0)  # noqa: ASYNC222 — it has ended, as the line above waited for
+        with suppress(ChildProcessError):  # a program that ignores SIGCHLD, or reaps all there is
+            os.waitpid(self.pid, 0)  # noqa: ASYNC222 — it has ended, as was waited for
         os.close(self._pidfd)
         for process in self.processes.values():
             process.set_lost()
@@ -301,15 +305,24 @@ class _Guard:
 
 
 def _start(engine: int) -> int:
-    """Start a guard with the socket as its standard input, and give its process id."""
+    """Start a guard with the socket as its standard input, and give its process id.
+
+    It and its children inherit no signal that is blocked or ignored here, and may open no more
+    files than they could if this process had not raised its own limit.
+    """
     null = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
-    return os.posix_spawn(
+    pid = os.posix_spawn(
         COMMAND[0],
         COMMAND,
         {},
         file_actions=[(os.POSIX_SPAWN_DUP2, engine, 0), null, (os.POSIX_SPAWN_DUP2, 1, 2)],
         setsid=True,
+        setsigmask=(),
+        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
     )
+    with suppress(OSError):  # some sandboxes know no such call; then it keeps the raised limit
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, raise_open_files())
+    return pid
 
 
 def _spawn_frame(
