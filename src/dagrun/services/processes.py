@@ -21,6 +21,7 @@ import attrs
 import trio
 
 from dagrun.errors import WorkerDied
+from dagrun.ports.processes import DEFAULT_PATH
 from dagrun.workers.open_files import raise_open_files
 
 GUARD: Final = str(Path(__file__).with_name("guard_main.py"))
@@ -36,7 +37,7 @@ class ProcessStatistics:
     """Children that were asked for and have not ended."""
 
     guard: int | None
-    """Process id of the guard, or None while there is none."""
+    """Process id of the guard's keeper, or None while there is none."""
 
 
 class GuardedProcess:
@@ -55,13 +56,18 @@ class GuardedProcess:
         """Wait for the end, and give the exit code; see the port."""
         await self._ended.wait()
         if self._code is None:
-            raise WorkerDied("the guard process ended, and its children with it")
+            raise WorkerDied("the guard process was killed, and all that it watched ended with it")
         return self._code
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group."""
         if not self._ended.is_set():
             self._guard.send(_frame(b"kill", b"%d" % self._number, b"%d" % number))
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the whole group, and let it outlive its leader; see the port."""
+        if not self._ended.is_set():
+            self._guard.send(_frame(b"terminate", b"%d" % self._number))
 
     # called by the guard's reader
 
@@ -102,7 +108,7 @@ class GuardedProcess:
         if self._errno is not None:
             raise OSError(self._errno, os.strerror(self._errno), program)
         if not self.pid:
-            raise WorkerDied("the guard process ended before it started the program")
+            raise WorkerDied("the guard process was killed before it started the program")
 
 
 class GuardedProcesses:
@@ -333,7 +339,7 @@ def _spawn_frame(
     stdio: Sequence[int | None],
 ) -> bytes:
     flags = "".join("0" if fd is None else "1" for fd in stdio)
-    head = ("spawn", str(number), flags, str(len(argv)), cwd)
+    head = ("spawn", str(number), flags, str(len(argv)), cwd, env.get("PATH", DEFAULT_PATH))
     texts = [*head, *argv, *[f"{name}={value}" for name, value in env.items()]]
     body = os.fsencode("\0".join(texts))
     if not argv or body.count(b"\0") != len(texts) - 1:
