@@ -43,6 +43,14 @@ SURVIVORS = {
     "no environment": "(setsid env -i /bin/sh -c 'echo $$ > pid; exec /bin/sleep 60' &) ; sleep 9",
     "deaf": "trap '' TERM INT HUP; echo $$ > pid; while :; do sleep 60; done",
 }
+UNMARKED = """
+import os, resource, subprocess, time
+resource.setrlimit(10, (resource.RLIM_INFINITY, resource.RLIM_INFINITY))
+subprocess.Popen(["sh", "-c", "echo $$ > pid; exec sleep 60"], start_new_session=True)
+while not os.path.exists("pid"):
+    time.sleep(0.01)
+os._exit(0)
+"""
 C_LOOP = "open('pid', 'w').write(f'{__import__(\"os\").getpid()}\\n'); sum(range(10**18))"
 
 
@@ -127,14 +135,13 @@ async def test_what_a_finished_program_left_behind_is_gone_at_once(tmp_path, nam
 
 
 async def test_an_orphan_of_unknown_origin_lives_as_long_as_its_parent_might(tmp_path):
-    code = SURVIVORS["no environment"].replace(
-        "sleep 9", "while ! test -s pid; do sleep 0.01; done; sleep 0.1"
-    )
     async with open_processes() as processes:
         other = await processes.spawn(["sleep", "60"], env=ENV, cwd="/")
-        process = await processes.spawn(["sh", "-c", code], env=ENV, cwd=str(tmp_path))
+        argv = [sys.executable, "-c", UNMARKED]
+        process = await processes.spawn(argv, env=ENV, cwd=str(tmp_path))
         await process.wait()
         pid = await written_pid(tmp_path / "pid")
+        assert is_running(pid)
         other.signal(signal.SIGTERM)
         assert await other.wait() == -signal.SIGTERM
         assert await gone(pid)

@@ -9,7 +9,7 @@ DEFAULT_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 class Process(Protocol):
     """One child, leader of a session and a process group of its own.
 
-    When it ends, whatever else is left in its group is killed.
+    When it ends, whatever else is left of it is killed: its group, and all that it started.
     """
 
     @property
@@ -18,9 +18,9 @@ class Process(Protocol):
         ...
 
     async def wait(self) -> int:
-        """Wait for the leader's end; give its exit code, or minus the number of the signal.
+        """Wait for the end; give the leader's exit code, or minus the number of the signal.
 
-        May be called again, and by several tasks.
+        Then no other process of its group is left. May be called again, and by several tasks.
 
         Raises:
             WorkerDied: the guard ended, and took the process with it.
@@ -29,6 +29,14 @@ class Process(Protocol):
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group. Does not block; no error if it has ended."""
+        ...
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the whole group, and leave it the time to end by itself.
+
+        When the leader ends, the others live on, and :meth:`wait` waits for them too. The caller
+        ends that time with SIGKILL. Does not block; no error if it has ended.
+        """
         ...
 
 

@@ -3,33 +3,42 @@
 It runs alone (``python -I -S guard_main.py``), with the engine's socket as its standard input,
 and imports as little as it can: its start-up stands before an engine's first node.
 
+It is two processes: the keeper, which the engine started, only waits for the guard, which it
+forked. Whichever of the two is killed, the other one kills every descendant. Both hold the engine's
+socket, so that its end tells the engine that nothing is left.
+
 Both directions carry frames: 4 bytes of length, little-endian, then fields joined by NUL, which
 no argument, variable or path can hold. Requests::
 
-    spawn  number  stdio  argc  cwd  argv…  NAME=value…     (descriptors come along as SCM_RIGHTS)
-    kill   number  signal
+    spawn      number  stdio  argc  cwd  PATH  argv…  NAME=value…    (with descriptors: SCM_RIGHTS)
+    kill       number  signal
+    terminate  number
 
 ``stdio`` holds a ``1`` for each of the three standard streams whose descriptor came along, and a
-``0`` for each that becomes ``/dev/null``. Replies::
+``0`` for each that becomes ``/dev/null``. What is left of a group when its leader ends is killed,
+unless the group was told to terminate: then it lives until it is empty, or until ``kill`` is told
+to kill it. Replies::
 
     spawned  number  pid
     failed   number  errno
-    exited   number  code                                   (minus the signal, if one ended it)
+    exited   number  code                        (minus the signal, if one ended it)
 
 The end of the engine's socket, whatever caused it, is the order to kill every descendant.
 """
 
 import errno
 import os
+import resource
 import select
 import signal
 import socket
 from collections import deque
 
-DEFAULT_PATH = b"/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-TOKEN = b"DAGRUN_PROCESS"
-"""Variable by which a descendant is recognised that left its session."""
+MARK = 10
+"""The limit of file locks, RLIMIT_LOCKS. No Linux since 2.4.25 obeys it, but every child inherits
+it: its value is the mark by which a descendant is recognised that left its session."""
 
+LOOK = 50  # milliseconds between looks whether a group that was told to terminate is empty
 PR_SET_CHILD_SUBREAPER = 36
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
 DEFAULTS = (*IGNORED, signal.SIGPIPE, signal.SIGXFSZ, signal.SIGCHLD)
@@ -52,29 +61,35 @@ class Guard:
     Args:
         engine: the connected socket.
         devnull: a descriptor of ``/dev/null``.
+        keeper: the read end of a pipe that ends with the keeper.
     """
 
-    def __init__(self, engine: socket.socket, devnull: int) -> None:
-        self.engine, self.devnull = engine, devnull
+    def __init__(self, engine: socket.socket, devnull: int, keeper: int) -> None:
+        self.engine, self.devnull, self.keeper = engine, devnull, keeper
         self.data = bytearray()
         self.fds: deque[int] = deque()
         self.children: dict[bytes, Child] = {}
         self.leaders: dict[int, Child] = {}
+        self.terminated: set[Child] = set()
+        self.marks = int.from_bytes(os.urandom(7), "little")  # a dagrun in a node has other ones
         self.wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
         signal.set_wakeup_fd(wake_write, warn_on_full_buffer=False)
 
     def serve(self) -> None:
-        """Work until the engine is gone."""
+        """Work until the engine or the keeper is gone."""
         poll = select.poll()
-        poll.register(self.engine, select.POLLIN)
-        poll.register(self.wake_read, select.POLLIN)
+        for source in (self.engine, self.wake_read, self.keeper):
+            poll.register(source, select.POLLIN)
         while True:
-            ready = [fd for fd, _ in poll.poll()]
+            ready = [fd for fd, _ in poll.poll(LOOK if self.terminated else None)]
             if self.wake_read in ready:
                 os.read(self.wake_read, READ)
+            if self.wake_read in ready or self.terminated:
                 self.reap()
             if self.engine.fileno() in ready and not self.receive():
+                return
+            if self.keeper in ready:
                 return
 
     # requests
@@ -107,10 +122,14 @@ class Guard:
         if kind == b"kill":
             self.kill(number, int(fields[0]))
             return
-        stdio, argc, cwd, *rest = fields
+        if kind == b"terminate":
+            self.terminate(number)
+            return
+        stdio, argc, cwd, path, *rest = fields
         passed = [self.fds.popleft() if flag == 49 else None for flag in stdio]  # 49 is b"1"[0]
         try:
-            pid = self.spawn(number, rest[: int(argc)], rest[int(argc) :], cwd, passed)
+            self.mark(number)
+            pid = self.spawn(rest[: int(argc)], rest[int(argc) :], cwd, path, passed)
         except OSError as error:
             self.reply(b"failed", number, error.errno or errno.EINVAL)
         except ValueError:  # a name that no variable can have
@@ -125,24 +144,22 @@ class Guard:
 
     def spawn(
         self,
-        number: bytes,
         argv: list[bytes],
         variables: list[bytes],
         cwd: bytes,
+        path: bytes,
         stdio: list[int | None],
     ) -> int:
         """Start a program in a session of its own."""
         env = dict(variable.split(b"=", 1) for variable in variables)
-        env[TOKEN] = number
         actions = [
             (os.POSIX_SPAWN_DUP2, self.devnull if fd is None else fd, place)
             for place, fd in enumerate(stdio)
         ]
         os.chdir(cwd)
         try:
-            program = find(argv[0], env.get(b"PATH", DEFAULT_PATH))
             return os.posix_spawn(
-                program,
+                find(argv[0], path),
                 argv,
                 env,
                 file_actions=actions,
@@ -153,11 +170,34 @@ class Guard:
         finally:
             os.chdir("/")  # pins no directory that somebody wants to remove or unmount
 
+    def mark(self, number: bytes) -> None:
+        """Let the next child inherit its mark, if the system allows marks of this size."""
+        try:
+            _, hard = resource.getrlimit(MARK)
+            resource.setrlimit(MARK, (self.marks + int(number), hard))
+        except (OSError, ValueError):
+            return
+
     def kill(self, number: bytes, what: int) -> None:
-        """Send a signal to the group of a child that was not reaped yet."""
+        """Send a signal to the group of a child that is not over yet."""
         child = self.children.get(number)
-        if child is not None and child.code is None:
-            kill_group(child.pid, what)
+        if child is None or self.is_over(child):
+            return
+        kill_group(child.pid, what)
+        if what == signal.SIGKILL and child in self.terminated:
+            self.terminated.remove(child)
+            self.reap()
+
+    def terminate(self, number: bytes) -> None:
+        """Send SIGTERM to the group of a child, and from now on let it outlive its leader."""
+        child = self.children.get(number)
+        if child is not None and not self.is_over(child):
+            kill_group(child.pid, signal.SIGTERM)
+            self.terminated.add(child)
+
+    def is_over(self, child: Child) -> bool:
+        """Whether a child has ended, and its group need not live on."""
+        return child.code is not None and child not in self.terminated
 
     def reply(self, kind: bytes, number: bytes, value: int) -> None:
         """Tell the engine; that it is gone is noticed by the next read."""
@@ -173,16 +213,21 @@ class Guard:
         """Take the exit codes of all that ended, and end what they left behind."""
         while self.reap_one():
             pass
+        if self.terminated:
+            self.settle()
         orphans = self.orphans()
         for pid in orphans:
             self.end_orphan(pid)
-        for child in [child for child in self.children.values() if child.code is not None]:
+        for child in [child for child in self.children.values() if self.is_over(child)]:
             child.left.intersection_update(orphans)
             if not child.left:
                 self.forget(child)
 
     def reap_one(self) -> bool:
-        """Reap one child, if any has ended. Its group is killed while its id is still taken."""
+        """Reap one child, if any has ended. Its group is killed while its id is still taken.
+
+        The id of a group that lives on stays taken, as long as one process is in it.
+        """
         try:
             ended = os.waitid(os.P_ALL, 0, os.WEXITED | os.WNOWAIT | os.WNOHANG)
         except ChildProcessError:
@@ -190,12 +235,18 @@ class Guard:
         if ended is None:
             return False
         child = self.leaders.get(ended.si_pid)
-        if child is not None:
+        if child is not None and child not in self.terminated:
             kill_group(child.pid, signal.SIGKILL)
         _, status = os.waitpid(ended.si_pid, 0)
         if child is not None:
             child.code = os.waitstatus_to_exitcode(status)
         return True
+
+    def settle(self) -> None:
+        """Find the groups that have ended as they were told to."""
+        for child in list(self.terminated):
+            if child.code is not None and not group_exists(child.pid):
+                self.terminated.remove(child)
 
     def orphans(self) -> list[int]:
         """List the children that nobody asked for: they outlived the parent they had."""
@@ -209,21 +260,23 @@ class Guard:
         """Kill an orphan, unless it belongs, or may belong, to a child that still runs."""
         owner = self.owner(pid)
         if owner is None:
-            doomed = all(child.code is not None for child in self.children.values())
+            doomed = all(self.is_over(child) for child in self.children.values())
         else:
-            doomed = owner.code is not None
-        if doomed:
-            kill(pid)
-            if owner is not None:
-                owner.left.add(pid)
+            doomed = self.is_over(owner)
+        if doomed and kill(pid) and owner is not None:
+            owner.left.add(pid)
 
     def owner(self, pid: int) -> Child | None:
-        """Find out from whom an orphan descends: by its session, or else by its environment."""
+        """Find out from whom an orphan descends: by its session, or else by its mark."""
         try:
-            child = self.leaders.get(os.getsid(pid))
-            return child or self.children.get(token_of(pid))
+            return self.leaders.get(os.getsid(pid)) or self.marked(pid)
         except OSError:
             return None
+
+    def marked(self, pid: int) -> Child | None:
+        """Find the child whose mark a process has inherited."""
+        mark, _ = resource.prlimit(pid, MARK)
+        return self.children.get(b"%d" % (mark - self.marks))
 
     def forget(self, child: Child) -> None:
         """Report a child's end: it and all that descended from it are gone."""
@@ -246,12 +299,15 @@ def find(program: bytes, path: bytes) -> bytes:
     raise missing(errno.EACCES if missing is PermissionError else errno.ENOENT, "not found on PATH")
 
 
-def kill(pid: int) -> None:
-    """Kill a process that may have ended."""
+def kill(pid: int) -> bool:
+    """Kill a process that may have ended; say whether it is allowed to."""
     try:
         os.kill(pid, signal.SIGKILL)
-    except OSError:
-        return
+    except ProcessLookupError:
+        return True
+    except OSError:  # of another user
+        return False
+    return True
 
 
 def kill_group(pid: int, what: int) -> None:
@@ -260,6 +316,17 @@ def kill_group(pid: int, what: int) -> None:
         os.killpg(pid, what)
     except OSError:
         return
+
+
+def group_exists(pid: int) -> bool:
+    """Whether a process is in the group, a zombie too."""
+    try:
+        os.killpg(pid, 0)
+    except ProcessLookupError:
+        return False
+    except OSError:  # of other users
+        return True
+    return True
 
 
 def own_children() -> list[int]:
@@ -271,25 +338,19 @@ def own_children() -> list[int]:
         return []
 
 
-def token_of(pid: int) -> bytes:
-    """Read a process's token from its environment; empty if it has none."""
-    with open(f"/proc/{pid}/environ", "rb") as file:  # noqa: PTH123 — as above
-        for variable in file.read().split(b"\0"):
-            if variable.startswith(TOKEN + b"="):
-                return variable[len(TOKEN) + 1 :]
-    return b""
-
-
 def kill_everything() -> None:
-    """Kill all descendants. Each death hands the dead one's children to this process."""
-    while True:
-        for pid in own_children():
-            kill_group(pid, signal.SIGKILL)
-            kill(pid)
-        try:
-            os.waitpid(-1, 0)
-        except ChildProcessError:
-            return
+    """Kill all descendants. Each death hands the dead one's children to this process.
+
+    Those of other users, which it is not allowed to kill, are not waited for.
+    """
+    while any(list(map(kill_with_group, own_children()))):  # a list: all at once
+        os.waitpid(-1, 0)
+
+
+def kill_with_group(pid: int) -> bool:
+    """Kill a process and, if it leads one, its group; say whether it is allowed to."""
+    kill_group(pid, signal.SIGKILL)
+    return kill(pid)
 
 
 def adopt_orphans() -> None:
@@ -302,10 +363,8 @@ def adopt_orphans() -> None:
         return
 
 
-def main() -> None:
-    """Guard until the engine's socket ends, then leave nothing behind."""
-    for number in IGNORED:
-        signal.signal(number, signal.SIG_IGN)
+def take_descriptors() -> tuple[socket.socket, int]:
+    """Give the engine's socket and a descriptor of ``/dev/null``; close all others."""
     engine = socket.socket(fileno=os.dup(0))
     devnull = os.open("/dev/null", os.O_RDWR)
     os.dup2(devnull, 0)
@@ -313,14 +372,37 @@ def main() -> None:
     os.closerange(3, keep[0])
     os.closerange(keep[0] + 1, keep[1])
     os.closerange(keep[1] + 1, os.sysconf("SC_OPEN_MAX"))
-    os.chdir("/")
+    return engine, devnull
+
+
+def guard(engine: socket.socket, devnull: int, keeper: int) -> None:
+    """Guard until the engine's socket ends, or the keeper does."""
     adopt_orphans()
     try:
-        Guard(engine, devnull).serve()
+        Guard(engine, devnull, keeper).serve()
     except OSError:
         return
+
+
+def main() -> None:
+    """Be the keeper and the guard; each of them leaves nothing behind."""
+    for number in IGNORED:
+        signal.signal(number, signal.SIG_IGN)
+    engine, devnull = take_descriptors()
+    os.chdir("/")
+    adopt_orphans()
+    ended, alive = os.pipe()
+    guard_pid = os.fork()
+    try:
+        if guard_pid:
+            os.close(ended)
+            os.waitpid(guard_pid, 0)
+        else:
+            os.close(alive)
+            guard(engine, devnull, ended)
     finally:
         kill_everything()
+        os._exit(0)  # the usual end costs 5 ms, as each half copies the memory that they share
 
 
 if __name__ == "__main__":

@@ -7,6 +7,7 @@ know of.
 
 import errno
 import os
+import resource
 import signal
 import socket
 import sys
@@ -20,6 +21,8 @@ import attrs
 import trio
 
 from dagrun.errors import WorkerDied
+from dagrun.ports.processes import DEFAULT_PATH
+from dagrun.workers.open_files import raise_open_files
 
 GUARD: Final = str(Path(__file__).with_name("guard_main.py"))
 COMMAND = (sys.executable, "-I", "-S", GUARD)
@@ -34,7 +37,7 @@ class ProcessStatistics:
     """Children that were asked for and have not ended."""
 
     guard: int | None
-    """Process id of the guard, or None while there is none."""
+    """Process id of the guard's keeper, or None while there is none."""
 
 
 class GuardedProcess:
@@ -53,13 +56,18 @@ class GuardedProcess:
         """Wait for the end, and give the exit code; see the port."""
         await self._ended.wait()
         if self._code is None:
-            raise WorkerDied("the guard process ended, and its children with it")
+            raise WorkerDied("the guard process was killed, and all that it watched ended with it")
         return self._code
 
     def signal(self, number: int) -> None:
         """Send a signal to the whole group."""
         if not self._ended.is_set():
             self._guard.send(_frame(b"kill", b"%d" % self._number, b"%d" % number))
+
+    def terminate(self) -> None:
+        """Send SIGTERM to the whole group, and let it outlive its leader; see the port."""
+        if not self._ended.is_set():
+            self._guard.send(_frame(b"terminate", b"%d" % self._number))
 
     # called by the guard's reader
 
@@ -100,7 +108,7 @@ class GuardedProcess:
         if self._errno is not None:
             raise OSError(self._errno, os.strerror(self._errno), program)
         if not self.pid:
-            raise WorkerDied("the guard process ended before it started the program")
+            raise WorkerDied("the guard process was killed before it started the program")
 
 
 class GuardedProcesses:
@@ -121,6 +129,7 @@ class GuardedProcesses:
         """Serve until cancelled; on return no child and no descendant of one is left."""
         async with trio.open_nursery() as nursery:
             self._nursery = nursery
+            raise_open_files()
             try:
                 task_status.started(self)
                 await trio.sleep_forever()
@@ -291,7 +300,8 @@ class _Guard:
         self.gone = True
         self._socket.close()
         await trio.lowlevel.wait_readable(self._pidfd)
-        os.waitpid(self.pid, 0)  # noqa: ASYNC222 — it has ended, as the line above waited for
+        with suppress(ChildProcessError):  # a program that ignores SIGCHLD, or reaps all there is
+            os.waitpid(self.pid, 0)  # noqa: ASYNC222 — it has ended, as was waited for
         os.close(self._pidfd)
         for process in self.processes.values():
             process.set_lost()
@@ -301,15 +311,24 @@ class _Guard:
 
 
 def _start(engine: int) -> int:
-    """Start a guard with the socket as its standard input, and give its process id."""
+    """Start a guard with the socket as its standard input, and give its process id.
+
+    It and its children inherit no signal that is blocked or ignored here, and may open no more
+    files than they could if this process had not raised its own limit.
+    """
     null = (os.POSIX_SPAWN_OPEN, 1, "/dev/null", os.O_WRONLY, 0)
-    return os.posix_spawn(
+    pid = os.posix_spawn(
         COMMAND[0],
         COMMAND,
         {},
         file_actions=[(os.POSIX_SPAWN_DUP2, engine, 0), null, (os.POSIX_SPAWN_DUP2, 1, 2)],
         setsid=True,
+        setsigmask=(),
+        setsigdef=signal.valid_signals() - {signal.SIGKILL, signal.SIGSTOP},
     )
+    with suppress(OSError):  # some sandboxes know no such call; then it keeps the raised limit
+        resource.prlimit(pid, resource.RLIMIT_NOFILE, raise_open_files())
+    return pid
 
 
 def _spawn_frame(
@@ -320,7 +339,7 @@ def _spawn_frame(
     stdio: Sequence[int | None],
 ) -> bytes:
     flags = "".join("0" if fd is None else "1" for fd in stdio)
-    head = ("spawn", str(number), flags, str(len(argv)), cwd)
+    head = ("spawn", str(number), flags, str(len(argv)), cwd, env.get("PATH", DEFAULT_PATH))
     texts = [*head, *argv, *[f"{name}={value}" for name, value in env.items()]]
     body = os.fsencode("\0".join(texts))
     if not argv or body.count(b"\0") != len(texts) - 1:

@@ -28,7 +28,6 @@ from dagrun.workers.process_state import ProcessState
 
 PR_SET_CHILD_SUBREAPER = 36
 NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
-TOKEN = "DAGRUN_PROCESS"  # noqa: S105 — no secret
 SETTLE = 0.001  # seconds; Python counts a thread when it begins to run
 FOLDERS: list[str] = []
 """The document's folder, if there is one."""
@@ -75,9 +74,8 @@ class Handler:
 
 def perform(message: dict[str, Any]) -> str:
     """Run the node's function or code, and give its outputs as JSON text."""
-    token = os.environ.get(TOKEN, "")  # by it the guard recognises what a node leaves behind
     os.environ.clear()
-    os.environ.update(message["env"], **{TOKEN: token})
+    os.environ.update(message["env"])
     os.chdir(message["cwd"])
     if message["code"] is not None:
         return to_json(run_code(message))

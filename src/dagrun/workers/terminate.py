@@ -11,10 +11,11 @@ from dagrun.ports.processes import Process
 async def terminate(process: Process, *, kill_after: float) -> None:
     """Send SIGTERM to the group and, ``kill_after`` seconds later, SIGKILL; wait for the end.
 
-    Cancellation does not cut it short: on return nothing of the process is left.
+    All of the group has ``kill_after``, also when its leader has ended. Cancellation does not cut
+    it short: on return nothing of the process is left.
     """
     with trio.CancelScope(shield=True):
-        process.signal(signal.SIGTERM)
+        process.terminate()
         with trio.move_on_after(kill_after):
             await _ended(process)
             return
