@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrun.builtin.python import PythonOptions
-from dagrun.domain.checks import check_workflow
+from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo, structure_options
 from dagrun.domain.document.files import inline_files
 from dagrun.domain.document.loader import load_document

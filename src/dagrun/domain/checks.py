@@ -28,26 +28,13 @@ from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, Spelling
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.schema import inputs_problem
-from dagrun.domain.serialize import to_json
 from dagrun.domain.versions import is_version
 from dagrun.domain.workflow import Handler, Placement, Trigger, Workflow
-from dagrun.errors import Problem
 
 MAX_PRIORITY: Final = 1_000_000
 MAX_CONCURRENT: Final = 1_000_000
 
 _RUN_NAMES: Final = ("inputs", "run", "env")
-
-
-def check_workflow(workflow: Workflow, catalogue: Catalogue) -> list[Problem]:
-    """Give everything that is wrong with a workflow built in Python; empty when it is right."""
-    findings = check(workflow, catalogue)
-    if not findings:
-        try:
-            to_json(workflow)
-        except (ValueError, TypeError, RecursionError) as error:
-            findings.append(Finding(path=(), message=f"it cannot be kept: {error}"))
-    return [finding.locate(None, None) for finding in findings]
 
 
 def check(

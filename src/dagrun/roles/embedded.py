@@ -12,7 +12,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from dagrun.builtin.ownership import owner_pid
-from dagrun.domain.checks import check_workflow
+from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.jsonvalue import encode
