@@ -28,7 +28,7 @@ from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.places import Finding, Path
 from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import NAMES
-from dagrun.domain.output_schema import outputs_problem
+from dagrun.domain.output_schema import outputs_findings
 from dagrun.domain.plan import RETRY_NAMES
 from dagrun.domain.scope import MAX_ITEMS
 from dagrun.domain.templates import is_one_expression
@@ -101,7 +101,7 @@ def _check_rest(node: Node, path: Path, references: References) -> Findings:
     if node.secrets:
         yield from check_secrets(node.secrets, (*path, "secrets"))
     if node.outputs is not None:
-        yield from check_schema(node.outputs, (*path, "outputs"), extra=outputs_problem)
+        yield from check_schema(node.outputs, (*path, "outputs"), extra=outputs_findings)
     for name, amount in node.requires.resources.items():
         if not amount > 0 or math.isinf(amount):
             message = f"an amount above 0 is needed, not {amount!r}"

@@ -27,7 +27,7 @@ from dagrun.domain.check_parts import (
 from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, Spelling
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
-from dagrun.domain.schema import inputs_problem
+from dagrun.domain.schema import inputs_findings
 from dagrun.domain.versions import is_version
 from dagrun.domain.workflow import Handler, Placement, Trigger, Workflow
 
@@ -67,7 +67,7 @@ def _check_head(workflow: Workflow, references: References) -> Findings:
         message = f"{workflow.version[:60]!r} is no semantic version, such as 1.0.0"
         yield Finding(path=("metadata", "version"), message=message)
     spec: Path = ("spec",)
-    yield from check_schema(workflow.inputs, (*spec, "inputs"), extra=inputs_problem)
+    yield from check_schema(workflow.inputs, (*spec, "inputs"), extra=inputs_findings)
     at_end = Site(references, ("nodes", *_RUN_NAMES))
     yield from check_template(dict(workflow.outputs), (*spec, "outputs"), at_end)
     yield from check_env(workflow.env, (*spec, "env"), Site(references, ("inputs", "run")))
