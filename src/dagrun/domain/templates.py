@@ -15,6 +15,7 @@ from dagrun.domain.expressions import (
     ExpressionSyntaxError,
     compile_expression,
 )
+from dagrun.domain.sandbox import shared_time
 from dagrun.domain.tokens import Unfinished, tokens
 from dagrun.domain.workflow import JSON
 
@@ -66,9 +67,14 @@ class Template:
         """Fill in. A constant gives the same object each time; do not change it.
 
         Raises:
-            ExpressionError: an expression fails.
+            ExpressionError: an expression fails, or all of them take too long together.
         """
-        return self._value if self._render is None else self._render(scope)
+        if self._render is None:
+            return self._value
+        if len(self.expressions) < 2:
+            return self._render(scope)
+        with shared_time():
+            return self._render(scope)
 
 
 def compile_template(
