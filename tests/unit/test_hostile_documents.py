@@ -451,3 +451,34 @@ def test_files_of_handlers_are_taken_in_and_long_ones_refused(tmp_path, installe
     )
     assert findings == []
     assert whole.handlers["failure"].executor.options == {"code": "return {}"}
+
+
+@attrs.frozen(kw_only=True)
+class Parsed:
+    url: str
+    host: str = attrs.field(init=False)
+    tries: int = attrs.field(
+        default=1,
+        converter=attrs.Converter(lambda value, _: value, takes_self=True),
+        validator=attrs.validators.ge(0),
+    )
+    doubled: int = attrs.field(
+        default=1,
+        converter=attrs.Converter(lambda value, _, field: value, takes_self=True, takes_field=True),
+    )
+
+    def __attrs_post_init__(self):
+        object.__setattr__(self, "host", self.url.upper())
+
+
+@pytest.mark.parametrize("url", ["http://a", ASKED])
+def test_options_beside_what_is_filled_in_are_made_as_attrs_makes_them(url):
+    known = Catalogue(executors={"parsed": ExecutorKind(options=Parsed)}, triggers={})
+
+    def said(**options):
+        node = Node(id="a", executor=ExecutorSpec(type="parsed", options={"url": url, **options}))
+        return [p.message for p in check_workflow(Workflow("w", "1.0.0", nodes=[node]), known)]
+
+    assert said() == said(tries=3) == []
+    assert said(tries=-1) == ["'tries' must be >= 0: -1"]
+    assert said(host="x") == ["the key 'host' is not known here"]

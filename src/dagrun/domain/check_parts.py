@@ -19,7 +19,9 @@ Findings = Iterator[Finding]
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = "names that begin with DAGRUN_ are reserved"
-_SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SECRET_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""Also what an object of Kubernetes may be called, such as ``1db``."""
+
 _SECRET: Final = re.compile(r"[a-z][a-z0-9-]*:.+", re.DOTALL)
 
 
