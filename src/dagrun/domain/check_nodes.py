@@ -2,7 +2,9 @@
 
 These keys of a node would have no effect, and are errors: ``max_parallel`` and ``tolerate``
 without ``for_each``; a ``trigger_rule`` without ``dependencies``; any other key of ``retry`` while
-``max_attempts`` is 1.
+``max_attempts`` is 1. Numbers that people turn up and down may leave others without effect for a
+while: ``backoff`` with two attempts, ``backoff`` and ``jitter`` with a ``first_delay`` of 0. And what
+an executor makes of ``kill_after``, ``env`` and ``secrets`` is not known here.
 """
 
 import math

@@ -8,7 +8,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagrun.domain.document.places import nearest
+from dagrun.domain.document.places import Path, nearest
 from dagrun.domain.expressions import (
     NAMES,
     Expression,
@@ -18,9 +18,6 @@ from dagrun.domain.expressions import (
 from dagrun.domain.sandbox import shared_time
 from dagrun.domain.tokens import Unfinished, tokens
 from dagrun.domain.workflow import JSON
-
-Path = tuple[str | int, ...]
-"""Keys and indexes that lead to a part of a value."""
 
 SECRETS: Final = "$secret"
 """Under this name the scope has the values of secrets; it is no name that an expression can use."""
