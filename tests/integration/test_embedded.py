@@ -448,8 +448,17 @@ def test_a_workflow_may_be_written_in_the_words_of_a_document():
     assert (written.concurrency.limit, written.placement.balancer) == (2, "round-robin")
     assert written.handlers["failure"].timeout == 10
     assert node.requires.labels == {"gpu": "yes"}
-    with pytest.raises(ValueError, match="'soon' is no duration"):
-        Node("a", executor=dagrun.lua(""), timeout="soon")
+
+
+async def test_a_workflow_with_values_of_wrong_types_is_refused_whole(data_dir):
+    nodes = [Node("a", executor=dagrun.shell("false"), allow_failure="no", timeout="soon")]
+    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
+        with pytest.raises(dagrun.DefinitionError) as caught:
+            await orchestrator.register_workflow(Workflow("w", "1.0.0", nodes=nodes))
+    assert [problem.path for problem in caught.value.problems] == [
+        "spec.nodes[0].allow_failure",
+        "spec.nodes[0].timeout",
+    ]
 
 
 async def test_the_memory_store_leaves_no_database(data_dir):

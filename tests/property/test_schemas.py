@@ -10,8 +10,8 @@ from hypothesis import strategies as st
 from dagrun.domain.evaluation import Checker, draft_of
 from dagrun.domain.jsonvalue import encode
 from dagrun.domain.output_schema import OutputSchema
-from dagrun.domain.schema import check_inputs, inputs_problem
-from dagrun.domain.wellformed import schema_problem
+from dagrun.domain.schema import check_inputs, inputs_findings
+from dagrun.domain.wellformed import schema_findings
 from dagrun.errors import InputError
 
 DRAFTS = {
@@ -116,7 +116,7 @@ def test_a_schema_is_right_or_wrong_as_the_specification_says(uri, schema):
 def test_whatever_a_schema_is_it_is_refused_or_can_be_applied(uri, schema, part, default, inputs):
     properties = {"a": {**part, "default": default}, "b": {"$ref": "#/properties/a"}}
     whole = {**schema, "$schema": uri, "properties": properties}
-    if schema_problem(whole) or inputs_problem(whole):
+    if schema_findings(whole) or [*inputs_findings(whole)]:
         return
     said = OutputSchema(whole).problem(encode(inputs)) or ""
     try:

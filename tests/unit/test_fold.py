@@ -512,3 +512,21 @@ def test_requests_that_a_run_cannot_follow_change_nothing():
     assert decide.requeue(run.state, run.tick()) is False
     assert decide.expire(run.state, run.tick()) is False
     assert picture(run.state) == before
+
+
+def test_the_nulls_of_tolerated_items_count_for_the_size_of_the_outputs(monkeypatch):
+    monkeypatch.setattr(decide, "MAX_AGGREGATE", 100)
+    items = make_node("a", for_each=tuple(range(100)), tolerate=99)
+    run = drive(items).succeed("a", {"x": 1}, 0)
+    for item in range(1, 100):
+        run.fail("a", item)
+    assert run.state.nodes[0].error["type"] == "output"
+
+
+@pytest.mark.parametrize(("most", "status"), [(22, "succeeded"), (21, "failed")])
+def test_the_size_of_the_outputs_of_items_is_counted_to_the_byte(monkeypatch, most, status):
+    monkeypatch.setattr(decide, "MAX_AGGREGATE", most)
+    run = drive(make_node("a", for_each=(1, 2, 3), tolerate=1))
+    run.succeed("a", {"x": 1}, 0).fail("a", 1).succeed("a", {"y": 2}, 2)
+    assert len('[{"x":1},null,{"y":2}]') == 22
+    assert run.state.status == status

@@ -7,9 +7,10 @@ from pathlib import Path
 import pytest
 
 from dagrun.domain.document.composer import compose, plain
-from dagrun.domain.schema import check_inputs, parse_input, parse_inputs
+from dagrun.domain.document.places import show
+from dagrun.domain.schema import check_inputs, inputs_findings, parse_input, parse_inputs
 from dagrun.domain.versions import is_version
-from dagrun.domain.wellformed import schema_problem
+from dagrun.domain.wellformed import schema_findings
 from dagrun.errors import InputError
 
 SCHEMA = {
@@ -28,6 +29,93 @@ def test_defaults_are_filled_in_at_every_level():
     given = {"n": 1}
     assert check_inputs(SCHEMA, given) == {"n": 1, "s": "x", "o": {"d": [1]}}
     assert given == {"n": 1}
+
+
+POINT = {
+    "type": "object",
+    "properties": {"x": {"type": "integer", "default": 5}},
+    "required": ["x"],
+}
+
+
+def test_defaults_are_filled_in_behind_a_reference_and_not_below_items():
+    schema = {
+        "properties": {
+            "given": {"$ref": "#/$defs/a~1b"},
+            "own": {"$ref": "#/$defs/a~1b", "default": {}},
+            "list": {"items": {"properties": {"x": {"default": 1}}}},
+            "joined": {"allOf": [{"properties": {"x": {"default": 1}}}]},
+        },
+        "$defs": {"a/b": {"$ref": "#/$defs/point"}, "point": POINT},
+    }
+    assert check_inputs(schema, {"given": {}, "list": [{}], "joined": {}}) == {
+        "given": {"x": 5},
+        "own": {"x": 5},
+        "list": [{}],
+        "joined": {},
+    }
+
+
+@pytest.mark.parametrize(
+    ("properties", "place", "message"),
+    [
+        ({"n": {"type": "integer", "default": "x"}}, "n.default", "'x' is not of type 'integer'"),
+        (
+            {"o": {"properties": {"n": {"type": "integer", "default": "x"}}}},
+            "o.properties.n.default",
+            "the default of 'n' does not fit: 'x' is not of type 'integer'",
+        ),
+        ({"p": {"$ref": "#/$defs/point", "default": {"x": "y"}}}, "p.default", "'y' is not of"),
+        ({"p": {"$ref": "#/$defs/wrong"}}, "n.default", "'x' is not of type 'integer'"),
+        (
+            {"t": {"$ref": "#/$defs/endless", "default": {}}},
+            "default",
+            "cannot be checked: the schema fills in its defaults without end",
+        ),
+    ],
+)
+def test_a_default_that_does_not_fit_is_told_where_it_stands(properties, place, message):
+    schema = {
+        "properties": properties,
+        "$defs": {
+            "point": POINT,
+            "wrong": {"properties": {"n": {"type": "integer", "default": "x"}}},
+            "endless": {"properties": {"next": {"$ref": "#/$defs/endless", "default": {}}}},
+        },
+    }
+    assert schema_findings(schema) == []
+    (finding,) = inputs_findings(schema)
+    assert show(finding.path).endswith(place)
+    assert message in finding.message
+
+
+def test_all_wrong_defaults_are_told_and_those_that_are_never_filled_in_are_none():
+    wrong = {"type": "integer", "default": "x"}
+    schema = {"properties": {"a": wrong, "b": wrong}, "anyOf": [wrong], "default": 3}
+    assert [show(finding.path) for finding in inputs_findings(schema)] == [
+        "properties.a.default",
+        "properties.b.default",
+    ]
+
+
+def test_defaults_that_multiply_are_given_up():
+    level = {
+        f"d{n}": {
+            "properties": {key: {"$ref": f"#/$defs/d{n + 1}", "default": {}} for key in "abcd"}
+        }
+        for n in range(30)
+    }
+    schema = {"$ref": "#/$defs/d0", "$defs": {**level, "d30": {}}}
+    with pytest.raises(InputError, match="more than 1000000 steps to fill in its defaults"):
+        check_inputs(schema, {})
+
+
+@pytest.mark.parametrize("key", [1, None, True])
+def test_an_input_whose_name_is_no_text_is_refused(key):
+    with pytest.raises(InputError, match="stands as a key, and is no text"):
+        check_inputs(None, {key: 2})
+    with pytest.raises(InputError, match="stands as a key, and is no text"):
+        check_inputs(SCHEMA, {"n": 1, "l": [{key: 2}]})
 
 
 def test_everything_that_does_not_fit_is_told():
@@ -63,8 +151,59 @@ def test_a_pair_that_cannot_be_read_is_refused(pair):
 
 
 def test_a_schema_is_checked_itself():
-    assert schema_problem(SCHEMA) is None
-    assert "is not valid under any of the given schemas" in schema_problem({"type": "nothing"})
+    assert schema_findings(SCHEMA) == []
+
+
+def test_all_that_is_wrong_with_a_schema_is_told_with_place_and_nearest_word():
+    schema = {
+        "propertees": {},
+        "properties": {
+            "a": {"type": "strin"},
+            "b": {"type": "int"},
+            "c": {"type": ["str", "integer", "nul"]},
+            "d": {"type": 3},
+            "e": {"type": []},
+            "f": {"minLength": -1},
+            "type": {"type": "string"},
+        },
+    }
+    told = {
+        show(f.path): (f.suggestion, f.message.split(" is ")[0]) for f in schema_findings(schema)
+    }
+    assert told == {
+        "propertees": ("properties", "'propertees'"),
+        "properties.a.type": ("string", "'strin'"),
+        "properties.b.type": ("integer", "'int'"),
+        "properties.c.type[0]": ("string", "'str'"),
+        "properties.c.type[2]": ("null", "'nul'"),
+        "properties.d.type": (None, "3"),
+        "properties.e.type": (None, "[]"),
+        "properties.f.minLength": (None, "-1"),
+    }
+
+
+@pytest.mark.parametrize("draft", ["draft-04", "draft-06", "draft-07"])
+def test_wrong_types_are_told_in_older_versions_too(draft):
+    schema = {"$schema": f"http://json-schema.org/{draft}/schema#", "items": {"type": "bool"}}
+    (finding,) = schema_findings(schema)
+    assert (show(finding.path), finding.suggestion) == ("items.type", "boolean")
+
+
+def test_all_parts_of_a_schema_that_cannot_be_used_are_told_where_they_stand():
+    schema = {
+        "properties": {
+            "a": {"pattern": "("},
+            "b": {"patternProperties": {"[": {}}},
+            "c": {"$dynamicRef": "#a"},
+        }
+    }
+    assert sorted(show(finding.path) for finding in schema_findings(schema)) == [
+        "properties.a.pattern",
+        "properties.b.patternProperties.[",
+        "properties.c.$dynamicRef",
+    ]
+    (finding,) = schema_findings({"properties": {"a": {"items": {"$ref": "#/nowhere"}}}})
+    assert show(finding.path) == "properties.a.items"
 
 
 @pytest.mark.parametrize("text", ["1.0.0", "0.1.2-rc.1", "1.2.3+build.5", "10.20.30-a-b.c"])
@@ -88,17 +227,18 @@ def test_what_is_no_semantic_version(text):
     ],
 )
 def test_a_schema_that_leads_out_of_itself_or_nowhere_is_refused(schema, message):
-    assert message in schema_problem(schema)
+    (finding,) = schema_findings(schema)
+    assert message in finding.message
 
 
 def test_a_schema_may_refer_to_its_own_parts_and_to_the_specifications():
     tree = {"type": "object", "properties": {"left": {"$ref": "#"}, "n": {"$ref": "#/$defs/n"}}}
     schema = {**tree, "$defs": {"n": {"type": "integer"}}, "default": {"$ref": "nowhere"}}
-    assert schema_problem(schema) is None
+    assert schema_findings(schema) == []
     assert check_inputs(schema, {"left": {"left": {"n": 1}}}) == {"left": {"left": {"n": 1}}}
     with pytest.raises(InputError, match=r"left\.left\.n"):
         check_inputs(schema, {"left": {"left": {"n": "x"}}})
-    assert schema_problem({"$ref": "https://json-schema.org/draft/2020-12/schema"}) is None
+    assert schema_findings({"$ref": "https://json-schema.org/draft/2020-12/schema"}) == []
 
 
 @pytest.mark.parametrize(

@@ -1,3 +1,5 @@
+import sys
+
 import pytest
 
 from dagrun.domain.jsonvalue import MAX_DEPTH, NotJson, decode, encode, parse
@@ -41,3 +43,44 @@ def test_depth_counts_levels_and_not_brackets_in_strings():
 def test_malformed_text_from_outside_is_refused(text):
     with pytest.raises(NotJson):
         parse(text)
+
+
+@pytest.mark.parametrize("key", [1, True, None, 1.5])
+def test_a_key_that_is_no_text_is_refused_as_it_could_be_there_twice(key):
+    with pytest.raises(NotJson, match="stands as a key, and is no text"):
+        encode({"a": [({str(key): "text", key: "other"},)]})
+
+
+def test_the_depth_of_a_large_text_is_found_in_few_steps(stepped):
+    text = b'{"a":[' + b"[]," * 300 + b'"' + b'\\"[x' * 300_000 + b'"]}'
+    steps = stepped(lambda: parse(text, limit=10_000_000))
+    assert steps < 1000
+
+
+@pytest.fixture
+def stepped():
+    """Count the lines of Python that a function takes."""
+
+    def count(function):
+        lines = []
+
+        def trace(_frame, event, _argument):
+            if event == "line":
+                lines.append(1)
+            return trace
+
+        before = sys.gettrace()
+        sys.settrace(trace)
+        try:
+            function()
+        finally:
+            sys.settrace(before)
+        return len(lines)
+
+    return count
+
+
+@pytest.mark.parametrize("text", [b'"' + b'\\"' * 100_000, b'["' + b"\\\\" * 100_000 + b"\\"])
+def test_a_text_without_its_end_is_refused_at_once(text):
+    with pytest.raises(NotJson):
+        parse(b"[" * 300 + text, limit=10_000_000)

@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from dagrun.builtin.python import PythonOptions
-from dagrun.domain.checks import check_workflow
+from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo, structure_options
 from dagrun.domain.document.files import inline_files
 from dagrun.domain.document.loader import load_document
@@ -311,8 +311,8 @@ WRONG = {
     "  nodes: [{id: a, executor: {type: x, env: {A: '$secret{'}}}]\n": "env.A: $secret{ is not clos",
     "  nodes: [{id: a, executor: {type: x, env: {A: '${secrets.A}'}}}]\n": "executor.env.A: ",
     NODE + "}]\n  outputs: {a: '$secret{A}'}\n": "spec.outputs.a: a secret cannot stand here",
-    NODE + ", outputs: {type: 3}}]\n": "outputs: it is no JSON Schema",
-    NODE + ", outputs: {type: array}}]\n": "outputs: a node or an item returns an object, which",
+    NODE + ", outputs: {type: 3}}]\n": "outputs.type: 3 is no type",
+    NODE + ", outputs: {type: array}}]\n": "outputs.type: a node or an item returns an object, which",
     NODE + ", outputs: {rows: {}}}]\n": "'rows' is no keyword of JSON Schema; names go under 'prop",
     NODE + ", outputs: {$ref: 'http://127.0.0.1:1/'}}]\n": "nothing is fetched from elsewhere",
     NODE + ", requires: {resources: {cpu: 0}}}]\n": "resources.cpu: an amount above 0 is needed",
@@ -336,7 +336,7 @@ WRONG = {
     "  nodes: [{id: a, executor: {type: x, command: '${1 +}'}}]\n": "executor.command: ",
     "  nodes: [{id: a, executor: {type: schema, port: x}}]\n": "executor.port: 'x' is not of type",
     "  nodes: [{id: a, executor: {type: none}}]\n": "no executor is called 'none'; installed: any,",
-    NODE + "}]\n  inputs: {type: 3}\n": "spec.inputs: it is no JSON Schema",
+    NODE + "}]\n  inputs: {type: 3}\n": "spec.inputs.type: 3 is no type",
     NODE + "}]\n  outputs: {a: '${nodes.b}'}\n": "spec.outputs.a: there is no node 'b'",
     NODE + "}]\n  env: {A: '${nodes.a}'}\n": "spec.env.A: ",
     NODE + "}]\n  timeout: -1\n": "spec.timeout: -1 is no duration",

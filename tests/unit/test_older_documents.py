@@ -119,3 +119,25 @@ def test_a_configuration_that_is_none_is_told_with_its_place(value):
 def test_what_stands_in_two_places_is_refused():
     twice = OLD.replace("spec:\n", "spec:\n  triggers: {}\n  env: {A: b}\n")
     assert {"triggers", "configuration.env"} <= {path for _, path in problems(twice)}
+
+
+def test_config_of_the_executor_of_a_handler_is_taken_too():
+    handled = OLD.replace(
+        "triggers:\n",
+        "  handlers:\n"
+        "    exit: {executor: {type: shell, config: {code: echo}}}\n"
+        "    failure: {executor: {type: lua}}\n"
+        "triggers:\n",
+    )
+    handlers = load(handled).handlers
+    assert handlers["exit"].executor.options == {"code": "echo"}
+    assert handlers["failure"].executor.options == {}
+    (problem,) = problems(handled.replace("{code: echo}", "3"))
+    assert problem[1] == "spec.handlers.exit.executor.config"
+    found = problems(handled.replace("failure: {executor", "failure: {exec"))
+    assert "spec.handlers.failure.exec" in [path for _, path in found]
+
+
+def test_an_object_of_kubernetes_may_begin_with_a_digit_and_have_no_namespace():
+    text = OLD.replace("{name: whole}", "{name: 1db, namespace: null}")
+    assert load(text).secrets["1db"] == "kubernetes:1db"

@@ -1,6 +1,14 @@
+import itertools
+import time
+
 import pytest
 
-from dagrun.domain.expressions import ExpressionSyntaxError
+from dagrun.domain import sandbox
+from dagrun.domain.expressions import (
+    ExpressionError,
+    ExpressionSyntaxError,
+    compile_expression,
+)
 from dagrun.domain.templates import SECRETS, compile_template
 
 SCOPE = {"nodes": {"a": {"rows": 3, "list": [1, "x"]}, "s": None}, "inputs": {"t": "text"}}
@@ -92,3 +100,41 @@ def test_no_expression_sees_a_secret():
     for source in ("secrets.KEY", "secret", "_G"):
         with pytest.raises(ExpressionSyntaxError):
             compile_template(f"${{{source}}}", secrets=["KEY"])
+
+
+COSTLY = "(function() local b for i = 1, {} do b = inputs.s:upper() end return #b end)()"
+
+
+def test_an_expression_is_measured_by_the_time_of_its_own_thread(monkeypatch):
+    """Other threads cannot use up what it has: here its own clock stands still."""
+    monkeypatch.setattr(sandbox, "_sandboxes", [])
+    monkeypatch.setattr(sandbox.time, "thread_time", lambda: 5.0)
+    scope = {"inputs": {"s": "x" * 1_000_000}}
+    costly = compile_expression(COSTLY.format(1500))
+    before = time.process_time()
+    with pytest.raises(ExpressionError, match="instructions"):
+        compile_expression("(function() while true do end end)()").evaluate(scope)
+    assert costly.evaluate(scope) == 1_000_000
+    assert time.process_time() - before > 0.25
+
+
+def test_an_expression_that_takes_long_in_its_own_thread_fails():
+    scope = {"inputs": {"s": "x" * 1_000_000}}
+    before = time.thread_time()
+    with pytest.raises(ExpressionError, match=r"or 0\.25 s") as caught:
+        compile_expression(COSTLY.format(90_000)).evaluate(scope)
+    assert caught.value.kind == "budget"
+    assert time.thread_time() - before > 0.25
+
+
+def test_all_expressions_of_one_place_share_their_time(monkeypatch):
+    clock = itertools.count(0, 0.2)
+    monkeypatch.setattr(sandbox, "_sandboxes", [])
+    monkeypatch.setattr(sandbox.time, "thread_time", lambda: next(clock))
+    scope = {"inputs": {"n": 1}}
+    assert compile_template(["${inputs.n + 1}"] * 2).render(scope) == [2, 2]
+    assert [compile_template(["${inputs.n + 1}"]).render(scope) for _ in range(9)] == [[2]] * 9
+    with pytest.raises(ExpressionError, match="take more than 1 s together") as caught:
+        compile_template(["${inputs.n + 1}"] * 9).render(scope)
+    assert caught.value.kind == "budget"
+    assert compile_template(["${inputs.n + 1}"] * 2).render(scope) == [2, 2]

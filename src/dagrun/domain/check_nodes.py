@@ -2,7 +2,9 @@
 
 These keys of a node would have no effect, and are errors: ``max_parallel`` and ``tolerate``
 without ``for_each``; a ``trigger_rule`` without ``dependencies``; any other key of ``retry`` while
-``max_attempts`` is 1.
+``max_attempts`` is 1. Numbers that people turn up and down may leave others without effect for a
+while: ``backoff`` with two attempts, ``backoff`` and ``jitter`` with a ``first_delay`` of 0. And what
+an executor makes of ``kill_after``, ``env`` and ``secrets`` is not known here.
 """
 
 import math
@@ -28,7 +30,7 @@ from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.places import Finding, Path
 from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import NAMES
-from dagrun.domain.output_schema import outputs_problem
+from dagrun.domain.output_schema import outputs_findings
 from dagrun.domain.plan import RETRY_NAMES
 from dagrun.domain.scope import MAX_ITEMS
 from dagrun.domain.templates import is_one_expression
@@ -101,7 +103,7 @@ def _check_rest(node: Node, path: Path, references: References) -> Findings:
     if node.secrets:
         yield from check_secrets(node.secrets, (*path, "secrets"))
     if node.outputs is not None:
-        yield from check_schema(node.outputs, (*path, "outputs"), extra=outputs_problem)
+        yield from check_schema(node.outputs, (*path, "outputs"), extra=outputs_findings)
     for name, amount in node.requires.resources.items():
         if not amount > 0 or math.isinf(amount):
             message = f"an amount above 0 is needed, not {amount!r}"

@@ -12,14 +12,16 @@ from dagrun.domain.document.places import Finding, Path, nearest
 from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import Expression, ExpressionSyntaxError, compile_expression
 from dagrun.domain.templates import compile_template, has_mark, has_secret
-from dagrun.domain.wellformed import schema_problem
+from dagrun.domain.wellformed import schema_findings
 from dagrun.domain.workflow import ExecutorSpec, Node
 
 Findings = Iterator[Finding]
 
 _VARIABLE: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_]*")
 _OURS: Final = "names that begin with DAGRUN_ are reserved"
-_SECRET_NAME: Final = re.compile(r"[A-Za-z_][A-Za-z0-9_.-]*")
+_SECRET_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]*")
+"""Also what an object of Kubernetes may be called, such as ``1db``."""
+
 _SECRET: Final = re.compile(r"[a-z][a-z0-9-]*:.+", re.DOTALL)
 
 
@@ -61,16 +63,16 @@ def check_schema(
     schema: Mapping[str, Any] | None,
     path: Path,
     *,
-    extra: Callable[[Mapping[str, Any]], str | None] = lambda _: None,
+    extra: Callable[[Mapping[str, Any]], Findings],
 ) -> Findings:
-    """Check that a JSON Schema is one, and what ``extra`` has to say about it."""
+    """Check that a JSON Schema is one; if so, give what ``extra`` finds in it."""
     if schema is None:
         return
-    problem = schema_problem(schema)
-    if problem is not None:
-        yield Finding(path=path, message=f"it is no JSON Schema: {problem}")
-    elif (problem := extra(schema)) is not None:
-        yield Finding(path=path, message=problem)
+    wrong = schema_findings(schema)
+    for finding in wrong or extra(schema):
+        whole = "it is no JSON Schema: " if wrong and not finding.path else ""
+        message = f"{whole}{finding.message}"
+        yield attrs.evolve(finding, path=(*path, *finding.path), message=message)
 
 
 def check_env(env: Mapping[str, Any], path: Path, site: Site) -> Findings:

@@ -27,27 +27,14 @@ from dagrun.domain.check_parts import (
 from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, Spelling
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
-from dagrun.domain.schema import inputs_problem
-from dagrun.domain.serialize import to_json
+from dagrun.domain.schema import inputs_findings
 from dagrun.domain.versions import is_version
 from dagrun.domain.workflow import Handler, Placement, Trigger, Workflow
-from dagrun.errors import Problem
 
 MAX_PRIORITY: Final = 1_000_000
 MAX_CONCURRENT: Final = 1_000_000
 
 _RUN_NAMES: Final = ("inputs", "run", "env")
-
-
-def check_workflow(workflow: Workflow, catalogue: Catalogue) -> list[Problem]:
-    """Give everything that is wrong with a workflow built in Python; empty when it is right."""
-    findings = check(workflow, catalogue)
-    if not findings:
-        try:
-            to_json(workflow)
-        except (ValueError, TypeError, RecursionError) as error:
-            findings.append(Finding(path=(), message=f"it cannot be kept: {error}"))
-    return [finding.locate(None, None) for finding in findings]
 
 
 def check(
@@ -80,7 +67,7 @@ def _check_head(workflow: Workflow, references: References) -> Findings:
         message = f"{workflow.version[:60]!r} is no semantic version, such as 1.0.0"
         yield Finding(path=("metadata", "version"), message=message)
     spec: Path = ("spec",)
-    yield from check_schema(workflow.inputs, (*spec, "inputs"), extra=inputs_problem)
+    yield from check_schema(workflow.inputs, (*spec, "inputs"), extra=inputs_findings)
     at_end = Site(references, ("nodes", *_RUN_NAMES))
     yield from check_template(dict(workflow.outputs), (*spec, "outputs"), at_end)
     yield from check_env(workflow.env, (*spec, "env"), Site(references, ("inputs", "run")))

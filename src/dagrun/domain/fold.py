@@ -11,6 +11,8 @@ from dagrun.domain.rules import Verdict, verdict
 from dagrun.domain.state import NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
 
+_NULL_BYTES: Final = len(b"null,")  # of an item that failed, in what the items give together
+
 
 def apply(state: RunState, event: Event) -> None:
     """Let one event happen.
@@ -155,7 +157,7 @@ def _succeeded(state: RunState, node: NodeState, work: Work, event: Event) -> No
         size = len(bytes(outputs or b""))
         state.output_bytes += size
         if work is not node:
-            node.item_bytes += size + 1
+            node.item_bytes += size + 1  # with a comma
     work.outputs = outputs
     work.error = None
     _end(state, node, work, event, NodeStatus.SUCCEEDED)
@@ -184,6 +186,8 @@ def _failed(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     elif work is node and node.status is NodeStatus.PENDING:
         _must_be_startable(node, event)
     work.error = (event.data or {})["error"]
+    if work is not node:
+        node.item_bytes += _NULL_BYTES
     _end(state, node, work, event, NodeStatus.FAILED)
 
 

@@ -1,6 +1,8 @@
 """JSON text that is carried about without being decoded, and the limits that it keeps."""
 
 import json
+import re
+from itertools import accumulate
 from typing import Any, Final
 
 import msgspec
@@ -22,7 +24,12 @@ MAX_RUN_OUTPUTS: Final = 256 * 1024 * 1024
 
 NULL: Final = Raw(b"null")
 EMPTY: Final = Raw(b"{}")
-_NESTING: Final = {"[": 1, "{": 1, "]": -1, "}": -1}
+_STRING: Final = re.compile(rb'"[^"\\]*+(?:\\.[^"\\]*+)*+(?:"|\\?\Z)', re.DOTALL)
+"""Also one without an end, up to the end of the text: nothing is looked at twice."""
+
+_NO_BRACKETS: Final = bytes(set(range(256)) - set(b"[]{}"))
+_UP_AND_DOWN: Final = bytes.maketrans(b"[{]}", b"\x01\x01\xff\xff")  # 1 and -1, as signed bytes
+_SCALARS: Final = frozenset({str, int, float, bool, type(None)})
 
 
 class NotJson(ValueError):
@@ -43,7 +50,8 @@ def encode(value: object, *, limit: int = MAX_OUTPUT) -> Raw:
         limit: most bytes.
 
     Raises:
-        NotJson: NaN, infinity, a type that JSON lacks, a lone surrogate, too deep or too long.
+        NotJson: NaN, infinity, a type that JSON lacks, a key that is no text, a lone surrogate,
+            too deep or too long.
     """
     if value == {} and isinstance(value, dict):
         return EMPTY
@@ -55,6 +63,7 @@ def encode(value: object, *, limit: int = MAX_OUTPUT) -> Raw:
     except (TypeError, ValueError) as error:
         raise NotJson(str(error)) from error
     check(encoded, limit=limit)
+    _refuse_other_keys(value)
     return Raw(encoded)
 
 
@@ -95,19 +104,22 @@ def length(raw: Raw | bytes) -> int:
 
 
 def _depth(encoded: bytes) -> int:
-    deepest = depth = 0
-    in_string = escaped = False
-    for character in encoded.decode(errors="replace"):
-        if in_string:
-            if escaped:
-                escaped = False
-            elif character == "\\":
-                escaped = True
-            elif character == '"':
-                in_string = False
-        elif character == '"':
-            in_string = True
-        else:
-            depth += _NESTING.get(character, 0)
-            deepest = max(deepest, depth)
-    return deepest
+    """Give the levels of well-formed text; the interpreter looks at no character by itself."""
+    brackets = _STRING.sub(b"", encoded).translate(_UP_AND_DOWN, _NO_BRACKETS)
+    return max(accumulate(memoryview(brackets).cast("b")), default=0)
+
+
+def _refuse_other_keys(value: Any) -> None:
+    """Refuse keys that are no text, which would be written as one, and might be there twice then."""
+    waiting = [value]
+    while waiting:
+        part = waiting.pop()
+        members = part.values() if isinstance(part, dict) else part
+        if isinstance(part, dict):
+            for key in part:
+                if not isinstance(key, str):
+                    raise NotJson(f"{key!r} stands as a key, and is no text")
+        elif not isinstance(part, list | tuple):
+            continue
+        if not _SCALARS.issuperset(map(type, members)):
+            waiting.extend(members)

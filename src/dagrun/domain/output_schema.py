@@ -1,10 +1,10 @@
 """Whether what a node returned fits the JSON Schema of its outputs."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any, Final
 
-from dagrun.domain.document.places import show
+from dagrun.domain.document.places import Finding, show
 from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.jsonvalue import Raw, decode
 
@@ -41,12 +41,12 @@ class OutputSchema:
         return "; ".join([*map(_said, found[:_MOST]), *more])
 
 
-def outputs_problem(schema: Mapping[str, Any]) -> str | None:
+def outputs_findings(schema: Mapping[str, Any]) -> Iterator[Finding]:
     """Say why no outputs could ever fit a schema that is right by itself."""
     kind = schema.get("type", "object")
-    if "object" in (kind if isinstance(kind, list) else [kind]):
-        return None
-    return f"a node or an item returns an object, which the type {kind!r} never fits"
+    if "object" not in (kind if isinstance(kind, list) else [kind]):
+        message = f"a node or an item returns an object, which the type {kind!r} never fits"
+        yield Finding(path=("type",), message=message)
 
 
 def _said(error: Any) -> str:

@@ -114,7 +114,7 @@ class Plan:
 
 
 def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:
-    """Compile a workflow that :func:`~dagrun.domain.checks.check_workflow` finds right.
+    """Compile a workflow that :func:`~dagrun.domain.document.built.check_workflow` finds right.
 
     Args:
         workflow: what to execute.

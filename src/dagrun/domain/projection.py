@@ -12,11 +12,10 @@ import attrs
 
 from dagrun.domain.events import Event, Type
 from dagrun.domain.ids import RunId
+from dagrun.domain.status import NODE_ENDED, RUN_ENDED
 
-ENDS: Final = frozenset({Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED})
-NODE_ENDS: Final = frozenset(
-    {Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED, Type.NODE_CANCELLED}
-)
+ENDS: Final = frozenset(Type(f"run.{status}") for status in RUN_ENDED)
+NODE_ENDS: Final = frozenset(Type(f"node.{status}") for status in NODE_ENDED)
 CLEARED: Final[dict[str, str]] = {}
 """As an error: there was one, and it counts no more."""
 

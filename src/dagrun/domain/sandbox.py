@@ -6,7 +6,10 @@ that catches errors, no coroutines, no randomness. Everything that they share is
 """
 
 import json
-from collections.abc import Iterable
+import time
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Any, Final, Literal
 
 from dagrun.domain.lua import MAX_DEPTH, OUTPUT_MARK, VALUES, Converter, open_runtime
@@ -21,10 +24,18 @@ BUDGET: Final = 1_000_000
 """Instructions that one evaluation may take."""
 
 _STEP: Final = 10  # instructions between two looks at the clock; one may compare megabytes
-_SECONDS: Final = 0.25  # CPU time of one evaluation: the limit for few but costly instructions
+_SECONDS: Final = 0.25  # of one evaluation: the limit for few but costly instructions
+_TOGETHER: Final = 1.0  # seconds of all evaluations that share them, with what they are given
 _CACHED: Final = 1024 * 1024  # characters of code of which the compiled form is kept
 
 _LONGEST: Final = MEMORY // 2  # bytes of an argument that is a text
+
+_OVER: Final = "\1budget"  # what the hook below complains of
+_ALL_TAKE_TOO_LONG: Final = (
+    f"it and the other expressions here take more than {_TOGETHER:g} s together"
+)
+_SHARED: Final[ContextVar[float | None]] = ContextVar("shared", default=None)
+"""When those evaluations have to end that share their time, by the thread's own clock."""
 
 ABSENT: Final = object()
 """An argument that there is not."""
@@ -32,7 +43,7 @@ ABSENT: Final = object()
 Kind = Literal["budget", "memory", "runtime", "output", "input"]
 
 _MACHINE: Final = r"""
-local null, array, encode, BUDGET, STEP, SECONDS = ...
+local null, array, encode, BUDGET, STEP, thread_time = ...
 local type, next, error, select, ipairs, load = type, next, error, select, ipairs, load
 local rawget, move, collectgarbage = rawget, table.move, collectgarbage
 local LARGE = 4096  -- KiB
@@ -144,27 +155,37 @@ local shared = metatable_of("")
 shared.__index = strings
 shared.__metatable = false
 
-local steps, deadline
+local steps, deadline, limit
+
+-- The process's clock counts all threads, and is quick to ask. Only when it says that the time is
+-- over, Python is asked for this thread's own.
+local function is_over()
+  if clock() <= deadline then return false end
+  local left = limit - thread_time()
+  deadline = clock() + left
+  return left <= 0
+end
+
 local function watch()
   steps = steps - 1
   -- Asking for the time takes longer than ten instructions, but for those with large texts.
   local look = steps % 10 == 0 or collectgarbage("count") > LARGE
-  if look and (steps <= 0 or clock() > deadline) then sethook() error("\1budget", 0) end
+  if look and (steps <= 0 or is_over()) then sethook() error("\1budget", 0) end
 end
 
-local function guard(budget)
-  steps, deadline = budget // STEP, clock() + SECONDS
+local function guard(budget, seconds)
+  steps, deadline, limit = budget // STEP, clock() + seconds, thread_time() + seconds
   sethook(watch, "", STEP)
 end
 
 local function compile(source) return load(source, "=expression", "t", ENV) end
 
-local function run(compiled, ...)
-  guard(BUDGET)
+local function run(compiled, seconds, ...)
+  guard(BUDGET, seconds)
   local value = compiled(...)
   if value == nil or rawequal(value, null) then sethook() return nil end
   if type(value) == "table" or type(value) == "function" then
-    guard(BUDGET * 20)  -- writing a long list is no endless loop
+    guard(BUDGET * 20, seconds)  -- writing a long list is no endless loop
     local text = encode(value)
     sethook()
     return nil, text
@@ -191,7 +212,15 @@ class Sandbox:
         self._runtime = runtime = open_runtime(MEMORY)
         null, mark, array, encode, _ = runtime.execute(VALUES, MAX_DEPTH, name="=values", mode="t")
         self._compile, self._run, self._unwatch = runtime.execute(
-            _MACHINE, null, array, encode, BUDGET, _STEP, _SECONDS, name="=sandbox", mode="t"
+            _MACHINE,
+            null,
+            array,
+            encode,
+            BUDGET,
+            _STEP,
+            time.thread_time,
+            name="=sandbox",
+            mode="t",
         )
         self._functions: dict[str, Any] = {}
         self._cached = 0  # characters of their sources
@@ -223,12 +252,18 @@ class Sandbox:
             arguments: JSON values, or ``ABSENT`` for nil.
         """
         self._converter.begin()
+        shared = _SHARED.get()
         values = [self._argument(value) for value in arguments]
         function = self._function(chunk)
+        seconds = _SECONDS if shared is None else min(_SECONDS, shared - time.thread_time())
+        if seconds <= 0:
+            raise Failure("budget", _ALL_TAKE_TOO_LONG)
         try:
-            result = self._call(self._run, function, *values)
-        except Exception:
+            result = self._call(self._run, function, seconds, *values)
+        except Exception as error:
             self._unwatch()  # an error leaves the hook in place, and values are made in Lua, too
+            if seconds < _SECONDS and _cleaned(str(error)).startswith(_OVER):
+                raise Failure("budget", _ALL_TAKE_TOO_LONG) from error
             raise
         return json.loads(result[1]) if isinstance(result, tuple) else result
 
@@ -251,6 +286,16 @@ class Sandbox:
                 raise Failure("runtime", _cleaned(function[1]))
             self._functions[chunk] = function
         return function
+
+
+@contextmanager
+def shared_time() -> Iterator[None]:
+    """Let all evaluations inside have ``_TOGETHER`` seconds, so that many do not hold the loop."""
+    token = _SHARED.set(time.thread_time() + _TOGETHER)
+    try:
+        yield
+    finally:
+        _SHARED.reset(token)
 
 
 _sandboxes: list[Sandbox] = []
@@ -285,7 +330,7 @@ def failure(error: Exception) -> Failure:
 
 
 def _lua_failure(message: str) -> Failure:
-    if message.startswith("\1budget"):
+    if message.startswith(_OVER):
         return Failure("budget", f"it takes more than {BUDGET} instructions or {_SECONDS:g} s")
     if message.startswith(OUTPUT_MARK):
         return Failure("output", f"it gives {message.removeprefix(OUTPUT_MARK)}")

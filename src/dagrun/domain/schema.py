@@ -1,20 +1,16 @@
 """A run's inputs: their schema, their defaults, and how they are written on a command line."""
 
-import copy
 import json
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import islice
 from typing import Any, Final
 
-from dagrun.domain.document.places import MAX_FINDINGS, Spelling, show
+from dagrun.domain.defaults import default_findings, fill_defaults
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Spelling, show
 from dagrun.domain.evaluation import CannotCheck, Checker
 from dagrun.domain.jsonvalue import NotJson, decode, encode
 from dagrun.domain.keywords import unknown_names
-from dagrun.domain.steps import Meter
 from dagrun.errors import InputError, Problem
-
-MAX_DEFAULT_STEPS: Final = 1_000_000
-"""Steps that the check of all defaults of a schema may take: about a second."""
 
 _LONG: Final = 500  # characters of a key path that are told
 
@@ -32,15 +28,18 @@ def check_inputs(schema: Mapping[str, Any] | None, inputs: Mapping[str, Any]) ->
     Raises:
         InputError: with everything that does not fit.
     """
+    filled = _copied(inputs)
     problems = [
         Problem(path=f"inputs.{key}", message="names that begin with _ are reserved")
-        for key in inputs
+        for key in filled
         if key.startswith(RESERVED)
     ]
-    filled = _copied(inputs)
     if schema is not None:
-        fill_defaults(schema, filled)
-        problems += _violations(schema, filled)
+        try:
+            fill_defaults(schema, filled)
+            problems += _violations(schema, filled)
+        except CannotCheck as error:
+            problems.append(Problem(message=f"the schema of the inputs {error}"))
     if problems:
         raise InputError(problems)
     return filled
@@ -65,23 +64,8 @@ def _not_json(inputs: Mapping[str, Any]) -> Iterator[Problem]:
             yield Problem(path=f"inputs.{name}", message=str(error))
 
 
-def fill_defaults(schema: Any, value: Any) -> None:
-    """Put in the defaults of ``properties`` that are missing, at every level."""
-    if not isinstance(schema, Mapping) or not isinstance(value, dict):
-        return
-    properties = schema.get("properties")
-    for name, part in properties.items() if isinstance(properties, Mapping) else ():
-        if isinstance(part, Mapping) and name not in value and "default" in part:
-            value[name] = copy.deepcopy(part["default"])
-        if name in value:
-            fill_defaults(part, value[name])
-
-
 def _violations(schema: Mapping[str, Any], inputs: Mapping[str, Any]) -> list[Problem]:
-    try:
-        errors = Checker(schema).violations(inputs, most=MAX_FINDINGS)
-    except CannotCheck as error:
-        return [Problem(message=f"the schema of the inputs {error}")]
+    errors = Checker(schema).violations(inputs, most=MAX_FINDINGS)
     errors.sort(key=lambda error: list(map(str, error.path)))
     problems = (problem for error in errors for problem in _problems(error))
     return list(islice(problems, MAX_FINDINGS))
@@ -105,33 +89,17 @@ def _place(path: Sequence[str | int]) -> str:
     return text if len(text) <= _LONG else f"{text[:_LONG]}…"
 
 
-def inputs_problem(schema: Mapping[str, Any]) -> str | None:
-    """Say why no inputs could ever fit a schema that is right by itself."""
+def inputs_findings(schema: Mapping[str, Any]) -> Iterator[Finding]:
+    """Say why no inputs could fit a schema that is right by itself, and which defaults do not."""
     kind = schema.get("type", "object")
     if "object" not in (kind if isinstance(kind, list) else [kind]):
-        return f"the inputs are an object, which the type {kind!r} never fits"
-    for name in schema.get("required", ()):
+        message = f"the inputs are an object, which the type {kind!r} never fits"
+        yield Finding(path=("type",), message=message)
+    for number, name in enumerate(schema.get("required", ())):
         if name.startswith(RESERVED):
-            return f"{name!r} is required, but names that begin with _ are reserved"
-    return _wrong_default(schema)
-
-
-def _wrong_default(schema: Mapping[str, Any]) -> str | None:
-    properties = schema.get("properties", {})
-    if not any(isinstance(part, Mapping) and "default" in part for part in properties.values()):
-        return None
-    checker, meter = Checker(schema), Meter(MAX_DEFAULT_STEPS)
-    for name, part in checker.schema["properties"].items():
-        if not isinstance(part, Mapping) or "default" not in part:
-            continue
-        value = copy.deepcopy(properties[name]["default"])
-        fill_defaults(properties[name], value)
-        try:
-            for error in checker.violations(value, part=part, most=1, meter=meter):
-                return f"the default of {name!r} does not fit: {error.message}"
-        except CannotCheck as error:
-            return f"the default of {name!r} cannot be checked: the schema {error}"
-    return None
+            message = f"{name!r} is required, but names that begin with _ are reserved"
+            yield Finding(path=("required", number), message=message)
+    yield from default_findings(schema)
 
 
 def parse_inputs(schema: Mapping[str, Any] | None, pairs: Sequence[str]) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 import functools
 import hashlib
 import math
+from collections.abc import Iterator
 from enum import Enum
 from typing import Any
 
@@ -53,13 +54,15 @@ def _key(key: Any) -> str:
 
 
 def _object(value: Any) -> dict[str, Any]:
-    defaults = _defaults(type(value))
-    fields = {}
-    for name, default in defaults.items():
+    return {name: _value(member) for name, member in said(value)}
+
+
+def said(value: Any) -> Iterator[tuple[str, Any]]:
+    """Give the fields of a part of a workflow, and what they hold, but for what is their default."""
+    for name, default in _defaults(type(value)).items():
         member = getattr(value, name)
         if member != default:
-            fields[name] = _value(member)
-    return fields
+            yield name, member
 
 
 _known_defaults: dict[type[Any], dict[str, Any]] = {}

@@ -138,8 +138,9 @@ class NodeState(Work):
         """Items taken up that have not ended."""
 
         self.failed_items = 0
-        self.item_bytes = 0
-        """Size of the array that the outputs of the items make up so far."""
+        self.item_bytes = 1  # two brackets, and one comma less than there are items
+        """Size of the array that the outputs of the items make up so far, with null for those that
+        failed."""
 
         self.gave_up = False
         """Whether it fails because of its items, and those that waited were dropped."""

@@ -8,18 +8,16 @@ from typing import Any, Final
 
 import attrs
 
-from dagrun.domain.document.places import nearest
+from dagrun.domain.document.places import Path, nearest
 from dagrun.domain.expressions import (
     NAMES,
     Expression,
     ExpressionSyntaxError,
     compile_expression,
 )
+from dagrun.domain.sandbox import shared_time
 from dagrun.domain.tokens import Unfinished, tokens
 from dagrun.domain.workflow import JSON
-
-Path = tuple[str | int, ...]
-"""Keys and indexes that lead to a part of a value."""
 
 SECRETS: Final = "$secret"
 """Under this name the scope has the values of secrets; it is no name that an expression can use."""
@@ -66,9 +64,14 @@ class Template:
         """Fill in. A constant gives the same object each time; do not change it.
 
         Raises:
-            ExpressionError: an expression fails.
+            ExpressionError: an expression fails, or all of them take too long together.
         """
-        return self._value if self._render is None else self._render(scope)
+        if self._render is None:
+            return self._value
+        if len(self.expressions) < 2:
+            return self._render(scope)
+        with shared_time():
+            return self._render(scope)
 
 
 def compile_template(

@@ -6,6 +6,7 @@ from typing import Final
 
 import attrs
 
+from dagrun.domain.document.places import nearest
 from dagrun.domain.tokens import CLOSING, KEYWORDS, OPENING, Token, Unfinished, literal, tokens
 
 LIBRARY: Final = frozenset(
@@ -215,11 +216,4 @@ def _unknown(source: str, name: str, names: Sequence[str], hyphenated: dict[str,
             return Malformed(f"unknown name {name!r}", f'nodes["{whole}"]')
     if source == name and name.isupper():
         return Malformed(f"unknown name {name!r}", f"$${{{name}}}")
-    return Malformed(f"unknown name {name!r}", _nearest(name, names))
-
-
-def _nearest(name: str, names: Sequence[str]) -> str | None:
-    from difflib import get_close_matches  # noqa: PLC0415 — only needed when there is an error
-
-    close = get_close_matches(name, [*names, *sorted(LIBRARY)], n=1)
-    return close[0] if close else None
+    return Malformed(f"unknown name {name!r}", nearest(name, [*names, *sorted(LIBRARY)]))

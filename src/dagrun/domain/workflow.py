@@ -1,18 +1,27 @@
 """What a workflow is: the model that documents, Python programs and the store share.
 
 Field names are the keys of a ``dagrun/v1`` document. Instances are values: nothing here changes
-after it was made, and nothing is checked beyond types; :mod:`dagrun.domain.checks` does that.
+after it was made. The classes take what a document may say, such as ``"30s"``, words and mappings.
+What they cannot turn into what a field needs they keep as it is, and complain of nothing:
+:func:`dagrun.domain.document.built.check_workflow` tells all of it at once.
 """
 
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
-from typing import Any, Final, TypeVar
+from typing import Any, Final
 
 import attrs
 
-from dagrun.domain.durations import parse_duration
-
-T = TypeVar("T")
+from dagrun.domain.leniency import (
+    duration,
+    listed,
+    made,
+    mapping,
+    named,
+    number,
+    optional_duration,
+    word,
+)
 
 JSON = Any
 """A value that JSON can hold: None, bool, int, finite float, str, list or dict with str keys."""
@@ -65,67 +74,81 @@ class HandlerEvent(StrEnum):
     EXIT = "exit"
 
 
-def _frozen_mapping(value: Mapping[str, Any] | None) -> dict[str, Any]:
-    return dict(value or {})
-
-
 def _trigger_rule(value: Any) -> TriggerRule:
-    return value if type(value) is TriggerRule else TriggerRule(value)
+    return value if type(value) is TriggerRule else word(TriggerRule, value)
 
 
 def _durability(value: Any) -> Durability | None:
-    return None if value is None else Durability(value)
+    return None if value is None else word(Durability, value)
 
 
 def _on_engine_loss(value: Any) -> OnEngineLoss:
-    return value if type(value) is OnEngineLoss else OnEngineLoss(value)
+    return value if type(value) is OnEngineLoss else word(OnEngineLoss, value)
 
 
-def _duration(value: Any) -> float:
-    """Take what a document may say for a duration, too."""
-    return parse_duration(value) if isinstance(value, str) else float(value)
+def _on_limit(value: Any) -> OnLimit:
+    return word(OnLimit, value)
 
 
-def _seconds(value: Any) -> float | None:
-    return None if value is None else _duration(value)
-
-
-def _made(cls: type[T], value: Any) -> T:
-    """Take an instance, or a mapping of what to make one of, as in a document."""
-    return value if isinstance(value, cls) else cls(**value)
+def _scope(value: Any) -> Scope:
+    return word(Scope, value)
 
 
 def _retry(value: "RetryPolicy | Mapping[str, Any]") -> "RetryPolicy":
-    return _made(RetryPolicy, value)
+    return made(RetryPolicy, value)
 
 
 def _requirements(value: "Requirements | Mapping[str, Any]") -> "Requirements":
-    return _made(Requirements, value)
+    return made(Requirements, value)
 
 
 def _concurrency(value: "Concurrency | Mapping[str, Any] | None") -> "Concurrency | None":
-    return None if value is None else _made(Concurrency, value)
+    return None if value is None else made(Concurrency, value)
 
 
 def _placement(value: "Placement | Mapping[str, Any]") -> "Placement":
-    return _made(Placement, value)
+    return made(Placement, value)
 
 
-def _handlers(value: "Mapping[Any, Handler] | None") -> "dict[HandlerEvent, Handler]":
-    handlers = (value or {}).items()
-    return {HandlerEvent(event): _made(Handler, handler) for event, handler in handlers}
+def _handlers(
+    value: "Mapping[Any, Handler | Mapping[str, Any]] | None",
+) -> "dict[HandlerEvent, Handler]":
+    handlers: Any = mapping(value)
+    if not isinstance(handlers, dict):
+        kept: dict[HandlerEvent, Handler] = handlers
+        return kept
+    return {word(HandlerEvent, event): made(Handler, one) for event, one in handlers.items()}
 
 
 def _ids(value: Iterable[str]) -> tuple[str, ...]:
-    return tuple(value)
+    ids: tuple[str, ...] = listed(value)
+    return ids
 
 
-def _nodes(value: "Iterable[Node]") -> "tuple[Node, ...]":
-    return tuple(_made(Node, node) for node in value)
+def _items(value: str | Iterable[JSON] | None) -> str | tuple[JSON, ...] | None:
+    items: str | tuple[JSON, ...] | None = None if value is None else listed(value)
+    return items
 
 
-def _triggers(value: "Iterable[Trigger]") -> "tuple[Trigger, ...]":
-    return tuple(value)
+def _nodes(value: "Iterable[Node | Mapping[str, Any]]") -> "tuple[Node, ...]":
+    nodes: Any = listed(value)
+    return tuple(made(Node, one) for one in nodes) if isinstance(nodes, tuple) else nodes
+
+
+def _triggers(value: "Iterable[Trigger | Mapping[str, Any]]") -> "tuple[Trigger, ...]":
+    triggers: Any = listed(value)
+    return named([_trigger(one) for one in triggers]) if isinstance(triggers, tuple) else triggers
+
+
+def _trigger(value: "Trigger | Mapping[str, Any]") -> "Trigger":
+    """Take what a document says of a trigger, too."""
+    said: Any = value
+    kept: Trigger = said
+    if not isinstance(said, Mapping) or "type" not in said or said.get("id") == "":
+        return kept
+    options = {key: part for key, part in said.items() if key not in ("id", "type")}
+    name = said.get("id")
+    return Trigger(id="" if name is None else name, type=said["type"], options=options)
 
 
 @attrs.frozen(kw_only=True)
@@ -135,15 +158,17 @@ class ExecutorSpec:
     type: str
     """The executor's name on its plugin shelf, such as ``lua``."""
 
-    options: Mapping[str, JSON] = attrs.field(factory=dict, converter=_frozen_mapping)
+    options: Mapping[str, JSON] = attrs.field(factory=dict, converter=mapping)
     """Everything else that the document says under ``executor``."""
 
 
 def _executor(value: "ExecutorSpec | Mapping[str, JSON]") -> ExecutorSpec:
     """Take what a document says under ``executor``, too."""
-    if isinstance(value, ExecutorSpec):
-        return value
-    return ExecutorSpec(type=value["type"], options={k: v for k, v in value.items() if k != "type"})
+    said: Any = value
+    kept: ExecutorSpec = said
+    if not isinstance(said, Mapping) or "type" not in said:
+        return kept
+    return ExecutorSpec(type=said["type"], options={k: v for k, v in said.items() if k != "type"})
 
 
 @attrs.frozen(kw_only=True)
@@ -153,16 +178,16 @@ class RetryPolicy:
     max_attempts: int = 1
     """Attempts in all, the first one included; at least 1."""
 
-    first_delay: float = attrs.field(default=1.0, converter=_duration)
+    first_delay: float = attrs.field(default=1.0, converter=duration)
     """Seconds between the first failure and the second attempt."""
 
-    backoff: float = attrs.field(default=2.0, converter=float)
+    backoff: float = attrs.field(default=2.0, converter=number)
     """Factor by which each further delay grows; at least 1."""
 
-    max_delay: float = attrs.field(default=60.0, converter=_duration)
+    max_delay: float = attrs.field(default=60.0, converter=duration)
     """Seconds that no delay passes, jitter included."""
 
-    jitter: float = attrs.field(default=0.1, converter=float)
+    jitter: float = attrs.field(default=0.1, converter=number)
     """Share of the delay, from 0 to 1, that is added or taken away at random."""
 
     when: str | None = None
@@ -177,8 +202,8 @@ class RetryPolicy:
 class Requirements:
     """What an engine must have to be given a node."""
 
-    labels: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
-    resources: Mapping[str, float] = attrs.field(factory=dict, converter=_frozen_mapping)
+    labels: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
+    resources: Mapping[str, float] = attrs.field(factory=dict, converter=mapping)
 
 
 NO_RETRY: Final = RetryPolicy()
@@ -209,13 +234,13 @@ class Node:
     """Whether a failure counts as success with null outputs."""
 
     retry: RetryPolicy = attrs.field(default=NO_RETRY, converter=_retry)
-    timeout: float | None = attrs.field(default=None, converter=_seconds)
+    timeout: float | None = attrs.field(default=None, converter=optional_duration)
     """Seconds that one attempt may take, from its real start."""
 
-    kill_after: float = attrs.field(default=1.0, converter=_duration)
+    kill_after: float = attrs.field(default=1.0, converter=duration)
     """Seconds between SIGTERM and SIGKILL."""
 
-    for_each: str | tuple[JSON, ...] | None = None
+    for_each: str | tuple[JSON, ...] | None = attrs.field(default=None, converter=_items)
     """The items: a list, or one ``${…}`` that gives a list."""
 
     max_parallel: int | None = None
@@ -231,14 +256,14 @@ class Node:
     """None takes the executor's default."""
 
     requires: Requirements = attrs.field(default=_NO_REQUIREMENTS, converter=_requirements)
-    secrets: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
+    secrets: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     """Name as the node sees it → ``provider:reference``."""
 
-    env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
+    env: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
     outputs: Mapping[str, JSON] | None = None
     """JSON Schema of what the node, or each item of it, returns."""
 
-    metadata: Mapping[str, JSON] = attrs.field(factory=dict, converter=_frozen_mapping)
+    metadata: Mapping[str, JSON] = attrs.field(factory=dict, converter=mapping)
     """Free: kept, shown, and without effect."""
 
 
@@ -248,8 +273,8 @@ class Concurrency:
 
     key: str
     limit: int = 1
-    on_limit: OnLimit = attrs.field(default=OnLimit.QUEUE, converter=OnLimit)
-    scope: Scope = attrs.field(default=Scope.WORKFLOW, converter=Scope)
+    on_limit: OnLimit = attrs.field(default=OnLimit.QUEUE, converter=_on_limit)
+    scope: Scope = attrs.field(default=Scope.WORKFLOW, converter=_scope)
 
 
 @attrs.frozen(kw_only=True)
@@ -269,8 +294,8 @@ class Handler:
 
     executor: ExecutorSpec = attrs.field(converter=_executor)
     inputs: Mapping[str, JSON] | None = None
-    env: Mapping[str, str] = attrs.field(factory=dict, converter=_frozen_mapping)
-    timeout: float | None = attrs.field(default=None, converter=_seconds)
+    env: Mapping[str, str] = attrs.field(factory=dict, converter=mapping)
+    timeout: float | None = attrs.field(default=None, converter=optional_duration)
     """Seconds; None takes :data:`dagrun.domain.handlers.TIMEOUT`."""
 
 
@@ -278,9 +303,11 @@ class Handler:
 class Trigger:
     """What starts runs of a workflow."""
 
-    id: str
+    id: str = ""
+    """Unique in its workflow, which names one without an id after its type."""
+
     type: str
-    options: Mapping[str, JSON] = attrs.field(factory=dict, converter=_frozen_mapping)
+    options: Mapping[str, JSON] = attrs.field(factory=dict, converter=mapping)
 
 
 @attrs.frozen
@@ -294,24 +321,24 @@ class Workflow:
     nodes: tuple[Node, ...] = attrs.field(kw_only=True, default=(), converter=_nodes)
     name: str = attrs.field(kw_only=True, default="")
     description: str = attrs.field(kw_only=True, default="")
-    labels: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=_frozen_mapping)
-    annotations: Mapping[str, str] = attrs.field(
-        kw_only=True, factory=dict, converter=_frozen_mapping
-    )
+    labels: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=mapping)
+    annotations: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=mapping)
     inputs: Mapping[str, JSON] | None = attrs.field(kw_only=True, default=None)
     """JSON Schema of the inputs; None accepts any object."""
 
-    outputs: Mapping[str, JSON] = attrs.field(kw_only=True, factory=dict, converter=_frozen_mapping)
+    outputs: Mapping[str, JSON] = attrs.field(kw_only=True, factory=dict, converter=mapping)
     """Name → template over the nodes' outputs."""
 
-    env: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=_frozen_mapping)
-    secrets: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=_frozen_mapping)
+    env: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=mapping)
+    secrets: Mapping[str, str] = attrs.field(kw_only=True, factory=dict, converter=mapping)
     """Name as every node sees it → ``provider:reference``."""
 
-    timeout: float | None = attrs.field(kw_only=True, default=None, converter=_seconds)
+    timeout: float | None = attrs.field(kw_only=True, default=None, converter=optional_duration)
     """Seconds from the run's first start, paused time not counted."""
 
-    start_timeout: float | None = attrs.field(kw_only=True, default=None, converter=_seconds)
+    start_timeout: float | None = attrs.field(
+        kw_only=True, default=None, converter=optional_duration
+    )
     """Most seconds in the queue."""
 
     priority: int = attrs.field(kw_only=True, default=0)
@@ -325,7 +352,5 @@ class Workflow:
         kw_only=True, factory=dict, converter=_handlers
     )
     triggers: tuple[Trigger, ...] = attrs.field(kw_only=True, default=(), converter=_triggers)
-    kubernetes: Mapping[str, JSON] = attrs.field(
-        kw_only=True, factory=dict, converter=_frozen_mapping
-    )
+    kubernetes: Mapping[str, JSON] = attrs.field(kw_only=True, factory=dict, converter=mapping)
     """What a ``workflows/v1`` document asks of Kubernetes."""

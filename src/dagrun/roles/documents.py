@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from dagrun.domain.checks import check_workflow
+from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.document.files import inline_files

@@ -51,17 +51,31 @@ def sure_complaint(kind: type[Any], values: Mapping[str, Any]) -> ValueError | N
 def _assemble(kind: type[Any], values: Mapping[str, Any]) -> None:
     """Make an instance as its class does, but for the checks of single options that are blank."""
     instance = object.__new__(kind)
-    fields = attrs.fields(kind)
+    fields = [field for field in attrs.fields(kind) if _is_set(field, values)]
     for field in fields:
         value = values[field.name] if field.name in values else _default(field, instance)
         if value is not BLANK and field.converter is not None:
-            value = field.converter(value)
+            value = _converted(field, value, instance)
         object.__setattr__(instance, field.name, value)
     for field in fields:
         if field.validator is not None and values.get(field.name) is not BLANK:
             field.validator(instance, field, getattr(instance, field.name))
     if hasattr(kind, "__attrs_post_init__"):
         instance.__attrs_post_init__()
+
+
+def _is_set(field: Any, values: Mapping[str, Any]) -> bool:
+    """Whether the class sets it before it looks at the whole."""
+    return field.name in values or field.default is not attrs.NOTHING
+
+
+def _converted(field: Any, value: Any, instance: Any) -> Any:
+    converter: Any = field.converter
+    if not hasattr(converter, "takes_self"):  # it is no attrs.Converter
+        return converter(value)
+    more = [instance] if converter.takes_self else []
+    more += [field] if converter.takes_field else []
+    return converter.converter(value, *more)
 
 
 def _default(field: Any, instance: Any) -> Any:
@@ -76,5 +90,5 @@ def missing(kind: type[Any], given: Collection[str]) -> list[str]:
     return [
         field.name
         for field in attrs.fields(kind)
-        if field.default is attrs.NOTHING and field.name not in given
+        if field.init and field.default is attrs.NOTHING and field.name not in given
     ]

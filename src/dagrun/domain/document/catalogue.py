@@ -123,7 +123,7 @@ def _check_parts(
 ) -> list[Finding]:
     """Check one by one the options, and members of options, that are not to be filled in."""
     hints = _hints(kind)
-    known = {field.name for field in attrs.fields(kind)}
+    known = {field.name for field in attrs.fields(kind) if field.init}
     findings = [
         Finding(path=path, message=f"the key {name!r} is missing", missing=True)
         for name in missing(kind, options)

@@ -7,7 +7,7 @@ in the older document                 in the newer one
 a node's ``name``, ``description``    kept in its ``metadata``, which is free
 a node's ``metadata.timeout``         ``timeout``: seconds of one attempt
 a node's ``metadata.retries: 2``      ``retry: {max_attempts: 3}``; 0 is none
-``executor.config: {…}``              its keys stand beside ``type``
+``executor.config: {…}``              its keys stand beside ``type``; in handlers, too
 ``triggers: {http: {…}, cron: {…}}``  a list; each trigger has its key as its type
 ``configuration.env``                 ``spec.env``
 ``configuration.secrets``             see :mod:`dagrun.domain.document.legacy_configuration`
@@ -71,6 +71,7 @@ def modernise(document: Mapping[str, Any]) -> Rewriting:
     places = {key: _take(made, spec, key) for key in _MOVABLE}
     _rewrite_version(made)
     _rewrite_nodes(made, spec)
+    _rewrite_handlers(made, spec)
     _rewrite_triggers(made, spec, places["triggers"])
     _rewrite_configuration(made, spec, places["configuration"])
     return made
@@ -116,9 +117,18 @@ def _node(made: Rewriting, node: Mapping[str, Any], path: Path) -> dict[str, Any
         _lift_timeout(made, free, new, path)
         _lift_retries(made, free, new, path)
         new["metadata"] = free
-    if isinstance(new.get("executor"), Mapping):
-        new["executor"] = _executor(made, new["executor"], (*path, "executor"))
+    _flatten_executor(made, new, path)
     return new
+
+
+def _rewrite_handlers(made: Rewriting, spec: dict[str, Any]) -> None:
+    if not isinstance(spec.get("handlers"), Mapping):
+        return
+    handlers = spec["handlers"] = dict(spec["handlers"])
+    for event, handler in handlers.items():
+        if isinstance(handler, Mapping):
+            handlers[event] = dict(handler)
+            _flatten_executor(made, handlers[event], ("spec", "handlers", event))
 
 
 def _lift_timeout(made: Rewriting, free: dict[str, Any], node: dict[str, Any], path: Path) -> None:
@@ -143,6 +153,11 @@ def _lift_retries(made: Rewriting, free: dict[str, Any], node: dict[str, Any], p
     elif retries:
         node["retry"] = {"max_attempts": retries + 1}
         made.origins[*path, "retry", "max_attempts"] = origin
+
+
+def _flatten_executor(made: Rewriting, owner: dict[str, Any], path: Path) -> None:
+    if isinstance(owner.get("executor"), Mapping):
+        owner["executor"] = _executor(made, owner["executor"], (*path, "executor"))
 
 
 def _executor(made: Rewriting, executor: Mapping[str, Any], path: Path) -> dict[str, Any]:

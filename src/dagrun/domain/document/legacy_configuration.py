@@ -25,7 +25,7 @@ class Secret:
     """An object of Kubernetes that holds secrets."""
 
     name: str
-    namespace: str = ""
+    namespace: str | None = None
     keys: Mapping[str, str] = attrs.field(factory=dict)
     """Key in the object → variable."""
 

@@ -1,6 +1,5 @@
 """Load a document: compose, structure, check, and tell all that is wrong at once."""
 
-from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Any, Final
 
@@ -56,17 +55,21 @@ def _read(
 ) -> tuple[Workflow | None, list[Finding]]:
     version = root.get("apiVersion")
     if version == CURRENT:
-        return _structure(root, catalogue, complete)
+        return read_current(root, catalogue, complete)
     if version != LEGACY:
         return None, [_unknown_version(root, version)]
     made = modernise(root)
-    workflow, findings = _structure(made.root, catalogue, complete, kubernetes=made.kubernetes)
+    workflow, findings = read_current(made.root, catalogue, complete, kubernetes=made.kubernetes)
     return workflow, [*made.findings, *map(made.back, findings)]
 
 
-def _structure(
-    root: dict[str, Any], catalogue: Catalogue, complete: Complete | None, **more: Any
+def read_current(
+    root: dict[str, Any], catalogue: Catalogue, complete: Complete | None = None, **more: Any
 ) -> tuple[Workflow | None, list[Finding]]:
+    """Turn a composed document of the version ``CURRENT`` into a workflow with ``more`` fields.
+
+    Gives also all that is wrong; the workflow is None if there is none that could be checked whole.
+    """
     spec = root.get("spec")
     nodes = spec.get("nodes") if isinstance(spec, dict) else None
     if isinstance(nodes, list) and len(nodes) > MAX_NODES:
@@ -78,7 +81,7 @@ def _structure(
         findings = findings_of(error, ())
         return None, [*findings, *_check_rest(root, findings, catalogue, complete)]
     workflow, missing = _completed(to_workflow(document, **more), complete)
-    return _with_trigger_ids(workflow), [*missing, *check(workflow, catalogue)]
+    return workflow, [*missing, *check(workflow, catalogue)]
 
 
 def _completed(workflow: Workflow, complete: Complete | None) -> tuple[Workflow, Sequence[Finding]]:
@@ -106,24 +109,6 @@ def _check_rest(
         more = [*missing, *check(workflow, catalogue, unsure=repair.unsure())]
         return [finding for finding in more if repair.is_new(finding)]
     return []
-
-
-def _with_trigger_ids(workflow: Workflow) -> Workflow:
-    """Name triggers without an id after their type: ``cron``, ``cron-2``."""
-    if all(trigger.id for trigger in workflow.triggers):
-        return workflow
-    taken = {trigger.id for trigger in workflow.triggers}
-    numbers = Counter[str]()
-    named = []
-    for trigger in workflow.triggers:
-        name = trigger.id
-        while not name or (not trigger.id and name in taken):
-            numbers[trigger.type] += 1
-            number = numbers[trigger.type]
-            name = trigger.type if number == 1 else f"{trigger.type}-{number}"
-        taken.add(name)
-        named.append(attrs.evolve(trigger, id=name))
-    return attrs.evolve(workflow, triggers=tuple(named))
 
 
 def _unknown_version(root: MarkedDict, version: Any) -> Finding:

@@ -11,6 +11,7 @@ from dagrun.domain.document.composer import MarkedDict, MarkedList, Place
 from dagrun.errors import Problem
 
 Path = tuple[str | int, ...]
+"""Keys and indexes that lead to a part of a value."""
 
 MAX_FINDINGS: Final = 1000
 """Things that are told to be wrong with one document; nobody reads more."""
