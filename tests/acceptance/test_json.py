@@ -162,7 +162,13 @@ def test_a_damaged_database_is_told_of_in_json(dagrun, tmp_path, command):
 def test_what_a_plugin_prints_when_it_is_loaded_does_not_get_into_the_result(
     capsys, monkeypatch, tmp_path, command
 ):
-    (tmp_path / "shouting.py").write_text("print('HELLO')\n")
+    plugin = (
+        "from dagrun.plugin.hookspecs import hookimpl\n"
+        "print('HELLO')\n"
+        "@hookimpl\n"
+        "def dagrun_register(registry): pass\n"
+    )
+    (tmp_path / "shouting.py").write_text(plugin)
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.setattr(
         loading, "entry_points", lambda group: [EntryPoint("loud", "shouting", group)]
