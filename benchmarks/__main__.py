@@ -187,7 +187,7 @@ def large_document(count: int) -> str:
 
 
 def _command(*arguments: str) -> float:
-    return _process([sys.executable, "-m", "dagrun.cli", *arguments])
+    return _process([sys.executable, "-m", "dagrun", *arguments])
 
 
 def _process(argv: list[str]) -> float:

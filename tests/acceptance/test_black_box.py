@@ -371,7 +371,7 @@ def shell_command(tmp_path, line, **env):
         text=True,
         env={
             **os.environ,
-            "DAGRUN": f"{sys.executable} -m dagrun.cli",
+            "DAGRUN": f"{sys.executable} -m dagrun",
             "DAGRUN_DATA_DIR": str(tmp_path / "data"),
             **env,
         },
@@ -628,7 +628,7 @@ def test_logs_come_in_the_order_of_starts_and_unaltered(dagrun, write):
     )
     run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
     done = subprocess.run(
-        [sys.executable, "-m", "dagrun.cli", "runs", "logs", run_id],  # as bytes
+        [sys.executable, "-m", "dagrun", "runs", "logs", run_id],  # as bytes
         capture_output=True,
         env={**os.environ, "DAGRUN_DATA_DIR": str(file.parent / "data")},
         timeout=60,

@@ -26,7 +26,7 @@ print(*sys.modules, file=sys.stderr)
 
 
 def script(shell):
-    argv = [sys.executable, "-m", "dagrun.cli", "completion", shell]
+    argv = [sys.executable, "-m", "dagrun", "completion", shell]
     return subprocess.run(argv, capture_output=True, text=True, timeout=60, check=True).stdout
 
 
@@ -151,7 +151,7 @@ def test_a_script_for_zsh_works_as_a_file_of_its_own_and_when_it_is_sourced():
 
 
 def test_an_unknown_shell_is_refused():
-    argv = [sys.executable, "-m", "dagrun.cli", "completion", "csh"]
+    argv = [sys.executable, "-m", "dagrun", "completion", "csh"]
     done = subprocess.run(argv, capture_output=True, text=True, timeout=60, check=False)
     assert done.returncode == 2
     assert '"bash", "zsh", "fish"' in done.stderr

@@ -195,7 +195,7 @@ class Reader:
         shutil.copytree(ROOT / "examples", checkout / "examples", ignore=MADE)
         installed_in = checkout / ".venv/bin"
         program(installed_in / "python", f'#!/bin/sh\nexec {sys.executable} "$@"\n')
-        program(installed_in / "dagrun", f'#!/bin/sh\nexec {sys.executable} -m dagrun.cli "$@"\n')
+        program(installed_in / "dagrun", f'#!/bin/sh\nexec {sys.executable} -m dagrun "$@"\n')
         program(tools / "sleep", SLEEP)
         (home / "naps").touch()
         (home / "where").write_text(f"{checkout}\n")

@@ -89,7 +89,7 @@ def house(tmp_path_factory):
     for name, text in FILES.items():
         (folder / name).write_text(text)
     (folder / "waits.yaml").write_text(HEAD + WAITS % (folder / "go"))
-    argv = [sys.executable, "-m", "dagrun.cli", "run", "--json"]
+    argv = [sys.executable, "-m", "dagrun", "run", "--json"]
     env = {**os.environ, "DAGRUN_DATA_DIR": str(folder / "data")}
     done = subprocess.run(
         [*argv, folder / "w.yaml"], capture_output=True, timeout=60, check=True, env=env

@@ -130,7 +130,7 @@ def dagrun(tmp_path):
 
     def call(*arguments, **environ):
         return subprocess.run(
-            [sys.executable, "-m", "dagrun.cli", *map(str, arguments)],
+            [sys.executable, "-m", "dagrun", *map(str, arguments)],
             capture_output=True,
             cwd=tmp_path,
             env={

@@ -88,7 +88,7 @@ def test_more_nodes_run_at_once_than_the_inherited_limit_of_files_allows(tmp_pat
         "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\n"
         f"spec:\n  timeout: 20s\n  nodes:\n{nodes}"
     )
-    command = 'ulimit -Sn 64; exec "$0" -m dagrun.cli run --parallel 41 w.yaml'
+    command = 'ulimit -Sn 64; exec "$0" -m dagrun run --parallel 41 w.yaml'
     done = subprocess.run(
         ["sh", "-c", command, sys.executable],
         cwd=tmp_path,

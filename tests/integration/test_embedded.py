@@ -244,8 +244,9 @@ async def test_events_are_the_same_live_and_from_the_store(data_dir, tmp_path):
             await anext(paused)
         (tmp_path / "go").touch()
         await runs[1].result()
-        with trio.fail_after(10):  # until its engine has given it back, which nobody is told of
-            while orchestrator._local.dispatcher.ticket(runs[0].run_id).engine:  # noqa: ASYNC110
+        with trio.fail_after(10):  # until its engine has given it back
+            ticket = orchestrator._local.dispatcher.ticket(runs[0].run_id)
+            while ticket.engine:  # noqa: ASYNC110 — nobody is told of it
                 await trio.sleep(0.02)
         await orchestrator.resume(runs[0].run_id)
         assert [(await run.result()).status for run in runs] == ["succeeded"] * 2

@@ -131,7 +131,7 @@ class LiveTree:
 
     async def _draw(self) -> None:
         from rich.console import Console  # noqa: PLC0415 — only a terminal pays for rich
-        from rich.live import Live  # noqa: PLC0415
+        from rich.live import Live  # noqa: PLC0415 — as above
 
         console = Console(stderr=True)
         with Live(console=console, auto_refresh=False, transient=False) as live:

@@ -15,7 +15,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
-COMMAND: Final = ("-m", "dagrun.cli")
+COMMAND: Final = ("-m", "dagrun")
 """What makes Python the command line of dagrun."""
 
 LIMIT: Final = 20.0  # seconds; less than the grace, which no test shall wait for by mistake

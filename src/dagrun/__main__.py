@@ -1,0 +1,5 @@
+"""``python -m dagrun`` does the same as ``dagrun``."""
+
+from dagrun.cli import main
+
+main()
