@@ -127,6 +127,16 @@ def now():
     return START + timedelta(seconds=trio.current_time())
 
 
+class Listener:
+    """Notes how runs stood when their engine had no more to do with them."""
+
+    def __init__(self, seen):
+        self.seen = seen
+
+    def left(self, state, _abandoned):
+        self.seen.append(str(state.status))
+
+
 @asynccontextmanager
 async def open_rig(tmp_path, parallel=2):
     store, executor = ListStore(), Executor()
@@ -646,6 +656,21 @@ async def test_a_handler_of_a_run_that_is_lost_is_stopped(rig, autojump_clock):
     assert rig.executor.now == 0
     assert execution.abandoned == "stale_epoch"
     assert rig.types("handler:exit") == ["node.running"]
+
+
+async def test_a_paused_run_that_is_cancelled_at_once_is_given_back_at_its_end_only(tmp_path, rig):
+    nodes, handled = [node("a", does={"sleep": 99})], handlers(exit={"sleep": 5})
+    rig.start(*nodes, handlers=handled)
+    await trio.sleep(1)
+    await rig.engine.pause(RunId("r"))
+    left = []
+    async with open_rig(tmp_path) as second:
+        second.engine._listener = Listener(left)
+        execution = second.start(*nodes, handlers=handled, events=rig.store.events)
+        assert await second.engine.cancel(RunId("r"))
+        assert left == []
+        await execution.done.wait()
+    assert left == ["cancelled"]
 
 
 async def test_a_handler_is_told_the_outcome_in_its_environment(rig, autojump_clock):

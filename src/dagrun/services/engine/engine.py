@@ -193,15 +193,15 @@ class Engine:
                 self._processes.ask(execution)
         self._start_what_may()
         self._hand_over(execution)
-        if not execution.finishing and (state.ended or self._can_be_given_back(execution)):
+        if not execution.finishing and self._is_over(execution):
             execution.finishing = True
             self._nursery.start_soon(self._finish, execution)
 
-    def _can_be_given_back(self, execution: Execution) -> bool:
-        """Whether a run is paused, and nothing of it is going on any more."""
+    def _is_over(self, execution: Execution) -> bool:
+        """Whether a run has ended, or is paused and nothing of it is going on any more."""
         state = execution.state
         paused = state.status is RunStatus.PAUSED and not state.running
-        return paused and self._listener is not None
+        return state.ended or (paused and self._listener is not None)
 
     def _hand_over(self, execution: Execution) -> None:
         events = execution.state.take_events()
@@ -295,8 +295,8 @@ class Engine:
             await self._journal.wait_durable(state.run_id, seq)
         except ConflictError:
             return  # abandoned
-        if state.seq != seq:
-            execution.finishing = False  # it was resumed or cancelled in the meantime
+        if state.seq != seq or not self._is_over(execution):
+            execution.finishing = False  # it was resumed or cancelled, perhaps before this began
             self._after_change(execution)
             return
         execution.stop_timers()
