@@ -8,7 +8,6 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
 from dagrun.cli import output
-from dagrun.cli.app_runs import runs
 from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
 from dagrun.errors import ConfigError, DagrunError
 
@@ -21,7 +20,11 @@ app = App(
     version=version,
     help_format="plaintext",
 )
-app.command(runs)
+app.command(  # imported when it is used
+    "dagrun.cli.app_runs:runs",
+    name="runs",
+    help="Look at runs, past and present, and change those that go on.",
+)
 
 
 @app.command
