@@ -49,10 +49,10 @@ Ways = tuple[bytes, ...]
 _BREAKS: Final = (b"\n", b"\r\n", b"\\n", b"\\r\\n", b"%0A", b"%0D%0A")
 """With what programs break a long base64 or hexadecimal text into lines."""
 
-OTHERWISE: Final = b"\\%+-_\r\n" + bytes(range(0x80, 0x100))
+OTHERWISE: Final = b"\\%+-_'\r\n" + bytes(range(0x80, 0x100))
 """With what everything begins that is not an ASCII character as it is: escapes, line breaks, UTF-8."""
 
-_AMBIGUOUS: Final = re.compile(rb"[\\%\x80-\xff]")
+_AMBIGUOUS: Final = re.compile(rb"[\\%'\x80-\xff]")
 """How a character begins that, standing as it is, may be the beginning of another way to write it."""
 
 _PERCENT: Final = re.compile("%..")
@@ -252,6 +252,10 @@ def _backslashed(character: str) -> Iterator[str]:
         yield _CONTROLS[character]
     elif character.isascii() and character.isprintable():
         yield "\\" + character
+    if not character.isascii():
+        yield "".join(f"\\{byte:03o}" for byte in character.encode())
+    if character == "'":  # between quotes, as `set -x` and `shlex.quote` write it
+        yield from ("'\\''", "'\"'\"'")
     if character == "\n":
         yield from ("\r\n", "\\r\\n")
 

@@ -71,6 +71,10 @@ def _base64(text: str) -> str:
     return base64.b64encode(text.encode()).decode()
 
 
+def _octal(text: str) -> str:
+    return "".join(f"\\{byte:03o}" for byte in text.encode())
+
+
 ENCODERS: Final[Mapping[str, Callable[[str], str]]] = {
     "plain": str,
     "json": _escaped,
@@ -91,6 +95,9 @@ ENCODERS: Final[Mapping[str, Callable[[str], str]]] = {
     "repr": lambda text: repr(text)[1:-1],
     "repr of bytes": lambda text: repr(text.encode())[2:-1],
     "backslashes": lambda text: re.sub(r"([!-/:-@\[-`{-~])", r"\\\1", text),
+    "shlex.quote": lambda text: text.replace("'", "'\"'\"'"),
+    "set -x": lambda text: text.replace("'", "'\\''"),
+    "octal": lambda text: "".join(c if c.isascii() else _octal(c) for c in text),
     "hex": lambda text: text.encode().hex(),
     "HEX": lambda text: text.encode().hex().upper(),
     "base64": _base64,
