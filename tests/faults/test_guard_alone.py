@@ -4,7 +4,6 @@ import os
 import resource
 import signal
 import subprocess
-import sys
 
 import pytest
 import trio
@@ -18,27 +17,6 @@ LIMIT = 20.0  # seconds
 ENV = {"PATH": "/usr/bin:/bin"}
 HIDDEN = "setsid env -i /bin/sh -c 'echo $$ > pid; exec /bin/sleep 60' &"
 WRITTEN = "while ! test -s pid; do sleep 0.01; done"
-RUN = """
-import sys, trio
-from dagrun.services.processes import open_processes
-
-async def main():
-    async with open_processes() as processes:
-        process = await processes.spawn(
-            sys.argv[1:], env={"PATH": "/usr/bin:/bin"}, cwd="/", stdout=1
-        )
-        print("code", await process.wait(), flush=True)
-
-trio.run(main)
-"""
-
-
-def run_with(prepare, *argv):
-    """Give what a program prints whose engine begins as ``prepare`` says."""
-    start = f"{prepare}\nimport os, sys\nos.execv(sys.executable, [sys.executable, *sys.argv[1:]])"
-    command = [sys.executable, "-c", start, "-c", RUN, *argv]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=LIMIT, check=True)
-    return done.stdout.splitlines()
 
 
 # what a finished program leaves behind
@@ -51,10 +29,6 @@ async def test_a_daemon_without_session_and_environment_is_gone_with_its_program
         process = await processes.spawn(["sh", "-c", code], env=ENV, cwd=str(tmp_path))
         assert await process.wait() == 0
         assert not is_running(await written_pid(tmp_path / "pid"))
-
-
-async def test_a_program_is_told_nothing_of_its_mark():
-    assert run_with("", "env") == ["PATH=/usr/bin:/bin", "code 0"]
 
 
 async def test_a_guard_takes_no_mark_of_another_one_for_its_own(tmp_path):

@@ -99,3 +99,7 @@ def test_more_nodes_run_at_once_than_the_inherited_limit_of_files_allows(tmp_pat
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_a_program_is_told_nothing_of_its_mark():
+    assert run_with("", "env") == ["PATH=/usr/bin:/bin", "code 0"]
