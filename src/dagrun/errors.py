@@ -20,7 +20,8 @@
     │   └── StoreTooNew        a newer dagrun wrote the file
     ├── SecretError        a secret cannot be had; the operator provides it
     ├── RemoteError        another process is unwell; a retry may help
-    │   └── WorkerDied         a worker or the guard ended unexpectedly
+    │   ├── WorkerDied         a worker or the guard ended unexpectedly
+    │   └── ChannelLost        the stream to another process has ended, or never came to be
     └── NodeError          a node failed; its retry policy decides
 """
 
@@ -209,6 +210,12 @@ class WorkerDied(RemoteError):
     """A worker or the guard ended unexpectedly."""
 
     code = "worker_died"
+
+
+class ChannelLost(RemoteError):
+    """The stream between an engine and an orchestrator has ended, or never came to be."""
+
+    code = "channel_lost"
 
 
 class NodeError(DagrunError):

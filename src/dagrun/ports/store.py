@@ -5,7 +5,7 @@ from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
 from types import TracebackType
-from typing import Final, Protocol, Self
+from typing import Any, Final, Protocol, Self
 
 import attrs
 
@@ -48,6 +48,28 @@ class NewRun:
 
     request: "Request | None" = None
     """None for a submission without an idempotency key."""
+
+    parent: "Parent | None" = None
+    """For whom it runs; None for a run that no other one started."""
+
+
+@attrs.frozen(kw_only=True)
+class Parent:
+    """What started a child run. There is one child for each run, node, item and attempt."""
+
+    run_id: RunId
+    epoch: int
+    """The parent's, when it asked. The child is not stored under another one, nor when the parent
+    has ended or is being cancelled, or has a message that cancels it."""
+
+    node_id: str
+    item: int | None
+    attempt: int
+    depth: int
+    """How many runs are above the child; 1 for a child of a run that has no parent."""
+
+    wait: bool = True
+    """Whether the parent is told when the child ends."""
 
 
 @attrs.frozen(kw_only=True)
@@ -100,6 +122,15 @@ class RunRecord:
     admitted: bool = False
     """Whether it has the slot. It keeps it until it ends."""
 
+    engine_id: str | None = None
+    """The engine to which it is assigned; None when it is with no engine, or with one of the
+    process that owns it."""
+
+    instance: str | None = None
+    """Which life of that engine."""
+
+    parent: Parent | None = None
+
 
 @attrs.frozen(kw_only=True)
 class Registration:
@@ -150,12 +181,73 @@ class NodeRecord:
     error: Mapping[str, str] | None
 
 
+class MessageKind(StrEnum):
+    """What is posted to a run."""
+
+    CANCEL = "cancel"
+    """``data``: ``reason``."""
+
+    PAUSE = "pause"
+    RESUME = "resume"
+    CHILD_ENDED = "child_ended"
+    """``data``: ``node_id``, ``item``, ``attempt``, ``run_id`` of the child, ``status``, and
+    ``outputs`` (Raw) or ``error`` of its end."""
+
+
+@attrs.frozen(kw_only=True)
+class Message:
+    """Something that was posted to a run, and waits until whoever executes the run takes it up."""
+
+    number: int
+    """Grows by one with each message of a run, from 1."""
+
+    kind: MessageKind
+    data: Mapping[str, Any] = attrs.field(factory=dict)
+
+
+@attrs.frozen(kw_only=True)
+class Posted:
+    """A message, and to whom it was posted."""
+
+    run_id: RunId
+    message: Message
+
+
+@attrs.frozen(kw_only=True)
+class Taken:
+    """A message that whoever executes a run has taken up. It is deleted with the commit."""
+
+    run_id: RunId
+    epoch: int
+    number: int
+
+
+@attrs.frozen(kw_only=True)
+class Assignment:
+    """Which engine executes a run from now on, or that none does."""
+
+    run_id: RunId
+    epoch: int
+    """The run's; another one is refused."""
+
+    engine_id: str | None
+    instance: str | None
+    seen: int | None = None
+    """Refuse this if there is a newer message than this one; None accepts any."""
+
+
 class Refusal(StrEnum):
-    """Why the events of a run were not taken."""
+    """Why the events of a run, or its assignment, were not taken."""
 
     UNKNOWN_RUN = "unknown_run"
     STALE_EPOCH = "stale_epoch"
     GAP = "gap"
+    UNSEEN = "unseen"
+    """There is a message that must be taken up first: a request to cancel before the end of the
+    run, or any before it is given back."""
+
+    ENDED = "ended"
+    """An assignment of a run that has ended."""
 
 
 @attrs.frozen(kw_only=True)
@@ -176,6 +268,13 @@ class CommitResult:
     position: int = attrs.field(default=0, eq=False)
     """Position of the first of them; the others follow without gaps."""
 
+    unassigned: Mapping[RunId, Refusal] = attrs.field(factory=dict)
+    """Assignments that were refused. The run's events in this batch are not affected."""
+
+    posted: Sequence[Posted] = attrs.field(default=(), eq=False)
+    """Messages that this commit posted: a child's end to its parent, and a request to cancel to
+    the children of a run that is being cancelled."""
+
 
 class Rejection(StrEnum):
     """Why a new run was not stored."""
@@ -183,6 +282,9 @@ class Rejection(StrEnum):
     NO_SLOT = "no_slot"
     OTHER_REQUEST = "other_request"
     """Its idempotency key was used for something else."""
+
+    ORPHAN = "orphan"
+    """Its parent has ended, is being cancelled, or goes on under another epoch."""
 
 
 class Store(Protocol):
@@ -225,13 +327,26 @@ class Store(Protocol):
         *,
         new_runs: Sequence[NewRun] = (),
         definitions: Sequence[Definition] = (),
+        taken: Sequence[Taken] = (),
+        assignments: Sequence[Assignment] = (),
     ) -> CommitResult:
-        """Write definitions, runs and events in one transaction, and return when it is durable.
+        """Write all of it in one transaction, and return when it is durable.
 
         For each run: events whose ``seq`` is already there under the same epoch are dropped;
         those of another epoch than the run's, or that leave a gap, make the store refuse all of
         the run's events in this batch. Other runs are not affected. A definition that is
         already there is left as it is.
+
+        Messages that were taken up are deleted if their epoch is the run's; that is done before
+        the run's events are looked at. Events that decide on a run's end or end it, other than
+        ``run.cancelled``, are refused (``UNSEEN``), with all others of the run in this batch, while
+        a request to cancel it is there that was not taken up. The assignments come last. The end of
+        a run deletes its messages, and its assignment.
+
+        A child's end is posted to its parent, if that waits for it and has not ended. A
+        ``run.cancelling`` is posted to all children of the run that have not ended, and to theirs.
+        A new run with a parent is the earlier one if there is one for the same run, node, item and
+        attempt.
 
         Raises:
             StoreFull: no room. Nothing of the batch was written.
@@ -241,10 +356,37 @@ class Store(Protocol):
     async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
         """Hand a run over to ``owner`` under the next epoch, if its epoch is the expected one.
 
+        It is assigned to no engine then.
+
         Raises:
             NotFound: there is no such run.
             ConflictError: the epoch is another one: somebody else was faster.
         """
+        ...
+
+    async def post(
+        self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
+    ) -> Sequence[Posted]:
+        """Post something to a run; it is durable then. Give nothing if the run has ended.
+
+        A request to cancel is posted to all its descendants that have not ended, too. One that is
+        posted already is not posted again: it gives nothing, as for a run that is being cancelled.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        ...
+
+    async def messages(self, run_id: RunId) -> Sequence[Message]:
+        """Give what was posted to a run and not taken up yet, in order."""
+        ...
+
+    async def children(self, run_id: RunId) -> Sequence[RunRecord]:
+        """Give the runs that a run started, the oldest first."""
+        ...
+
+    async def unfinished(self, owner: str) -> Sequence[RunRecord]:
+        """Give all runs of an owner that have not ended, the oldest first."""
         ...
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:

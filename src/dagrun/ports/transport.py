@@ -1,0 +1,76 @@
+"""How an orchestrator and its engines reach each other."""
+
+from collections.abc import Awaitable, Callable, Sequence
+from contextlib import AbstractAsyncContextManager
+from typing import Protocol
+
+import trio
+
+from dagrun.ports.frames import Frame
+
+
+class Channel(Protocol):
+    """One stream between an engine and an orchestrator.
+
+    Frames arrive whole and in their order. All methods raise
+    :class:`~dagrun.errors.ChannelLost` when the stream has ended, on whichever side and for
+    whatever reason; it stays so. One task sends, and one receives. Who opened it closes it; a
+    served one is closed when its handler returns.
+    """
+
+    @property
+    def peer(self) -> str:
+        """Who is at the other end, for people: an address."""
+        ...
+
+    async def send(self, frames: Sequence[Frame]) -> None:
+        """Send frames; they travel together. Waits while the other side takes no more.
+
+        Returns when they are on their way. That they arrive is for others to say.
+        """
+        ...
+
+    async def receive(self) -> Sequence[Frame]:
+        """Wait for what comes next: one frame or more, as they were sent together."""
+        ...
+
+
+Handler = Callable[[Channel], Awaitable[None]]
+"""Holds the conversation on a stream that the other side opened."""
+
+
+class Transport(Protocol):
+    """Opens and serves streams. Use it with ``async with``; leaving closes all that is open.
+
+    The one method of each pair is for the process that dials, the other for the one that listens:
+    ``attach`` meets ``serve_orchestrator``, ``dial`` meets ``serve_engine``.
+    """
+
+    def attach(self, address: str) -> AbstractAsyncContextManager[Channel]:
+        """Open a stream from an engine to an orchestrator.
+
+        Raises:
+            ChannelLost: nobody answers within the connection timeout, or this is refused.
+            ConfigError: the address is none.
+        """
+        ...
+
+    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
+        """Open a stream from an orchestrator to an engine; raises as :meth:`attach`."""
+        ...
+
+    async def serve_orchestrator(
+        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen for engines until cancelled. ``started`` gives the address.
+
+        Raises:
+            ConfigError: the address cannot be listened on.
+        """
+        ...
+
+    async def serve_engine(
+        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen for orchestrators until cancelled; as :meth:`serve_orchestrator`."""
+        ...
