@@ -20,6 +20,19 @@ class Needs:
 NOTHING: Final = Needs()
 
 
+def described(needs: Needs) -> str:
+    """Say what is needed.
+
+    >>> described(Needs(executors=frozenset({"lua"}), labels=frozenset({("zone", "a")})))
+    'executor lua, label zone=a'
+    """
+    return ", ".join(
+        [f"executor {name}" for name in sorted(needs.executors)]
+        + [f"label {name}={value}" for name, value in sorted(needs.labels)]
+        + [f"resource {name}={amount:g}" for name, amount in sorted(needs.resources)]
+    )
+
+
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
     """A run that waits for an engine."""

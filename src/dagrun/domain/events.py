@@ -8,6 +8,7 @@ from typing import Any, Final
 import attrs
 
 from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import Raw
 
 SCHEMA_VERSION: Final = 1
 """Version of the events written now. Every released one stays readable."""
@@ -31,6 +32,10 @@ class Type(StrEnum):
     NODE_FAILED = "node.failed"
     NODE_SKIPPED = "node.skipped"
     NODE_CANCELLED = "node.cancelled"
+
+
+RUN_ENDS: Final = frozenset({Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCELLED})
+"""With these a run ends."""
 
 
 @attrs.define(slots=True, eq=True)
@@ -88,3 +93,14 @@ class Event:
 
 RAW_FIELDS: Final = frozenset({"outputs", "items"})
 """Names in :attr:`Event.data` whose values stay JSON text."""
+
+_OVERHEAD: Final = 200  # bytes that an event takes beside its data, roughly
+
+
+def size_of(event: Event) -> int:
+    """Give about how many bytes an event takes."""
+    if not event.data:
+        return _OVERHEAD
+    return _OVERHEAD + sum(
+        len(bytes(value)) for value in event.data.values() if isinstance(value, Raw)
+    )

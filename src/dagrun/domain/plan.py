@@ -9,6 +9,7 @@ from typing import Any, Final
 
 import attrs
 
+from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.expressions import NAMES, Expression, compile_expression
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.handlers import as_node
@@ -111,6 +112,8 @@ class Plan:
     concurrency_key: Template | None
     placement_key: Template | None
     handlers: tuple[Step, ...] = ()
+    needs: Needs = NOTHING
+    """What an engine must have to execute it."""
 
 
 def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling]) -> Plan:
@@ -145,6 +148,24 @@ def compile_plan(workflow: Workflow, handling: Callable[[ExecutorSpec], Handling
         None if workflow.concurrency is None else compile_template(workflow.concurrency.key),
         None if workflow.placement.key is None else compile_template(workflow.placement.key),
         _handlers(workflow, handling),
+        _needs(workflow),
+    )
+
+
+def _needs(workflow: Workflow) -> Needs:
+    """Put together what the nodes need. Of a resource it is what the greediest node needs."""
+    specs = [node.executor for node in workflow.nodes]
+    specs += [handler.executor for handler in workflow.handlers.values()]
+    labels: set[tuple[str, str]] = set()
+    resources: dict[str, float] = {}
+    for node in workflow.nodes:
+        labels |= set(node.requires.labels.items())
+        for name, amount in node.requires.resources.items():
+            resources[name] = max(resources.get(name, 0.0), amount)
+    return Needs(
+        executors=frozenset(spec.type for spec in specs),
+        labels=frozenset(labels),
+        resources=frozenset(resources.items()),
     )
 
 

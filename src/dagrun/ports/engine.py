@@ -1,9 +1,23 @@
 """What an orchestrator and an engine say to each other, whatever lies between them."""
 
+from collections.abc import Mapping, Sequence
 from typing import Protocol
+
+import attrs
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
+from dagrun.ports.store import Message
+
+
+@attrs.frozen(kw_only=True)
+class Offers:
+    """What an engine has of what runs may need."""
+
+    executors: frozenset[str]
+    labels: Mapping[str, str] = attrs.field(factory=dict)
+    resources: Mapping[str, float] = attrs.field(factory=dict)
+    """Name and amount."""
 
 
 class EngineLink(Protocol):
@@ -14,6 +28,16 @@ class EngineLink(Protocol):
 
     capacity: int
     """Most runs that it wants at once."""
+
+    @property
+    def ready(self) -> bool:
+        """Whether it may be given runs now."""
+        ...
+
+    @property
+    def offers(self) -> Offers | None:
+        """What it has of what runs may need; None for everything."""
+        ...
 
     def execute(self, state: RunState, *, epoch: int) -> object:
         """Start a run that is queued, or go on with one under a new epoch. Does not block.
@@ -69,4 +93,102 @@ class EngineListener(Protocol):
             state: the run; all of it is durable. It has ended, or is paused.
             abandoned: why the run is somebody else's now; None when it is not.
         """
+        ...
+
+
+class Placer(Protocol):
+    """An orchestrator's dispatcher, seen from what speaks for engines elsewhere. Nothing blocks."""
+
+    def add_engine(self, engine: EngineLink) -> None:
+        """Take an engine in. Its name must be new."""
+        ...
+
+    def remove_engine(self, engine: EngineLink) -> None:
+        """Give an engine no more runs. Those that it has stay where they are."""
+        ...
+
+    def engine_changed(self, engine: EngineLink) -> None:
+        """Look again whether an engine takes runs, and how many."""
+        ...
+
+    def ended(self, run_id: RunId) -> None:
+        """Hear that a run that an engine has has ended; that is durable."""
+        ...
+
+    def rests(self, run_id: RunId) -> None:
+        """Hear that a run is with no engine any more: it is paused, or waits for its children."""
+        ...
+
+    def take_back(self, run_id: RunId, *, lost: bool) -> None:
+        """Let a run go on under the next epoch, wherever there is room.
+
+        Args:
+            run_id: the run.
+            lost: whether its engine was silent for a lease.
+        """
+        ...
+
+    def abandoned(self, run_id: RunId, why: str) -> None:
+        """Hear that a run is somebody else's now, or damaged."""
+        ...
+
+    def tell(self, run_id: RunId, message: Message) -> None:
+        """Hear what was posted to a run, wherever that is."""
+        ...
+
+
+@attrs.frozen(kw_only=True)
+class Holding:
+    """A run that an engine has."""
+
+    run_id: RunId
+    epoch: int
+    seq: int
+    """Its last event, which may not be durable yet."""
+
+    halted: bool
+    """Whether its attempts were killed, and it only waits to be given back."""
+
+
+class AttachedEngine(Protocol):
+    """An engine, seen from what carries its orchestrator's words to it. No method blocks."""
+
+    def execute(
+        self, state: RunState, *, epoch: int, messages: Sequence[Message] = (), lost: bool = False
+    ) -> object:
+        """Start a run, or go on with one under a new epoch.
+
+        Args:
+            state: the run, as its journal tells it.
+            epoch: the present one.
+            messages: what was posted to it and not taken up yet.
+            lost: whether the engine that had it was lost.
+
+        Raises:
+            IllegalEvent: the run has ended, or the epoch is older than the run's.
+        """
+        ...
+
+    def tell(self, run_id: RunId, message: Message) -> bool:
+        """Take up what was posted to a run. Give False if the engine does not have it."""
+        ...
+
+    def abandon(self, run_id: RunId, why: str) -> None:
+        """Stop all work on a run that is somebody else's now, if the engine has it."""
+        ...
+
+    def hold(self) -> None:
+        """Start nothing more, from now on."""
+        ...
+
+    def halt(self) -> None:
+        """Stop all attempts, and record nothing of them. The runs stay until they are abandoned."""
+        ...
+
+    def holdings(self) -> Sequence[Holding]:
+        """Give the runs that the engine has."""
+        ...
+
+    def busy(self) -> bool:
+        """Whether any attempt is being made."""
         ...

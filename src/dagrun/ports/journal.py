@@ -1,17 +1,24 @@
 """Where an engine hands its events, and learns when they are durable."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Protocol
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.ports.frames import Report
+from dagrun.ports.store import Assignment, Refusal, Taken
 
 
 class JournalFeed(Protocol):
     """Takes the events of the runs that one engine executes."""
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Queue events of one run for the next commit. Does not block."""
+    def append(self, events: Sequence[Event], taken: Sequence[Taken] = ()) -> None:
+        """Queue events of one run for the next commit. Does not block.
+
+        Args:
+            events: what happened.
+            taken: the messages that were taken up in them, or had no effect.
+        """
         ...
 
     def durable(self, run_id: RunId) -> int:
@@ -34,10 +41,56 @@ class JournalFeed(Protocol):
         """Wait until :meth:`has_room`."""
         ...
 
+    def fenced(self) -> bool:
+        """Whether the runs may be somebody else's by now: the engine's lease has ended.
+
+        Then nothing is started, and nothing that comes of an attempt is recorded.
+        """
+        ...
+
     def continue_from(self, run_id: RunId, seq: int) -> None:
         """Say that a run's events up to ``seq`` were read from the store."""
         ...
 
     def forget(self, run_id: RunId) -> None:
         """Drop what is remembered of a run that has ended."""
+        ...
+
+
+class AssigningFeed(JournalFeed, Protocol):
+    """The journal of an orchestrator, seen from what speaks for engines elsewhere."""
+
+    async def assign(self, assignment: Assignment) -> Refusal | None:
+        """Note which engine executes a run, behind all that was queued before.
+
+        Returns when it is durable: None, or why the store refused it.
+        """
+        ...
+
+
+class Upstream(JournalFeed, Protocol):
+    """The feed of an engine whose orchestrator is elsewhere, seen from what talks to that."""
+
+    def call_when_unsent(self, wake: Callable[[], None]) -> None:
+        """Call something whenever there is more to send. It must not block."""
+        ...
+
+    def take_report(self) -> Report | None:
+        """Give what is to be sent next, or None. It is kept until it is known to be durable."""
+        ...
+
+    def acknowledge(self, run_id: RunId, seq: int) -> None:
+        """Hear that a run's events up to ``seq`` are durable."""
+        ...
+
+    def refuse(self, run_id: RunId) -> None:
+        """Hear that a run is somebody else's now: nothing that is kept of it is of use."""
+        ...
+
+    def send_again(self, runs: Sequence[RunId]) -> None:
+        """Queue all that is kept of some runs, and nothing else, for a new stream."""
+        ...
+
+    def look_for_room(self) -> None:
+        """Let those go on who wait for room, if there is some."""
         ...

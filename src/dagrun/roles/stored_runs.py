@@ -172,6 +172,7 @@ class StoredRuns:
             fresh=state.started_at is None,
             slot=slot_of(prepared.workflow, record),
             admitted=record.admitted,
+            needs=state.plan.needs,
             key=self._placement_key(state, record),
             due=_due(state, record),
         )

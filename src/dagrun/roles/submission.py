@@ -127,6 +127,7 @@ def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
         priority=run.priority,
         slot=run.slot,
         admitted=run.slot is not None and run.slot.at_once,
+        needs=state.plan.needs,
         key=_run_key(state, state.plan.placement_key, "placement"),
         due=None if patience is None else trio.current_time() + patience,
     )

@@ -2,6 +2,7 @@
 
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import partial
 
 import attrs
 import trio
@@ -74,6 +75,15 @@ class Dispatcher:
         self._places.add(engine)
         self._placing.place()
 
+    def remove_engine(self, engine: EngineLink) -> None:
+        """Give an engine no more runs; see the port."""
+        self._places.remove(engine)
+
+    def engine_changed(self, engine: EngineLink) -> None:
+        """Look again whether an engine takes runs; see the port."""
+        self._places.update(engine)
+        self._placing.place()
+
     def statistics(self) -> DispatcherStatistics:
         """Say how much waits and runs."""
         return DispatcherStatistics(queued=self._placing.queued, running=self._places.running())
@@ -110,6 +120,31 @@ class Dispatcher:
         ticket = self._placing.ticket(state.run_id)
         if ticket is not None:
             self._placing.left(ticket, state, abandoned)
+
+    def assume(self, ticket: Ticket, engine: EngineLink) -> None:
+        """Know a run that an engine has since before this process was started."""
+        self._placing.assume(ticket, engine)
+
+    def ended(self, run_id: RunId) -> None:
+        """Hear that a run that an engine has has ended; see the port."""
+        self._on_ticket(run_id, self._placing.ended)
+
+    def rests(self, run_id: RunId) -> None:
+        """Hear that a run is with no engine any more; see the port."""
+        self._on_ticket(run_id, self._placing.rests)
+
+    def take_back(self, run_id: RunId, *, lost: bool) -> None:
+        """Let a run go on under the next epoch; see the port."""
+        self._on_ticket(run_id, partial(self._placing.take_back, lost=lost))
+
+    def abandoned(self, run_id: RunId, why: str) -> None:
+        """Hear that a run is somebody else's now; see the port."""
+        self._on_ticket(run_id, lambda ticket: self._placing.abandoned(ticket, why))
+
+    def _on_ticket(self, run_id: RunId, act: Callable[[Ticket], None]) -> None:
+        ticket = self._placing.ticket(run_id)
+        if ticket is not None:
+            act(ticket)
 
     async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
         """Cancel a run, wherever it is. Give False if it has ended, or is being cancelled.

@@ -1,12 +1,18 @@
 """The engines, and which of them gets a run."""
 
+from collections import Counter
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
+from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Balancer, Candidate, Candidates
 from dagrun.ports.engine import EngineLink
+
+KEPT: Final = 100
+"""Sets of needs for which the engines are kept that fulfil them."""
 
 
 @attrs.define(eq=False)
@@ -14,11 +20,37 @@ class Place:
     """An engine and the runs that it has."""
 
     engine: EngineLink
-    runs: set[RunId] = attrs.field(factory=set)
+    runs: dict[RunId, Needs] = attrs.field(factory=dict)
+    used: Counter[str] = attrs.field(factory=Counter)
+    """Resource → how much of it these runs need."""
 
     def has_room(self) -> bool:
         """Whether it may be given one more."""
-        return len(self.runs) < self.engine.capacity
+        return self.engine.ready and len(self.runs) < self.engine.capacity
+
+    def fits(self, needs: Needs) -> bool:
+        """Whether it has what a run needs, and enough of it is free."""
+        offers = self.engine.offers
+        if offers is None or needs is NOTHING:
+            return True
+        return (
+            needs.executors <= offers.executors
+            and all(offers.labels.get(name) == value for name, value in needs.labels)
+            and all(
+                offers.resources.get(name, 0.0) - self.used[name] >= amount
+                for name, amount in needs.resources
+            )
+        )
+
+    def take(self, run_id: RunId, needs: Needs) -> None:
+        """Note that it has a run."""
+        self.runs[run_id] = needs
+        self.used.update(dict(needs.resources))
+
+    def give_back(self, run_id: RunId) -> None:
+        """Note that it has a run no more."""
+        needs = self.runs.pop(run_id, NOTHING)
+        self.used.subtract(dict(needs.resources))
 
     def candidate(self) -> Candidate:
         """Give what balancers know of it."""
@@ -38,70 +70,115 @@ class Places:
         self._make_balancer = make_balancer
         self._balancers: dict[str | None, Balancer] = {}
         self._by_name: dict[str, Place] = {}
-        self._candidates = Candidates()
-        self._only: Place | None = None
-        """The engine, while there is just one: then there is nothing to choose."""
+        self._candidates: dict[Needs, Candidates] = {}
+        """What runs may need → the engines that have it, and room."""
 
     def add(self, engine: EngineLink) -> None:
         """Take an engine in. Its name must be new."""
-        place = self._by_name[engine.name] = Place(engine)
-        self._only = place if len(self._by_name) == 1 else None
+        self._by_name[engine.name] = Place(engine)
         for balancer in self._balancers.values():
             balancer.joined(engine.name)
-        for known in self._by_name.values():
-            self._update(known)
+        self.update(engine)
 
-    def have_room(self) -> bool:
-        """Whether any engine may be given one more run."""
-        return len(self._candidates) > 0 if self._only is None else self._only.has_room()
+    def remove(self, engine: EngineLink) -> None:
+        """Give an engine no more runs. Nothing happens if it is not there."""
+        if self._place(engine) is None:
+            return
+        del self._by_name[engine.name]
+        for balancer in self._balancers.values():
+            balancer.left(engine.name)
+        for candidates in self._candidates.values():
+            candidates.discard(engine.name)
+
+    def update(self, engine: EngineLink) -> None:
+        """Look again whether an engine may be given runs."""
+        place = self._place(engine)
+        if place is not None:
+            self._update(place)
+
+    def have_room(self, needs: Needs = NOTHING) -> bool:
+        """Whether an engine that has what is needed may be given one more run."""
+        return len(self._fitting(needs)) > 0
+
+    def have_what(self, needs: Needs) -> bool:
+        """Whether an engine, be it full, ever has what is needed."""
+        return any(Place(place.engine).fits(needs) for place in self._by_name.values())
 
     def free(self) -> int:
         """Give how many more runs the engines may be given."""
-        return sum(
-            max(place.engine.capacity - len(place.runs), 0) for place in self._by_name.values()
-        )
+        places = (place for place in self._by_name.values() if place.engine.ready)
+        return sum(max(place.engine.capacity - len(place.runs), 0) for place in places)
 
     def running(self) -> int:
         """Give how many runs the engines have."""
         return sum(len(place.runs) for place in self._by_name.values())
 
-    def take(self, place: Place, run_id: RunId) -> None:
+    def take(self, place: Place, run_id: RunId, needs: Needs = NOTHING) -> None:
         """Note that an engine has a run."""
-        place.runs.add(run_id)
+        place.take(run_id, needs)
         self._update(place)
 
     def give_back(self, engine: EngineLink, run_id: RunId) -> None:
-        """Note that an engine has a run no more."""
-        place = self._by_name[engine.name]
-        place.runs.discard(run_id)
-        self._update(place)
+        """Note that an engine has a run no more; it may be gone itself."""
+        place = self._place(engine)
+        if place is not None:
+            place.give_back(run_id)
+            self._update(place)
 
-    def choose(self, key: str, balancer: str | None) -> Place:
+    def of(self, engine: EngineLink) -> Place:
+        """Give the place of an engine.
+
+        Raises:
+            KeyError: it is not there.
+        """
+        return self._by_name[engine.name]
+
+    def choose(self, key: str, balancer: str | None, needs: Needs = NOTHING) -> Place:
         """Choose an engine for one more run. Called only when :meth:`have_room`.
 
         Args:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
+            needs: what the run needs.
         """
-        if self._only is not None:
-            return self._only
-        return self._by_name[self._balancer(balancer).choose(key, self._candidates)]
+        candidates = self._fitting(needs)
+        if len(candidates) == 1 and len(self._by_name) == 1:
+            return self._by_name[candidates[0].engine_id]  # there is nothing to choose
+        return self._by_name[self._balancer(balancer).choose(key, candidates)]
 
-    def least_busy(self) -> Place:
-        """Give the engine with the fewest runs, whether it has room or not."""
-        return min(self._by_name.values(), key=lambda place: len(place.runs))
+    def least_busy(self) -> Place | None:
+        """Give the engine with the fewest runs, whether it has room or not; None without any."""
+        ready = [place for place in self._by_name.values() if place.engine.ready]
+        return min(ready, key=lambda place: len(place.runs), default=None)
 
     def describe(self) -> str:
         """Say how many runs each engine has."""
         return ", ".join(f"{name} {len(place.runs)}" for name, place in self._by_name.items())
 
+    def _place(self, engine: EngineLink) -> Place | None:
+        """Give the place of an engine, but not that of another one of its name."""
+        place = self._by_name.get(engine.name)
+        return place if place is not None and place.engine is engine else None
+
+    def _fitting(self, needs: Needs) -> Candidates:
+        candidates = self._candidates.get(needs)
+        if candidates is None:
+            if len(self._candidates) >= KEPT:
+                self._candidates.clear()
+            candidates = self._candidates[needs] = Candidates(
+                place.candidate()
+                for place in self._by_name.values()
+                if place.has_room() and place.fits(needs)
+            )
+        return candidates
+
     def _update(self, place: Place) -> None:
-        if self._only is not None:
-            return
-        if place.has_room():
-            self._candidates.put(place.candidate())
-        else:
-            self._candidates.discard(place.engine.name)
+        has_room = place.has_room()
+        for needs, candidates in self._candidates.items():
+            if has_room and place.fits(needs):
+                candidates.put(place.candidate())
+            else:
+                candidates.discard(place.engine.name)
 
     def _balancer(self, name: str | None) -> Balancer:
         """Give a balancer, the same each time, that knows all engines."""

@@ -4,6 +4,7 @@ import logging
 from functools import partial
 from typing import Final
 
+from dagrun.domain.entry import NOTHING, Needs, described
 from dagrun.domain.ids import RunId
 from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
@@ -78,7 +79,7 @@ class Placing:
         :meth:`place`, so nobody in the queue could go before it.
         """
         slot = _slot_to_ask_for(ticket)
-        if slot is None and self._may_place():
+        if slot is None and self._may_place(ticket.needs):
             self._queue.started(ticket.entry())
             self._give(ticket)
             return
@@ -89,10 +90,10 @@ class Placing:
             self._queue.push(ticket.entry())
             self.place()
 
-    def _may_place(self) -> bool:
+    def _may_place(self, needs: Needs = NOTHING) -> bool:
         """Whether an engine has room, also if those get a place that ask for their slot for it."""
         return (
-            self._places.have_room()
+            self._places.have_room(needs)
             and self._tasks.open
             and (not (asking := self._admission.unanswered) or asking < self._places.free())
         )
@@ -100,7 +101,7 @@ class Placing:
     def place(self) -> None:
         """Give runs to engines, as long as there is a run and an engine with room."""
         while self._may_place():
-            entry = self._queue.next(lambda _needs: True)  # all engines of a program are alike
+            entry = self._queue.next(self._places.have_room)
             if entry is None:
                 return
             ticket = self._tickets[entry.run_id]
@@ -122,12 +123,12 @@ class Placing:
         """Give a run to an engine; one that is not in memory is read first."""
         wanted = ticket.workflow.placement.balancer
         try:
-            place = self._places.choose(ticket.key or ticket.run_id, wanted)
+            place = self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs)
         except Exception as error:  # noqa: BLE001 — a plugin's; the other runs go on
             _log.exception("run %s: its balancer failed", ticket.run_id)
             self.lose(ticket, f"its balancer failed: {error}")
             return
-        self._places.take(place, ticket.run_id)
+        self._places.take(place, ticket.run_id, ticket.needs)
         ticket.due = None
         if ticket.make is not None:
             self._execute(ticket, place, ticket.made(), ticket.epoch)
@@ -153,9 +154,51 @@ class Placing:
     def give_at_once(self, ticket: Ticket, state: RunState, epoch: int) -> EngineLink:
         """Give a run that waits for nothing to an engine, whether one has room or not."""
         place = self._places.least_busy()
+        assert place is not None  # noqa: S101 — a program has an engine
         self._places.take(place, ticket.run_id)
         self._execute(ticket, place, state, epoch)
         return place.engine
+
+    # What is heard of engines elsewhere
+
+    def assume(self, ticket: Ticket, engine: EngineLink) -> None:
+        """Know that an engine has a run, as it was before a restart."""
+        self.adopt(ticket)
+        self._places.take(self._places.of(engine), ticket.run_id, ticket.needs)
+        ticket.engine, ticket.fresh, ticket.make = engine, False, None
+        self._queue.started(ticket.entry())
+
+    def ended(self, ticket: Ticket) -> None:
+        """Hear that the run of an engine elsewhere has ended."""
+        self._leave_engine(ticket)
+        self.lose(ticket)
+        self.place()
+
+    def rests(self, ticket: Ticket) -> None:
+        """Hear that an engine has given a run back that waits for something."""
+        self._leave_engine(ticket)
+        self._queue.parked(ticket.run_id)
+        self.place()
+
+    def take_back(self, ticket: Ticket, *, lost: bool) -> None:
+        """Let a run wait for an engine once more, under the next epoch."""
+        self._leave_engine(ticket)
+        ticket.lost = lost
+        self._queue.parked(ticket.run_id)
+        self.enqueue(ticket)
+        self.place()
+
+    def abandoned(self, ticket: Ticket, why: str) -> None:
+        """Hear that a run is somebody else's now."""
+        self._leave_engine(ticket)
+        self.lose(ticket, why)
+        self.place()
+
+    def _leave_engine(self, ticket: Ticket) -> None:
+        if ticket.engine is not None:
+            self._places.give_back(ticket.engine, ticket.run_id)
+            ticket.engine = None
+        ticket.state = None
 
     def take_out(self, ticket: Ticket) -> bool:
         """Let a run wait no more. Give False if it does not."""
@@ -181,7 +224,7 @@ class Placing:
         """Say what a run waits for; None when it is with an engine, or just being changed."""
         if ticket.engine is not None or ticket.in_hand:
             return None
-        why = self._queue.reason(ticket.run_id, lambda _needs: self._places.have_room())
+        why = self._queue.reason(ticket.run_id, self._places.have_room)
         if ticket.slot is not None and (why is Why.KEY or ticket.run_id in self._admission):
             return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
         match why:
@@ -190,8 +233,16 @@ class Placing:
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:
-                engines = self._places.describe()
-                return f"it waits for an engine: all have as many runs as they may ({engines})"
+                return self._missing(ticket.needs)
+
+    def _missing(self, needs: Needs) -> str:
+        """Say which engine it is that a run waits for."""
+        engines = self._places.describe()
+        if not engines:
+            return "it waits for an engine: none is attached"
+        if not self._places.have_what(needs):
+            return f"it waits for an engine that has {described(needs)}; attached: {engines}"
+        return f"it waits for an engine: all have as many runs as they may ({engines})"
 
 
 def _slot_to_ask_for(ticket: Ticket) -> Slot | None:

@@ -5,8 +5,8 @@ from collections.abc import Callable
 import attrs
 import trio
 
+from dagrun.domain.entry import NOTHING, Entry, Needs
 from dagrun.domain.ids import RunId
-from dagrun.domain.queue import Entry
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import OnLimit, Workflow
 from dagrun.ports.engine import EngineLink
@@ -39,6 +39,12 @@ class Ticket:
 
     admitted: bool = False
     """Whether it has its slot."""
+
+    needs: Needs = NOTHING
+    """What its nodes need of an engine."""
+
+    lost: bool = False
+    """Whether the engine that had it was lost."""
 
     gate: str | None = attrs.field(init=False)
     """The key at whose gate it waits in the queue. It stays the same for the life of the ticket."""
@@ -128,6 +134,7 @@ class Ticket:
             workflow_id=self.workflow.id,
             priority=self.priority,
             fresh=self.fresh,
+            needs=self.needs,
             key=self.gate,
             limit=limit,
         )

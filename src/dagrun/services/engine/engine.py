@@ -3,7 +3,7 @@
 import os
 import random
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
 from functools import partial
@@ -18,7 +18,7 @@ from dagrun.domain.retry import time_left
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
-from dagrun.ports.engine import EngineListener
+from dagrun.ports.engine import EngineListener, Holding
 from dagrun.ports.journal import JournalFeed
 from dagrun.services.engine.attempts import Failure, Workshop, failure_of, make_attempt
 from dagrun.services.engine.execution import INLINE_AT_ONCE, Countdown, Execution, Slots
@@ -62,6 +62,8 @@ class Engine:
     ) -> None:
         self.name = name
         self.capacity = capacity
+        self.ready = True
+        self.offers = None
         self._listener = listener
         self._journal = journal
         self._workshop = workshop
@@ -72,6 +74,7 @@ class Engine:
         self._executions: dict[RunId, Execution] = {}
         self._nursery: trio.Nursery
         self._waits_for_room = False
+        self._holds = False
         self._ended = False
 
     async def run(
@@ -150,10 +153,39 @@ class Engine:
         """Stop all work on a run that belongs to somebody else now, and journal nothing."""
         execution = self._executions.pop(run_id, None)
         if execution is not None:
-            self._inline.drop(execution)
-            self._processes.drop(execution)
+            self._withdraw(execution)
             execution.abandon(why)
             self._leave(execution)
+
+    def hold(self) -> None:
+        """Start nothing more, from now on."""
+        self._holds = True
+
+    def halt(self) -> None:
+        """Stop all attempts, and record nothing of them. The runs stay until they are abandoned."""
+        for execution in self._executions.values():
+            self._withdraw(execution)
+            execution.halt()
+
+    def holdings(self) -> Sequence[Holding]:
+        """Give the runs that the engine has."""
+        return [
+            Holding(
+                run_id=run_id,
+                epoch=execution.state.epoch,
+                seq=execution.state.seq,
+                halted=execution.halted,
+            )
+            for run_id, execution in self._executions.items()
+        ]
+
+    def busy(self) -> bool:
+        """Whether any attempt is being made."""
+        return any(execution.scopes for execution in self._executions.values())
+
+    def _withdraw(self, execution: Execution) -> None:
+        self._inline.drop(execution)
+        self._processes.drop(execution)
 
     def _leave(self, execution: Execution) -> None:
         """Have no more to do with a run: it has ended, is paused or somebody else's."""
@@ -186,7 +218,7 @@ class Engine:
         for work in state.take_delayed():
             delay = time_left(work.delay, self._since(work.retrying_since))
             self._set_timer(execution, delay, partial(self._wake, execution, work))
-        if execution.abandoned is None:
+        if execution.records:
             if state.startable:
                 self._inline.ask(execution)
             if state.startable_processes:
@@ -205,10 +237,12 @@ class Engine:
 
     def _hand_over(self, execution: Execution) -> None:
         events = execution.state.take_events()
-        if events and execution.abandoned is None:
+        if events and execution.records:
             self._journal.append(events)
 
     def _start_what_may(self) -> None:
+        if self._holds:
+            return
         if not self._journal.has_room():
             if not self._waits_for_room:
                 self._waits_for_room = True
@@ -255,7 +289,9 @@ class Engine:
             await trio.lowlevel.checkpoint_if_cancelled()
         del execution.scopes[work]
         slots.free += 1
-        if execution.abandoned is None:
+        if execution.records and self._journal.fenced():
+            self.halt()  # it was about to happen: whatever came of the attempt comes too late
+        if execution.records:
             self._record(execution, work, outcome)
             self._after_change(execution)
         else:

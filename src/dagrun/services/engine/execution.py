@@ -61,6 +61,10 @@ class Execution:
     abandoned: str | None = None
     """Why the run is somebody else's now; nothing more is journaled."""
 
+    halted: bool = False
+    """Whether its attempts were stopped without a request, and nothing is recorded of them: the run
+    is to be given back."""
+
     done: trio.Event = attrs.field(factory=trio.Event)
     """Set when the run's end is durable, or the run was abandoned."""
 
@@ -82,6 +86,17 @@ class Execution:
         self.stopping = True
         self._cancel_stopped()
 
+    @property
+    def records(self) -> bool:
+        """Whether what comes of attempts is journaled."""
+        return self.abandoned is None and not self.halted
+
+    def halt(self) -> None:
+        """Stop everything, and record nothing of it."""
+        self.halted = True
+        self.stop_timers()
+        self._cancel_stopped()
+
     def abandon(self, why: str) -> None:
         """Stop everything: the run is somebody else's now."""
         self.abandoned = why
@@ -91,7 +106,7 @@ class Execution:
 
     def is_stopped(self, work: Work) -> bool:
         """Whether an attempt must not go on. A request to cancel does not stop handlers."""
-        if self.abandoned is not None:
+        if not self.records:
             return True
         return self.stopping and work.node.step.handles is None
 

@@ -8,9 +8,8 @@ from typing import Final
 import attrs
 import trio
 
-from dagrun.domain.events import Event
+from dagrun.domain.events import Event, size_of
 from dagrun.domain.ids import RunId
-from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
 from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store
 from dagrun.services.journal.watermarks import Watermarks
@@ -19,7 +18,6 @@ MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are star
 MAX_GROUP: Final = 4000  # events in one commit, so that it takes some 30 ms at most
 GATHER: Final = 0.005  # seconds that a group may grow while nobody waits for it
 RETRY: Final = 0.25  # seconds between tries while the disk is full
-EVENT_SIZE: Final = 200  # bytes that an event takes beside its data, roughly
 
 Committed = Callable[[Sequence[Event], int], None]
 
@@ -148,7 +146,7 @@ class Journal:
 
     def append(self, events: Sequence[Event]) -> None:
         """Queue events of one run for the next commit. Does not block."""
-        portion = _Portion(events, sum(map(_size, events)))
+        portion = _Portion(events, sum(map(size_of, events)))
         self._events.append(portion)
         self._bytes += portion.size
         self._work.set()
@@ -183,6 +181,10 @@ class Journal:
         """Wait until :meth:`has_room`."""
         while not self.has_room():
             await self._room.wait()
+
+    def fenced(self) -> bool:
+        """Give False: what this process writes is its own for as long as it lives."""
+        return False
 
     def statistics(self) -> JournalStatistics:
         """Say how much waits."""
@@ -303,11 +305,3 @@ def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
     return ConflictError(
         f"the idempotency key {key!r} was used for another submission of {run.workflow_id}"
     )
-
-
-def _size(event: Event) -> int:
-    data = event.data
-    if not data:
-        return EVENT_SIZE
-    raw = sum(len(bytes(value)) for value in data.values() if isinstance(value, Raw))
-    return EVENT_SIZE + raw

@@ -1,0 +1,6 @@
+"""Keeps an engine attached to an orchestrator in another process."""
+
+from dagrun.services.attachment.attachment import Attachment, Identity
+from dagrun.services.attachment.lease import Lease
+
+__all__ = ["Attachment", "Identity", "Lease"]

@@ -1,0 +1,138 @@
+"""One stream from an engine, on the orchestrator's side."""
+
+from collections.abc import Sequence
+from itertools import groupby
+from operator import attrgetter
+from typing import Protocol
+
+import trio
+
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.errors import ChannelLost
+from dagrun.ports.frames import (
+    Beat,
+    BeatSeen,
+    Frame,
+    GivenBack,
+    LogChunk,
+    Report,
+    StartChild,
+    Stop,
+)
+from dagrun.ports.journal import JournalFeed
+from dagrun.ports.store import Taken
+from dagrun.ports.transport import Channel
+from dagrun.services.fleet.remote import Outbox, RemoteEngine
+
+
+class Hearing(Protocol):
+    """What becomes of what an engine says; see the fleet."""
+
+    def given_back(self, engine: RemoteEngine, frame: GivenBack) -> None:
+        """An engine has a run no more."""
+        ...
+
+    def child_wanted(self, engine: RemoteEngine, frame: StartChild) -> None:
+        """A node of the engine wants a child run."""
+        ...
+
+    def log_came(self, chunk: LogChunk) -> None:
+        """A piece of a log came."""
+        ...
+
+    def changed(self, engine: RemoteEngine) -> None:
+        """Whether an engine takes runs may be another now."""
+        ...
+
+
+class Session:
+    """Hears what an engine says, and sends what is put in its outbox.
+
+    Args:
+        channel: the stream.
+        engine: who is at the other end.
+        journal: takes the events.
+        hearing: the fleet.
+    """
+
+    def __init__(
+        self, channel: Channel, engine: RemoteEngine, journal: JournalFeed, hearing: Hearing
+    ) -> None:
+        self._channel = channel
+        self._engine = engine
+        self._journal = journal
+        self._hearing = hearing
+
+    async def run(self, outbox: Outbox) -> None:
+        """Talk until the stream ends.
+
+        Raises:
+            ChannelLost: it has ended.
+        """
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, outbox)
+            while True:
+                for frame in await self._channel.receive():
+                    self._hear(frame)
+
+    async def _send(self, outbox: Outbox) -> None:
+        while True:
+            await self._channel.send(await outbox.take())
+
+    def _hear(self, frame: Frame) -> None:
+        match frame:
+            case Report():
+                self._report(frame)
+            case Beat():
+                self._beat(frame)
+            case GivenBack():
+                self._hearing.given_back(self._engine, frame)
+            case StartChild():
+                self._hearing.child_wanted(self._engine, frame)
+            case LogChunk():
+                self._hearing.log_came(frame)
+            case other:
+                raise ChannelLost(f"engine {self._engine.name} says {type(other).__name__}")
+
+    def _report(self, report: Report) -> None:
+        """Let events be journaled of runs that the engine has; it is to stop the others."""
+        taken: dict[RunId, list[Taken]] = {}
+        for run_id, epoch, number in report.taken:
+            taken.setdefault(run_id, []).append(Taken(run_id=run_id, epoch=epoch, number=number))
+        for run_id, group in groupby(report.events, key=attrgetter("run_id")):
+            self._journal_of(run_id, list(group), taken.pop(run_id, []))
+        for run_id, rest in taken.items():
+            if self._has(run_id, rest[0].epoch):
+                self._journal.append([], rest)
+
+    def _journal_of(self, run_id: RunId, events: list[Event], taken: Sequence[Taken]) -> None:
+        epoch = events[0].epoch
+        if self._has(run_id, epoch):
+            self._engine.unacknowledged[run_id] = (epoch, events[-1].seq)
+            self._journal.append(events, taken)
+
+    def _beat(self, beat: Beat) -> None:
+        now = trio.current_time()
+        for run_id, epoch in beat.held:
+            if self._has(run_id, epoch):
+                self._engine.runs[run_id].renewed = now
+        self._say(BeatSeen(number=beat.number))
+        self._engine.heard = now
+        if self._engine.refuses or self._engine.draining != beat.draining:
+            self._engine.refuses, self._engine.draining = False, beat.draining
+            self._hearing.changed(self._engine)
+
+    def _has(self, run_id: RunId, epoch: int) -> bool:
+        """Whether the engine has a run; if not, it is told to stop it."""
+        assigned = self._engine.runs.get(run_id)
+        if assigned is not None and assigned.epoch == epoch:
+            return True
+        self._say(
+            Stop(run_id=run_id, epoch=epoch, reason="it is somebody else's now, or has ended")
+        )
+        return False
+
+    def _say(self, frame: Frame) -> None:
+        if self._engine.outbox is not None:
+            self._engine.outbox.put(frame)
