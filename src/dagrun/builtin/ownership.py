@@ -22,6 +22,10 @@ from dagrun.errors import ConfigError, ConflictError, StoreError, StoreFull
 
 FOLDER: Final = "owners"
 GATE: Final = "restore.lock"
+ORCHESTRATOR: Final = "orchestrator"
+"""The owner of the runs of whichever process is the orchestrator, see
+:mod:`dagrun.builtin.leadership`."""
+
 HOUR: Final = 3600.0  # seconds
 
 
@@ -36,7 +40,7 @@ class OwnerLock:
         self.owner = secrets.token_hex(8)
         """The name under which the owner stands in a run's row."""
 
-        self._path = _lock_file(data_dir, self.owner)
+        self._path = lock_file(data_dir, self.owner)
         self._fd = self._gate = -1
 
     def __enter__(self) -> Self:
@@ -51,7 +55,7 @@ class OwnerLock:
             # One after the other: the mode is not that of parents made on the way.
             self._path.parent.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
             self._path.parent.mkdir(mode=0o700, exist_ok=True)
-            self._gate = _open_gate(self._path.parent.parent, fcntl.LOCK_SH)
+            self._gate = open_gate(self._path.parent.parent, fcntl.LOCK_SH)
             self._fd = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
             fcntl.flock(self._fd, fcntl.LOCK_EX | fcntl.LOCK_NB)
             os.write(self._fd, b"%d\n" % os.getpid())
@@ -91,7 +95,7 @@ def shared_use(data_dir: Path) -> Iterator[None]:
         ConfigError: the data directory cannot be written to.
     """
     try:
-        gate = _open_gate(data_dir, fcntl.LOCK_SH)
+        gate = open_gate(data_dir, fcntl.LOCK_SH)
     except OSError as error:
         raise ConfigError(f"the data directory {data_dir}: {error.strerror or error}") from error
     try:
@@ -109,14 +113,14 @@ def sole_use(data_dir: Path) -> Iterator[None]:
         OSError: the data directory cannot be written to.
     """
     data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    gate = _open_gate(data_dir, fcntl.LOCK_EX)
+    gate = open_gate(data_dir, fcntl.LOCK_EX)
     try:
         yield
     finally:
         os.close(gate)
 
 
-def _open_gate(data_dir: Path, mode: int) -> int:
+def open_gate(data_dir: Path, mode: int) -> int:
     """Take the lock that all owners share, without waiting. Give its file descriptor.
 
     The file stays when it is let go of: who opened it before it was removed would have another.
@@ -150,7 +154,7 @@ def owner_pid(data_dir: Path, owner: str) -> int | None:
     if not is_id(owner):
         return None
     try:
-        fd = os.open(_lock_file(data_dir, owner), os.O_RDONLY | os.O_CLOEXEC)
+        fd = os.open(lock_file(data_dir, owner), os.O_RDONLY | os.O_CLOEXEC)
     except FileNotFoundError:
         return None
     except OSError as error:
@@ -167,7 +171,8 @@ def live_owners(data_dir: Path) -> list[int]:
     Raises:
         StoreError: a lock cannot be looked at.
     """
-    found = [owner_pid(data_dir, path.stem) for path in (data_dir / FOLDER).glob("*.lock")]
+    owners = [path.stem for path in (data_dir / FOLDER).glob("*.lock")]
+    found = [owner_pid(data_dir, owner) for owner in (*owners, ORCHESTRATOR)]
     return sorted(pid for pid in found if pid is not None)
 
 
@@ -207,5 +212,8 @@ def _sweep(folder: Path) -> None:
             os.close(fd)
 
 
-def _lock_file(data_dir: Path, owner: str) -> Path:
+def lock_file(data_dir: Path, owner: str) -> Path:
+    """Give the file that an owner locks."""
+    if owner == ORCHESTRATOR:
+        return data_dir / f"{owner}.lock"
     return data_dir / FOLDER / f"{owner}.lock"

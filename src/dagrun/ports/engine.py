@@ -188,7 +188,3 @@ class AttachedEngine(Protocol):
     def holdings(self) -> Sequence[Holding]:
         """Give the runs that the engine has."""
         ...
-
-    def busy(self) -> bool:
-        """Whether any attempt is being made."""
-        ...

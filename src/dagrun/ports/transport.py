@@ -2,7 +2,8 @@
 
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
-from typing import Protocol
+from types import TracebackType
+from typing import Protocol, Self
 
 import trio
 
@@ -45,6 +46,19 @@ class Transport(Protocol):
     The one method of each pair is for the process that dials, the other for the one that listens:
     ``attach`` meets ``serve_orchestrator``, ``dial`` meets ``serve_engine``.
     """
+
+    async def __aenter__(self) -> Self:
+        """Get ready."""
+        ...
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        """Close all streams."""
+        ...
 
     def attach(self, address: str) -> AbstractAsyncContextManager[Channel]:
         """Open a stream from an engine to an orchestrator.

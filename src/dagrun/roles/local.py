@@ -4,7 +4,7 @@ import os
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
-from typing import Any, Final, Protocol, TypeVar
+from typing import Final, TypeVar
 
 import trio
 
@@ -16,6 +16,7 @@ from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
 from dagrun.roles.local_runs import Local, Watcher, answer
+from dagrun.roles.serving import in_nursery, start
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher import Dispatcher
@@ -33,7 +34,6 @@ from dagrun.settings import Settings
 __all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
 
 T = TypeVar("T")
-S = TypeVar("S", bound="_Service")
 
 DATABASE = "dagrun.db"
 LOGS = "logs"
@@ -42,15 +42,6 @@ DEFAULT_BALANCER: Final = "consistent-hash"
 
 UNBOUNDED: Final = 1_000_000
 """The capacity of an engine that takes every run at once."""
-
-
-class _Service(Protocol):
-    """Something with a task of its own."""
-
-    @property
-    def run(self) -> Callable[..., Any]:
-        """Run until cancelled; see :meth:`trio.Nursery.start`."""
-        ...
 
 
 @asynccontextmanager
@@ -92,7 +83,7 @@ async def open_local(
             position=await store.last_position(),
         )
         stack.callback(monitor.close)  # behind the last events that the journal tells of
-        journal = await _start(
+        journal = await start(
             stack,
             Journal(
                 store,
@@ -100,13 +91,13 @@ async def open_local(
                 refused=partial(_abandon, running),
             ),
         )
-        processes = await _start(stack, GuardedProcesses())
-        executors = await _start(stack, Opened(factories(registry.executors, settings)))
-        providers = await _start(stack, Opened(factories(registry.secrets, settings)))
+        processes = await start(stack, GuardedProcesses())
+        executors = await start(stack, Opened(factories(registry.executors, settings)))
+        providers = await start(stack, Opened(factories(registry.secrets, settings)))
         plans = Plans(registry, executors, providers)
         runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
         dispatcher = runs.dispatcher = Dispatcher(
-            runs=runs, journal=journal, balancer=_balancers(registry)
+            runs=runs, journal=journal, balancer=balancers(registry)
         )
         workshop = Workshop(
             executors=executors.opened,
@@ -127,8 +118,8 @@ async def open_local(
             )
             for name in _engine_names(engines)
         ]
-        scopes = [await _serve(stack, engine.run) for engine in running]
-        await _start(stack, dispatcher)
+        scopes = [await _run_engine(stack, engine) for engine in running]
+        await start(stack, dispatcher)
         local = Local(
             data_dir=data_dir,
             owner=lock.owner,
@@ -148,8 +139,8 @@ async def open_local(
             monitor.announce("engine.joined", engine_id=engine.name)
         if long_lived and settings.retention is not None:
             folders = [RunFolders(data_dir / LOGS), RunFolders(data_dir / SCRATCH)]
-            await _start(stack, Retention(store, folders, keep=settings.retention))
-        await _start(stack, Control(data_dir, lock.owner, partial(answer, local)))
+            await start(stack, Retention(store, folders, keep=settings.retention))
+        await start(stack, Control(data_dir, lock.owner, partial(answer, local)))
         yield local
 
 
@@ -173,12 +164,20 @@ def _whereabouts(dispatcher: Dispatcher, run: RunId) -> tuple[str | None, str | 
     return ticket.workflow.id, None if ticket.engine is None else ticket.engine.name
 
 
+async def _run_engine(stack: AsyncExitStack, engine: Engine) -> trio.CancelScope:
+    """Run an engine. Cancelling the scope ends it, and all that is opened after it."""
+    nursery = await in_nursery(stack)
+    await nursery.start(engine.run)
+    return nursery.cancel_scope
+
+
 def _engine_names(count: int) -> Sequence[str]:
     name = f"{os.uname().nodename}/{os.getpid()}"
     return [name] if count == 1 else [f"{name}/{number}" for number in range(1, count + 1)]
 
 
-def _balancers(registry: Registry) -> Callable[[str | None], Balancer]:
+def balancers(registry: Registry) -> Callable[[str | None], Balancer]:
+    """Give what makes the balancer of a name, or the default one for None."""
     return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
 
 
@@ -191,20 +190,3 @@ def factories(shelf: Shelf[T], settings: Settings) -> Callable[[str], Callable[[
         return partial(factory, **{setting: getattr(settings, setting) for setting in wanted})
 
     return find
-
-
-async def _start(stack: AsyncExitStack, service: S) -> S:
-    """Run a service until the stack is closed, and give it."""
-    await _serve(stack, service.run)
-    return service
-
-
-async def _serve(stack: AsyncExitStack, run: Callable[..., Any]) -> trio.CancelScope:
-    """Run a service in a nursery of its own, so that services end one after the other.
-
-    Cancelling the scope that is given ends the service, and all that was opened after it.
-    """
-    nursery = await stack.enter_async_context(trio.open_nursery())
-    stack.callback(nursery.cancel_scope.cancel)
-    await nursery.start(run)
-    return nursery.cancel_scope

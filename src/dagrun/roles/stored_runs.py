@@ -174,9 +174,29 @@ class StoredRuns:
             admitted=record.admitted,
             needs=state.plan.needs,
             key=self._placement_key(state, record),
-            due=_due(state, record),
+            due=_due(prepared.workflow, record),
         )
         return ticket, events
+
+    async def ticket(self, record: RunRecord) -> Ticket:
+        """Give the ticket of a run of this process that is stored, and no engine's of it.
+
+        Raises:
+            StoreCorrupt: what is stored of it is damaged.
+        """
+        prepared = await self._prepared(record)
+        state = RunState(prepared.plan, record.run_id, record.inputs)
+        return Ticket(
+            run_id=record.run_id,
+            workflow=prepared.workflow,
+            priority=record.priority,
+            fresh=record.started_at is None and record.parent is None,
+            slot=slot_of(prepared.workflow, record),
+            admitted=record.admitted,
+            needs=prepared.plan.needs,
+            key=self._placement_key(state, record),
+            due=_due(prepared.workflow, record),
+        )
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free."""
@@ -239,10 +259,10 @@ class StoredRuns:
                 raise ValueError(f"epoch {record.epoch} comes after {state.epoch}")
 
 
-def _due(state: RunState, record: RunRecord) -> float | None:
+def _due(workflow: Workflow, record: RunRecord) -> float | None:
     """Give when a stored run's ``start_timeout`` ends, on the loop's clock."""
-    patience = state.plan.workflow.start_timeout
-    if patience is None or state.started_at is not None:
+    patience = workflow.start_timeout
+    if patience is None or record.started_at is not None:
         return None
     waited = (datetime.now(UTC) - record.created_at).total_seconds()
     return trio.current_time() + min(max(patience - waited, 0.0), patience)

@@ -13,11 +13,13 @@ no argument, variable or path can hold. Requests::
     spawn      number  stdio  argc  cwd  PATH  argv…  NAME=value…    (with descriptors: SCM_RIGHTS)
     kill       number  signal
     terminate  number
+    fence      time             (milliseconds of CLOCK_BOOTTIME; nothing for never)
 
 ``stdio`` holds a ``1`` for each of the three standard streams whose descriptor came along, and a
 ``0`` for each that becomes ``/dev/null``. What is left of a group when its leader ends is killed,
 unless the group was told to terminate: then it lives until it is empty, or until ``kill`` is told
-to kill it. Replies::
+to kill it. At the time of the fence the guard ends, and kills all that it started, unless it was told
+another time before: so an engine that hangs or is frozen does nothing for longer than it may. Replies::
 
     spawned  number  pid
     failed   number  errno
@@ -32,12 +34,14 @@ import resource
 import select
 import signal
 import socket
+import time
 from collections import deque
 
 MARK = 10
 """The limit of file locks, RLIMIT_LOCKS. No Linux since 2.4.25 obeys it, but every child inherits
 it: its value is the mark by which a descendant is recognised that left its session."""
 
+FENCE_LOOK = 1000  # milliseconds between looks at a clock that also runs in a suspended machine
 LOOK = 50  # milliseconds between looks whether a group that was told to terminate is empty
 PR_SET_CHILD_SUBREAPER = 36
 IGNORED = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
@@ -71,6 +75,7 @@ class Guard:
         self.children: dict[bytes, Child] = {}
         self.leaders: dict[int, Child] = {}
         self.terminated: set[Child] = set()
+        self.fence: int | None = None
         self.marks = int.from_bytes(os.urandom(7), "little")  # a dagrun in a node has other ones
         self.wake_read, wake_write = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.signal(signal.SIGCHLD, lambda *_: None)
@@ -82,7 +87,9 @@ class Guard:
         for source in (self.engine, self.wake_read, self.keeper):
             poll.register(source, select.POLLIN)
         while True:
-            ready = [fd for fd, _ in poll.poll(LOOK if self.terminated else None)]
+            ready = [fd for fd, _ in poll.poll(self.patience())]
+            if self.fence is not None and now() >= self.fence:
+                return
             if self.wake_read in ready:
                 os.read(self.wake_read, READ)
             if self.wake_read in ready or self.terminated:
@@ -91,6 +98,13 @@ class Guard:
                 return
             if self.keeper in ready:
                 return
+
+    def patience(self) -> int | None:
+        """Give the milliseconds until something has to be looked at, though nothing happens."""
+        times = [LOOK] if self.terminated else []
+        if self.fence is not None:
+            times.append(min(max(self.fence - now(), 0), FENCE_LOOK))
+        return min(times, default=None)
 
     # requests
 
@@ -119,6 +133,9 @@ class Guard:
     def handle(self, frame: bytes) -> None:
         """Carry out one request."""
         kind, number, *fields = frame.split(b"\0")
+        if kind == b"fence":
+            self.fence = int(number) if number else None
+            return
         if kind == b"kill":
             self.kill(number, int(fields[0]))
             return
@@ -283,6 +300,11 @@ class Guard:
         del self.children[child.number]
         del self.leaders[child.pid]
         self.reply(b"exited", child.number, child.code or 0)
+
+
+def now() -> int:
+    """Give the milliseconds since the machine was started, suspended time included."""
+    return time.clock_gettime_ns(time.CLOCK_BOOTTIME) // 1_000_000
 
 
 def find(program: bytes, path: bytes) -> bytes:

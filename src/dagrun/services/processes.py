@@ -6,6 +6,7 @@ know of.
 """
 
 import errno
+import math
 import os
 import resource
 import signal
@@ -121,6 +122,7 @@ class GuardedProcesses:
         self._nursery: trio.Nursery | None = None
         self._guard: _Guard | None = None
         self._numbers = 0
+        self._fence = math.inf
         self._ended = False
 
     async def run(
@@ -141,11 +143,28 @@ class GuardedProcesses:
         self._ensure_guard()
         await trio.lowlevel.checkpoint()
 
-    def kill_all(self) -> None:
-        """Kill every child at once, for good: from now on none is started."""
-        self._ended = True
+    def kill_all(self, *, for_good: bool = True) -> None:
+        """Kill every child at once.
+
+        Args:
+            for_good: start none from now on, either.
+        """
+        self._ended = for_good
         if self._guard is not None:
             self._guard.end()
+            self._guard.gone = True  # the next child gets a new one
+
+    def fence_at(self, time: float) -> None:
+        """Let the guard kill every child at a time, unless it is told another one before.
+
+        It does so even if this process hangs or is frozen.
+
+        Args:
+            time: seconds of CLOCK_BOOTTIME; infinity for never.
+        """
+        self._fence = time
+        if self._guard is not None and not self._guard.gone:
+            self._guard.send(_fence_frame(time))
 
     def statistics(self) -> ProcessStatistics:
         """Say what runs."""
@@ -183,6 +202,8 @@ class GuardedProcesses:
         if self._guard is None or self._guard.gone:
             self._guard = _Guard()
             self._nursery.start_soon(self._guard.run)
+            if self._fence < math.inf:
+                self._guard.send(_fence_frame(self._fence))
         return self._guard
 
 
@@ -348,6 +369,11 @@ def _spawn_frame(
         if not name or "=" in name:
             raise OSError(errno.EINVAL, f"{name!r} is no name of a variable")
     return len(body).to_bytes(4, "little") + body
+
+
+def _fence_frame(time: float) -> bytes:
+    """Write milliseconds; nothing for never."""
+    return _frame(b"fence", b"" if time == math.inf else b"%d" % (time * 1000))
 
 
 def _frame(*fields: bytes) -> bytes:

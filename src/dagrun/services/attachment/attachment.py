@@ -92,7 +92,6 @@ class Attachment:
     :class:`~dagrun.ports.children.Children` for the engine.
 
     Args:
-        engine: the engine.
         uplink: where the engine's events go.
         lease: the engine's right to its runs; the uplink's ``fenced`` asks it.
         identity: who the engine is.
@@ -104,7 +103,6 @@ class Attachment:
     def __init__(
         self,
         *,
-        engine: AttachedEngine,
         uplink: Upstream,
         lease: Lease,
         identity: Identity,
@@ -112,7 +110,7 @@ class Attachment:
         kill: Callable[[], None] = lambda: None,
         renewed: Callable[[float], None] = lambda _dead_at: None,
     ) -> None:
-        self._engine = engine
+        self._engine: AttachedEngine
         self._uplink = uplink
         self._lease = lease
         self._identity = identity
@@ -130,8 +128,15 @@ class Attachment:
         self._numbers = 0
         self._dropped = trio.Event()
         uplink.call_when_unsent(self._wake)
+        self.attached = 0
+        """How often an orchestrator has welcomed the engine."""
+
         self.draining = False
         """Whether the engine takes no more runs."""
+
+    def speak_for(self, engine: AttachedEngine) -> None:
+        """Say whose attachment it is, before anything else: the two know each other."""
+        self._engine = engine
 
     async def run(
         self, *, task_status: trio.TaskStatus["Attachment"] = trio.TASK_STATUS_IGNORED
@@ -280,6 +285,7 @@ class Attachment:
                 self._uplink.acknowledge(held.run_id, seq)
         self._uplink.send_again([run_id for run_id, _ in kept])
         self._lease.begin(welcome.lease, since)
+        self.attached += 1
         self._leased.set()
         self._renewed(self._lease.dead_at())
         self._outgoing.extend(question.asked for question in self._questions.values())

@@ -75,6 +75,7 @@ class Engine:
         self._nursery: trio.Nursery
         self._waits_for_room = False
         self._holds = False
+        self._attempt_ended = trio.Event()
         self._ended = False
 
     async def run(
@@ -179,9 +180,11 @@ class Engine:
             for run_id, execution in self._executions.items()
         ]
 
-    def busy(self) -> bool:
-        """Whether any attempt is being made."""
-        return any(execution.scopes for execution in self._executions.values())
+    async def wait_idle(self) -> None:
+        """Wait until no attempt is being made."""
+        while any(execution.scopes for execution in self._executions.values()):
+            self._attempt_ended = trio.Event()
+            await self._attempt_ended.wait()
 
     def _withdraw(self, execution: Execution) -> None:
         self._inline.drop(execution)
@@ -288,6 +291,7 @@ class Engine:
             # What comes of an attempt because the engine itself is being ended counts for nothing.
             await trio.lowlevel.checkpoint_if_cancelled()
         del execution.scopes[work]
+        self._attempt_ended.set()
         slots.free += 1
         if execution.records and self._journal.fenced():
             self.halt()  # it was about to happen: whatever came of the attempt comes too late

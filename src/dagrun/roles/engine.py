@@ -1,0 +1,132 @@
+"""An engine: executes the runs that an orchestrator elsewhere gives it."""
+
+import random
+from collections.abc import AsyncIterator, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+
+import attrs
+import trio
+
+from dagrun.domain.plan import Plan
+from dagrun.errors import ConfigError
+from dagrun.plugin.registry import Registry
+from dagrun.ports.store import Definition
+from dagrun.ports.transport import Transport
+from dagrun.roles.local import LOGS, SCRATCH, factories
+from dagrun.roles.serving import serve, start
+from dagrun.services.attachment import Attachment, Identity, Lease
+from dagrun.services.attachment.dialling import Dialling
+from dagrun.services.engine import Engine
+from dagrun.services.engine.attempts import Workshop
+from dagrun.services.executors import Opened
+from dagrun.services.journal.uplink import Uplink
+from dagrun.services.node_logs import NodeLogs
+from dagrun.services.plans import Plans, structuring
+from dagrun.services.processes import GuardedProcesses
+from dagrun.settings import Settings
+
+
+@attrs.define(kw_only=True)
+class Working:
+    """An engine that works for an orchestrator elsewhere."""
+
+    engine: Engine
+    attachment: Attachment
+    address: str | None
+    """Where it listens for orchestrators; None when it dials out."""
+
+    async def hand_over(self, grace: float) -> None:
+        """Take and start nothing more; give all runs back when no node is running any more.
+
+        Args:
+            grace: seconds that running nodes get; then they are killed, to be made again elsewhere.
+        """
+        self.attachment.drain()
+        self.engine.hold()
+        with trio.move_on_after(grace):
+            await self.engine.wait_idle()
+        with trio.move_on_after(grace):
+            await self.attachment.hand_over()
+
+
+@asynccontextmanager
+async def open_engine(
+    registry: Registry,
+    settings: Settings,
+    *,
+    identity: Identity,
+    transport: Transport,
+    orchestrator: str | None,
+    lease: Lease | None = None,
+    draw: Callable[[], float] = random.random,
+) -> AsyncIterator[Working]:
+    """Run an engine until the block is left. What is opened last is closed first.
+
+    Args:
+        registry: the plugins.
+        settings: what the operator chose.
+        identity: who the engine is.
+        transport: how it reaches its orchestrator.
+        orchestrator: the address to dial; None waits to be dialled.
+        lease: another one than of the machine's clock.
+        draw: gives random numbers in [0, 1).
+    """
+    lease = lease or Lease()
+    data_dir = settings.data_dir
+    _make(data_dir)
+    async with AsyncExitStack() as stack:
+        processes = await start(stack, GuardedProcesses())
+        executors = await start(stack, Opened(factories(registry.executors, settings)))
+        providers = await start(stack, Opened(factories(registry.secrets, settings)))
+        plans = Plans(registry, executors, providers)
+        uplink = Uplink(lease.fenced)
+        attachment = Attachment(
+            uplink=uplink,
+            lease=lease,
+            identity=identity,
+            compile_plan=partial(_plan, plans),
+            kill=partial(processes.kill_all, for_good=False),
+            renewed=processes.fence_at,
+        )
+        engine = Engine(
+            name=identity.engine_id,
+            journal=uplink,
+            workshop=Workshop(
+                executors=executors.opened,
+                structure=structuring(registry),
+                processes=processes,
+                logs=NodeLogs(data_dir / LOGS),
+                scratch=data_dir / SCRATCH,
+                providers=providers.opened,
+            ),
+            parallel=settings.parallel,
+            capacity=identity.capacity,
+            listener=attachment,
+            draw=draw,
+        )
+        attachment.speak_for(engine)
+        await start(stack, engine)
+        await start(stack, attachment)
+        address = None
+        if orchestrator is None:
+            await stack.enter_async_context(transport)
+            address = await serve(stack, partial(transport.serve_engine, attachment.converse))
+        else:
+            await stack.enter_async_context(transport)
+            await start(
+                stack, Dialling(attachment, partial(transport.attach, orchestrator), draw=draw)
+            )
+        yield Working(engine=engine, attachment=attachment, address=address)
+
+
+async def _plan(plans: Plans, definition: Definition) -> Plan:
+    return (await plans.restore(definition)).plan
+
+
+def _make(data_dir: Path) -> None:
+    try:
+        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+    except OSError as error:
+        raise ConfigError(f"the data directory {data_dir}: {error.strerror or error}") from error

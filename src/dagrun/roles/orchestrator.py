@@ -1,0 +1,243 @@
+"""The orchestrator: accepts runs, keeps their journals, and places them on engines elsewhere."""
+
+import logging
+import secrets
+from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+import attrs
+import trio
+
+from dagrun.builtin.leadership import LeaderExists, LeaderLock
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.result import RunResult, run_result
+from dagrun.domain.status import RUN_ENDED
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import ConflictError
+from dagrun.plugin.registry import Registry
+from dagrun.ports.frames import LogChunk
+from dagrun.ports.store import Definition, Posted, Refusal, Store
+from dagrun.ports.transport import Transport
+from dagrun.roles.leading import go_on_with_all
+from dagrun.roles.local import DATABASE, balancers
+from dagrun.roles.serving import serve, start
+from dagrun.roles.stored_runs import StoredRuns
+from dagrun.roles.submission import Submission, accept
+from dagrun.services.dispatcher import Dispatcher
+from dagrun.services.fleet import EngineView, Fleet
+from dagrun.services.journal import Journal
+from dagrun.services.monitor import Monitor
+from dagrun.services.plans import Plans
+
+LOOK: Final = 0.5  # seconds between tries to become the orchestrator
+
+_log: Final = logging.getLogger(__name__)
+
+
+class NothingToOpen:
+    """Opens no plugin: an orchestrator carries out no node itself."""
+
+    async def open(self, names: Iterable[str]) -> None:
+        """Do nothing."""
+
+
+@attrs.define(kw_only=True)
+class Leading:
+    """An orchestrator that leads, and its engines."""
+
+    store: Store
+    owner: str
+    journal: Journal
+    monitor: Monitor
+    dispatcher: Dispatcher
+    fleet: Fleet
+    plans: Plans
+    runs: StoredRuns
+    addresses: Sequence[str]
+    """Where it listens for engines."""
+
+    async def submit(self, submission: Submission) -> RunId:
+        """Store a run, and let it start when there is room. Returns when it is durable.
+
+        Gives an earlier run if that had the same idempotency key; raises as the same method of a
+        program's class.
+        """
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        ticket.set_off()
+        self.dispatcher.adopt(ticket)
+        try:
+            standing = await self.journal.submit(new_run, prepared.definition, events)
+        except BaseException:
+            self.dispatcher.drop(ticket)
+            raise
+        if standing == ticket.run_id:
+            self.dispatcher.enqueue(ticket)
+        else:
+            self.dispatcher.drop(ticket)
+        return standing
+
+    async def cancel(self, run_id: RunId) -> bool:
+        """Cancel a run. Give False if it has ended, or is being cancelled."""
+        return await self.dispatcher.cancel(run_id)
+
+    async def pause(self, run_id: RunId) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused."""
+        return await self.dispatcher.pause(run_id)
+
+    async def resume(self, run_id: RunId) -> bool:
+        """Go on with a paused run. Give False if it is not paused."""
+        return await self.dispatcher.resume(run_id)
+
+    async def result(self, run_id: RunId) -> RunResult:
+        """Wait for the end of a run, and tell how it went.
+
+        Raises:
+            ConflictError: it was taken over, or this orchestrator is closed before.
+        """
+        ticket = self.dispatcher.ticket(run_id)
+        if ticket is not None:
+            await ticket.wait()
+            if ticket.abandoned is not None:
+                raise ConflictError(f"run {run_id} is left: {ticket.abandoned}")
+        record = await self.store.run(run_id)
+        if record.status not in RUN_ENDED:
+            raise ConflictError(f"the orchestrator was closed before run {run_id} has ended")
+        state, _ = await self.runs.restored(record)
+        return run_result(state)
+
+    def engines(self) -> Sequence[EngineView]:
+        """List the engines."""
+        return self.fleet.engines()
+
+
+@asynccontextmanager
+async def lead(
+    data_dir: Path, waits: Callable[[LeaderExists], None] = lambda _: None
+) -> AsyncIterator[str]:
+    """Wait until no other orchestrator leads, and lead for the length of the block.
+
+    Args:
+        data_dir: the data directory.
+        waits: is told once by whom it is led for now.
+    """
+    lock, told = LeaderLock(data_dir), False
+    while True:
+        try:
+            lock.__enter__()
+            break
+        except LeaderExists as error:
+            if not told:
+                _log.warning("%s; waiting until it ends", error)
+                waits(error)
+                told = True
+            await trio.sleep(LOOK)
+    try:
+        yield lock.owner
+    finally:
+        lock.__exit__()
+
+
+@asynccontextmanager
+async def open_leading(
+    registry: Registry,
+    *,
+    data_dir: Path,
+    owner: str,
+    lease: float,
+    transport: Transport,
+    store: Store | None = None,
+    committed: Callable[[Sequence[Event]], None] = lambda _: None,
+    log_came: Callable[[LogChunk], None] = lambda _: None,
+) -> AsyncIterator[Leading]:
+    """Run an orchestrator that leads until the block is left. What is opened last is closed first.
+
+    Args:
+        registry: the plugins.
+        data_dir: where state lives.
+        owner: under which name it stands in its runs' rows.
+        lease: seconds after which a silent engine loses its runs.
+        transport: how engines reach it.
+        store: where to keep journals; None opens the database of the data directory.
+        committed: is told of events when they are durable.
+        log_came: keeps the logs that engines send.
+    """
+    async with AsyncExitStack() as stack:
+        if store is None:
+            store = registry.stores.get("sqlite")(path=data_dir / DATABASE)
+        await stack.enter_async_context(store)
+        monitor = Monitor(
+            store,
+            lambda run: _whereabouts(dispatcher, run),
+            position=await store.last_position(),
+        )
+        stack.callback(monitor.close)
+
+        def tell(events: Sequence[Event], position: int) -> None:
+            committed(events)
+            monitor.publish(events, position)
+            fleet.committed(events)
+
+        def pass_on(posted: Sequence[Posted]) -> None:
+            for post in posted:
+                dispatcher.tell(post.run_id, post.message)
+
+        def refuse(run: RunId, why: Refusal, epoch: int) -> None:
+            fleet.refused(run, why, epoch)
+
+        journal = await start(
+            stack,
+            Journal(
+                store,
+                committed=tell,
+                posted=pass_on,
+                refused=refuse,
+            ),
+        )
+        plans = Plans(registry, NothingToOpen(), NothingToOpen())
+        runs = StoredRuns(data_dir=data_dir, owner=owner, store=store, plans=plans)
+        dispatcher = runs.dispatcher = Dispatcher(
+            runs=runs, journal=journal, balancer=balancers(registry)
+        )
+        fleet = Fleet(
+            orchestrator=secrets.token_hex(8),
+            lease=lease,
+            store=store,
+            journal=journal,
+            placer=dispatcher,
+            definition=partial(_definition, plans),
+            log_came=log_came,
+            announce=monitor.announce,
+        )
+        await start(stack, fleet)
+        await start(stack, dispatcher)
+        await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
+        await stack.enter_async_context(transport)
+        address = await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
+        yield Leading(
+            store=store,
+            owner=owner,
+            journal=journal,
+            monitor=monitor,
+            dispatcher=dispatcher,
+            fleet=fleet,
+            plans=plans,
+            runs=runs,
+            addresses=[address],
+        )
+
+
+async def _definition(plans: Plans, workflow: Workflow) -> Definition:
+    return (await plans.prepare(workflow)).definition
+
+
+def _whereabouts(dispatcher: Dispatcher, run: RunId) -> tuple[str | None, str | None]:
+    """Give the workflow of a run, and the engine that has it."""
+    ticket = dispatcher.ticket(run)
+    if ticket is None:
+        return None, None
+    return ticket.workflow.id, None if ticket.engine is None else ticket.engine.name

@@ -1,0 +1,59 @@
+"""An engine that dials out to its orchestrator, again and again."""
+
+import logging
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from typing import Final
+
+import trio
+
+from dagrun.errors import ChannelLost
+from dagrun.ports.transport import Channel
+from dagrun.services.attachment.attachment import Attachment
+
+FIRST: Final = 0.1  # seconds before the second try
+FACTOR: Final = 2.0
+LAST: Final = 5.0  # seconds that no pause passes, jitter included
+
+_log: Final = logging.getLogger(__name__)
+
+
+class Dialling:
+    """Opens a new stream whenever there is none.
+
+    Args:
+        attachment: talks on it.
+        connect: opens a stream.
+        draw: gives random numbers in [0, 1), so that engines do not come all at once.
+    """
+
+    def __init__(
+        self,
+        attachment: Attachment,
+        connect: Callable[[], AbstractAsyncContextManager[Channel]],
+        *,
+        draw: Callable[[], float],
+    ) -> None:
+        self._attachment = attachment
+        self._connect = connect
+        self._draw = draw
+
+    async def run(
+        self, *, task_status: trio.TaskStatus["Dialling"] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Dial until cancelled.
+
+        Raises:
+            Unwelcome: the orchestrator will never take this engine.
+        """
+        task_status.started(self)
+        pause = FIRST
+        while True:
+            before = self._attachment.attached
+            try:
+                async with self._connect() as channel:
+                    await self._attachment.converse(channel)
+            except ChannelLost as error:
+                _log.warning("no orchestrator: %s", error)
+            pause = FIRST if self._attachment.attached > before else min(pause * FACTOR, LAST)
+            await trio.sleep(pause * (0.5 + self._draw() / 2))
