@@ -4,9 +4,7 @@ A setting is called ``data_dir`` in the file, ``DAGRUN_DATA_DIR`` in the environ
 ``--data-dir`` as a flag. All are read once, at the start, into one frozen object.
 """
 
-import difflib
 import os
-import tomllib
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
@@ -174,6 +172,8 @@ def _read_file(config: Path | None) -> Mapping[str, object]:
     path = config or Path(FILE)
     if config is None and not path.is_file():
         return {}
+    import tomllib  # noqa: PLC0415 — 2 ms that only a file costs
+
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -189,11 +189,15 @@ def _read_file(config: Path | None) -> Mapping[str, object]:
 def _refuse_misspelt(variable: str) -> None:
     """Refuse a variable that looks like one of ours. Others may have any meaning to anybody."""
     name = variable.removeprefix(PREFIX).lower()
+    if name in _PARSERS:
+        return
     near = _nearest(name, cutoff=0.85)
-    if name not in _PARSERS and near:
+    if near:
         hint = f"did you mean {PREFIX + near.upper()!r}?"
         raise ConfigError(f"{variable}: there is no such setting ({hint})")
 
 
 def _nearest(name: str, cutoff: float = 0.6) -> str | None:
-    return next(iter(difflib.get_close_matches(name, _PARSERS, 1, cutoff)), None)
+    from difflib import get_close_matches  # noqa: PLC0415 — for what is misspelt only
+
+    return next(iter(get_close_matches(name, _PARSERS, 1, cutoff)), None)
