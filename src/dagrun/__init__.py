@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 if TYPE_CHECKING:
     from dagrun.domain.monitoring import MonitorEvent, Severity
     from dagrun.domain.result import ItemResult, NodeResult, RunResult
-    from dagrun.domain.specs import http, lua, python, shell
+    from dagrun.domain.specs import http, lua, python, shell, sub_workflow
     from dagrun.domain.status import NodeStatus, RunStatus
     from dagrun.domain.workflow import (
         Concurrency,
@@ -48,7 +48,7 @@ if TYPE_CHECKING:
 _PLACES: Final = {
     "dagrun.domain.monitoring": ("MonitorEvent", "Severity"),
     "dagrun.domain.result": ("ItemResult", "NodeResult", "RunResult"),
-    "dagrun.domain.specs": ("http", "lua", "python", "shell"),
+    "dagrun.domain.specs": ("http", "lua", "python", "shell", "sub_workflow"),
     "dagrun.domain.status": ("NodeStatus", "RunStatus"),
     "dagrun.domain.workflow": (
         "Concurrency",
@@ -129,6 +129,7 @@ __all__ = [
     "open_sync_orchestrator",
     "python",
     "shell",
+    "sub_workflow",
 ]
 
 

@@ -21,7 +21,8 @@ def calls(workflow: Workflow) -> frozenset[str]:
     >>> calls(Workflow("nightly", "1.0.0", nodes=[loads]))
     frozenset({'loader'})
     """
-    specs = [part.executor for part in (*workflow.nodes, *workflow.handlers.values())]
+    specs = [node.executor for node in workflow.nodes]
+    specs += [handler.executor for handler in workflow.handlers.values()]
     ids = (spec.options.get("id") for spec in specs if spec.type == TYPE)
     return frozenset(one for one in ids if isinstance(one, str) and not has_mark(one))
 
@@ -36,7 +37,7 @@ def circle(calls_of: Mapping[str, frozenset[str]], start: str) -> tuple[str, ...
         calls_of: workflow → those that it calls; what is not there calls none.
         start: the workflow.
     """
-    ways = [(start,)]
+    ways: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()
     while ways:
         way = ways.pop(0)

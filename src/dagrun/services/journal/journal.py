@@ -12,7 +12,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
-from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store
+from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store, Taken
 from dagrun.services.journal.watermarks import Watermarks
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
@@ -55,6 +55,7 @@ class _Portion:
 
     events: Sequence[Event]
     size: int
+    taken: Sequence[Taken] = ()
 
 
 class Journal:
@@ -146,9 +147,12 @@ class Journal:
         assert submission.run_id is not None  # noqa: S101 — there is an error otherwise
         return submission.run_id
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Queue events of one run for the next commit. Does not block."""
-        portion = _Portion(events, sum(map(_size, events)))
+    def append(self, events: Sequence[Event], taken: Sequence[Taken] = ()) -> None:
+        """Queue events of one run for the next commit, with messages that were taken up.
+
+        Does not block.
+        """
+        portion = _Portion(events, sum(map(_size, events)), taken)
         self._events.append(portion)
         self._bytes += portion.size
         self._work.set()
