@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from dagrun.domain.monitoring import MonitorEvent, Severity
     from dagrun.domain.result import ItemResult, NodeResult, RunResult
-    from dagrun.domain.specs import http, lua, python, shell
+    from dagrun.domain.specs import http, lua, python, shell, sub_workflow
     from dagrun.domain.status import NodeStatus, RunStatus
     from dagrun.domain.workflow import (
         Concurrency,
@@ -51,7 +51,7 @@ if TYPE_CHECKING:
 _PLACES: Final = {
     "dagrun.domain.monitoring": ("MonitorEvent", "Severity"),
     "dagrun.domain.result": ("ItemResult", "NodeResult", "RunResult"),
-    "dagrun.domain.specs": ("http", "lua", "python", "shell"),
+    "dagrun.domain.specs": ("http", "lua", "python", "shell", "sub_workflow"),
     "dagrun.domain.status": ("NodeStatus", "RunStatus"),
     "dagrun.domain.workflow": (
         "Concurrency",
@@ -132,6 +132,7 @@ __all__ = [
     "open_sync_orchestrator",
     "python",
     "shell",
+    "sub_workflow",
 ]
 
 
