@@ -5,13 +5,19 @@ from typing import Protocol
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.ports.store import Taken
 
 
 class JournalFeed(Protocol):
     """Takes the events of the runs that one engine executes."""
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Queue events of one run for the next commit. Does not block."""
+    def append(self, events: Sequence[Event], taken: Sequence[Taken] = ()) -> None:
+        """Queue events of one run for the next commit. Does not block.
+
+        Args:
+            events: what happened.
+            taken: messages of the run that were taken up in these events, or had no effect.
+        """
         ...
 
     def durable(self, run_id: RunId) -> int:
