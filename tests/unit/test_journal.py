@@ -113,13 +113,15 @@ async def test_a_group_that_nobody_waits_for_is_durable_well_within_what_is_prom
     assert durable[0] < 0.05
 
 
-@pytest.mark.parametrize("ask", ["wait", "submit"])
+@pytest.mark.parametrize("ask", ["wait", "submit", "assign"])
 async def test_somebody_who_waits_ends_the_gathering(nursery, autojump_clock, ask):
     journal = await nursery.start(Journal(ScriptedStore()).run)
     journal.append([event(1)])
     await trio.sleep(GATHER / 2)
     if ask == "wait":
         await journal.wait_durable("r", 1)
+    elif ask == "assign":
+        await journal.assign(assignment())
     else:
         await journal.submit(new_run("other"), DEFINITION, [event(1, "other")])
     assert trio.current_time() == pytest.approx(GATHER / 2 + 0.01)
