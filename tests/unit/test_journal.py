@@ -23,7 +23,7 @@ class ScriptedStore:
         self.seconds = seconds
         self.commits = []
 
-    async def commit(self, events, *, new_runs=(), definitions=()):
+    async def commit(self, events, *, new_runs=(), definitions=(), taken=()):
         await trio.sleep(self.seconds)
         answer = self.script.pop(0) if self.script else None
         if isinstance(answer, Exception):

@@ -12,7 +12,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
-from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store, Taken
+from dagrun.ports.store import Definition, NewRun, Posted, Refusal, Rejection, Store, Taken
 from dagrun.services.journal.watermarks import Watermarks
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
@@ -69,6 +69,7 @@ class Journal:
             position of the first one; see :class:`~dagrun.ports.store.CommitResult`.
         refused: is told of runs whose events the store did not take: they belong to somebody
             else now.
+        posted: is told of messages that commits posted, when they are durable.
     """
 
     def __init__(
@@ -77,10 +78,12 @@ class Journal:
         *,
         committed: Committed = lambda _events, _position: None,
         refused: Callable[[RunId, Refusal], None] = lambda _run, _why: None,
+        posted: Callable[[Sequence[Posted]], None] = lambda _messages: None,
     ) -> None:
         self._store = store
         self._committed = committed
         self._refused = refused
+        self._posted = posted
         self._events: deque[_Portion] = deque()
         self._submissions: deque[_Submission] = deque()
         self._bytes = 0
@@ -242,6 +245,7 @@ class Journal:
                 [*new, *group],
                 new_runs=[submission.new_run for submission in submissions],
                 definitions=[submission.definition for submission in submissions],
+                taken=[taken for portion in portions for taken in portion.taken],
             )
         except Exception as error:
             self._events.extendleft(reversed(portions))
@@ -262,6 +266,8 @@ class Journal:
             self._marks.refuse(run_id, why)
         self._marks.acknowledge(event for event in group if event.run_id not in result.refused)
         self._tell(result.taken, result.position)
+        if result.posted:
+            self._posted(result.posted)
 
     def _tell(self, events: Sequence[Event], position: int) -> None:
         """Tell of durable events. An error of who listens concerns nobody else."""
@@ -303,6 +309,10 @@ def _closed() -> ConflictError:
 def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
     if rejection is Rejection.NO_SLOT and run.slot is not None:
         return LimitReached(run.workflow_id, run.slot.key, run.slot.limit)
+    if rejection is Rejection.ORPHAN and run.parent is not None:
+        return ConflictError(
+            f"run {run.parent.run_id} starts no more runs: it ends, or was handed over"
+        )
     key = "" if run.request is None else run.request.key
     return ConflictError(
         f"the idempotency key {key!r} was used for another submission of {run.workflow_id}"
