@@ -14,7 +14,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.plan import Plan
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ChannelLost, ConflictError, DagrunError, NodeError
+from dagrun.errors import ChannelLost, ConflictError, DagrunError, NodeError, as_one_loss
 from dagrun.ports.children import Child, ChildRequest
 from dagrun.ports.engine import AttachedEngine, Holding
 from dagrun.ports.frames import (
@@ -228,13 +228,17 @@ class Attachment:
             await channel.send([self._hello(holdings)])
             welcome, rest = await self._welcome(channel)
             self._settle(welcome, holdings, since)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send, channel)
-                nursery.start_soon(self._beat)
-                await self._hear(rest)
-                while True:
-                    await self._hear(await channel.receive())
+            with as_one_loss():
+                await self._talk(channel, rest)
         raise ChannelLost("the conversation was ended")
+
+    async def _talk(self, channel: Channel, first: Sequence[Frame]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, channel)
+            nursery.start_soon(self._beat)
+            await self._hear(first)
+            while True:
+                await self._hear(await channel.receive())
 
     def _hello(self, holdings: Sequence[Holding]) -> Hello:
         who = self._identity
