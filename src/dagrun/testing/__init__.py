@@ -9,9 +9,8 @@ pytest-trio, too, and ``trio_mode = true``.
 import sys
 from typing import Final
 
-_SUITES: Final = tuple(
-    f"{__name__}.{kind}" for kind in ("balancers", "executors", "stores", "triggers")
-)
+_WITH_TESTS: Final = ("balancers", "executors", "journals", "stores", "stores_engines", "triggers")
+_SUITES: Final = tuple(f"{__name__}.{module}" for module in _WITH_TESTS)
 
 if "pytest" in sys.modules:  # and not where a program only uses a part of this
     import pytest
