@@ -1,9 +1,12 @@
 """Store, journal, engine, guard and executors together in one process, on real files."""
 
+from pathlib import Path
+
 import pytest
 import trio
 
 from dagrun.builtin.control import ask
+from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Workflow
 from dagrun.errors import (
@@ -52,6 +55,23 @@ async def run(local, workflow, **inputs):
     ticket = await local.submit(Submission(workflow=workflow, inputs=inputs))
     await ticket.wait()
     return ticket.state
+
+
+def has_guard():
+    """Say whether a guard is among the children of this process."""
+    lists = Path("/proc/self/task").glob("*/children")
+    children = [pid for file in lists for pid in file.read_text().split()]
+    return any("guard_main" in Path(f"/proc/{pid}/cmdline").read_text() for pid in children)
+
+
+class Watching(MemoryStore):
+    """Sees whether there is a guard when it is opened."""
+
+    guarded = False
+
+    async def __aenter__(self):
+        self.guarded = has_guard()
+        return await super().__aenter__()
 
 
 async def test_runs_of_three_executors_share_one_engine(settings):
@@ -243,3 +263,21 @@ async def test_a_request_that_no_database_can_hold_is_refused_and_the_run_goes_o
         assert await ask(settings.data_dir, local.owner, {**request, "reason": "asked for"})
         await ticket.wait()
     assert ticket.state.status == "cancelled"
+
+
+@pytest.mark.parametrize(
+    ("executor", "guarded"),
+    [({"type": "shell", "command": "true"}, True), ({"type": "python", "callable": "a:b"}, False)],
+)
+async def test_the_guard_starts_beside_the_database_when_the_first_run_is_sure_to_need_it(
+    settings, executor, guarded
+):
+    store, node = Watching(), Node(id="a", executor=executor)
+    async with opened(settings, store=store, first=Workflow("w", "1.0.0", nodes=[node])):
+        assert store.guarded is guarded
+
+
+async def test_without_a_first_run_no_guard_starts(settings):
+    store = Watching()
+    async with opened(settings, store=store):
+        assert not store.guarded

@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 
 from dagrun.domain import decide
 from dagrun.domain.events import Type
+from dagrun.domain.jsonvalue import encode
 from dagrun.domain.retry import next_delay, time_left
 from dagrun.domain.workflow import RetryPolicy, TriggerRule
 from dagrun.testing.checker import check
@@ -38,6 +39,44 @@ def end_one(driver, seed, choice):
         driver.succeed(node_id, {"id": node_id}, work.index)
     else:
         driver.fail(node_id, work.index, draw=choice.random())
+
+
+def by_child(seed, node_id, item, attempt):
+    """Whether an attempt hands over to a child run."""
+    return random.Random(f"child/{seed}/{node_id}/{item}/{attempt}").random() < 0.6
+
+
+def finish_with_children(driver, seed, order, *, most=1000):
+    """The same as :func:`finish`, but some attempts hand over to children."""
+    choice = random.Random(order)
+    for _ in range(most):
+        if driver.state.ended:
+            return driver
+        if not driver.going and driver.waiting and not driver.state.retrying:
+            assert decide.parked(driver.state)
+        assert not (driver.going and decide.parked(driver.state))
+        driver.wake()
+        if driver.going or driver.waiting:
+            end_or_hand_over(driver, seed, choice)
+    assert most < 1000, "the run does not end"
+    return driver
+
+
+def end_or_hand_over(driver, seed, choice):
+    work = choice.choice([*driver.going, *driver.waiting])
+    what = (seed, work.node.step.node.id, work.index, work.attempt)
+    if work in driver.waiting:
+        assert not driver.child_ended(work, "succeeded", run_id="another")
+        if outcome(*what):
+            assert driver.child_ended(work, "succeeded", outputs=encode({"id": what[1]}))
+        else:
+            assert driver.child_ended(work, "failed", error={"type": "boom", "message": "no"})
+    elif by_child(*what) and work.node.step.handles is None:
+        driver.wait(what[1], f"{what[1]}-{work.index}-{work.attempt}", work.index)
+    elif outcome(*what):
+        driver.succeed(what[1], {"id": what[1]}, work.index)
+    else:
+        driver.fail(what[1], work.index, draw=choice.random())
 
 
 def ends(driver):
@@ -76,6 +115,59 @@ def test_a_run_cut_off_anywhere_comes_to_the_same_end(plan, seed, order, cut):
     completed = [e for e in prefix if e.type in (Type.NODE_SUCCEEDED, Type.NODE_FAILED)]
     again = [e for e in second.journal[len(prefix) :] if e.type is Type.NODE_RUNNING]
     assert not {(e.node_id, e.item) for e in completed} & {(e.node_id, e.item) for e in again}
+
+
+@given(plans(7), st.integers(), st.integers())
+def test_children_give_the_result_that_attempts_give_in_any_order(plan, seed, order):
+    plain = finish(Driver(plan).begin(), seed, order)
+    driver = finish_with_children(Driver(plan).begin(), seed, order + 1)
+    assert ends(driver) == ends(plain)
+    assert picture(replayed(driver)) == picture(driver.state)
+    assert check(plan.workflow, driver.journal) == []
+    assert driver.state.waiting == driver.state.retrying == 0
+
+
+@given(plans(7), st.integers(), st.integers(), st.integers(0, 40))
+def test_a_run_cut_off_anywhere_attaches_to_the_children_that_it_had(plan, seed, order, cut):
+    whole = finish_with_children(Driver(plan).begin(), seed, order)
+    prefix = whole.journal[: max(2, min(cut, len(whole.journal) - 1))]
+    second = Driver(plan, events=prefix).begin(lost=True)
+    assert [work.child for work in second.waiting] == children_left(prefix)
+    finish_with_children(second, seed, order + 1)
+    assert ends(second) == ends(whole)
+    assert picture(replayed(second)) == picture(second.state)
+    assert check(plan.workflow, second.journal) == []
+    started = [e.data["child"] for e in second.journal if e.type is Type.NODE_WAITING]
+    assert len(started) == len(set(started))
+
+
+def children_left(journal):
+    """The children whose ends are not in a journal, in the order in which a state lists them."""
+    last = {}
+    for event in journal:
+        if event.node_id is not None:
+            last[event.node_id, event.item] = event
+    left = [e for e in last.values() if e.type is Type.NODE_WAITING]
+    left.sort(key=lambda e: (e.node_id, -1 if e.item is None else e.item))
+    return [event.data["child"] for event in left]
+
+
+@given(plans(7), st.integers(), st.integers(), st.integers(0, 12))
+def test_a_run_that_is_cancelled_ends_when_all_its_children_have(plan, seed, order, after):
+    driver = finish_with_children(Driver(plan).begin(), seed, order, most=after)
+    if not driver.ask(decide.cancel):
+        return
+    for work in list(driver.going):
+        driver.stop(work.node.step.node.id, work.index)
+    while driver.waiting:
+        assert driver.state.status == "cancelling"
+        assert decide.parked(driver.state)
+        assert driver.child_ended(driver.waiting[0], "cancelled")
+    while driver.going:  # handlers
+        end_one(driver, seed, random.Random(order))
+    assert driver.state.status == "cancelled"
+    assert picture(replayed(driver)) == picture(driver.state)
+    assert check(plan.workflow, driver.journal) == []
 
 
 @given(plans(7), st.integers(), st.integers())

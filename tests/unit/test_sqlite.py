@@ -6,10 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from dagrun.builtin.sqlite import SqliteStore, schema
+from dagrun.builtin.sqlite import SqliteStore, assignments, children, messages, read, schema, write
 from dagrun.builtin.sqlite.read import LOG_OF_ALL, LOG_OF_RUN, read_log
 from dagrun.builtin.sqlite.schema import APPLICATION, LATEST
-from dagrun.builtin.sqlite.write import _CHANGED_RUNS, _POSITIONS
 from dagrun.domain.events import Type
 from dagrun.errors import StoreCorrupt, StoreError, StoreTooNew
 from dagrun.testing.stores import NOON, add_run, event, journal, new_run
@@ -62,13 +61,30 @@ async def test_outputs_are_stored_once(path):
         assert str(ask(path, "select * from events")).count("needleneedleneedle") == 1
 
 
-@pytest.mark.parametrize("statement", [_CHANGED_RUNS, _POSITIONS])
-async def test_a_commit_never_looks_through_all_runs(path, statement):
+@pytest.mark.parametrize(
+    "statement",
+    [
+        write._CHANGED_RUNS,
+        write._STANDINGS,
+        messages._TAKE,
+        messages._COUNT,
+        messages._DESCENDANTS,
+        children._EARLIER,
+        children._PARENTS,
+        assignments._STANDINGS,
+        assignments._ASSIGN,
+        read.UNFINISHED,
+    ],
+)
+async def test_nothing_that_is_done_often_looks_through_all_runs_or_messages(path, statement):
     async with SqliteStore(path=path):
         with closing(sqlite3.connect(path)) as connection:
-            plan = connection.execute(f"explain query plan {statement}", ("[]",)).fetchall()
-        assert not [row for row in plan if "SCAN runs" in row[-1]]
-        assert [row for row in plan if "SEARCH runs" in row[-1]]
+            values = ["[]"] * statement.count("?")
+            plan = connection.execute(f"explain query plan {statement}", values).fetchall()
+    tables = {"runs", "messages", "child", "parent"}
+    steps = [detail.split() for *_, detail in plan]
+    assert not [step for step in steps if step[0] == "SCAN" and step[1] in tables], plan
+    assert [step for step in steps if step[0] == "SEARCH" and step[1] in tables], plan
 
 
 @pytest.mark.parametrize(
@@ -223,9 +239,22 @@ def first_schema(path):
     connection.close()
 
 
-async def test_a_database_of_the_first_schema_is_migrated_with_all_that_is_in_it(tmp_path):
-    path = tmp_path / "dagrun.db"
+def second_schema(path):
+    """Write a database as the second version of dagrun did, with a run and its journal."""
     first_schema(path)
+    with closing(sqlite3.connect(path, isolation_level=None)) as connection:
+        for statement in schema._statements(2):
+            connection.execute(statement)
+        connection.execute("update runs set concurrency_key = 'w/k', admitted = 1")
+        connection.execute("pragma user_version = 2")
+
+
+@pytest.mark.parametrize(("make", "slot"), [(first_schema, None), (second_schema, "w/k")])
+async def test_a_database_of_an_older_schema_is_migrated_with_all_that_is_in_it(
+    tmp_path, make, slot
+):
+    path = tmp_path / "dagrun.db"
+    make(path)
     async with SqliteStore(path=path) as store:
         events = await store.events("r")
         assert [(event.seq, event.type) for event in events] == [
@@ -235,11 +264,12 @@ async def test_a_database_of_the_first_schema_is_migrated_with_all_that_is_in_it
         ]
         assert [entry.position for entry in await store.log(after=0, limit=9)] == [1, 2, 3]
         record = await store.run("r")
-        assert (bytes(record.outputs), record.slot_key, record.admitted) == (
-            b'{"a":1}',
-            None,
-            False,
-        )
+        assert bytes(record.outputs) == b'{"a":1}'
+        assert (record.slot_key, record.admitted) == (slot, slot is not None)
+        assert (record.engine_id, record.instance, record.parent) == (None, None, None)
+        assert await store.messages("r") == []
+        await add_run(store, "s", upto=2)
+        assert [posted.message.number for posted in await store.post("s", "pause")] == [1]
     assert ask(path, "pragma user_version") == [(LATEST,)]
 
 

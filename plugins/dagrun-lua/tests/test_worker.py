@@ -141,6 +141,17 @@ def test_a_request_leaves_nothing_for_the_next(worker):
     assert worker.call("return {string.x == nil and leak == nil}") == {"outputs": [True]}
 
 
+def test_a_worker_loads_nothing_that_only_the_engine_needs():
+    python, *arguments = worker_argv()
+    argv = [python, "-X", "importtime", *arguments]
+    done = subprocess.run(
+        argv, stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=60, check=False
+    )
+    loaded = {line.rpartition("|")[2].strip() for line in done.stderr.splitlines()}
+    assert {"dagrun", "dagrun.domain.lua", "lupa.lua54"} <= loaded
+    assert loaded.isdisjoint({"typing", "pathlib", "importlib", "dagrun.errors"})
+
+
 def test_a_worker_may_gain_no_privileges_and_ends_with_the_engine(worker):
     worker.call("return {}")
     with open(f"/proc/{worker.process.pid}/status") as status:  # noqa: PTH123 — one line of proc

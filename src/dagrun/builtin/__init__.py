@@ -1,6 +1,7 @@
 """What comes with the core. It registers through the same hooks as any other plugin."""
 
 from dagrun.builtin.balancers import ConsistentHash, LeastLoaded, RoundRobin
+from dagrun.builtin.child_runs import WorkflowExecutor
 from dagrun.builtin.discovery import DnsDiscovery, RegisterDiscovery, StaticDiscovery
 from dagrun.builtin.http import HttpExecutor
 from dagrun.builtin.memory_store import MemoryStore
@@ -18,6 +19,7 @@ def dagrun_register(registry: Registry) -> None:
     registry.executors.add("shell", ShellExecutor)
     registry.executors.add("python", PythonExecutor)
     registry.executors.add("http", HttpExecutor)
+    registry.executors.add("workflow", WorkflowExecutor)
     registry.stores.add("sqlite", SqliteStore)
     registry.stores.add("memory", MemoryStore)
     registry.balancers.add("consistent-hash", ConsistentHash)

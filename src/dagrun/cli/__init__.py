@@ -5,6 +5,8 @@ import signal
 import sys
 from types import FrameType
 
+from dagrun.cli.imports import importing
+
 INTERRUPTED = 130  # as output.INTERRUPTED, which may not be imported yet
 
 
@@ -13,8 +15,9 @@ def main() -> None:
     if signal.getsignal(signal.SIGTERM) is signal.SIG_DFL:
         signal.signal(signal.SIGTERM, _as_ctrl_c)
     try:
-        from dagrun.cli import output  # noqa: PLC0415 — the entry point stays light
-        from dagrun.cli.app import run_command  # noqa: PLC0415 — as above
+        with importing():
+            from dagrun.cli import output  # noqa: PLC0415 — the entry point stays light
+            from dagrun.cli.app import run_command  # noqa: PLC0415 — as above
 
         output.prepare()
         code = run_command(sys.argv[1:])

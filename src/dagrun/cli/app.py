@@ -8,6 +8,7 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnusedCliTokensError
 
 from dagrun.cli import output
+from dagrun.cli.imports import importing
 from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
 from dagrun.errors import ConfigError, DagrunError
 
@@ -91,7 +92,8 @@ def run(
     config: Config = None,
 ) -> int:
     """Run a workflow in this process, durably, and show how it goes."""
-    from dagrun.cli.run import run_file  # noqa: PLC0415 — loaded on use
+    with importing():
+        from dagrun.cli.run import run_file  # noqa: PLC0415 — loaded on use
 
     return run_file(
         file,

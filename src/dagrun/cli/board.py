@@ -170,11 +170,13 @@ class Board:
 
 
 def event_note(event: Event) -> str:
-    """Give what a row says of an event: the error and when it is tried again, or a reason."""
+    """Give what a row says of an event: the error and when it is tried again, a child, or a reason."""
     data = event.data or {}
     if "error" in data:
         again = f"; again in {format_duration(data['delay'])}" if "delay" in data else ""
         return f"{data['error']['type']}: {data['error']['message']}{again}"
+    if "child" in data:
+        return f"run {data['child']}"
     return str(data.get("reason", ""))
 
 
@@ -190,6 +192,7 @@ def interesting(rows: Sequence[Row], most: int) -> list[Row]:
 _RANK = {
     NodeStatus.RUNNING: 0,
     NodeStatus.RETRYING: 1,
+    NodeStatus.WAITING: 1,
     NodeStatus.FAILED: 2,
     NodeStatus.READY: 3,
     NodeStatus.PENDING: 5,

@@ -68,7 +68,7 @@ class PlainLines:
             if event.type is Type.NODE_RETRYING and event.item is not None:
                 output.note(f"  ↻ {event.node_id}[{event.item}]  retrying  {event_note(event)}")
         for row in self._board.see(events):
-            if row.status in NODE_ENDED or row.status is NodeStatus.RETRYING:
+            if row.status in NODE_ENDED or row.status in (NodeStatus.RETRYING, NodeStatus.WAITING):
                 output.note("  " + plain_line(self._board, row))
         if self._board.finished_at is not None:
             output.note(headline(self._board))

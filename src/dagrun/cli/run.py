@@ -165,7 +165,8 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
         with signals.opening:
             if order.workflow is not None and order.resume is None:
                 await check_secrets(order.workflow, registry, settings)
-            async with open_local(registry, settings, committed=view.see) as local:
+            opening = open_local(registry, settings, first=order.workflow, committed=view.see)
+            async with opening as local:
                 signals.local = local
                 if order.resume is not None:
                     await check_secrets_left(local.store, order.resume, registry, settings)

@@ -4,10 +4,9 @@ import re
 from typing import Final
 
 # Control characters, what ends a line elsewhere, what turns the direction of writing, surrogates.
-_UNFIT: Final = re.compile(
-    "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
-)
-_UNFIT_IN_LINES: Final = re.compile(_UNFIT.pattern.replace("\0-\x1f", "\0-\x08\x0b-\x1f"))
+# These are compiled on use: most of what is shown has nothing of the kind.
+_UNFIT: Final = "[\0-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+_UNFIT_IN_LINES: Final = _UNFIT.replace("\0-\x1f", "\0-\x08\x0b-\x1f")
 _SHORT: Final = {"\t": r"\t", "\n": r"\n", "\r": r"\r"}
 
 
@@ -17,17 +16,17 @@ def visible(text: str) -> str:
     >>> print(visible("\x1b[2J wiped\nand forged"))
     \x1b[2J wiped\nand forged
     """
-    return text if text.isprintable() else _UNFIT.sub(_escape, text)
+    return text if text.isprintable() else re.sub(_UNFIT, _escape, text)
 
 
 def visible_lines(text: str) -> str:
     """Do the same with a text of several lines, and with tabs."""
-    return _UNFIT_IN_LINES.sub(_escape, text.replace("\r\n", "\n"))
+    return re.sub(_UNFIT_IN_LINES, _escape, text.replace("\r\n", "\n"))
 
 
 def visible_json(text: str) -> str:
     """Do the same with JSON, which stays what it is to who reads it."""
-    return _UNFIT_IN_LINES.sub(lambda found: f"\\u{ord(found[0]):04x}", text)
+    return re.sub(_UNFIT_IN_LINES, lambda found: f"\\u{ord(found[0]):04x}", text)
 
 
 def _escape(found: re.Match[str]) -> str:

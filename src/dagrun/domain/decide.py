@@ -5,7 +5,9 @@ Everything here happens by events: it is applied through the fold and waits in
 numbers come in from the caller.
 """
 
+from collections.abc import Mapping
 from datetime import datetime
+from typing import Any, Final
 
 from dagrun.domain import ends
 from dagrun.domain.durations import format_duration
@@ -13,7 +15,7 @@ from dagrun.domain.events import Type
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.fold import take_up
 from dagrun.domain.fold_run import drop_waiting_items
-from dagrun.domain.jsonvalue import MAX_AGGREGATE, MAX_RUN_OUTPUTS, NotJson, Raw
+from dagrun.domain.jsonvalue import EMPTY, MAX_AGGREGATE, MAX_RUN_OUTPUTS, NotJson, Raw, check
 from dagrun.domain.moves import emit, emit_work, queue
 from dagrun.domain.retry import next_delay, time_left
 from dagrun.domain.rules import Verdict, skip_reason, verdict
@@ -32,6 +34,11 @@ START_TIMEOUT = "start_timeout"
 ENGINE_LOST = "engine_lost"
 """Type of the error of what ran on an engine that was lost, and is not to be done again."""
 
+POISON = "poison"
+"""Why a run is paused of which one node seems to end its engines."""
+
+MOST_LOSSES: Final = ends.MOST_LOSSES
+
 
 def submit(state: RunState, now: datetime, *, base: str | None = None) -> None:
     """Queue a run that nothing was journaled for.
@@ -44,20 +51,56 @@ def submit(state: RunState, now: datetime, *, base: str | None = None) -> None:
     emit(state, Type.RUN_QUEUED, now, data={"base": base} if base else None, epoch=1)
 
 
-def begin(state: RunState, now: datetime, *, epoch: int, engine: str) -> None:
-    """Start a queued run, or go on with one from where its journal ends, under a new epoch."""
+def begin(
+    state: RunState,
+    now: datetime,
+    *,
+    epoch: int,
+    engine: str,
+    lost: bool = False,
+    reason: str | None = None,
+) -> None:
+    """Start a queued run, or go on with one from where its journal ends, under a new epoch.
+
+    A run of which the same node was running when :data:`MOST_LOSSES` engines in a row were lost is
+    paused instead.
+
+    Args:
+        state: the run.
+        now: when.
+        epoch: the new one.
+        engine: who executes the run from now on.
+        lost: whether the engine before was lost.
+        reason: why it is to be cancelled before anything of it starts; None if it is not.
+    """
+    _hand_over(state, now, epoch, engine, lost=lost, reason=reason)
+    poisoned = next((node for node, n in state.losses.items() if n >= MOST_LOSSES), None)
+    if state.status is RunStatus.RUNNING and poisoned is not None:
+        emit(state, Type.RUN_PAUSED, now, data={"reason": POISON, "node": poisoned})
+    elif state.status is RunStatus.RUNNING and time_left_to_run(state, now) == 0:
+        cancel(state, now, reason=TIMEOUT)  # it passed while nobody executed the run
+    else:
+        advance(state, now)
+
+
+def _hand_over(
+    state: RunState, now: datetime, epoch: int, engine: str, *, lost: bool, reason: str | None
+) -> None:
     again = {
         RunStatus.PAUSED: Type.RUN_PAUSED,
         RunStatus.CANCELLING: Type.RUN_CANCELLING,
         RunStatus.ENDING: Type.RUN_ENDING,
     }.get(state.status, Type.RUN_RUNNING)
-    reason = {"reason": state.reason} if state.reason else {}
+    why = state.reason
+    if reason is not None and again not in (Type.RUN_CANCELLING, Type.RUN_ENDING):
+        again, why = Type.RUN_CANCELLING, reason
     # The engine stands first: by that the store finds these events without decoding others.
-    emit(state, again, now, data={"engine": engine, **reason}, epoch=epoch)
-    if state.status is RunStatus.RUNNING and time_left_to_run(state, now) == 0:
-        cancel(state, now, reason=TIMEOUT)  # it passed while nobody executed the run
-    else:
-        advance(state, now)
+    data = {
+        "engine": engine,
+        **({"lost": True} if lost else {}),
+        **({"reason": why} if why else {}),
+    }
+    emit(state, again, now, data=data, epoch=epoch)
 
 
 def advance(state: RunState, now: datetime) -> None:
@@ -152,6 +195,84 @@ def fail(
     advance(state, now)
 
 
+def wait(state: RunState, work: Work, data: Mapping[str, Any], now: datetime) -> None:
+    """Record that an attempt handed over to a child run, and waits for its end.
+
+    Args:
+        state: the run.
+        work: what was attempted.
+        data: ``child``: id of the run; ``version``: of its workflow.
+        now: when.
+    """
+    emit_work(state, Type.NODE_WAITING, work, now, data)
+    advance(state, now)
+
+
+def child_ended(state: RunState, data: Mapping[str, Any], now: datetime, *, draw: float) -> bool:
+    """Record that a child run has ended. Give False if nobody waits for it.
+
+    What failed, or was cancelled by itself, is another attempt's turn under the retry policy.
+
+    Args:
+        state: the run.
+        data: ``node_id``, ``item`` and ``attempt`` that the child was started for; its
+            ``run_id``; its ``status``, and ``outputs`` or ``error``.
+        now: when.
+        draw: a random number in [0, 1) for the jitter of a delay.
+    """
+    work = _asked_for(state, data)
+    if work is None or work.status is not NodeStatus.WAITING or work.child != data["run_id"]:
+        return False
+    if data["status"] == RunStatus.SUCCEEDED:
+        _take_outputs(state, work, data, now)
+    elif data["status"] == RunStatus.CANCELLED and state.status is RunStatus.CANCELLING:
+        stopped(state, work, now)
+    else:
+        fail(state, work, _error_of_child(data), now, draw=draw)
+    return True
+
+
+def will_wait(state: RunState, data: Mapping[str, Any]) -> Work | None:
+    """Give what is being attempted and may yet turn out to wait for a child that has ended.
+
+    The end of a child may be heard of before its start is: the engine that asked for it was lost,
+    and the next one makes the same attempt again.
+    """
+    work = _asked_for(state, data)
+    return work if work is not None and work.status is NodeStatus.RUNNING else None
+
+
+def _asked_for(state: RunState, data: Mapping[str, Any]) -> Work | None:
+    """Give that for which a child was started; None if that attempt has ended."""
+    step = state.plan.by_id.get(data["node_id"])
+    if step is None or state.ended:
+        return None
+    node = state.nodes[step.index]
+    item = data.get("item")
+    work = node if item is None else node.items.get(item)
+    return work if work is not None and work.attempt == data["attempt"] else None
+
+
+def _take_outputs(state: RunState, work: Work, data: Mapping[str, Any], now: datetime) -> None:
+    outputs: Raw = data.get("outputs") or EMPTY
+    try:
+        check(bytes(outputs))  # a run's may be larger than a node's
+    except NotJson as problem:
+        message = f"the outputs of run {data['run_id']}: {problem}"
+        error = {"type": "output", "message": message}
+        fail(state, work, error, now, draw=0, retryable=False)
+    else:
+        succeed(state, work, outputs, now)
+
+
+def _error_of_child(data: Mapping[str, Any]) -> Error:
+    if data["status"] == RunStatus.CANCELLED:
+        message = f"run {data['run_id']} was cancelled"
+        return {"type": "child_cancelled", "message": message}
+    error = data.get("error") or {}
+    return {"type": "child_failed", "message": f"run {data['run_id']}: {error.get('message')}"}
+
+
 def stopped(state: RunState, work: Work, now: datetime) -> None:
     """Record that an attempt was stopped because the run is being cancelled."""
     emit_work(state, Type.NODE_CANCELLED, work, now, None)
@@ -181,6 +302,29 @@ def time_left_to_run(state: RunState, now: datetime) -> float | None:
         return timeout
     spent = ((state.paused_at or now) - state.started_at).total_seconds() - state.paused_for
     return time_left(timeout, spent)
+
+
+def parked(state: RunState) -> bool:
+    """Whether all that is left to do of a run is to wait for child runs to end.
+
+    Then nobody need execute it until there is something to tell it of. A retry's delay is something
+    to do.
+    """
+    if not state.waiting or state.running:
+        return False
+    if state.status is RunStatus.CANCELLING:
+        return True
+    return state.status is RunStatus.RUNNING and not (
+        state.retrying or state.lost or state.dirty or _has_startable(state)
+    )
+
+
+def _has_startable(state: RunState) -> bool:
+    """Whether anything in line may start; what was dropped may still stand there."""
+    lines = (state.startable, state.startable_processes)
+    return any(
+        work.queued and not work.ended and not work.node.ended for line in lines for work in line
+    )
 
 
 # What people ask for

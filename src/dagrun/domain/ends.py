@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Type
@@ -17,6 +17,9 @@ from dagrun.domain.status import NodeStatus, RunStatus
 
 TIMEOUT = "timeout"
 """Why a run is being cancelled that took too long, and the type of its error."""
+
+MOST_LOSSES: Final = 3
+"""Engines that may be lost in a row with the same node running."""
 
 
 def finish(state: RunState, now: datetime) -> None:
@@ -46,11 +49,11 @@ def _node_failed(node: NodeState) -> Error:
 
 
 def wind_up(state: RunState, now: datetime) -> None:
-    """End a cancelled run as soon as nothing of it runs any more."""
+    """End a cancelled run as soon as nothing of it runs any more, and no child of it."""
     lost, state.lost = state.lost, []
     for work in lost:
         emit_work(state, Type.NODE_CANCELLED, work, now, None)
-    if state.running:
+    if state.running or state.waiting:
         return
     for node in state.nodes:
         _cancel_journaled(state, node, now)
@@ -101,6 +104,11 @@ def see_to_handlers(state: RunState, now: datetime) -> None:
     if handler is None:
         assert state.outcome is not None  # noqa: S101 — an ending run has one
         _end(state, now, state.outcome)
+    elif state.losses.get(handler.step.node.id, 0) >= MOST_LOSSES:
+        message = f"{MOST_LOSSES} engines were lost one after the other while it ran"
+        error = {"type": "engine_lost", "message": message}
+        emit_work(state, Type.NODE_FAILED, handler, now, {"error": error})
+        see_to_handlers(state, now)
     elif not handler.queued:
         handler.entry = state.seq
         queue(state, handler)

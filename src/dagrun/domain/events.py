@@ -27,6 +27,7 @@ class Type(StrEnum):
     RUN_CANCELLED = "run.cancelled"
     NODE_READY = "node.ready"
     NODE_RUNNING = "node.running"
+    NODE_WAITING = "node.waiting"
     NODE_RETRYING = "node.retrying"
     NODE_SUCCEEDED = "node.succeeded"
     NODE_FAILED = "node.failed"
@@ -72,8 +73,10 @@ class Event:
     ========================  ==========================================================
     ``run.queued``            ``base``: folder of the document, if it came from a file; again
                               when a paused run is to go on and waits for an engine
-    ``run.running``           ``engine``: who executes the run from now on
-    ``run.paused``            ``reason``
+    ``run.running``           ``engine``: who executes the run from now on; ``lost``: true if
+                              the one before was lost. So it is in every event of the run with
+                              which an engine begins
+    ``run.paused``            ``reason``; ``node``: which one, if the reason is ``poison``
     ``run.cancelling``        ``reason``: ``requested``, ``timeout``, or ``for run …``
     ``run.ending``            ``status``: what the run comes to when its handlers have ended,
                               with ``outputs`` or ``error`` of that end; after a hand-over
@@ -82,6 +85,8 @@ class Event:
     ``run.failed``            ``error``: ``{type, message}``
     ``node.ready``            ``when``: the condition's result; ``items``: what
                               ``for_each`` gave, as Raw
+    ``node.waiting``          ``child``: id of the run whose end it waits for; ``version``: of
+                              that run's workflow
     ``node.retrying``         ``error``; ``delay``: seconds from ``time`` to the next attempt
     ``node.succeeded``        ``outputs``: Raw; absent for a ``for_each`` node, whose outputs
                               are those of its items

@@ -79,6 +79,8 @@ def _reason(state: RunState, node: NodeState) -> str | None:
             return f"attempt {node.attempt} failed ({_error(node)}); {_again(node)}"
         case NodeStatus.RUNNING if node.values is not None:
             return ", ".join(_items(node))
+        case NodeStatus.WAITING:
+            return f"waits for the end of run {node.child}"
         case NodeStatus.RUNNING:
             return f"attempt {node.attempt} is running"
         case _:
@@ -101,6 +103,9 @@ def _items(node: NodeState) -> Iterator[str]:
     ended = sum(item.ended for item in node.items.values())
     running = sum(item.status is NodeStatus.RUNNING for item in node.items.values())
     yield f"{ended} of {len(values)} items have ended, {running} are running"
+    if waiting := [i.child for i in node.items.values() if i.status is NodeStatus.WAITING]:
+        more = f" and {len(waiting) - 5} more" if len(waiting) > 5 else ""
+        yield f"{len(waiting)} wait for the end of runs: {' '.join(map(str, waiting[:5]))}{more}"
     if node.step.node.max_parallel is not None:
         yield f"at most {node.step.node.max_parallel} at once (max_parallel)"
     for item in node.items.values():

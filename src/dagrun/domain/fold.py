@@ -4,14 +4,17 @@ from collections.abc import Callable
 from typing import Final
 
 from dagrun.domain.events import Event, Type
-from dagrun.domain.fold_run import RUN, IllegalEvent, expect, has_attempt
+from dagrun.domain.fold_run import RUN, IllegalEvent, expect, is_under_way
 from dagrun.domain.handlers import HANDLER_IDS
+from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw, decode
 from dagrun.domain.rules import Verdict, verdict
 from dagrun.domain.state import NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
 
 _NULL_BYTES: Final = len(b"null,")  # of an item that failed, in what the items give together
+_NO_PROGRESS: Final = frozenset({Type.NODE_READY, Type.NODE_RUNNING})
+"""What happens again and again when an engine is lost each time."""
 
 
 def apply(state: RunState, event: Event) -> None:
@@ -54,6 +57,8 @@ def _apply_to_node(state: RunState, event: Event) -> None:
     if work.ended or node.ended:
         raise IllegalEvent(event, f"it has {work.status} already")
     _NODE[event.type](state, node, work, event)
+    if state.losses and event.type not in _NO_PROGRESS:
+        state.losses.clear()
 
 
 def _handler(state: RunState, event: Event) -> NodeState:
@@ -108,6 +113,8 @@ def _node_running(state: RunState, node: NodeState, work: Work, event: Event) ->
     if work.status is NodeStatus.RUNNING:
         if work.epoch == event.epoch or event.attempt != work.attempt:
             raise IllegalEvent(event, f"attempt {work.attempt} is running")
+    elif work.status is NodeStatus.WAITING:
+        raise IllegalEvent(event, f"attempt {work.attempt} waits for run {work.child}")
     elif event.attempt != work.attempt + 1:
         raise IllegalEvent(event, f"the next attempt is {work.attempt + 1}")
     if node.step.announced and not (node.announced and node.condition):
@@ -117,9 +124,10 @@ def _node_running(state: RunState, node: NodeState, work: Work, event: Event) ->
     if work is not node:
         node.status = NodeStatus.RUNNING
         node.started_at = node.started_at or event.time
-    work.status = NodeStatus.RUNNING
+    _move(state, work, NodeStatus.RUNNING)
     work.attempt = event.attempt
     work.epoch = event.epoch
+    work.child = None
     work.started_at = work.started_at or event.time
     work.queued = True
     if node.step.guarded_start:
@@ -127,9 +135,32 @@ def _node_running(state: RunState, node: NodeState, work: Work, event: Event) ->
     state.running += 1
 
 
+def _move(state: RunState, work: Work, status: NodeStatus) -> None:
+    """Change the state of a node or item, and what is counted of such."""
+    old, work.status = work.status, status
+    if old is NodeStatus.WAITING:
+        state.waiting -= 1
+    elif old is NodeStatus.RETRYING:
+        state.retrying -= 1
+    if status is NodeStatus.WAITING:
+        state.waiting += 1
+    elif status is NodeStatus.RETRYING:
+        state.retrying += 1
+
+
 def _must_be_startable(node: NodeState, event: Event) -> None:
     if verdict(node) is not Verdict.START:
         raise IllegalEvent(event, "its dependencies do not allow it yet")
+
+
+def _waiting(state: RunState, node: NodeState, work: Work, event: Event) -> None:
+    """The attempt has handed over to a child, and takes no place any more."""
+    if work.status is NodeStatus.WAITING or (work is node and node.values is not None):
+        raise IllegalEvent(event, f"it is {work.status}")
+    _end_attempt(state, work, event)
+    work.child = RunId((event.data or {})["child"])
+    work.queued = False
+    _move(state, work, NodeStatus.WAITING)
 
 
 def _retrying(state: RunState, node: NodeState, work: Work, event: Event) -> None:
@@ -137,7 +168,7 @@ def _retrying(state: RunState, node: NodeState, work: Work, event: Event) -> Non
         raise IllegalEvent(event, f"{work.attempt} attempts are all that it has")
     _end_attempt(state, work, event)
     data = event.data or {}
-    work.status = NodeStatus.RETRYING
+    _move(state, work, NodeStatus.RETRYING)
     work.error = data["error"]
     work.retrying_since = event.time
     work.delay = data["delay"]
@@ -179,7 +210,7 @@ def _aggregate(node: NodeState) -> Raw:
 
 
 def _failed(state: RunState, node: NodeState, work: Work, event: Event) -> None:
-    if has_attempt(work):
+    if is_under_way(work):
         _end_attempt(state, work, event)
     elif work is node and node.active_items:
         raise IllegalEvent(event, "items of it have not ended")
@@ -203,25 +234,26 @@ def _skipped(state: RunState, node: NodeState, work: Work, event: Event) -> None
 def _cancelled(state: RunState, node: NodeState, work: Work, event: Event) -> None:
     if state.status is not RunStatus.CANCELLING:
         raise IllegalEvent(event, "nothing was cancelled")
-    if has_attempt(work):
+    if is_under_way(work):
         _end_attempt(state, work, event)
-    elif work is node and any(has_attempt(item) for item in node.items.values()):
-        raise IllegalEvent(event, "items of it are still running")
+    elif work is node and any(is_under_way(item) for item in node.items.values()):
+        raise IllegalEvent(event, "items of it are still running, or wait")
     _end(state, node, work, event, NodeStatus.CANCELLED)
 
 
 def _end_attempt(state: RunState, work: Work, event: Event) -> None:
-    if work.status is not NodeStatus.RUNNING:
+    waits = work.status is NodeStatus.WAITING
+    if work.status is not NodeStatus.RUNNING and not waits:
         raise IllegalEvent(event, f"it is {work.status}")
     if event.attempt is not None and event.attempt != work.attempt:
         raise IllegalEvent(event, f"attempt {work.attempt} is running")
-    if work.epoch == state.epoch:
+    if work.epoch == state.epoch and not waits:
         state.running -= 1
 
 
 def _end(state: RunState, node: NodeState, work: Work, event: Event, status: NodeStatus) -> None:
     started = work.attempt > 0
-    work.status = status
+    _move(state, work, status)
     work.finished_at = event.time
     work.queued = False
     if work is not node:
@@ -267,6 +299,7 @@ def _first(known: int | None, new: int) -> int:
 _NODE: Final[dict[Type, Callable[[RunState, NodeState, Work, Event], None]]] = {
     Type.NODE_READY: _ready,
     Type.NODE_RUNNING: _node_running,
+    Type.NODE_WAITING: _waiting,
     Type.NODE_RETRYING: _retrying,
     Type.NODE_SUCCEEDED: _succeeded,
     Type.NODE_FAILED: _failed,

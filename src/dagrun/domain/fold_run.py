@@ -34,6 +34,7 @@ def _queued_again(state: RunState, event: Event) -> None:
     expect(state, event, RunStatus.PAUSED)
     if state.running and event.epoch == state.epoch:
         raise IllegalEvent(event, f"{state.running} attempts are still running")
+    state.losses.clear()
     state.status = RunStatus.QUEUED
     state.reason = None
     _take_over(state, event)
@@ -46,6 +47,8 @@ def _running(state: RunState, event: Event) -> None:
         if not first:
             state.paused_for += max((event.time - state.paused_at).total_seconds(), 0.0)
         state.paused_at = None
+    if state.status is RunStatus.PAUSED:
+        state.losses.clear()
     state.status = RunStatus.RUNNING
     state.reason = None
     if first:
@@ -85,7 +88,10 @@ def _cancelling(state: RunState, event: Event) -> None:
 
 
 def _take_over(state: RunState, event: Event) -> None:
-    """Under a new epoch, what was running is to be done again, and all is to be looked at."""
+    """Under a new epoch, what was running is to be done again, and all is to be looked at.
+
+    What waits for a child goes on waiting for the same one.
+    """
     if event.epoch == state.epoch:
         return
     state.epoch = event.epoch
@@ -101,6 +107,9 @@ def _take_over(state: RunState, event: Event) -> None:
         work.queued = False
     state.lost = [work for work in works if has_attempt(work) and not work.node.ended]
     state.delayed = [work for work in works if work.status is NodeStatus.RETRYING]
+    if (event.data or {}).get("lost"):
+        for node_id in {work.node.step.node.id for work in state.lost}:
+            state.losses[node_id] = state.losses.get(node_id, 0) + 1
 
 
 def drop_waiting_items(node: NodeState) -> None:
@@ -177,6 +186,8 @@ def _must_be_over(state: RunState, event: Event, *statuses: RunStatus) -> None:
     expect(state, event, *statuses)
     if state.running:
         raise IllegalEvent(event, f"{state.running} attempts are still running")
+    if state.waiting:
+        raise IllegalEvent(event, f"{state.waiting} nodes or items wait for child runs")
     if state.unfinished and state.status not in (RunStatus.CANCELLING, RunStatus.QUEUED):
         raise IllegalEvent(event, f"{state.unfinished} nodes have not ended")
 
@@ -185,6 +196,11 @@ def _cancel_rest(state: RunState) -> None:
     for node in state.nodes:
         if not node.ended:
             node.status = NodeStatus.CANCELLED
+
+
+def is_under_way(work: Work) -> bool:
+    """Whether an attempt is being made, or waits for its child."""
+    return work.status is NodeStatus.WAITING or has_attempt(work)
 
 
 def expect(state: RunState, event: Event, *statuses: RunStatus) -> None:

@@ -70,6 +70,25 @@ def http(url: str, **options: Any) -> ExecutorSpec:
     return ExecutorSpec(type="http", options={"url": url, **options})
 
 
+def sub_workflow(
+    workflow_id: str, version: str | None = None, *, wait: bool = True
+) -> ExecutorSpec:
+    """Run another workflow, with the node's inputs.
+
+    >>> sub_workflow("loader", "^1.2").options
+    {'id': 'loader', 'version': '^1.2'}
+
+    Args:
+        workflow_id: the other one.
+        version: a version or a range of them; None takes ``^`` of the current one.
+        wait: whether the node waits for the end of that run, and has its outputs.
+    """
+    options: dict[str, JSON] = {"id": workflow_id}
+    if version is not None:
+        options["version"] = version
+    return ExecutorSpec(type="workflow", options=options if wait else {**options, "wait": False})
+
+
 def python(
     function: Callable[..., Any] | str,
     *,

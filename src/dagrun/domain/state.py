@@ -39,6 +39,7 @@ class Work:
 
     __slots__ = (
         "attempt",
+        "child",
         "delay",
         "epoch",
         "error",
@@ -62,6 +63,9 @@ class Work:
         self.attempt = 0
         self.epoch = 0
         """Hand-over under which the last attempt started."""
+
+        self.child: RunId | None = None
+        """The run that the last attempt started, if it is one that waits for its end."""
 
         self.outputs: Raw | None = None
         self.error: Error | None = None
@@ -187,6 +191,15 @@ class RunState:
 
         self.running = 0
         """Attempts that are being made under the current epoch."""
+
+        self.waiting = 0
+        """Nodes and items that wait for the end of a child run."""
+
+        self.retrying = 0
+        """Nodes and items whose attempt failed, and of which the next one has not started."""
+
+        self.losses: dict[str, int] = {}
+        """Node id → how many engines in a row were lost while it ran, without anything between."""
 
         self.reason: str | None = None
         """Why it is paused or being cancelled; None when it is not."""

@@ -39,13 +39,27 @@ class EngineLink(Protocol):
         """What it has of what runs may need; None for everything."""
         ...
 
-    def execute(self, state: RunState, *, epoch: int) -> object:
+    def execute(
+        self,
+        state: RunState,
+        *,
+        epoch: int,
+        messages: Sequence[Message] = (),
+        lost: bool = False,
+    ) -> object:
         """Start a run that is queued, or go on with one under a new epoch. Does not block.
 
         Gives something of the engine's own that means nothing to an orchestrator: how the run
         goes is in the journal, and its end comes through :meth:`EngineListener.left`. An engine
         that has ended, or has more runs than its capacity, does not refuse: the one leaves the run
         as it is in the journal, the other takes it.
+
+        Args:
+            state: the run.
+            epoch: the new one.
+            messages: what was posted to the run and not taken up yet, in order. Nothing starts
+                before they are.
+            lost: whether the engine that had it before was lost.
 
         Raises:
             IllegalEvent: the run has ended, or the epoch is older than the run's.
@@ -82,6 +96,13 @@ class EngineLink(Protocol):
         """
         ...
 
+    def tell(self, run_id: RunId, message: Message) -> bool:
+        """Pass on what was posted to a run. Give False if the engine does not have the run.
+
+        Does not block. One that it was given before changes nothing.
+        """
+        ...
+
 
 class EngineListener(Protocol):
     """An orchestrator, seen from an engine."""
@@ -90,7 +111,8 @@ class EngineListener(Protocol):
         """Hear that an engine has no more to do with a run. Does not block.
 
         Args:
-            state: the run; all of it is durable. It has ended, or is paused.
+            state: the run; all of it is durable. It has ended, is paused, or is parked: it only
+                waits for child runs, see :func:`~dagrun.domain.decide.parked`.
             abandoned: why the run is somebody else's now; None when it is not.
         """
         ...

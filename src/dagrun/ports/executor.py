@@ -8,6 +8,7 @@ import attrs
 
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.workflow import JSON, Durability
+from dagrun.ports.children import Children
 from dagrun.ports.processes import Processes
 
 TAIL: Final = 2048
@@ -165,6 +166,15 @@ class Context(Protocol):
         """Starts child processes that end with the engine at the latest."""
         ...
 
+    @property
+    def children(self) -> Children:
+        """Starts runs of other workflows for the node.
+
+        Raises:
+            NodeError: this program cannot (type ``workflow``).
+        """
+        ...
+
 
 def attempt_env(context: Context) -> dict[str, str]:
     """Give the variables in which a program finds what attempt it is."""
@@ -187,6 +197,20 @@ def attempt_facts(context: Context) -> dict[str, JSON]:
     }
 
 
+@attrs.frozen(kw_only=True)
+class Suspended:
+    """What an executor gives in place of outputs: they will be those of a child run.
+
+    The attempt takes no place any more. It ends when the child does.
+    """
+
+    child: str
+    """Id of the run, from :attr:`Context.children`, that was started with ``wait``."""
+
+    version: str
+    """Version of its workflow."""
+
+
 class Executor(Protocol):
     """Carries out nodes. One object serves all nodes of an engine at once.
 
@@ -194,8 +218,10 @@ class Executor(Protocol):
     ``__aexit__``, the engine enters it before the first node and leaves it after the last.
     """
 
-    async def execute(self, context: Context) -> Mapping[str, JSON] | Raw:
+    async def execute(self, context: Context) -> Mapping[str, JSON] | Raw | Suspended:
         """Do the work and give the outputs: an object of JSON values, or its checked text.
+
+        Or say for the end of which run the node is to wait.
 
         Cancelling the call must stop the work and leave no process behind.
 

@@ -338,10 +338,11 @@ class Store(Protocol):
         already there is left as it is.
 
         Messages that were taken up are deleted if their epoch is the run's; that is done before
-        the run's events are looked at. Events that decide on a run's end or end it, other than
-        ``run.cancelled``, are refused (``UNSEEN``), with all others of the run in this batch, while
-        a request to cancel it is there that was not taken up. The assignments come last. The end of
-        a run deletes its messages, and its assignment.
+        the run's events are looked at. They stay if these are refused: what they brought about is
+        not stored. Events that decide on a run's end or end it, other than ``run.cancelled``, are
+        refused (``UNSEEN``), with all others of the run in this batch, while a request to cancel it
+        is there that was not taken up, unless it is being cancelled anyway. The assignments come
+        last. The end of a run deletes its messages, and its assignment.
 
         A child's end is posted to its parent, if that waits for it and has not ended. A
         ``run.cancelling`` is posted to all children of the run that have not ended, and to theirs.

@@ -3,6 +3,7 @@
 import random
 from collections.abc import AsyncIterator, Callable
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 
@@ -61,6 +62,7 @@ async def open_engine(
     orchestrator: str | None,
     lease: Lease | None = None,
     draw: Callable[[], float] = random.random,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Working]:
     """Run an engine until the block is left. What is opened last is closed first.
 
@@ -72,6 +74,7 @@ async def open_engine(
         orchestrator: the address to dial; None waits to be dialled.
         lease: another one than of the machine's clock.
         draw: gives random numbers in [0, 1).
+        now: the clock, in UTC.
     """
     lease = lease or Lease()
     data_dir = settings.data_dir
@@ -105,6 +108,7 @@ async def open_engine(
             capacity=identity.capacity,
             listener=attachment,
             draw=draw,
+            now=now,
         )
         attachment.speak_for(engine)
         await start(stack, engine)

@@ -12,6 +12,7 @@ from dagrun.builtin.control import Control
 from dagrun.builtin.ownership import OwnerLock
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
@@ -26,7 +27,7 @@ from dagrun.services.executors import Opened
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
-from dagrun.services.plans import Plans, structuring
+from dagrun.services.plans import Plans, always_uses_processes, structuring
 from dagrun.services.processes import GuardedProcesses
 from dagrun.services.retention import Retention, RunFolders
 from dagrun.settings import Settings
@@ -52,6 +53,7 @@ async def open_local(
     engines: int = 1,
     capacity: int = UNBOUNDED,
     store: Store | None = None,
+    first: Workflow | None = None,
     committed: Watcher = lambda _: None,
     long_lived: bool = False,
 ) -> AsyncIterator[Local]:
@@ -66,6 +68,8 @@ async def open_local(
         engines: how many engines.
         capacity: most runs that each has at once.
         store: where to keep journals; None opens the database of the data directory.
+        first: what will be submitted at once; if its nodes are sure to need the guard, that starts
+            while the database is being opened.
         committed: is told of events when they are durable, and of the journal of a run that is
             taken over.
         long_lived: delete old runs all along, and not only when somebody asks for it.
@@ -74,6 +78,9 @@ async def open_local(
     running: list[Engine] = []
     async with AsyncExitStack() as stack:
         lock = stack.enter_context(OwnerLock(data_dir))
+        processes = await start(stack, GuardedProcesses())
+        if first is not None and always_uses_processes(first, registry):
+            await processes.start()
         if store is None:
             store = registry.stores.get("sqlite")(path=data_dir / DATABASE)
         await stack.enter_async_context(store)
@@ -91,7 +98,6 @@ async def open_local(
                 refused=partial(_abandon, running),
             ),
         )
-        processes = await start(stack, GuardedProcesses())
         executors = await start(stack, Opened(factories(registry.executors, settings)))
         providers = await start(stack, Opened(factories(registry.secrets, settings)))
         plans = Plans(registry, executors, providers)

@@ -4,6 +4,7 @@ import logging
 import secrets
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
 from typing import Final
@@ -153,6 +154,7 @@ async def open_leading(
     store: Store | None = None,
     committed: Callable[[Sequence[Event]], None] = lambda _: None,
     log_came: Callable[[LogChunk], None] = lambda _: None,
+    now: Callable[[], datetime] = lambda: datetime.now(UTC),
 ) -> AsyncIterator[Leading]:
     """Run an orchestrator that leads until the block is left. What is opened last is closed first.
 
@@ -165,6 +167,7 @@ async def open_leading(
         store: where to keep journals; None opens the database of the data directory.
         committed: is told of events when they are durable.
         log_came: keeps the logs that engines send.
+        now: the clock, in UTC.
     """
     async with AsyncExitStack() as stack:
         if store is None:
@@ -201,7 +204,7 @@ async def open_leading(
         plans = Plans(registry, NothingToOpen(), NothingToOpen())
         runs = StoredRuns(data_dir=data_dir, owner=owner, store=store, plans=plans)
         dispatcher = runs.dispatcher = Dispatcher(
-            runs=runs, journal=journal, balancer=balancers(registry)
+            runs=runs, journal=journal, balancer=balancers(registry), now=now
         )
         fleet = Fleet(
             orchestrator=secrets.token_hex(8),

@@ -1,7 +1,7 @@
 """Workflows made ready for execution, once for all their runs in this process."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, Protocol
 
 import attrs
@@ -85,9 +85,7 @@ class Plans:
         return prepared
 
     async def _compiled(self, workflow: Workflow, body: bytes) -> Prepared:
-        handlers = [handler.executor for handler in workflow.handlers.values()]
-        executors = (*(node.executor for node in workflow.nodes), *handlers)
-        await self._executors.open(executor.type for executor in executors)
+        await self._executors.open(_executors(workflow))
         check_providers(workflow, self._registry)
         await self._providers.open(sources(workflow))
         prepared = Prepared(
@@ -103,6 +101,18 @@ class Plans:
 def _trim(kept: OrderedDict[Any, Prepared]) -> None:
     if len(kept) > KEPT:
         kept.popitem(last=False)
+
+
+def _executors(workflow: Workflow) -> Iterator[str]:
+    """Give the names of the executors of nodes and handlers."""
+    yield from (node.executor.type for node in workflow.nodes)
+    yield from (handler.executor.type for handler in workflow.handlers.values())
+
+
+def always_uses_processes(workflow: Workflow, registry: Registry) -> bool:
+    """Whether an executor is named whose every node occupies a process, whatever its options."""
+    known = {entry.name: Traits.of(entry.factory) for entry in registry.executors}
+    return any(known[name].uses_process is True for name in _executors(workflow) if name in known)
 
 
 def handling(registry: Registry) -> Callable[[ExecutorSpec], Handling]:

@@ -1,7 +1,5 @@
 """Puts settings together from flags, the environment and a file."""
 
-import difflib
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, TypeVar
@@ -16,6 +14,9 @@ FILE: Final = "dagrun.toml"
 """Where settings are looked for in the working directory."""
 
 S = TypeVar("S", bound=attrs.AttrsInstance)
+
+_SERVICES: Final = ("tcp://", "udp://", "sctp://")
+"""What Kubernetes puts before the address of a service."""
 
 _PARSE: Final = "parse"
 _HELP: Final = "help"
@@ -98,6 +99,8 @@ def _read_file(config: Path | None) -> Mapping[str, object]:
     path = config or Path(FILE)
     if config is None and not path.is_file():
         return {}
+    import tomllib  # noqa: PLC0415 — 2 ms that only a file costs
+
     try:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
@@ -116,11 +119,15 @@ def _refuse_misspelt(variable: str, value: str) -> None:
     Kubernetes sets ``DAGRUN_PORT=tcp://…`` for a service called ``dagrun``.
     """
     name = variable.removeprefix(PREFIX).lower()
+    if name in PREFIXED or value.startswith(_SERVICES):
+        return
     near = name if name in PLAIN else _nearest(name, PREFIXED, cutoff=0.85)
-    if name not in PREFIXED and near and "://" not in value:
+    if near:
         hint = f"did you mean {variable_of(near)!r}?"
         raise ConfigError(f"{variable}: there is no such setting ({hint})")
 
 
 def _nearest(name: str, known: Iterable[str] = NAMES, cutoff: float = 0.6) -> str | None:
-    return next(iter(difflib.get_close_matches(name, sorted(known), 1, cutoff)), None)
+    from difflib import get_close_matches  # noqa: PLC0415 — for what is misspelt only
+
+    return next(iter(get_close_matches(name, sorted(known), 1, cutoff)), None)

@@ -10,9 +10,16 @@ and stores need pytest-trio, too, and ``trio_mode = true``.
 import sys
 from typing import Final
 
-_SUITES: Final = tuple(
-    f"{__name__}.{kind}" for kind in ("balancers", "discoveries", "executors", "stores", "triggers")
+_WITH_TESTS: Final = (
+    "balancers",
+    "discoveries",
+    "executors",
+    "journals",
+    "stores",
+    "stores_engines",
+    "triggers",
 )
+_SUITES: Final = tuple(f"{__name__}.{module}" for module in _WITH_TESTS)
 
 if "pytest" in sys.modules:  # and not where a program only uses a part of this
     import pytest

@@ -41,6 +41,9 @@ class _Part:
     """Of the last start."""
 
     running: bool = False
+    child: str | None = None
+    """The run that it waits for; it is running all the same."""
+
     failed: bool = False
     """Whether the last attempt failed, and another one may follow."""
 
@@ -139,7 +142,7 @@ class _Checker:
         if kind is Type.RUN_SUCCEEDED and cancelling:
             self._say(event, "follows a cancellation")
         for (node_id, item), part in self.parts.items():
-            if part.running and part.epoch == self.epoch:
+            if part.child or (part.running and part.epoch == self.epoch):
                 self._say(event, f"comes while {name_of(node_id, item)} is running")
         if not cancelling:
             for node_id in self.nodes:
@@ -170,6 +173,8 @@ class _Checker:
             self._start(event, node, part)
         elif event.type is Type.NODE_READY:
             self._allowed(event, node)
+        elif event.type is Type.NODE_WAITING:
+            self._wait(event, part)
         elif event.type is Type.NODE_RETRYING:
             self._retry(event, node, part)
         elif event.type in NODE_ENDS:
@@ -196,7 +201,7 @@ class _Checker:
         if self.status is not Type.RUN_RUNNING:
             self._say(event, f"starts while the run is at {self.status}")
         self._allowed(event, node)
-        again = part.running and event.epoch > part.epoch
+        again = part.running and event.epoch > part.epoch and part.child is None
         if part.running and not again:
             self._say(event, f"starts while attempt {part.attempt} is running")
         expected = part.attempt + (not again)
@@ -207,11 +212,21 @@ class _Checker:
         part.running, part.failed = True, False
         part.attempt, part.epoch = event.attempt or 0, event.epoch
 
+    def _wait(self, event: Event, part: _Part) -> None:
+        self._was_running(event, part)
+        if part.child is not None:
+            self._say(event, f"comes while run {part.child} is waited for")
+        if part.epoch != event.epoch:
+            self._say(event, f"is of an attempt under epoch {part.epoch}")
+        part.child = (event.data or {}).get("child")
+        if part.child is None:
+            self._say(event, "names no child")
+
     def _retry(self, event: Event, node: Node, part: _Part) -> None:
         self._was_running(event, part)
         if part.attempt >= node.retry.max_attempts:
             self._say(event, f"goes beyond {node.retry.max_attempts} attempts")
-        part.running, part.failed = False, True
+        part.running, part.failed, part.child = False, True, None
 
     def _end(self, event: Event, node: Node, part: _Part) -> None:
         stands_for_items = node.for_each is not None and event.item is None
@@ -225,7 +240,7 @@ class _Checker:
             self._items_ended(event, node)
         if part.running and event.attempt not in (None, part.attempt):
             self._say(event, f"ends attempt {event.attempt}, while {part.attempt} is running")
-        part.running, part.end = False, event.type
+        part.running, part.end, part.child = False, event.type, None
 
     def _was_running(self, event: Event, part: _Part) -> None:
         if not part.running:

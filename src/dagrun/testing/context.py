@@ -10,8 +10,9 @@ import attrs
 from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, Raw, decode, encode
 from dagrun.domain.workflow import JSON
-from dagrun.errors import sole
-from dagrun.ports.executor import TAIL, Traits, attempt_env, attempt_facts
+from dagrun.errors import NodeError, sole
+from dagrun.ports.children import Child, Children, ChildRequest
+from dagrun.ports.executor import TAIL, Suspended, Traits, attempt_env, attempt_facts
 from dagrun.ports.processes import Process, Processes
 from dagrun.services.processes import open_processes
 
@@ -35,6 +36,15 @@ class MemoryLog:
         return self.data.decode(errors="replace")
 
 
+class NoChildren:
+    """Starts nothing. Implements :class:`~dagrun.ports.children.Children`."""
+
+    async def start(self, request: ChildRequest) -> Child:
+        """Refuse."""
+        message = f"no run of {request.workflow_id} can be started here"
+        raise NodeError("workflow", message, retryable=False)
+
+
 class NoProcesses:
     """Starts nothing. Implements :class:`~dagrun.ports.processes.Processes`."""
 
@@ -55,6 +65,7 @@ class FakeContext:
 
     scratch: Path
     processes: Processes = attrs.field(factory=NoProcesses)
+    children: Children = attrs.field(factory=NoChildren)
     run_id: str = "run-1"
     workflow_id: str = "workflow"
     version: str = "1.0.0"
@@ -134,6 +145,12 @@ def options_of(executor: Any, /, **options: JSON) -> Any:
     return structure_options(Traits.of(executor).options, options)
 
 
-def outputs_of(result: Mapping[str, JSON] | Raw) -> Any:
-    """Give an executor's result as Python values."""
+def outputs_of(result: Mapping[str, JSON] | Raw | Suspended) -> Any:
+    """Give an executor's result as Python values.
+
+    Raises:
+        TypeError: there is none yet, as the node waits for a run.
+    """
+    if isinstance(result, Suspended):
+        raise TypeError(f"the node waits for run {result.child}")
     return decode(result) if isinstance(result, Raw) else dict(result)

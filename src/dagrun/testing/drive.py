@@ -11,6 +11,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw, encode
 from dagrun.domain.plan import Handling, Plan, compile_plan
 from dagrun.domain.state import RunState, Work
+from dagrun.domain.status import NodeStatus
 from dagrun.domain.workflow import ExecutorSpec, Node, Workflow
 
 START = datetime(2026, 1, 1, tzinfo=UTC)
@@ -55,6 +56,9 @@ class Driver:
         self.going: list[Work] = []
         """Attempts that were started and have not ended."""
 
+        self.waiting: list[Work] = []
+        """What waits for a child run."""
+
         for event in events or ():
             apply(self.state, event)
             self.journal.append(event)
@@ -67,10 +71,11 @@ class Driver:
         self.now += timedelta(seconds=seconds)
         return self.now
 
-    def begin(self) -> "Driver":
+    def begin(self, **how: Any) -> "Driver":
         """Start, or go on under the next epoch."""
         epoch = self.state.epoch + (self.state.seq > 1)
-        decide.begin(self.state, self.tick(), epoch=epoch, engine="test")
+        decide.begin(self.state, self.tick(), epoch=epoch, engine="test", **how)
+        self.waiting = [work for work in self.state.works() if work.status is NodeStatus.WAITING]
         return self.take()
 
     def take(self) -> "Driver":
@@ -118,6 +123,28 @@ class Driver:
         """End an attempt because the run is being cancelled."""
         decide.stopped(self.state, self._end(node_id, item), self.tick())
         return self.take()
+
+    def wait(self, node_id: str, child: str, item: int | None = None) -> "Driver":
+        """Let an attempt hand over to a child run."""
+        work = self._end(node_id, item)
+        decide.wait(self.state, work, {"child": child, "version": "1.0.0"}, self.tick())
+        self.waiting.append(work)
+        return self.take()
+
+    def child_ended(self, work: Work, status: str, **more: Any) -> bool:
+        """Tell of the end of the child that something waits for."""
+        data = {
+            "node_id": work.node.step.node.id,
+            "item": work.index,
+            "attempt": work.attempt,
+            "run_id": work.child,
+            "status": status,
+            **more,
+        }
+        answer = decide.child_ended(self.state, data, self.tick(), draw=0.5)
+        self.waiting = [one for one in self.waiting if one.status is NodeStatus.WAITING]
+        self.take()
+        return answer
 
     def wake(self) -> "Driver":
         """Let all delays pass."""
@@ -168,6 +195,9 @@ def picture(state: RunState) -> dict[str, Any]:
         "epoch": state.epoch,
         "unfinished": state.unfinished,
         "running": state.running,
+        "waiting": state.waiting,
+        "retrying": state.retrying,
+        "losses": state.losses,
         "outputs": _bytes(state.outputs),
         "error": state.error,
         "outcome": state.outcome,
@@ -189,6 +219,7 @@ def _node_picture(work: Work) -> tuple[Any, ...]:
         work.status,
         work.attempt,
         work.epoch,
+        work.child,
         _bytes(work.outputs),
         work.error,
         work.started_at,

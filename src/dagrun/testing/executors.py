@@ -17,7 +17,7 @@ import trio
 from dagrun.domain.jsonvalue import NotJson, Raw, decode, encode
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
-from dagrun.ports.executor import Executor, Traits
+from dagrun.ports.executor import Executor, Suspended, Traits
 from dagrun.settings import Settings
 from dagrun.testing.context import FakeContext, MemoryLog, open_context, options_of, outputs_of
 
@@ -233,7 +233,7 @@ async def _as_an_engine_does(executor: Executor, context: FakeContext) -> None:
     """Call an executor, and refuse a mapping that cannot be kept. Text counts as checked."""
     outputs = await executor.execute(context)
     try:
-        outputs if isinstance(outputs, Raw) else encode(dict(outputs))
+        outputs if isinstance(outputs, Raw | Suspended) else encode(dict(outputs))
     except NotJson as error:
         raise NodeError("output", str(error)) from error
 

@@ -1,10 +1,8 @@
 # ruff: noqa: D102, S101 — these are tests; their names say what they show
-"""What every store must do, as tests to inherit, and short ways to write a journal."""
+"""What every store must do, as tests to inherit."""
 
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Mapping
-from datetime import UTC, datetime, timedelta
-from hashlib import sha256
+from abc import abstractmethod
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +10,7 @@ import attrs
 import pytest
 import trio
 
-from dagrun.domain.events import Event, Type
+from dagrun.domain.events import Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import MAX_OUTPUT, Raw, decode, encode
 from dagrun.domain.status import NodeStatus, RunStatus
@@ -20,93 +18,31 @@ from dagrun.errors import ConflictError, NotFound, StoreError
 from dagrun.ports.store import (
     MAX_LIMIT,
     CommitResult,
-    Definition,
-    NewRun,
+    MessageKind,
     Refusal,
-    Registration,
     Rejection,
     Request,
     Slot,
     Store,
 )
-
-NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
-LATER = NOON + timedelta(days=1)
-NASTY: Mapping[str, Any] = {
-    "nul": "a\0b",
-    "texts": ["ü€😀", "\u2028", '"\\', "", "--;'"],
-    "numbers": [2**70, -0.5, 1e300, True, None],
-    "nested": {"": [[], {}]},
-}
-_NODE: Mapping[str, Any] = {"node_id": "a"}
-_ATTEMPT: Mapping[str, Any] = {"node_id": "a", "attempt": 1}
-ERROR = {"type": "boom", "message": "it \0 broke 😀"}
-
-
-def definition(body: bytes = b'{"id":"w"}') -> Definition:
-    """Make a definition with the right hash."""
-    return Definition(hash=sha256(body).hexdigest(), body=body)
+from dagrun.testing.journals import (
+    ATTEMPT,
+    ERROR,
+    LATER,
+    NASTY,
+    NOON,
+    add_run,
+    definition,
+    event,
+    journal,
+    new_run,
+    registration,
+)
+from dagrun.testing.stores_engines import EnginesSuite, add_child, assignment, taken, waiting
 
 
-def new_run(run_id: str = "r", **fields: Any) -> NewRun:
-    """Make a run to be accepted."""
-    values = {
-        "workflow_id": "w",
-        "version": "1.0.0",
-        "definition_hash": definition().hash,
-        "inputs": encode(NASTY),
-        "owner": "owner",
-        "created_at": NOON,
-    }
-    return NewRun(run_id=RunId(run_id), **{**values, **fields})
-
-
-def event(seq: int, kind: Type, run_id: str = "r", **fields: Any) -> Event:
-    """Make an event of the first epoch, one second after the one before it."""
-    time = fields.pop("time", NOON + timedelta(seconds=seq))
-    return Event(RunId(run_id), seq, fields.pop("epoch", 1), kind, time, **fields)
-
-
-def journal(run_id: str = "r", outputs: Any = NASTY) -> list[Event]:
-    """Make the journal of a run that failed once and then succeeded."""
-    raw = encode(outputs)
-    return [
-        event(1, Type.RUN_QUEUED, run_id),
-        event(2, Type.RUN_RUNNING, run_id, data={"engine": "e"}),
-        event(3, Type.NODE_RUNNING, run_id, **_ATTEMPT),
-        event(4, Type.NODE_RETRYING, run_id, **_ATTEMPT, data={"error": ERROR, "delay": 0.25}),
-        event(5, Type.NODE_RUNNING, run_id, node_id="a", attempt=2),
-        event(6, Type.NODE_SUCCEEDED, run_id, node_id="a", attempt=2, data={"outputs": raw}),
-        event(7, Type.RUN_SUCCEEDED, run_id, data={"outputs": raw}),
-    ]
-
-
-async def add_run(store: Store, run_id: str = "r", *, upto: int = 7, **fields: Any) -> None:
-    """Store a run, and the first events of :func:`journal`."""
-    given = journal(run_id)[:upto]
-    result = await store.commit(
-        given, new_runs=[new_run(run_id, **fields)], definitions=[definition()]
-    )
-    assert result == CommitResult()
-
-
-def registration(workflow_id: str, version: str, **fields: Any) -> Registration:
-    """Make a registration of :func:`definition`."""
-    values = {"definition_hash": definition().hash, "registered_at": NOON}
-    return Registration(workflow_id=workflow_id, version=version, **{**values, **fields})
-
-
-class StoreSuite(ABC):
+class StoreSuite(EnginesSuite):
     """Inherit it in a test module, and say how to make a store; pytest-trio runs the rest."""
-
-    @abstractmethod
-    def make_store(self, folder: Path) -> Store:
-        """Make a store that keeps what it has in ``folder``."""
-
-    @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
-        async with self.make_store(tmp_path) as store:
-            yield store
 
     async def test_a_store_says_what_people_know_it_by(self, store: Store) -> None:
         assert store.place
@@ -166,7 +102,7 @@ class StoreSuite(ABC):
     async def test_events_of_another_epoch_are_refused(self, store: Store, epoch: int) -> None:
         await add_run(store, upto=2)
         await store.claim(RunId("r"), owner="other", expected_epoch=1)
-        result = await store.commit([event(3, Type.NODE_RUNNING, **_ATTEMPT, epoch=epoch)])
+        result = await store.commit([event(3, Type.NODE_RUNNING, **ATTEMPT, epoch=epoch)])
         assert result.refused == {"r": Refusal.STALE_EPOCH}
         assert await store.events(RunId("r")) == journal()[:2]
 
@@ -249,7 +185,7 @@ class StoreSuite(ABC):
     async def test_an_error_is_shown_with_the_run_and_the_node(self, store: Store) -> None:
         failed = [
             *journal()[:3],
-            event(4, Type.NODE_FAILED, **_ATTEMPT, data={"error": ERROR}),
+            event(4, Type.NODE_FAILED, **ATTEMPT, data={"error": ERROR}),
             event(5, Type.RUN_FAILED, data={"error": ERROR}),
         ]
         await store.commit(failed, new_runs=[new_run()])
@@ -258,10 +194,10 @@ class StoreSuite(ABC):
         assert (run.outputs, node.outputs) == (None, None)
 
     async def test_items_are_given_in_order_behind_their_node(self, store: Store) -> None:
-        ready = event(3, Type.NODE_READY, **_NODE, data={"items": Raw(b"[1]"), "when": True})
+        ready = event(3, Type.NODE_READY, node_id="a", data={"items": Raw(b"[1]"), "when": True})
         indexes = [10, 0, 2]
         items = [
-            event(4 + n, Type.NODE_RUNNING, **_ATTEMPT, item=index)
+            event(4 + n, Type.NODE_RUNNING, **ATTEMPT, item=index)
             for n, index in enumerate(indexes)
         ]
         await store.commit([*journal()[:2], ready, *items], new_runs=[new_run()])
@@ -384,13 +320,13 @@ class StoreSuite(ABC):
         placed = [
             (event(1, Type.RUN_QUEUED), None),
             (event(2, Type.RUN_RUNNING, data={"engine": "e1"}), "e1"),
-            (event(3, Type.NODE_RUNNING, **_ATTEMPT), "e1"),
+            (event(3, Type.NODE_RUNNING, **ATTEMPT), "e1"),
             (event(4, Type.RUN_PAUSED), "e1"),
             (event(5, Type.RUN_RUNNING), "e1"),
             (event(6, Type.RUN_PAUSED), "e1"),
             (event(7, Type.RUN_QUEUED), None),
             (event(8, Type.RUN_CANCELLING, data={"engine": "e2", "reason": "requested"}), "e2"),
-            (event(9, Type.NODE_CANCELLED, **_ATTEMPT), "e2"),
+            (event(9, Type.NODE_CANCELLED, **ATTEMPT), "e2"),
         ]
         await store.commit([one for one, _ in placed], new_runs=[new_run()])
         await store.claim(RunId("r"), owner="other", expected_epoch=1)
@@ -595,6 +531,20 @@ class DurableStoreSuite(StoreSuite):
             assert (await store.run(RunId("r")), await store.nodes(RunId("r"))) == before
             assert await store.events(RunId("r")) == journal()
             assert await store.definition(definition().hash) == definition()
+
+    async def test_messages_and_assignments_are_there_after_reopening(self, tmp_path: Path) -> None:
+        async with self.make_store(tmp_path) as store:
+            await add_run(store, upto=2)
+            await add_child(store, "c", upto=7)
+            await store.commit([], assignments=[assignment()])
+            before = await store.run(RunId("r")), await store.messages(RunId("r"))
+        async with self.make_store(tmp_path) as store:
+            assert (await store.run(RunId("r")), await store.messages(RunId("r"))) == before
+            assert [child.run_id for child in await store.children(RunId("r"))] == ["c"]
+            await store.commit([], taken=[taken(1)])
+        async with self.make_store(tmp_path) as store:
+            await store.post(RunId("r"), MessageKind.PAUSE)
+            assert await waiting(store) == [(2, "pause")]
 
     async def test_what_is_there_is_dropped_and_refused_after_reopening(
         self, tmp_path: Path

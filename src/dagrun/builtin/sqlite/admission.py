@@ -1,10 +1,11 @@
-"""New runs that may be left out: their key is taken, or no slot is free."""
+"""New runs that may be left out: they are there already, or no slot is free, or no parent waits."""
 
 import sqlite3
 from collections.abc import Callable, Sequence
 from typing import Final
 
 from dagrun.builtin.intake import KEPT
+from dagrun.builtin.sqlite.children import child_problem
 from dagrun.domain.ids import RunId
 from dagrun.errors import NotFound
 from dagrun.ports.store import NewRun, Rejection, Slot
@@ -28,7 +29,11 @@ def insert_checked(
     """
     unsaved: dict[RunId, RunId | Rejection] = {}
     for run in runs:
-        problem = _same_request(connection, run) or _without_slot(connection, run)
+        problem = (
+            child_problem(connection, run)
+            or _same_request(connection, run)
+            or _without_slot(connection, run)
+        )
         if problem is None:
             insert(run)
         else:

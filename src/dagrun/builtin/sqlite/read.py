@@ -1,8 +1,10 @@
 """What is read from the tables, and how rows become records."""
 
+import json
 import sqlite3
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import datetime
+from operator import attrgetter
 from typing import Any, Final
 
 import msgspec
@@ -11,14 +13,16 @@ from dagrun.domain.events import RAW_FIELDS, Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.serialize import content_hash
-from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.domain.status import RUN_ENDED, NodeStatus, RunStatus
 from dagrun.errors import NotFound, StoreTooNew
-from dagrun.ports.store import Definition, Logged, NodeRecord, RunRecord
+from dagrun.ports.store import Definition, Logged, NodeRecord, Parent, RunRecord
 
 _RUN: Final = """
     select run_id, workflow_id, version, definition_hash, status, inputs, error, owner, epoch,
       last_seq, priority, created_at, started_at, finished_at, concurrency_key, admitted,
-      (select data from events e where e.run_id = runs.run_id and e.seq = runs.outputs_seq)
+      (select data from events e where e.run_id = runs.run_id and e.seq = runs.outputs_seq),
+      engine_id, instance, parent_run_id, parent_epoch, parent_node_id, parent_item, parent_attempt,
+      depth, parent_waits
     from runs
 """
 _NODES: Final = """
@@ -44,6 +48,8 @@ LOG_OF_RUN: Final = f"{_LOG} run_id = ? and +position > ? order by seq limit ?"
 """In the order of ``seq``, which is that of positions, and without help of the position: else SQLite
 sorts all of the run, or looks through all runs.
 """
+UNFINISHED: Final = f"{_RUN} where status in (select value from json_each(?)) and +owner = ?"
+"""By the index of states: an index of owners would have to be kept with each commit."""
 _raw_object: Final = msgspec.json.Decoder(dict[str, Raw])
 
 
@@ -120,6 +126,19 @@ def read_rivals(connection: sqlite3.Connection, run_id: RunId, key: str) -> Sequ
     return [_run(row) for row in connection.execute(query, (key, run_id))]
 
 
+def read_children(connection: sqlite3.Connection, run_id: RunId) -> Sequence[RunRecord]:
+    """Give the runs that a run started, the oldest first."""
+    query = f"{_RUN} where parent_run_id = ? order by run_id"
+    return [_run(row) for row in connection.execute(query, (run_id,))]
+
+
+def read_unfinished(connection: sqlite3.Connection, owner: str) -> Sequence[RunRecord]:
+    """Give the runs of an owner that have not ended, the oldest first."""
+    going_on = json.dumps([status for status in RunStatus if status not in RUN_ENDED])
+    found = [_run(row) for row in connection.execute(UNFINISHED, (going_on, owner))]
+    return sorted(found, key=attrgetter("run_id"))
+
+
 def read_definition(connection: sqlite3.Connection, hash_: str) -> Definition:
     """Give a definition.
 
@@ -155,6 +174,22 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
         slot_key=row[14],
         admitted=bool(row[15]),
         outputs=_outputs(row[16]),
+        engine_id=row[17],
+        instance=row[18],
+        parent=None if row[19] is None else parent_of(row[19:]),
+    )
+
+
+def parent_of(row: Sequence[Any]) -> Parent:
+    """Make a parent from the columns that say what started a run."""
+    return Parent(
+        run_id=RunId(_text(row[0])),
+        epoch=_number(row[1]),
+        node_id=_text(row[2]),
+        item=None if row[3] is None else _number(row[3]),
+        attempt=_number(row[4]),
+        depth=_number(row[5]),
+        wait=bool(row[6]),
     )
 
 
@@ -176,7 +211,7 @@ def _logged(position: int, workflow_id: str, placed: str | None, run_id: str, *r
     return Logged(
         position=position,
         workflow_id=_text(workflow_id),
-        engine_id=(_data(placed) or {}).get("engine"),
+        engine_id=(read_data(placed) or {}).get("engine"),
         event=next(_events(RunId(run_id), [row])),
     )
 
@@ -192,7 +227,7 @@ def _events(run_id: RunId, rows: Iterable[Sequence[Any]]) -> Iterator[Event]:
             None if node_id is None else _text(node_id),
             None if item is None else _number(item),
             None if attempt is None else _number(attempt),
-            _data(data),
+            read_data(data),
         )
 
 
@@ -205,7 +240,7 @@ def _type(name: str) -> Type:
         ) from None
 
 
-def _data(text: str | None) -> dict[str, Any] | None:
+def read_data(text: str | None) -> dict[str, Any] | None:
     """Decode an event's data, but for the fields that stay text."""
     if text is None:
         return None
@@ -216,7 +251,7 @@ def _data(text: str | None) -> dict[str, Any] | None:
 
 
 def _outputs(text: str | None) -> Raw | None:
-    data = _data(text)
+    data = read_data(text)
     return None if data is None else data.get("outputs")
 
 

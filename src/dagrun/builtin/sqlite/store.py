@@ -1,52 +1,46 @@
 """The store ``sqlite``: one writer, any number of readers, all in threads."""
 
 import sqlite3
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
-from typing import Any, Final, Self, TypeVar
+from typing import Any, Self, TypeVar
 
-import msgspec
 import trio
 
 from dagrun.builtin.intake import check_limit
 from dagrun.builtin.sqlite import read
 from dagrun.builtin.sqlite.admission import admit
+from dagrun.builtin.sqlite.assignments import claim
 from dagrun.builtin.sqlite.backup import backup
+from dagrun.builtin.sqlite.messages import post, read_messages
 from dagrun.builtin.sqlite.prune import prune
 from dagrun.builtin.sqlite.registrations import read_registrations, register
 from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, identity, open_database
+from dagrun.builtin.sqlite.trouble import SENSELESS, damage, translated
 from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RunStatus
-from dagrun.errors import (
-    ConflictError,
-    StoreBusy,
-    StoreCorrupt,
-    StoreError,
-    StoreFull,
-    StoreTooNew,
-)
+from dagrun.errors import StoreError
 from dagrun.ports.store import (
+    Assignment,
     CommitResult,
     Definition,
     Logged,
+    Message,
+    MessageKind,
     NewRun,
     NodeRecord,
+    Posted,
     Registration,
     RunRecord,
     Slot,
+    Taken,
 )
 
 T = TypeVar("T")
-
-_RESTORE: Final = "restore it from a backup, or move it away to begin anew"
-_CODE: Final = 0xFF  # the low byte of an extended result code is the plain one
-_SENSELESS: Final = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
-"""What reading a row raises that was not written like this."""
 
 
 class SqliteStore:
@@ -103,17 +97,24 @@ class SqliteStore:
         *,
         new_runs: Sequence[NewRun] = (),
         definitions: Sequence[Definition] = (),
+        taken: Sequence[Taken] = (),
+        assignments: Sequence[Assignment] = (),
     ) -> CommitResult:
         """Write a batch in one transaction; see the port."""
-        return await self._write(
-            lambda connection: write_batch(connection, events, new_runs, definitions)
-        )
+        batch = (events, new_runs, definitions, taken, assignments)
+        return await self._write(lambda connection: write_batch(connection, *batch))
 
     async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
         """Hand a run over; see the port."""
         return await self._write(
-            lambda connection: _claim(connection, run_id, owner, expected_epoch)
+            lambda connection: claim(connection, run_id, owner, expected_epoch)
         )
+
+    async def post(
+        self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
+    ) -> Sequence[Posted]:
+        """Post something to a run; see the port."""
+        return await self._write(lambda connection: post(connection, run_id, kind, data or {}))
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free; see the port."""
@@ -142,6 +143,18 @@ class SqliteStore:
     async def last_position(self) -> int:
         """Give the position of the newest event."""
         return await self._read(read.read_last_position)
+
+    async def messages(self, run_id: RunId) -> Sequence[Message]:
+        """Give what was posted to a run and not taken up yet."""
+        return await self._read(read_messages, run_id)
+
+    async def children(self, run_id: RunId) -> Sequence[RunRecord]:
+        """Give the runs that a run started."""
+        return await self._read(read.read_children, run_id)
+
+    async def unfinished(self, owner: str) -> Sequence[RunRecord]:
+        """Give all runs of an owner that have not ended."""
+        return await self._read(read.read_unfinished, owner)
 
     async def holders(self, key: str) -> Sequence[RunRecord]:
         """Give the runs that hold slots of a key."""
@@ -195,7 +208,7 @@ class SqliteStore:
         connection.execute("begin immediate")
         try:
             self._hook("begun")
-            with _damage(self.path, read.Damage):
+            with damage(self.path, read.Damage):
                 result = work(connection)
             self._hook("written")
             connection.execute("commit")
@@ -227,7 +240,7 @@ class SqliteStore:
             connection = connect(self.path, self._timeout)
             try:
                 connection.execute("begin")
-                with _damage(self.path, *_SENSELESS):
+                with damage(self.path, *SENSELESS):
                     return work(connection, *arguments)
             finally:
                 connection.close()
@@ -235,69 +248,4 @@ class SqliteStore:
         return await self._in_thread(call)
 
     async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(partial(_translated, self.path, call))
-
-
-def _translated(path: Path, call: Callable[[], T]) -> T:
-    with _our_errors(path):
-        return call()
-
-
-@contextmanager
-def _our_errors(path: Path) -> Iterator[None]:
-    """Turn what SQLite says into what the operator must do."""
-    try:
-        yield
-    except sqlite3.Error as error:
-        extended = getattr(error, "sqlite_errorcode", 0)
-        code = extended & _CODE
-        # The second one is of readers: they share a file of 32 KiB, and make it if they are alone.
-        # A quota that is used up cannot be told from a broken disk: SQLite keeps the number that says
-        # so (EDQUOT) to itself, and calls it SQLITE_IOERR_WRITE. So it is a StoreError.
-        if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:
-            raise StoreFull(f"{path}: there is no room for it on the disk") from error
-        if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
-            raise StoreBusy(f"{path} is held by another process") from error
-        if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_nonsense(error, code):
-            raise StoreCorrupt(
-                f"{path} is damaged, or no database ({error}); {_RESTORE}"
-            ) from error
-        raise StoreError(f"{path}: {error}") from error
-    except UnicodeDecodeError as error:  # so says Python of a schema that is no text
-        raise StoreCorrupt(f"{path} is damaged, or no database ({error}); {_RESTORE}") from error
-
-
-def _is_nonsense(error: sqlite3.Error, code: int) -> bool:
-    """Whether a table is not as it was made, or text in it is none."""
-    if not hasattr(error, "sqlite_errorcode"):  # Python's own
-        return "UTF-8" in str(error)
-    return code == sqlite3.SQLITE_ERROR and "no such " in str(error)
-
-
-@contextmanager
-def _damage(path: Path, *signs: type[Exception]) -> Iterator[None]:
-    """Say of what cannot be understood that it is damaged.
-
-    Args:
-        path: the file to name.
-        signs: what it is that is raised then.
-    """
-    try:
-        yield
-    except StoreTooNew as error:
-        raise StoreTooNew(f"{path}: {error}") from error
-    except signs as error:
-        raise StoreCorrupt(f"{path}: a row is damaged ({error}); {_RESTORE}") from error
-
-
-def _claim(
-    connection: sqlite3.Connection, run_id: RunId, owner: str, expected_epoch: int
-) -> RunRecord:
-    changed = connection.execute(
-        "update runs set owner = ?, epoch = epoch + 1 where run_id = ? and epoch = ?",
-        (owner, run_id, expected_epoch),
-    ).rowcount
-    record = read.read_run(connection, run_id)
-    if not changed:
-        raise ConflictError(f"run {run_id} was taken over by somebody else")
-    return record
+        return await trio.to_thread.run_sync(partial(translated, self.path, call))

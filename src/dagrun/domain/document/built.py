@@ -9,10 +9,9 @@ import attrs
 
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.composer import MAX_LEVELS
-from dagrun.domain.document.legacy import CURRENT
 from dagrun.domain.document.loader import read_current
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path
-from dagrun.domain.document.shape import Metadata
+from dagrun.domain.document.shape import CURRENT, Metadata
 from dagrun.domain.document.structure import shown
 from dagrun.domain.serialize import said, to_json
 from dagrun.domain.workflow import ExecutorSpec, Trigger, Workflow

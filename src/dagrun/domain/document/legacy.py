@@ -27,10 +27,8 @@ import attrs
 
 from dagrun.domain.document.legacy_configuration import read_configuration
 from dagrun.domain.document.places import Finding, Path
+from dagrun.domain.document.shape import CURRENT
 from dagrun.domain.document.structure import shown
-
-LEGACY: Final = "workflows/v1"
-CURRENT: Final = "dagrun/v1"
 
 _MOVABLE: Final = ("triggers", "configuration")
 

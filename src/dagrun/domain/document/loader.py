@@ -8,13 +8,15 @@ import attrs
 from dagrun.domain.checks import check
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.composer import MarkedDict, compose
-from dagrun.domain.document.legacy import CURRENT, LEGACY, modernise
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, nearest
 from dagrun.domain.document.repair import Repair
-from dagrun.domain.document.shape import Document, document_converter, to_workflow
+from dagrun.domain.document.shape import CURRENT, Document, document_converter, to_workflow
 from dagrun.domain.document.structure import findings_of, shown
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
+
+LEGACY: Final = "workflows/v1"
+"""The ``apiVersion`` of the older format."""
 
 MAX_NODES: Final = 50_000
 """Nodes that a workflow may have."""
@@ -58,6 +60,8 @@ def _read(
         return read_current(root, catalogue, complete)
     if version != LEGACY:
         return None, [_unknown_version(root, version)]
+    from dagrun.domain.document.legacy import modernise  # noqa: PLC0415 — for older documents only
+
     made = modernise(root)
     workflow, findings = read_current(made.root, catalogue, complete, kubernetes=made.kubernetes)
     return workflow, [*made.findings, *map(made.back, findings)]

@@ -1,6 +1,5 @@
 """Key paths, such as ``spec.nodes[3].retry.backoff``, and where they lead in a document."""
 
-import difflib
 from collections.abc import Collection, Iterable, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -43,7 +42,9 @@ def nearest(word: object, known: Iterable[str]) -> str | None:
     """
     if not isinstance(word, str) or len(word) > 200:
         return None
-    found = difflib.get_close_matches(word, list(known), 1)
+    from difflib import get_close_matches  # noqa: PLC0415 — for what is misspelt only
+
+    found = get_close_matches(word, list(known), 1)
     return found[0] if found else None
 
 

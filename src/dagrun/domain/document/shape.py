@@ -32,6 +32,9 @@ from dagrun.domain.workflow import (
     Workflow,
 )
 
+CURRENT: Final = "dagrun/v1"
+"""The ``apiVersion`` of such a document."""
+
 
 @attrs.frozen(kw_only=True)
 class Metadata:

@@ -16,7 +16,8 @@ from dagrun.domain.output_schema import TYPE as OUTPUT_SCHEMA
 from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.state import RunState, Work
 from dagrun.errors import NodeError, sole
-from dagrun.ports.executor import Executor
+from dagrun.ports.children import Children
+from dagrun.ports.executor import Executor, Suspended
 from dagrun.ports.processes import Processes
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptContext, AttemptLog
@@ -52,6 +53,10 @@ class Failure:
         return {"type": _clean(self.type, 200), "message": _clean(message, MAX_MESSAGE)}
 
 
+Outcome = Raw | Suspended | Failure
+"""What comes of an attempt: outputs, a child to wait for, or why there are none."""
+
+
 class Logs(Protocol):
     """Where the logs of attempts are kept."""
 
@@ -75,6 +80,9 @@ class Workshop:
     scratch: Path
     """Holds a directory for each run."""
 
+    children: Children | None = None
+    """Starts child runs; None where nobody does."""
+
     providers: Mapping[str, SecretProvider] = attrs.field(factory=dict)
     """Open providers of secrets by name."""
 
@@ -82,10 +90,8 @@ class Workshop:
     """Keeps checks of outputs from taking the threads that the store needs."""
 
 
-def make_attempt(
-    workshop: Workshop, state: RunState, work: Work
-) -> Coroutine[Any, Any, Raw | Failure]:
-    """Call the executor within the node's timeout. Give the outputs, or why there are none."""
+def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Coroutine[Any, Any, Outcome]:
+    """Call the executor within the node's timeout."""
     references = work.node.step.secrets
     if not references:
         return _in_time(workshop, state, work, None)
@@ -93,9 +99,7 @@ def make_attempt(
     return _in_secret(workshop, state, work, Vault(references, workshop.providers, earlier))
 
 
-async def _in_secret(
-    workshop: Workshop, state: RunState, work: Work, vault: Vault
-) -> Raw | Failure:
+async def _in_secret(workshop: Workshop, state: RunState, work: Work, vault: Vault) -> Outcome:
     """Hide the secrets in the reason of a failure, whichever way it comes."""
     try:
         outcome = await _in_time(workshop, state, work, vault)
@@ -104,9 +108,7 @@ async def _in_secret(
         if reason is None:
             raise
         outcome = failure_of(reason)
-    if isinstance(outcome, Raw):
-        return outcome
-    return outcome.masked(vault)
+    return outcome.masked(vault) if isinstance(outcome, Failure) else outcome
 
 
 def _besides_cancellation(error: BaseException) -> BaseException | None:
@@ -116,9 +118,7 @@ def _besides_cancellation(error: BaseException) -> BaseException | None:
     return None if isinstance(error, trio.Cancelled | KeyboardInterrupt) else error
 
 
-async def _in_time(
-    workshop: Workshop, state: RunState, work: Work, vault: Vault | None
-) -> Raw | Failure:
+async def _in_time(workshop: Workshop, state: RunState, work: Work, vault: Vault | None) -> Outcome:
     timeout = work.node.step.node.timeout
     try:
         if timeout is None:
@@ -152,9 +152,7 @@ def failure_of(error: BaseException) -> Failure:
     return Failure(type(cause).__name__, _message(cause))
 
 
-async def _execute(
-    workshop: Workshop, state: RunState, work: Work, vault: Vault | None
-) -> Raw | Failure:
+async def _execute(workshop: Workshop, state: RunState, work: Work, vault: Vault | None) -> Outcome:
     step = work.node.step
     kind = step.node.executor.type
     secrets = {} if vault is None else await vault.open()
@@ -175,6 +173,7 @@ async def _execute(
         options=options,
         secrets=secrets,
         processes=workshop.processes,
+        children=workshop.children,
         open_log=open_log,
         scratch=lambda: _scratch(workshop.scratch, state),
     )
@@ -182,6 +181,10 @@ async def _execute(
         outputs = await workshop.executors[kind].execute(context)
     finally:
         context.close()
+    if isinstance(outputs, Suspended):
+        if step.handles is not None:
+            raise NodeError("workflow", "a handler cannot wait for a run", retryable=False)
+        return outputs
     if not isinstance(outputs, Raw):
         if not isinstance(outputs, Mapping):
             raise NodeError("output", f"it must return an object, not {type(outputs).__name__}")

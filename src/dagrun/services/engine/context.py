@@ -8,6 +8,7 @@ from dagrun.domain import scope
 from dagrun.domain.jsonvalue import NotJson, Raw, decode
 from dagrun.domain.state import Outcome, RunState, Work
 from dagrun.errors import NodeError
+from dagrun.ports.children import Children
 from dagrun.ports.executor import NodeLog, attempt_env, attempt_facts
 from dagrun.ports.processes import Processes
 
@@ -34,6 +35,7 @@ class AttemptContext:
         options: the executor's options, filled in and structured.
         secrets: name → value.
         processes: starts child processes.
+        children: starts child runs; None where nobody does.
         open_log: gives the attempt's log.
         scratch: gives the run's directory.
     """
@@ -46,11 +48,12 @@ class AttemptContext:
         options: Any,
         secrets: Mapping[str, str],
         processes: Processes,
+        children: Children | None,
         open_log: Callable[[], AttemptLog],
         scratch: Callable[[], Path],
     ) -> None:
         self._state, self._work = state, work
-        self._open_log, self._scratch = open_log, scratch
+        self._open_log, self._scratch, self._children = open_log, scratch, children
         self._log: AttemptLog | None = None
         self.options = options
         self.secrets = secrets
@@ -143,6 +146,13 @@ class AttemptContext:
     def scratch(self) -> Path:
         """The run's directory, made on first use and removed after the run."""
         return self._scratch()
+
+    @property
+    def children(self) -> Children:
+        """Starts child runs."""
+        if self._children is None:
+            raise NodeError("workflow", "this program cannot start child runs", retryable=False)
+        return self._children
 
     @property
     def base(self) -> Path | None:

@@ -19,8 +19,10 @@ from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
 from dagrun.ports.engine import EngineListener, Holding
+from dagrun.ports.executor import Suspended
 from dagrun.ports.journal import JournalFeed
-from dagrun.services.engine.attempts import Failure, Workshop, failure_of, make_attempt
+from dagrun.ports.store import Message, MessageKind
+from dagrun.services.engine.attempts import Failure, Outcome, Workshop, failure_of, make_attempt
 from dagrun.services.engine.execution import INLINE_AT_ONCE, Countdown, Execution, Slots
 
 
@@ -91,8 +93,15 @@ class Engine:
 
     # runs
 
-    def execute(self, state: RunState, *, epoch: int) -> Execution:
-        """Start a run that is queued, or go on with one under a new epoch.
+    def execute(
+        self,
+        state: RunState,
+        *,
+        epoch: int,
+        messages: Sequence[Message] = (),
+        lost: bool = False,
+    ) -> Execution:
+        """Start a run that is queued, or go on with one under a new epoch; see the port.
 
         An engine that has ended leaves the run as it is in the journal.
         """
@@ -101,7 +110,13 @@ class Engine:
             return execution
         self._executions[state.run_id] = execution
         now = self._now()
-        decide.begin(state, now, epoch=epoch, engine=self.name)
+        # A request to cancel comes before all else, even if other messages were first.
+        cancels = (_reason(one) for one in messages if one.kind is MessageKind.CANCEL)
+        decide.begin(
+            state, now, epoch=epoch, engine=self.name, lost=lost, reason=next(cancels, None)
+        )
+        for message in messages:
+            self._see_to(execution, message)
         left = decide.time_left_to_run(state, now)
         execution.countdown = None if left is None else Countdown(left)
         self._after_change(execution)
@@ -133,6 +148,46 @@ class Engine:
         with suppress(ConflictError):
             await self._journal.wait_durable(execution.state.run_id, seq)
             execution.stop_attempts()
+
+    def tell(self, run_id: RunId, message: Message) -> bool:
+        """Pass on what was posted to a run. Give False if it is not here.
+
+        What that changes is journaled together with the fact that the message was taken up. A
+        message that was given before changes nothing.
+        """
+        execution = self._executions.get(run_id)
+        if self._ended or execution is None:
+            return False
+        self._see_to(execution, message)
+        self._after_change(execution)
+        self._set_deadline(execution)
+        return True
+
+    def _see_to(self, execution: Execution, message: Message) -> None:
+        if message.number in execution.told:
+            return
+        execution.told.add(message.number)
+        work = None
+        if message.kind is MessageKind.CHILD_ENDED:
+            work = decide.will_wait(execution.state, message.data)
+        if work is None:
+            self._take_up(execution, message)
+        else:
+            execution.early[work] = message
+
+    def _take_up(self, execution: Execution, message: Message) -> None:
+        state, now = execution.state, self._now()
+        match message.kind:
+            case MessageKind.CHILD_ENDED:
+                decide.child_ended(state, message.data, now, draw=self._draw())
+            case MessageKind.CANCEL:
+                if decide.cancel(state, now, reason=_reason(message)):
+                    self._nursery.start_soon(self._stop_when_durable, execution, state.seq)
+            case MessageKind.PAUSE:
+                decide.pause(state, now)
+            case MessageKind.RESUME:
+                decide.resume(state, now)
+        execution.take_up(message)
 
     async def pause(self, run_id: RunId) -> bool:
         """Start nothing more of a run. Give False if it is not running.
@@ -191,7 +246,7 @@ class Engine:
         self._processes.drop(execution)
 
     def _leave(self, execution: Execution) -> None:
-        """Have no more to do with a run: it has ended, is paused or somebody else's."""
+        """Have no more to do with a run: it has ended, waits, or is somebody else's."""
         execution.done.set()
         if self._listener is not None:
             self._listener.left(execution.state, execution.abandoned)
@@ -233,15 +288,17 @@ class Engine:
             self._nursery.start_soon(self._finish, execution)
 
     def _is_over(self, execution: Execution) -> bool:
-        """Whether a run has ended, or is paused and nothing of it is going on any more."""
+        """Whether a run has ended, or nothing of it is going on until it is told of something."""
         state = execution.state
+        if state.ended or self._listener is None:
+            return state.ended
         paused = state.status is RunStatus.PAUSED and not state.running
-        return state.ended or (paused and self._listener is not None)
+        return paused or decide.parked(state)
 
     def _hand_over(self, execution: Execution) -> None:
-        events = execution.state.take_events()
-        if events and execution.records:
-            self._journal.append(events)
+        events, taken = execution.state.take_events(), execution.take_taken()
+        if (events or taken) and execution.records:
+            self._journal.append(events, taken)
 
     def _start_what_may(self) -> None:
         if self._holds:
@@ -276,7 +333,7 @@ class Engine:
     # attempts
 
     async def _attempt(self, execution: Execution, work: Work, slots: Slots, barrier: int) -> None:
-        outcome: Raw | Failure | None = None
+        outcome: Outcome | None = None
         try:
             with trio.CancelScope() as scope:
                 execution.scopes[work] = scope
@@ -297,16 +354,18 @@ class Engine:
             self.halt()  # it was about to happen: whatever came of the attempt comes too late
         if execution.records:
             self._record(execution, work, outcome)
+            if (early := execution.early.pop(work, None)) is not None:
+                self._take_up(execution, early)
             self._after_change(execution)
         else:
             self._start_what_may()
 
-    async def _outcome(self, state: RunState, work: Work, barrier: int) -> Raw | Failure:
+    async def _outcome(self, state: RunState, work: Work, barrier: int) -> Outcome:
         if self._journal.durable(state.run_id) < barrier:
             await self._journal.wait_durable(state.run_id, barrier)
         return await make_attempt(self._workshop, state, work)
 
-    def _record(self, execution: Execution, work: Work, outcome: Raw | Failure | None) -> None:
+    def _record(self, execution: Execution, work: Work, outcome: Outcome | None) -> None:
         state, now = execution.state, self._now()
         match outcome:
             case None:
@@ -320,6 +379,8 @@ class Engine:
                     draw=self._draw(),
                     retryable=outcome.retryable,
                 )
+            case Suspended(child=child, version=version):
+                decide.wait(state, work, {"child": child, "version": version}, now)
             case _:
                 decide.succeed(state, work, outcome, now)
 
@@ -328,7 +389,7 @@ class Engine:
         self._after_change(execution)
 
     async def _finish(self, execution: Execution) -> None:
-        """Answer when the run's end, or its pause, is durable."""
+        """Answer when the run's end, or that it waits, is durable."""
         state = execution.state
         seq = state.seq
         try:
@@ -336,7 +397,7 @@ class Engine:
         except ConflictError:
             return  # abandoned
         if state.seq != seq or not self._is_over(execution):
-            execution.finishing = False  # it was resumed or cancelled, perhaps before this began
+            execution.finishing = False  # something was asked or told, perhaps before this began
             self._after_change(execution)
             return
         execution.stop_timers()
@@ -393,3 +454,9 @@ class Engine:
 
     def _since(self, time: datetime | None) -> float:
         return 0.0 if time is None else (self._now() - time).total_seconds()
+
+
+def _reason(message: Message) -> str:
+    """Give why a run is to be cancelled. That its time is over is for its own engine to say."""
+    reason = str(message.data.get("reason", decide.REQUESTED))
+    return decide.REQUESTED if reason == decide.TIMEOUT else reason

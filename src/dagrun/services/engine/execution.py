@@ -8,6 +8,7 @@ import trio
 
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
+from dagrun.ports.store import Message, Taken
 
 INLINE_AT_ONCE: Final = 1000
 """Attempts without a process that an engine makes at once; each takes some 6 kB."""
@@ -58,6 +59,15 @@ class Execution:
     finishing: bool = False
     """Whether the run has ended, and its end is on its way to the disk."""
 
+    told: set[int] = attrs.field(factory=set)
+    """Numbers of the messages that were passed on."""
+
+    taken: list[Taken] = attrs.field(factory=list)
+    """Messages that were taken up and are not on their way to the disk."""
+
+    early: dict[Work, Message] = attrs.field(factory=dict)
+    """Ends of children of which it is not journaled yet that they are waited for."""
+
     abandoned: str | None = None
     """Why the run is somebody else's now; nothing more is journaled."""
 
@@ -67,6 +77,22 @@ class Execution:
 
     done: trio.Event = attrs.field(factory=trio.Event)
     """Set when the run's end is durable, or the run was abandoned."""
+
+    @property
+    def seen(self) -> int:
+        """The highest number of a message that was passed on; 0 when there was none."""
+        return max(self.told, default=0)
+
+    def take_up(self, message: Message) -> None:
+        """Note that nothing more is to be done about a message."""
+        self.taken.append(
+            Taken(run_id=self.state.run_id, epoch=self.state.epoch, number=message.number)
+        )
+
+    def take_taken(self) -> list[Taken]:
+        """Give what was taken up, once."""
+        taken, self.taken = self.taken, []
+        return taken
 
     def time_left(self) -> float | None:
         """Give the seconds until the run's timeout, or None while they do not pass.

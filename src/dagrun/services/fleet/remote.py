@@ -183,15 +183,16 @@ class RemoteEngine:
         """Post a request to go on; see the port."""
         return await self._dispatching.post(run_id, MessageKind.RESUME)
 
-    def tell(self, run_id: RunId, message: Message) -> None:
-        """Pass on what was posted to a run of this engine. Does not block.
+    def tell(self, run_id: RunId, message: Message) -> bool:
+        """Pass on what was posted to a run; see the port.
 
         What cannot be sent now is sent at the next attachment, or with the next dispatch.
         """
         assigned = self.runs.get(run_id)
         if assigned is None:
-            return
+            return False
         if not assigned.sent:
             assigned.early.append(message)
         elif self.outbox is not None:
             self.outbox.put(Tell(run_id=run_id, epoch=assigned.epoch, message=message))
+        return True

@@ -11,7 +11,7 @@ import trio
 from dagrun.domain.events import Event, size_of
 from dagrun.domain.ids import RunId
 from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
-from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store
+from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store, Taken
 from dagrun.services.journal.watermarks import Watermarks
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
@@ -53,6 +53,7 @@ class _Portion:
 
     events: Sequence[Event]
     size: int
+    taken: Sequence[Taken] = ()
 
 
 class Journal:
@@ -144,9 +145,12 @@ class Journal:
         assert submission.run_id is not None  # noqa: S101 — there is an error otherwise
         return submission.run_id
 
-    def append(self, events: Sequence[Event]) -> None:
-        """Queue events of one run for the next commit. Does not block."""
-        portion = _Portion(events, sum(map(size_of, events)))
+    def append(self, events: Sequence[Event], taken: Sequence[Taken] = ()) -> None:
+        """Queue events of one run for the next commit, with messages that were taken up.
+
+        Does not block.
+        """
+        portion = _Portion(events, sum(map(size_of, events)), taken)
         self._events.append(portion)
         self._bytes += portion.size
         self._work.set()

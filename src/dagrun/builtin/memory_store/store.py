@@ -1,40 +1,41 @@
-"""The store ``memory``: the same as SQLite, but gone with the process. For tests."""
+"""The store ``memory``."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
 from pathlib import Path
-from typing import Self
+from typing import Any, Self
 
 import attrs
 import trio
 
-from dagrun.builtin.intake import KEPT, check_limit, choose
+from dagrun.builtin.intake import KEPT, check_limit
+from dagrun.builtin.memory_store import families
+from dagrun.builtin.memory_store.tables import Tables
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
-from dagrun.domain.jsonvalue import Raw
-from dagrun.domain.monitoring import engine_at, places
-from dagrun.domain.projection import CLEARED, NodeChange, RunChange, project
-from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError, NotFound, StoreError
 from dagrun.ports.store import (
+    Assignment,
     CommitResult,
     Definition,
     Logged,
+    Message,
+    MessageKind,
     NewRun,
     NodeRecord,
+    Posted,
     Registration,
-    Rejection,
     RunRecord,
     Slot,
+    Taken,
 )
 
-_Key = tuple[RunId, str, int | None]
 
-
-class MemoryStore:
+class MemoryStore(Tables):
     """Keeps journals in dictionaries; implements :class:`~dagrun.ports.store.Store`.
 
     Args:
@@ -43,21 +44,9 @@ class MemoryStore:
     """
 
     def __init__(self, *, faults: Iterable[Exception | None] = (), seconds: float = 0.0) -> None:
+        super().__init__()
         self._faults = list(faults)
         self._seconds = seconds
-        self._definitions: dict[str, Definition] = {}
-        self._runs: dict[RunId, RunRecord] = {}
-        self._nodes: dict[_Key, NodeRecord] = {}
-        self._events: dict[RunId, list[Event]] = {}
-        self._log: list[tuple[int, Event, str | None]] = []
-        """Positions, events, and the engines that executed the runs then."""
-
-        self._placed: dict[RunId, Event] = {}
-        """The last event of each run that says which engine has it."""
-
-        self._position = 0
-        self._requests: dict[tuple[str, str], NewRun] = {}
-        self._registrations: dict[tuple[str, str], Registration] = {}
 
     @property
     def place(self) -> str:
@@ -78,126 +67,57 @@ class MemoryStore:
         *,
         new_runs: Sequence[NewRun] = (),
         definitions: Sequence[Definition] = (),
+        taken: Sequence[Taken] = (),
+        assignments: Sequence[Assignment] = (),
     ) -> CommitResult:
         """Write a batch; see the port."""
         await trio.sleep(self._seconds)
         fault = self._faults.pop(0) if self._faults else None
         if fault is not None:
             raise fault
-        if taken := [run.run_id for run in new_runs if run.run_id in self._runs]:
-            raise StoreError(f"run {taken[0]!r} is there already")
-        for definition in definitions:
-            self._definitions.setdefault(definition.hash, definition)
-        unsaved = {run.run_id: problem for run in new_runs if (problem := self._add(run))}
-        mine = [event for event in events if event.run_id not in unsaved]
-        chosen, refused = choose(mine, self._positions(mine), self._stored_epoch)
-        position = self._position + 1 if chosen else 0
-        self._apply(chosen)
-        return CommitResult(refused=refused, unsaved=unsaved, taken=chosen, position=position)
-
-    def _add(self, run: NewRun) -> RunId | Rejection | None:
-        """Add a run, or say why not."""
-        slot = run.slot
-        if problem := self._same_request(run):
-            return problem
-        if slot is not None and slot.at_once and not self._is_free(run.run_id, slot):
-            return Rejection.NO_SLOT
-        self._runs[run.run_id] = _record(run)
-        self._events[run.run_id] = []
-        if run.request is not None:
-            self._requests[run.workflow_id, run.request.key] = run
-        return None
-
-    def _same_request(self, run: NewRun) -> RunId | Rejection | None:
-        if run.request is None:
-            return None
-        earlier = self._requests.get((run.workflow_id, run.request.key))
-        if earlier is None or earlier.run_id not in self._runs:
-            return None
-        if run.created_at - earlier.created_at > KEPT:
-            return None
-        same = earlier.request == run.request
-        return earlier.run_id if same else Rejection.OTHER_REQUEST
-
-    def _is_free(self, run_id: RunId, slot: Slot) -> bool:
-        return sum(r.run_id != run_id for r in self._holders(slot.key)) < slot.limit
-
-    def _holders(self, key: str) -> list[RunRecord]:
-        return [
-            record
-            for _, record in sorted(self._runs.items())
-            if record.admitted and record.slot_key == key and record.finished_at is None
-        ]
-
-    def _positions(self, events: Sequence[Event]) -> dict[RunId, tuple[int, int]]:
-        known = {event.run_id for event in events} & self._runs.keys()
-        return {id_: (self._runs[id_].epoch, self._runs[id_].last_seq) for id_ in known}
-
-    def _stored_epoch(self, run_id: RunId, seq: int) -> int:
-        return self._events[run_id][seq - 1].epoch
-
-    def _apply(self, events: Sequence[Event]) -> None:
-        changes = project(events)
-        for event in events:
-            self._events[event.run_id].append(event)
-            self._position += 1
-            if places(event):
-                self._placed[event.run_id] = event
-            engine = engine_at(self._placed.get(event.run_id), event)
-            self._log.append((self._position, event, engine))
-        for run in changes.runs.values():
-            self._runs[run.run_id] = self._changed_run(run)
-        for key, node in changes.nodes.items():
-            self._nodes[key] = self._changed_node(key, node)
-
-    def _changed_run(self, change: RunChange) -> RunRecord:
-        old = self._runs[change.run_id]
-        return attrs.evolve(
-            old,
-            status=RunStatus(change.status) if change.status else old.status,
-            epoch=change.epoch,
-            last_seq=change.last_seq,
-            started_at=old.started_at or change.started_at,
-            finished_at=change.finished_at or old.finished_at,
-            error=change.error or old.error,
-            outputs=self._outputs(change.run_id, change.outputs_seq) or old.outputs,
-        )
-
-    def _changed_node(self, key: _Key, change: NodeChange) -> NodeRecord:
-        run_id, node_id, item = key
-        old = self._nodes.get(key) or NodeRecord(
-            run_id=run_id,
-            node_id=node_id,
-            item=item,
-            status=NodeStatus.PENDING,
-            attempts=0,
-            started_at=None,
-            finished_at=None,
-            outputs=None,
-            error=None,
-        )
-        return attrs.evolve(
-            old,
-            status=NodeStatus(change.status),
-            attempts=max(old.attempts, change.attempts),
-            started_at=old.started_at or change.started_at,
-            finished_at=change.finished_at or old.finished_at,
-            error=None if change.error is CLEARED else change.error or old.error,
-            outputs=self._outputs(run_id, change.outputs_seq) or old.outputs,
-        )
-
-    def _outputs(self, run_id: RunId, seq: int | None) -> Raw | None:
-        if seq is None:
-            return None
-        return (self._events[run_id][seq - 1].data or {}).get("outputs")
+        return self._write(events, new_runs, definitions, taken, assignments)
 
     async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
         """Hand a run over; see the port."""
         record = await self.run(run_id)
         if record.epoch != expected_epoch:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
-        self._runs[run_id] = attrs.evolve(record, owner=owner, epoch=expected_epoch + 1)
+        self._runs[run_id] = attrs.evolve(
+            record, owner=owner, epoch=expected_epoch + 1, engine_id=None, instance=None
+        )
         return self._runs[run_id]
+
+    async def post(
+        self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
+    ) -> Sequence[Posted]:
+        """Post something to a run; see the port."""
+        run = await self.run(run_id)
+        cancel = kind is MessageKind.CANCEL
+        if run.finished_at is not None or (cancel and not families.goes_on(run, self._boxes)):
+            return []
+        posted = self._boxes.put(run_id, kind, data or {})
+        if not cancel:
+            return [posted]
+        return [posted, *families.cancel_descendants(self._runs, self._boxes, [run_id])]
+
+    async def messages(self, run_id: RunId) -> Sequence[Message]:
+        """Give what was posted to a run and not taken up yet."""
+        await trio.lowlevel.checkpoint()
+        return self._boxes.waiting(run_id)
+
+    async def children(self, run_id: RunId) -> Sequence[RunRecord]:
+        """Give the runs that a run started."""
+        await trio.lowlevel.checkpoint()
+        return families.children(self._runs, {run_id})
+
+    async def unfinished(self, owner: str) -> Sequence[RunRecord]:
+        """Give all runs of an owner that have not ended."""
+        await trio.lowlevel.checkpoint()
+        return [
+            run
+            for _, run in sorted(self._runs.items())
+            if run.owner == owner and run.finished_at is None
+        ]
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free; see the port."""
@@ -277,6 +197,7 @@ class MemoryStore:
         for run_id in gone:
             del self._runs[run_id], self._events[run_id]
             self._placed.pop(run_id, None)
+        self._boxes.forget(gone)
         self._nodes = {key: node for key, node in self._nodes.items() if key[0] in self._runs}
         self._log = [entry for entry in self._log if entry[1].run_id in self._runs]
         self._requests = {k: run for k, run in self._requests.items() if run.run_id in self._runs}
@@ -334,25 +255,3 @@ class MemoryStore:
         if hash not in self._definitions:
             raise NotFound(f"there is no definition {hash!r}")
         return self._definitions[hash]
-
-
-def _record(run: NewRun) -> RunRecord:
-    return RunRecord(
-        run_id=run.run_id,
-        workflow_id=run.workflow_id,
-        version=run.version,
-        definition_hash=run.definition_hash,
-        status=RunStatus.QUEUED,
-        inputs=run.inputs,
-        outputs=None,
-        error=None,
-        owner=run.owner,
-        epoch=1,
-        last_seq=0,
-        priority=run.priority,
-        created_at=run.created_at,
-        started_at=None,
-        finished_at=None,
-        slot_key=None if run.slot is None else run.slot.key,
-        admitted=run.slot is not None and run.slot.at_once,
-    )

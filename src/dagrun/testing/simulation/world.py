@@ -1,0 +1,235 @@
+"""The processes of a simulation: started, killed, frozen, and started again."""
+
+import random
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.plugin.loading import load_plugins
+from dagrun.plugin.registry import Registry
+from dagrun.roles.engine import open_engine
+from dagrun.roles.orchestrator import Leading, open_leading
+from dagrun.services.attachment import Identity, Lease
+from dagrun.settings import Settings
+from dagrun.testing.simulation.disk import Disk
+from dagrun.testing.simulation.network import Host, Network, SimulatedTransport
+from dagrun.testing.simulation.workload import EXECUTOR, Simulated
+
+LEASE: Final = 3.0  # seconds
+ORCHESTRATOR: Final = "orchestrator"
+OWNER: Final = "orchestrator"
+BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@attrs.define(eq=False)
+class Life:
+    """One life of a process."""
+
+    host: Host
+    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
+    disk: Disk | None = None
+    killed: bool = False
+
+
+@attrs.define(eq=False)
+class Machine:
+    """What outlives the process on it: its clock, and whether it is frozen."""
+
+    name: str
+    life: Life | None = None
+    offset: float = 0.0
+    """Seconds by which its wall clock was set."""
+
+    frozen: bool = False
+    thawed: trio.Event = attrs.field(factory=trio.Event)
+
+    def now(self) -> datetime:
+        """Give what the wall clock says."""
+        return BEGIN + timedelta(seconds=trio.current_time() + self.offset)
+
+    async def pause(self) -> None:
+        """Wait while it is frozen."""
+        while self.frozen:
+            await self.thawed.wait()
+
+
+class World:
+    """One orchestrator and some engines.
+
+    Args:
+        nursery: in which all of it runs.
+        folder: where engines may write.
+        engines: how many there are.
+        capacity: of each of them.
+        seed: of all that is random.
+    """
+
+    def __init__(
+        self, nursery: trio.Nursery, folder: Path, *, engines: int, capacity: int, seed: int
+    ) -> None:
+        self.network = Network()
+        self.store = MemoryStore()
+        self.lines: list[str] = []
+        self.problems: list[str] = []
+        self.leading: Leading | None = None
+        self._leads = trio.Event()
+        self._nursery = nursery
+        self._folder = folder
+        self._capacity = capacity
+        self._random = random.Random(seed)  # noqa: S311 — to be repeated
+        self._instances = 0
+        self.machines = {
+            name: Machine(name) for name in (ORCHESTRATOR, *(f"e{n}" for n in range(engines)))
+        }
+
+    async def leader(self) -> Leading:
+        """Wait for an orchestrator, and give it."""
+        while self.leading is None:
+            await self._leads.wait()
+        return self.leading
+
+    def start(self, name: str) -> None:
+        """Start the process of a machine, if it is not there."""
+        machine = self.machines[name]
+        if machine.life is None:
+            machine.life = Life(Host(name))
+            role = self._orchestrator if name == ORCHESTRATOR else self._engine
+            self._nursery.start_soon(self._live, machine, machine.life, role)
+
+    def kill(self, name: str, *, silently: bool) -> None:
+        """End a process without a last word."""
+        machine = self.machines[name]
+        life, machine.life = machine.life, None
+        if life is None:
+            return
+        life.killed = True
+        if life.disk is not None:
+            life.disk.kill()
+        self.network.die(life.host, silently=silently)
+        if name == ORCHESTRATOR:
+            self.leading = None
+        life.scope.cancel()
+
+    async def _live(
+        self, machine: Machine, life: Life, role: Callable[[Machine, Life], Any]
+    ) -> None:
+        try:
+            with life.scope:
+                await role(machine, life)
+        except BaseExceptionGroup as group:
+            _, rest = group.split(trio.Cancelled)
+            if not life.killed and rest is not None:
+                self.problems.append(f"{machine.name} crashed: {_described(rest)}")
+        except Exception as error:  # noqa: BLE001 — whatever it is, it is what was looked for
+            if not life.killed:
+                self.problems.append(f"{machine.name} crashed: {error!r}")
+
+    async def _orchestrator(self, machine: Machine, life: Life) -> None:
+        life.disk = Disk(self.store)
+        async with open_leading(
+            registry_for(self.lines.append),
+            data_dir=self._folder,
+            owner=OWNER,
+            lease=LEASE,
+            transport=SimulatedTransport(self.network, life.host),
+            store=life.disk,  # type: ignore[arg-type]  # it passes all calls on
+            now=machine.now,
+        ) as self.leading:
+            self._leads.set()
+            self._leads = trio.Event()
+            await trio.sleep_forever()
+
+    async def _engine(self, machine: Machine, life: Life) -> None:
+        self._instances += 1
+        identity = Identity(
+            engine_id=machine.name,
+            instance=f"i{self._instances}",
+            release="0",
+            capacity=self._capacity,
+            executors=(EXECUTOR, "workflow"),
+        )
+
+        def witness(line: str) -> None:
+            if not life.killed:
+                self.lines.append(line)
+
+        async with open_engine(
+            registry_for(witness, machine.pause),
+            Settings(data_dir=self._folder, parallel=4),
+            identity=identity,
+            transport=SimulatedTransport(self.network, life.host),
+            orchestrator=ORCHESTRATOR,
+            lease=Lease(trio.current_time),
+            draw=self._random.random,
+            now=machine.now,
+        ):
+            await trio.sleep_forever()
+
+    # what goes wrong
+
+    def freeze(self, name: str, *, on: bool) -> None:
+        """Let a machine hang, or go on."""
+        machine = self.machines[name]
+        machine.frozen = on
+        self.stall(name, up=on, down=on)
+        if not on:
+            machine.thawed.set()
+            machine.thawed = trio.Event()
+
+    def stall(self, name: str, *, up: bool, down: bool) -> None:
+        """Let nothing arrive from an engine, or at it. What stood still goes on afterwards."""
+        self.network.link(name, ORCHESTRATOR).stalled = up
+        self.network.link(ORCHESTRATOR, name).stalled = down
+        self.network.changed()
+
+    def heal(self) -> None:
+        """Let nothing be wrong any more."""
+        for name, machine in self.machines.items():
+            if machine.frozen:
+                self.freeze(name, on=False)
+        self.network.heal()
+        for name in self.machines:
+            self.start(name)
+
+
+_loaded: list[Registry] = []
+
+
+def registry_for(
+    witness: Callable[[str], None], pause: Callable[[], Any] = trio.lowlevel.checkpoint
+) -> Registry:
+    """Give the plugins, and the executor of simulated nodes."""
+    if not _loaded:
+        _loaded.append(load_plugins().registry)
+    registry = Registry()
+    for kept, shelf in zip(_loaded[0].shelves(), registry.shelves(), strict=True):
+        shelf.put_back(kept.entries())
+    registry.executors.add(EXECUTOR, _factory(witness, pause))
+    return registry
+
+
+def _factory(witness: Callable[[str], None], pause: Callable[[], Any]) -> Callable[[], Simulated]:
+    """Give a factory with the traits of the class."""
+
+    class Witnessed(Simulated):
+        def __init__(self) -> None:
+            super().__init__(witness, pause)
+
+    return Witnessed
+
+
+def _described(group: BaseExceptionGroup[BaseException]) -> str:
+    leaves = []
+    waiting: list[BaseException] = [group]
+    while waiting:
+        error = waiting.pop()
+        if isinstance(error, BaseExceptionGroup):
+            waiting.extend(error.exceptions)
+        else:
+            leaves.append(repr(error))
+    return ", ".join(leaves)
