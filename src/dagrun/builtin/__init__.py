@@ -3,6 +3,7 @@
 from dagrun.builtin.balancers import ConsistentHash, LeastLoaded, RoundRobin
 from dagrun.builtin.http import HttpExecutor
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.memory_transport import MemoryTransport
 from dagrun.builtin.python import PythonExecutor
 from dagrun.builtin.secrets import EnvSecrets, FileSecrets
 from dagrun.builtin.shell import ShellExecutor
@@ -13,7 +14,7 @@ from dagrun.plugin.registry import Registry
 
 @hookimpl
 def dagrun_register(registry: Registry) -> None:
-    """Put the built-in executors, stores, balancers and providers of secrets on their shelves."""
+    """Put the built-in executors, stores, balancers, providers of secrets and transports."""
     registry.executors.add("shell", ShellExecutor)
     registry.executors.add("python", PythonExecutor)
     registry.executors.add("http", HttpExecutor)
@@ -25,3 +26,4 @@ def dagrun_register(registry: Registry) -> None:
     registry.balancers.add("least-connections", LeastLoaded)
     registry.secrets.add("env", EnvSecrets)
     registry.secrets.add("file", FileSecrets)
+    registry.transports.add("memory", MemoryTransport)

@@ -1,16 +1,17 @@
 """What plugin authors and our own tests need. Nothing imports it but tests.
 
 A suite is a class of tests to inherit: :class:`~dagrun.testing.executors.ExecutorSuite`,
-:class:`~dagrun.testing.balancers.BalancerSuite`, :class:`~dagrun.testing.stores.StoreSuite` and
-:class:`~dagrun.testing.triggers.TriggerSuite`. They need pytest; those of executors and stores need
-pytest-trio, too, and ``trio_mode = true``.
+:class:`~dagrun.testing.balancers.BalancerSuite`, :class:`~dagrun.testing.stores.StoreSuite`,
+:class:`~dagrun.testing.transports.TransportSuite` and
+:class:`~dagrun.testing.triggers.TriggerSuite`. They need pytest; those of executors, stores and
+transports need pytest-trio, too, and ``trio_mode = true``.
 """
 
 import sys
 from typing import Final
 
 _SUITES: Final = tuple(
-    f"{__name__}.{kind}" for kind in ("balancers", "executors", "stores", "triggers")
+    f"{__name__}.{kind}" for kind in ("balancers", "executors", "stores", "transports", "triggers")
 )
 
 if "pytest" in sys.modules:  # and not where a program only uses a part of this
