@@ -5,6 +5,7 @@ from dagrun.builtin.child_runs import WorkflowExecutor
 from dagrun.builtin.discovery import DnsDiscovery, RegisterDiscovery, StaticDiscovery
 from dagrun.builtin.http import HttpExecutor
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.memory_transport import MemoryTransport
 from dagrun.builtin.python import PythonExecutor
 from dagrun.builtin.secrets import EnvSecrets, FileSecrets
 from dagrun.builtin.shell import ShellExecutor
@@ -31,3 +32,4 @@ def dagrun_register(registry: Registry) -> None:
     registry.discoveries.add("dns", DnsDiscovery)
     registry.secrets.add("env", EnvSecrets)
     registry.secrets.add("file", FileSecrets)
+    registry.transports.add("memory", MemoryTransport)

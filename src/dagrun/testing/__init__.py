@@ -2,9 +2,10 @@
 
 A suite is a class of tests to inherit: :class:`~dagrun.testing.executors.ExecutorSuite`,
 :class:`~dagrun.testing.balancers.BalancerSuite`, :class:`~dagrun.testing.stores.StoreSuite`,
-:class:`~dagrun.testing.discoveries.DiscoverySuite` and
-:class:`~dagrun.testing.triggers.TriggerSuite`. They need pytest; those of executors, discoveries
-and stores need pytest-trio, too, and ``trio_mode = true``.
+:class:`~dagrun.testing.discoveries.DiscoverySuite`,
+:class:`~dagrun.testing.transports.TransportSuite` and
+:class:`~dagrun.testing.triggers.TriggerSuite`. They need pytest; those of executors, discoveries,
+stores and transports need pytest-trio, too, and ``trio_mode = true``.
 """
 
 import sys
@@ -17,6 +18,7 @@ _WITH_TESTS: Final = (
     "journals",
     "stores",
     "stores_engines",
+    "transports",
     "triggers",
 )
 _SUITES: Final = tuple(f"{__name__}.{module}" for module in _WITH_TESTS)
