@@ -301,6 +301,7 @@ class Attachment:
         self._uplink.send_again([run_id for run_id, _ in kept])
         self._lease.begin(welcome.lease, since)
         self.attached += 1
+        _log.info("engine %s is attached", self._identity.engine_id)
         self._leased.set()
         self._renewed(self._lease.dead_at())
         self._outgoing.extend(question.asked for question in self._questions.values())
