@@ -122,6 +122,7 @@ class Attachment:
         self._beats_now = trio.Event()
         self._leased = trio.Event()
         self._conversation: trio.CancelScope | None = None
+        self._talking: trio.CancelScope | None = None
         self._seen: dict[RunId, int] = {}
         self._incoming: dict[RunId, _Incoming] = {}
         self._questions: dict[int, _Question] = {}
@@ -157,6 +158,11 @@ class Attachment:
             self._kill()
             self._engine.halt()
         self.hang_up()
+
+    @property
+    def heard(self) -> bool:
+        """Whether there is a conversation in which the orchestrator answers."""
+        return self._talking is not None and self._lease.fresh()
 
     def hang_up(self) -> None:
         """End the present conversation; whoever holds it begins another one."""
@@ -222,14 +228,20 @@ class Attachment:
             Unwelcome: this engine is not wanted, and will not be.
         """
         self.hang_up()  # an older stream that did not end
-        with trio.CancelScope() as self._conversation:
+        with trio.CancelScope() as scope:
+            self._conversation = scope
             since = self._lease.now()
             holdings = self._engine.holdings()
             await channel.send([self._hello(holdings)])
             welcome, rest = await self._welcome(channel)
             self._settle(welcome, holdings, since)
-            with as_one_loss():
-                await self._talk(channel, rest)
+            self._talking = scope
+            try:
+                with as_one_loss():
+                    await self._talk(channel, rest)
+            finally:
+                if self._talking is scope:
+                    self._talking = None
         raise ChannelLost("the conversation was ended")
 
     async def _talk(self, channel: Channel, first: Sequence[Frame]) -> None:
@@ -290,6 +302,7 @@ class Attachment:
         self._uplink.send_again([run_id for run_id, _ in kept])
         self._lease.begin(welcome.lease, since)
         self.attached += 1
+        _log.info("engine %s is attached", self._identity.engine_id)
         self._leased.set()
         self._renewed(self._lease.dead_at())
         self._outgoing.extend(question.asked for question in self._questions.values())
