@@ -2,12 +2,13 @@
 
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping
 from typing import ClassVar, Final
 
 import attrs
 
 from dagrun.builtin.shell_files import Files, open_stdin
+from dagrun.domain.unfilled import in_shell
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context, NodeLog
@@ -71,6 +72,7 @@ class ShellExecutor:
     uses_process: ClassVar[bool] = True
     literal_options: ClassVar[frozenset[str]] = frozenset({"code"})
     secret_options: ClassVar[frozenset[str]] = frozenset({"env", "stdin"})
+    unfilled: ClassVar[Callable[[str], Iterable[str]]] = staticmethod(in_shell)
 
     def __init__(self) -> None:
         self._base = base_environment()

@@ -12,6 +12,7 @@ from typing import Final
 
 import attrs
 
+from dagrun.domain.check_code import check_code
 from dagrun.domain.check_graph import References
 from dagrun.domain.check_parts import (
     Findings,
@@ -52,6 +53,8 @@ def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue
         site = Site(references, names, node)
         secrets = {*workflow.secrets, *node.secrets} if node.secrets else workflow.secrets
         yield from check_executor(node.executor, (*path, "executor"), site, catalogue, secrets)
+        variables = {*workflow.env, *node.env, *secrets}
+        yield from check_code(node.executor, (*path, "executor"), site, catalogue, variables)
         if node.inputs is not None:
             yield from check_template(node.inputs, (*path, "inputs"), site)
         if node.env:

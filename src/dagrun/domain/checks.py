@@ -9,6 +9,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import chain, islice
 from typing import Any, Final
 
+from dagrun.domain.check_code import check_code
 from dagrun.domain.check_graph import References, check_graph, check_id
 from dagrun.domain.check_nodes import check_nodes
 from dagrun.domain.check_parts import (
@@ -132,6 +133,7 @@ def _check_handlers(
     for event, handler in handlers.items():
         path: Path = ("spec", "handlers", str(event))
         yield from check_executor(handler.executor, (*path, "executor"), site, catalogue, secrets)
+        yield from check_code(handler.executor, (*path, "executor"), site, catalogue, ())
         yield from check_template(handler.inputs, (*path, "inputs"), site)
         yield from check_env(handler.env, (*path, "env"), site)
         yield from check_positive(handler.timeout, (*path, "timeout"))

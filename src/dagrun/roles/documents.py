@@ -27,6 +27,7 @@ def catalogue(registry: Registry) -> Catalogue:
                 literal_options=known.literal_options,
                 secret_options=known.secret_options,
                 files=known.files,
+                unfilled=known.unfilled,
             )
             for name, known in traits.items()
         },

@@ -2,7 +2,7 @@
 
 import functools
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
@@ -37,6 +37,9 @@ class ExecutorKind:
 
     files: Mapping[str, str] = attrs.field(factory=dict)
     """Option that names a file beside the document → option that its text becomes."""
+
+    unfilled: Callable[[str], Iterable[str]] | None = None
+    """Finds the ``${…}`` in a literal option's text that its language makes nothing of."""
 
 
 @attrs.frozen(kw_only=True)
