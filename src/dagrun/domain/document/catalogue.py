@@ -9,9 +9,12 @@ import attrs
 import cattrs
 
 from dagrun.domain.document.blank import BLANK, missing, sure_complaint
+from dagrun.domain.document.lists import is_list
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 from dagrun.domain.document.structure import (
+    Several,
     findings_of,
+    of_mapping,
     shown,
     strict_converter,
     take_numbers_as_arguments,
@@ -238,7 +241,35 @@ def _converter(*, filled_in: bool = False) -> cattrs.Converter:
         return structure
 
     converter.register_structure_hook_factory(_is_plain_union, union_hook)
+    converter.register_structure_hook_factory(
+        _has_checked_members, lambda kind: _of_members(converter, kind)
+    )
     return converter
+
+
+def _has_checked_members(kind: Any) -> bool:
+    """Whether it is a mapping of something else than texts, numbers and any JSON."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if not (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return False
+    return len(arguments) == 2 and arguments[1] not in (str, float, Any)
+
+
+def _of_members(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    member = get_args(kind)[1]
+
+    def structure(value: Any, _: Any) -> dict[str, Any]:
+        made, wrong = {}, []
+        for key, part in value.items():
+            try:
+                made[key] = converter.structure(part, member)
+            except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
+                wrong += findings_of(error, (key,))
+        if wrong:
+            raise Several(wrong)
+        return made
+
+    return of_mapping(structure)
 
 
 def _is_plain_union(kind: Any) -> bool:
@@ -257,7 +288,7 @@ def _test(kind: Any) -> Callable[[Any], bool]:
         return lambda value: isinstance(value, types) and not isinstance(value, bool)
     if isinstance(origin, type) and (issubclass(origin, Mapping) or attrs.has(origin)):
         return lambda value: isinstance(value, Mapping)
-    if origin in (list, tuple):
+    if is_list(kind):
         return lambda value: isinstance(value, list | tuple)
     return lambda value: isinstance(origin, type) and isinstance(value, origin)
 
@@ -265,7 +296,7 @@ def _test(kind: Any) -> Callable[[Any], bool]:
 def _names(members: Any) -> str:
     words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     return " or ".join(
-        words.get(member, "a list" if get_origin(member) in (list, tuple) else "an object")
+        words.get(member, "a list" if is_list(member) else "an object")
         for member in members
         if member is not type(None)
     )
