@@ -1,8 +1,9 @@
 """The executor ``shell``: a program, or text for ``sh``."""
 
+import errno
 import os
 import signal
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
 import attrs
@@ -115,7 +116,7 @@ async def _spawn(
             stderr=log.write_fd,
         )
     except OSError as error:
-        raise NodeError("start", _why_not(argv[0], cwd, error)) from error
+        raise NodeError("start", _why_not(argv, cwd, error)) from error
     finally:
         if stdin is not None:
             os.close(stdin)
@@ -133,10 +134,13 @@ def _argv(context: Context, options: ShellOptions) -> list[str]:
     return [program, *rest]
 
 
-def _why_not(program: str, cwd: str, error: OSError) -> str:
+def _why_not(argv: Sequence[str], cwd: str, error: OSError) -> str:
     if not os.path.isdir(cwd):  # noqa: PTH112 — light
         return f"the working directory {cwd!r} is none"
-    return f"cannot start {program!r}: {error.strerror or error}"
+    why = f"cannot start {argv[0]!r}: {error.strerror or error}"
+    if len(argv) > 1 or " " not in argv[0] or error.errno != errno.ENOENT:
+        return why
+    return f"{why}; a program and its arguments are the elements of a list"
 
 
 async def _finish(process: Process, log: LogPipe, kill_after: float) -> int:

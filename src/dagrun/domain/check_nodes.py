@@ -50,7 +50,9 @@ def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue
     for number, node in enumerate(workflow.nodes):
         path: Path = ("spec", "nodes", number)
         names = _WITHOUT_ITEM if node.for_each is None else NAMES
-        site = Site(references, names, node)
+        kind = catalogue.executors.get(node.executor.type)
+        options = () if kind is None else kind.secret_options
+        site = Site(references, names, node, secret_options=options)
         secrets = {*workflow.secrets, *node.secrets} if node.secrets else workflow.secrets
         yield from check_executor(node.executor, (*path, "executor"), site, catalogue, secrets)
         variables = {*workflow.env, *node.env, *secrets}

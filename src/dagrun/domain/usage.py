@@ -106,7 +106,7 @@ def examine(source: str, names: Sequence[str]) -> Usage:
     for index in uses:
         name = found[index].text
         if name not in names and name not in LIBRARY and name not in declared:
-            raise _unknown(source.strip(), name, names, hyphenated)
+            raise _unknown(source.strip(), found, index, names, hyphenated)
     return Usage(fields, frozenset(whole), _path(found, names), hyphenated, declared)
 
 
@@ -210,7 +210,22 @@ def _path(found: Sequence[Token], names: Collection[str]) -> tuple[str | int, ..
     return tuple(path)
 
 
-def _unknown(source: str, name: str, names: Sequence[str], hyphenated: dict[str, str]) -> Malformed:
+def _unknown(
+    source: str,
+    found: Sequence[Token],
+    index: int,
+    names: Sequence[str],
+    hyphenated: dict[str, str],
+) -> Malformed:
+    name = found[index].text
+    if name == "len" and found[index + 1].text == "(":
+        argument = re.search(r"\blen\s*\(\s*([\w.\[\]\"'-]+)\s*\)", source)
+        return Malformed("unknown name 'len'", f"#{argument[1] if argument else '…'}")
+    if name in ("secrets", "secret"):
+        field = _field(found, index)
+        return Malformed(
+            "expressions see no secrets", f"$secret{{{field[0] if field else 'NAME'}}}"
+        )
     for short, whole in hyphenated.items():
         if name in whole or not short:
             return Malformed(f"unknown name {name!r}", f'nodes["{whole}"]')

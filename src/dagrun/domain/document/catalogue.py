@@ -9,8 +9,9 @@ import attrs
 import cattrs
 
 from dagrun.domain.document.blank import BLANK, missing, sure_complaint
+from dagrun.domain.document.likely import likely_key
 from dagrun.domain.document.lists import is_list
-from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path
 from dagrun.domain.document.structure import (
     Several,
     findings_of,
@@ -204,7 +205,7 @@ def unknown_key(path: Path, key: str, known: Any) -> Finding:
     return Finding(
         path=(*path, key),
         message=f"the key {key!r} is not known here",
-        suggestion=nearest(key, known),
+        suggestion=likely_key(key, known),
         on_key=True,
     )
 

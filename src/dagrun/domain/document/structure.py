@@ -19,6 +19,7 @@ from cattrs.errors import (
 )
 
 from dagrun.domain.document.composer import plain
+from dagrun.domain.document.likely import likely_key
 from dagrun.domain.document.lists import collecting, element_of, is_list, places_of
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 
@@ -122,6 +123,11 @@ def _text(value: Any, kind: Any) -> Any:
     """Structure text; cattrs asks here for the enums of words, too, which are texts as well."""
     if kind is not str:
         return _member(value, kind)
+    return text_of(value)
+
+
+def text_of(value: Any) -> str:
+    """Take a text, and nothing else."""
     if not isinstance(value, str):
         hint = "" if value is None or isinstance(value, list | Mapping) else "; use quotes"
         raise ValueError(f"text is needed, not {shown(value)}{hint}")  # noqa: TRY004 — a finding
@@ -242,6 +248,6 @@ def _extra_keys(error: ForbiddenExtraKeysError, path: Path) -> Iterator[Finding]
         yield Finding(
             path=(*path, key),
             message=f"the key {key!r} is not known here",
-            suggestion=nearest(key, known),
+            suggestion=likely_key(key, known),
             on_key=True,
         )
