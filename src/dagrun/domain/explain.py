@@ -100,13 +100,17 @@ def _items(node: NodeState) -> Iterator[str]:
     values = node.values or []
     ended = sum(item.ended for item in node.items.values())
     running = sum(item.status is NodeStatus.RUNNING for item in node.items.values())
-    yield f"{ended} of {len(values)} items have ended, {running} are running"
+    yield f"{ended} of {len(values)} items have ended, {running} {_are(running)} running"
     if node.step.node.max_parallel is not None:
         yield f"at most {node.step.node.max_parallel} at once (max_parallel)"
     for item in node.items.values():
         if item.status is NodeStatus.RETRYING:
             yield f"item {item.index} failed ({_error(item)}); {_again(item)}"
             return
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _stopped(node: NodeState) -> str:

@@ -62,6 +62,7 @@ class Expression:
         "nodes",
         "nodes_dynamic",
         "source",
+        "through_outputs",
     )
 
     def __init__(self, source: str, names: Sequence[str]) -> None:
@@ -80,6 +81,8 @@ class Expression:
         self.hyphenated: Mapping[str, str] = usage.hyphenated
         """Node id → the longer id that was probably meant: ``my`` → ``my-node`` for
         ``nodes.my-node``, which Lua reads as a subtraction."""
+        self.through_outputs = usage.through_outputs
+        """Ids of nodes behind which ``.outputs`` and a member of that is written."""
         self._whole = usage.whole
         self._path = usage.path
         self._plain = usage.plain
