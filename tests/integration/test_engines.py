@@ -214,9 +214,7 @@ async def test_an_engine_that_is_told_to_end_lets_its_nodes_finish_within_the_gr
         assert marks.read_text().split() == ["a", "end", "b"]
 
 
-async def test_an_engine_that_is_told_to_end_does_so_when_its_last_run_has(
-    opened, start, tmp_path
-):
+async def test_an_engine_that_is_told_to_end_does_so_when_its_last_run_has(opened, start, tmp_path):
     marks = tmp_path / "marks"
     async with opened() as leading:
         engine = start("e1", leading, "--grace", "60")
