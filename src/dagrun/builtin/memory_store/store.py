@@ -93,7 +93,9 @@ class MemoryStore(Tables):
         """Post something to a run; see the port."""
         run = await self.run(run_id)
         cancel = kind is MessageKind.CANCEL
-        if run.finished_at is not None or (cancel and not families.goes_on(run, self._boxes)):
+        if run.finished_at is not None or (
+            cancel and not families.can_be_cancelled(run, self._boxes)
+        ):
             return []
         posted = self._boxes.put(run_id, kind, data or {})
         if not cancel:
