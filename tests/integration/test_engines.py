@@ -214,6 +214,18 @@ async def test_an_engine_that_is_told_to_end_lets_its_nodes_finish_within_the_gr
         assert marks.read_text().split() == ["a", "end", "b"]
 
 
+async def test_an_engine_that_is_told_to_end_does_so_when_its_last_run_has(opened, start, tmp_path):
+    marks = tmp_path / "marks"
+    async with opened() as leading:
+        engine = start("e1", leading, "--grace", "60")
+        await attached(leading, "e1")
+        run_id = await submit(leading, workflow(shell("a", f"echo a >> {marks}; sleep 0.5")))
+        await until(marks.exists)
+        engine.send_signal(signal.SIGTERM)
+        assert (await result(leading, run_id)).status is RunStatus.SUCCEEDED
+        assert (await ended(engine))[0] == 0
+
+
 async def test_a_second_signal_ends_an_engine_at_once(opened, start, tmp_path):
     marks = tmp_path / "marks"
     async with opened() as leading:

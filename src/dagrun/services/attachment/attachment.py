@@ -173,6 +173,7 @@ class Attachment:
 
     def left(self, state: RunState, abandoned: str | None) -> None:
         """Hear that the engine has no more to do with a run; see the port."""
+        self._dropped.set()
         seen = self._seen.pop(state.run_id, 0)
         if abandoned is not None or state.ended:
             return
