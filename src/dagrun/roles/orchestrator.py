@@ -26,8 +26,10 @@ from dagrun.ports.discovery import Discovery
 from dagrun.ports.frames import LogChunk
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.transport import Transport
+from dagrun.roles.children import StoredChildren
 from dagrun.roles.leading import go_on_with_all
 from dagrun.roles.local import DATABASE, LOGS, balancers
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import serve, start
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.submission import Submission, accept
@@ -65,6 +67,7 @@ class Leading:
     fleet: Fleet
     plans: Plans
     runs: StoredRuns
+    registrations: Registrations
     discoveries: Discoveries
     addresses: Sequence[str]
     """Where it listens for engines."""
@@ -84,10 +87,20 @@ class Leading:
         Raises:
             QueueFull: too many runs wait already.
         """
-        prepared = await self.plans.prepare(submission.workflow)
-        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
         if self.dispatcher.is_full(self.queue_limit, coming=self._coming):
             raise QueueFull(self.queue_limit)
+        return await self._submit(submission)
+
+    async def submit_child(self, submission: Submission) -> RunId:
+        """Store a run that another one waits for, however many runs wait; see :meth:`submit`."""
+        return await self._submit(submission)
+
+    async def attach_child(self, run_id: RunId) -> None:
+        """Do nothing: all runs of an orchestrator go on by themselves."""
+
+    async def _submit(self, submission: Submission) -> RunId:
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
         ticket.set_off()
         self.dispatcher.adopt(ticket)
         self._coming += 1
@@ -254,6 +267,8 @@ async def open_leading(
             now=now,
             paused=paused,
         )
+        registrations = Registrations(store)
+        children = StoredChildren(store, registrations)
         fleet = Fleet(
             orchestrator=secrets.token_hex(8),
             lease=lease,
@@ -261,6 +276,7 @@ async def open_leading(
             journal=journal,
             placer=dispatcher,
             definition=partial(_definition, plans),
+            children=children,
             log_came=log_came,
             announce=partial(_announce, monitor),
         )
@@ -280,7 +296,7 @@ async def open_leading(
         if retention is not None:
             folders = [RunFolders(data_dir / LOGS)]
             await start(stack, Retention(store, folders, keep=retention))
-        yield Leading(
+        children.runs = leading = Leading(
             store=store,
             owner=owner,
             journal=journal,
@@ -289,10 +305,12 @@ async def open_leading(
             fleet=fleet,
             plans=plans,
             runs=runs,
+            registrations=registrations,
             discoveries=discoveries,
             addresses=[address],
             queue_limit=queue_limit,
         )
+        yield leading
 
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:
