@@ -69,11 +69,11 @@ class Leading:
     runs: StoredRuns
     registrations: Registrations
     discoveries: Discoveries
-    addresses: Sequence[str]
-    """Where it listens for engines."""
-
     queue_limit: int
     """Most runs that wait for an engine."""
+
+    addresses: Sequence[str] = ()
+    """Where it listens for engines."""
 
     _coming: int = attrs.field(default=0, init=False)
     """Submissions on their way into the store."""
@@ -283,8 +283,6 @@ async def open_leading(
         await start(stack, fleet)
         await start(stack, dispatcher)
         await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
-        await stack.enter_async_context(transport)
-        address = await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
         discoveries = Discoveries(
             sources or {},
             dial=transport.dial,
@@ -292,11 +290,7 @@ async def open_leading(
             longest_pause=longest_pause,
             draw=draw,
         )
-        await start(stack, discoveries)
-        if retention is not None:
-            folders = [RunFolders(data_dir / LOGS)]
-            await start(stack, Retention(store, folders, keep=retention))
-        children.runs = leading = Leading(
+        leading = children.runs = Leading(
             store=store,
             owner=owner,
             journal=journal,
@@ -307,9 +301,16 @@ async def open_leading(
             runs=runs,
             registrations=registrations,
             discoveries=discoveries,
-            addresses=[address],
             queue_limit=queue_limit,
         )
+        await stack.enter_async_context(transport)
+        leading.addresses = [
+            await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
+        ]
+        await start(stack, discoveries)
+        if retention is not None:
+            folders = [RunFolders(data_dir / LOGS)]
+            await start(stack, Retention(store, folders, keep=retention))
         yield leading
 
 
