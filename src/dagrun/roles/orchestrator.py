@@ -72,6 +72,8 @@ class Leading:
     queue_limit: int
     """Most runs that wait for an engine."""
 
+    _now: Callable[[], datetime]
+    _draw_bytes: Callable[[int], bytes]
     addresses: Sequence[str] = ()
     """Where it listens for engines."""
 
@@ -100,7 +102,9 @@ class Leading:
 
     async def _submit(self, submission: Submission) -> RunId:
         prepared = await self.plans.prepare(submission.workflow)
-        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        new_run, events, ticket = accept(
+            submission, prepared, owner=self.owner, now=self._now(), draw=self._draw_bytes
+        )
         ticket.set_off()
         self.dispatcher.adopt(ticket)
         self._coming += 1
@@ -202,6 +206,7 @@ async def open_leading(
     sources: Mapping[str, Discovery] | None = None,
     longest_pause: float = 10.0,
     draw: Callable[[], float] = random.random,
+    draw_bytes: Callable[[int], bytes] = secrets.token_bytes,
     queue_limit: int = 100_000,
     paused: bool = False,
     retention: float | None = None,
@@ -222,6 +227,7 @@ async def open_leading(
         sources: name → what finds engines that wait to be dialled.
         longest_pause: seconds between two tries to reach such an engine, at most.
         draw: gives random numbers in [0, 1).
+        draw_bytes: gives random bytes, for the ids of runs.
         queue_limit: most runs that wait for an engine.
         paused: whether no run is given to an engine for now.
         retention: seconds for which ended runs are kept; None for ever.
@@ -302,6 +308,8 @@ async def open_leading(
             registrations=registrations,
             discoveries=discoveries,
             queue_limit=queue_limit,
+            now=now,
+            draw_bytes=draw_bytes,
         )
         await stack.enter_async_context(transport)
         leading.addresses = [
