@@ -15,7 +15,10 @@ from dagrun.domain.ids import RunId
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
+from dagrun.roles.children import LocalChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
+from dagrun.roles.messages import Messages
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher import Dispatcher
@@ -97,7 +100,8 @@ async def open_local(
             Journal(
                 store,
                 committed=partial(_tell, committed, monitor),
-                refused=partial(_abandon, running),
+                refused=lambda run, why: _abandon(running, dispatcher, run, why),
+                posted=lambda posted: messages.see(posted),  # noqa: PLW0108 — it is made later
             ),
         )
         processes = await _start(stack, GuardedProcesses())
@@ -108,6 +112,9 @@ async def open_local(
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=_balancers(registry)
         )
+        messages = Messages(data_dir, store, dispatcher, runs.cancel)
+        registrations = Registrations(store)
+        children = LocalChildren(store, registrations)
         workshop = Workshop(
             executors=executors.opened,
             structure=structuring(registry),
@@ -115,6 +122,7 @@ async def open_local(
             logs=NodeLogs(data_dir / LOGS),
             scratch=data_dir / SCRATCH,
             providers=providers.opened,
+            children=children,
         )
         running += [
             Engine(
@@ -138,11 +146,14 @@ async def open_local(
             dispatcher=dispatcher,
             engines=running,
             plans=plans,
+            registrations=registrations,
             runs=runs,
             processes=processes,
             committed=committed,
             scope=scopes[0],
         )
+        children.runs = local
+        await _start(stack, messages)
         for engine in running:
             dispatcher.add_engine(engine)
             monitor.announce("engine.joined", engine_id=engine.name)
@@ -159,8 +170,13 @@ def _tell(committed: Watcher, monitor: Monitor, events: Sequence[Event], positio
     monitor.publish(events, position)
 
 
-def _abandon(engines: Sequence[Engine], run: RunId, why: Refusal) -> None:
-    """Have nothing more to do with a run whose events the store does not take."""
+def _abandon(engines: Sequence[Engine], dispatcher: Dispatcher, run: RunId, why: Refusal) -> None:
+    """Have nothing more to do with a run whose events the store does not take.
+
+    One that ended a moment after it was to be cancelled is begun anew, and hears of that.
+    """
+    if why is Refusal.UNSEEN:
+        dispatcher.take_back(run)
     for engine in engines:
         engine.abandon(run, f"taken over by another process ({why})")
 
