@@ -152,7 +152,7 @@ async def open_local(
             committed=committed,
             scope=scopes[0],
         )
-        children.runs = local
+        children.runs, runs.go_on = local, local.go_on
         await _start(stack, messages)
         for engine in running:
             dispatcher.add_engine(engine)
