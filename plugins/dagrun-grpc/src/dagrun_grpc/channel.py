@@ -46,15 +46,14 @@ class GrpcChannel:
             while True:
                 encoded = await self.stream.receive()
                 if encoded is None:
-                    raise ChannelLost(ended(self.stream) or "the other side has ended the stream")
+                    self.stream.close("the other side has ended the stream")
+                    raise ChannelLost("the other side has ended the stream")
                 if frames := self._joiner.take(encoded):
                     return frames
 
     def finish(self) -> None:
         """Say nothing more."""
-        if self.stream.lost is None:
-            self.stream.lost = "the stream is closed on this side"
-            self.stream.changes.set()
+        self.stream.close("the stream is closed on this side")
         self.left.set()
 
     @contextmanager
@@ -77,8 +76,7 @@ class GrpcChannel:
         if isinstance(error, Malformed):
             error = GRPCError(Status.INVALID_ARGUMENT, str(error))
         self.refusal = error
-        self.stream.lost = error.message
-        self.stream.changes.set()
+        self.stream.close(str(error.message))
         self.left.set()
 
 

@@ -10,10 +10,20 @@ from typing import Any, Final, cast
 import trio
 from grpclib.protocol import Connection, EventsProcessor, H2Protocol
 from h2.connection import H2Connection
+from h2.events import RequestReceived
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
-from dagrun_grpc.limits import CLOSING, MAX_HEADERS, MAX_STREAMS, MAX_UNSENT, WINDOW, Patience
+from dagrun_grpc.limits import (
+    BITE,
+    CLOSING,
+    MAX_HEADERS,
+    MAX_STREAMS,
+    MAX_UNFINISHED,
+    MAX_UNSENT,
+    WINDOW,
+    Patience,
+)
 from dagrun_grpc.stream import GuardedStream
 
 _LOOKS: Final = 4
@@ -53,6 +63,21 @@ class GuardedConnection(Connection):
         """End, but let what is on its way out go first."""
         self.reason = self.reason or reason
         self.end_soon()
+
+
+class _Events(EventsProcessor):
+    """grpclib's, which starts a task for each call, however soon it is taken back."""
+
+    too_many: Callable[[], object]
+
+    def process_request_received(self, event: RequestReceived) -> None:
+        """Begin a call; called by grpclib."""
+        handler = self.handler
+        unfinished = len(getattr(handler, "_tasks", ())) + len(getattr(handler, "_cancelled", ()))
+        if unfinished < MAX_UNFINISHED:
+            super().process_request_received(event)
+        else:
+            self.too_many()
 
 
 class GuardedProtocol(H2Protocol):
@@ -96,17 +121,24 @@ class GuardedProtocol(H2Protocol):
         self.connection = GuardedConnection(http, self._transport, config=self.config)
         self.connection.end_soon = partial(self._loop.call_later, CLOSING / 10, self.close)
         self.connection.flush()
-        self.processor = EventsProcessor(self.handler, self.connection)
+        self.processor = _Events(self.handler, self.connection)
+        self.processor.too_many = partial(self.abort, "it takes back its calls too fast")
         self._look()
 
     def data_received(self, data: bytes) -> None:
         """Take in what arrived. Whatever it is, it harms this connection only."""
         self._heard, self._asked = self._loop.time(), None
+        for start in range(0, len(data), BITE):
+            if self._transport is None or self._transport.is_closing():
+                break
+            self._bitten(data[start : start + BITE], self._transport)
+
+    def _bitten(self, data: bytes, transport: asyncio.Transport) -> None:
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 — grpclib and h2 raise all kinds for nonsense
             self.abort(f"it does not speak HTTP/2 as it should ({error!r})")
-        if self._transport is not None and self._transport.get_write_buffer_size() > MAX_UNSENT:
+        if transport.get_write_buffer_size() > MAX_UNSENT:
             self.abort("it asks, and does not read the answers")
 
     def resume_writing(self) -> None:

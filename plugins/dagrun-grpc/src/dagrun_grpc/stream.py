@@ -176,13 +176,17 @@ class GuardedStream(grpclib_protocol.Stream):
         while self.lost is None and not self.buffer.ended:
             await self.changes.next()
 
-    def lose(self, reason: str) -> None:
-        """End the stream at once, on both sides."""
+    def close(self, reason: str) -> None:
+        """Send and receive nothing more. What was sent goes on its way."""
         if self.lost is None:
             self.lost = reason
-            if self.closable:
-                self.reset_nowait(ErrorCodes.CANCEL)
         self.changes.set()
+
+    def lose(self, reason: str) -> None:
+        """End the stream at once, on both sides."""
+        if self.lost is None and self.closable:
+            self.reset_nowait(ErrorCodes.CANCEL)
+        self.close(reason)
 
     def __terminated__(self, reason: str) -> None:
         """Take note that the stream is broken; called by grpclib."""
@@ -203,7 +207,7 @@ class GuardedStream(grpclib_protocol.Stream):
     def _still_open(self) -> None:
         if self.lost is not None:
             raise ChannelLost(self.lost)
-        if self.buffer.ended:
+        if self.trailers is not None:  # the server's, behind which it takes nothing
             raise ChannelLost("the other side has ended the stream")
 
     def _room(self) -> int:
