@@ -9,6 +9,7 @@ import trio
 from dagrun.errors import ConfigError
 from dagrun_grpc import grpc
 from dagrun_grpc.address import joined, split
+from dagrun_grpc.testing import serving
 
 
 @pytest.mark.parametrize(
@@ -60,11 +61,10 @@ def test_addresses_are_written_as_they_are_read(address):
     assert joined(split(address)) == address
 
 
-async def test_a_port_that_is_taken_is_named(serve):
-    async with serve(neighbour=False) as served:
-        async with grpc(port=served.port) as other:
-            with pytest.raises(ConfigError, match=f"{served.address} cannot be listened on: Addr"):
-                await other.serve_orchestrator(trio.sleep_forever)
+async def test_a_port_that_is_taken_is_named():
+    async with serving(neighbour=False) as served, grpc(port=served.port) as other:
+        with pytest.raises(ConfigError, match=f"{served.address} cannot be listened on: Addr"):
+            await other.serve_orchestrator(trio.sleep_forever)
 
 
 async def test_a_host_that_does_not_exist_cannot_be_listened_on():
@@ -73,8 +73,8 @@ async def test_a_host_that_does_not_exist_cannot_be_listened_on():
             await transport.serve_engine(trio.sleep_forever)
 
 
-async def test_it_listens_on_ipv6(serve):
-    async with serve(address="::1") as served:
+async def test_it_listens_on_ipv6():
+    async with serving(address="::1") as served:
         assert served.address.startswith("[::1]:")
 
 

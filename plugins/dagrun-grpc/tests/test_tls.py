@@ -8,9 +8,7 @@ import trustme
 
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun_grpc import grpc
-
-from .conftest import HASTE, LIMIT, ask
-from .raw import connected
+from dagrun_grpc.testing import HASTE, LIMIT, ask, connected, serving
 
 
 class Authority:
@@ -52,70 +50,72 @@ async def refused(address, **options):
     yield caught
 
 
-async def test_a_client_certificate_stands_for_the_token_of_an_engine(serve, ours):
+async def test_a_client_certificate_stands_for_the_token_of_an_engine(ours):
     mutual = {**ours.issue(), "tls_ca": ours.ca}
-    async with serve(neighbour=False, accepts=engine_only, **mutual) as served:
-        async with grpc(**mutual) as other, other.attach(served.address) as channel:
-            await ask(channel)
+    async with (
+        serving(neighbour=False, accepts=engine_only, **mutual) as served,
+        grpc(**mutual) as other,
+        other.attach(served.address) as channel,
+    ):
+        await ask(channel)
 
 
-async def test_who_has_no_certificate_is_refused(serve, ours):
-    async with serve(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
+async def test_who_has_no_certificate_is_refused(ours):
+    async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
         async with refused(served.address, tls_ca=ours.ca):
             pass
         assert served.channels == []
 
 
-async def test_who_has_a_certificate_of_somebody_else_is_refused(serve, ours, theirs):
-    async with serve(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
+async def test_who_has_a_certificate_of_somebody_else_is_refused(ours, theirs):
+    async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
         async with refused(served.address, **theirs.issue(), tls_ca=ours.ca):
             pass
         assert served.channels == []
 
 
-async def test_a_listener_with_a_certificate_of_somebody_else_is_refused(serve, ours, theirs):
-    async with serve(neighbour=False, **ours.issue()) as served:
+async def test_a_listener_with_a_certificate_of_somebody_else_is_refused(ours, theirs):
+    async with serving(neighbour=False, **ours.issue()) as served:
         async with refused(served.address, tls_ca=theirs.ca) as caught:
             pass
         assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value)
 
 
-async def test_a_listener_with_the_certificate_of_another_host_is_refused(serve, ours):
-    async with serve(neighbour=False, **ours.issue("elsewhere.example")) as served:
+async def test_a_listener_with_the_certificate_of_another_host_is_refused(ours):
+    async with serving(neighbour=False, **ours.issue("elsewhere.example")) as served:
         async with refused(served.address, tls_ca=ours.ca) as caught:
             pass
         assert "127.0.0.1" in str(caught.value)
 
 
-async def test_with_tls_and_no_authority_a_token_is_what_counts(serve, ours):
-    async with serve(neighbour=False, accepts=engine_only, **ours.issue()) as served:
-        async with grpc(tls_ca=ours.ca, token="right") as other:
-            async with other.attach(served.address) as channel:
-                await ask(channel)
+async def test_with_tls_and_no_authority_a_token_is_what_counts(ours):
+    async with serving(neighbour=False, accepts=engine_only, **ours.issue()) as served:
+        options = {"tls_ca": ours.ca, "token": "right"}
+        async with grpc(**options) as other, other.attach(served.address) as channel:
+            await ask(channel)
         async with refused(served.address, tls_ca=ours.ca, token="wrong") as caught:
             pass
         assert "UNAUTHENTICATED" in str(caught.value)
 
 
-async def test_who_speaks_no_tls_is_cut_off(serve, ours):
-    async with serve(neighbour=False, **ours.issue()) as served:
-        async with connected(served.port) as raw:
-            await raw.begin()
-            assert await raw.closed() < HASTE.handshake + 1
+async def test_who_speaks_no_tls_is_cut_off(ours):
+    async with serving(neighbour=False, **ours.issue()) as served, connected(served.port) as raw:
+        await raw.begin()
+        assert await raw.closed() < HASTE.handshake + 1
 
 
-async def test_who_keeps_silent_before_the_handshake_is_cut_off_in_time(serve, ours):
-    async with serve(neighbour=False, max_connections=1, **ours.issue()) as served:
+async def test_who_keeps_silent_before_the_handshake_is_cut_off_in_time(ours):
+    async with serving(neighbour=False, max_connections=1, **ours.issue()) as served:
         async with connected(served.port) as raw:
             assert await raw.closed() < HASTE.handshake + 1
         async with grpc(tls_ca=ours.ca) as other, other.attach(served.address) as channel:
             await ask(channel)
 
 
-async def test_who_expects_no_tls_is_told_that_it_did_not_work(serve, ours):
-    async with serve(neighbour=False, **ours.issue()) as served:
-        async with refused(served.address, patience=HASTE):
-            pass
+async def test_who_expects_no_tls_is_told_that_it_did_not_work(ours):
+    listening = serving(neighbour=False, **ours.issue())
+    async with listening as served, refused(served.address, patience=HASTE):
+        pass
 
 
 @pytest.mark.parametrize(

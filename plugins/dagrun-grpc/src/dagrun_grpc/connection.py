@@ -83,19 +83,26 @@ class _Events(EventsProcessor):
 class GuardedProtocol(H2Protocol):
     """Puts grpclib's parts together for a connection, and watches it.
 
-    ``gone`` is set when the connection has ended, however it did.
+    ``gone`` is set when the connection has ended, however it did. While it has not, it is in the set
+    ``opened``.
     """
 
     connection: GuardedConnection
 
     def __init__(
-        self, *args: Any, patience: Patience, accepted: bool, loop: asyncio.AbstractEventLoop
+        self,
+        *args: Any,
+        patience: Patience,
+        accepted: bool,
+        loop: asyncio.AbstractEventLoop,
+        opened: "set[GuardedProtocol]",
     ) -> None:
         super().__init__(*args)
         self.gone = trio.Event()
         self._patience = patience
         self._accepted = accepted
         self._loop = loop
+        self._opened = opened
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
@@ -123,6 +130,7 @@ class GuardedProtocol(H2Protocol):
         self.connection.flush()
         self.processor = _Events(self.handler, self.connection)
         self.processor.too_many = partial(self.abort, "it takes back its calls too fast")
+        self._opened.add(self)
         self._look()
 
     def data_received(self, data: bytes) -> None:
@@ -155,6 +163,7 @@ class GuardedProtocol(H2Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport = None
+        self._opened.discard(self)
         self.gone.set()
 
     @property

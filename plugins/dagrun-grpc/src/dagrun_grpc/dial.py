@@ -26,9 +26,15 @@ class _Client(Client):
     """grpclib's client, with a connection that is watched."""
 
     def __init__(
-        self, host: str, port: int, context: ssl.SSLContext | None, patience: Patience
+        self,
+        bridge: Bridge,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        patience: Patience,
     ) -> None:
         super().__init__(host, port, ssl=context)
+        self._bridge = bridge
         self._patience = patience
         self.connection: GuardedProtocol | None = None
 
@@ -37,7 +43,8 @@ class _Client(Client):
             *(Handler(), self._config, self._h2_config),
             patience=self._patience,
             accepted=False,
-            loop=self._loop,
+            loop=self._bridge.loop,
+            opened=self._bridge.opened,
         )
         return self.connection
 
@@ -54,7 +61,7 @@ async def dialled(
 ) -> AsyncIterator[GrpcChannel]:
     """Open a stream for a block; raises as :meth:`~dagrun.ports.transport.Transport.attach`."""
     host, port = split(address)
-    dialling = _Dialling(host, port, call, context, metadata, patience)
+    dialling = _Dialling(bridge, host, port, call, context, metadata, patience)
     try:
         with trio.move_on_after(patience.handshake) as waiting:
             await _unless_refused(bridge, dialling, address)
@@ -76,6 +83,7 @@ class _Dialling:
 
     def __init__(
         self,
+        bridge: Bridge,
         host: str,
         port: int,
         call: Call,
@@ -83,7 +91,7 @@ class _Dialling:
         metadata: Mapping[str, str],
         patience: Patience,
     ) -> None:
-        self._where = (host, port, context, patience)
+        self._where = (bridge, host, port, context, patience)
         self._call = call
         self._metadata = metadata
         self._client: _Client | None = None

@@ -43,6 +43,7 @@ class Listening:
 class _Server(Server):
     """grpclib's server, with connections that are watched."""
 
+    bridge: Bridge
     patience: Patience
 
     def _protocol_factory(self) -> GuardedProtocol:
@@ -51,7 +52,8 @@ class _Server(Server):
             *(plain.handler, plain.config, plain.h2_config),
             patience=self.patience,
             accepted=True,
-            loop=self._loop,
+            loop=self.bridge.loop,
+            opened=self.bridge.opened,
         )
 
 
@@ -97,6 +99,7 @@ class Listener:
         answers = {**health.answers(), self._call.path: self._converse}
         calls = (*self._calls, CHECK, WATCH)
         server = _Server([Service(calls, answers, self._listening.accepts)])
+        server.bridge = self._bridge
         server.patience = self._listening.patience
         return server
 
