@@ -6,11 +6,13 @@ import os
 import random
 import resource
 import struct
+import time
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 import trio
+from grpclib import GRPCError, Status
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Beat, BeatSeen, LogChunk
@@ -319,6 +321,34 @@ async def test_a_frame_of_another_version_ends_the_stream_on_both_sides():
     assert "another version" in said[0]
 
 
+async def test_what_strangers_say_is_no_news(caplog):
+    caplog.set_level("INFO")
+    async with serving() as served, connected(served.port) as raw:
+        await raw.begin()
+        number = raw.http.get_next_available_stream_id()
+        raw.http.send_headers(number, [(":path", ATTACH)])
+        await raw.flush()
+        number = await raw.call(ATTACH)
+        await raw.data(number, b"\1\0\0\0\1x")  # compressed, as nobody asked for
+        assert (await raw.status(number))[0] == 12  # UNIMPLEMENTED
+    assert caplog.records == []
+
+
+async def test_the_reason_of_a_refusal_arrives_in_all_its_letters():
+    async def refuse(channel):
+        await channel.receive()
+
+    async with serving(refuse, neighbour=False) as served, grpc() as other:
+        async with other.attach(served.address) as channel:
+            served_end = None
+            while served_end is None:
+                await trio.sleep(0.01)
+                served_end = served.channels[0] if served.channels else None
+            served_end.refusal = GRPCError(Status.INVALID_ARGUMENT, "weil % schön 😀")
+            served_end.left.set()
+            assert "INVALID_ARGUMENT: weil % schön 😀" in await lost(channel)
+
+
 # networks
 
 
@@ -383,6 +413,17 @@ async def test_a_send_that_waits_for_a_dead_peer_ends():
         with trio.fail_after(LIMIT), pytest.raises(ChannelLost, match="no answer within"):
             while True:
                 await channel.send([chunk(MIB // 2)])
+
+
+async def test_a_process_that_was_held_up_gives_nobody_up_for_it():
+    async with proxied() as (channel, proxy, served):
+        proxy.latency = HASTE.answer / 4
+        for _ in range(3):
+            with trio.fail_after(LIMIT):
+                while all(each._asked is None for each in served.transport._bridge.opened):
+                    await trio.sleep(0.01)
+            time.sleep(2 * HASTE.answer)  # noqa: ASYNC251 — while somebody is being asked
+            await ask(channel)
 
 
 async def test_a_quiet_stream_stays():

@@ -19,6 +19,7 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
+logging.getLogger("grpclib").setLevel(logging.CRITICAL)  # it writes a traceback for any nonsense
 
 
 class Bridge:

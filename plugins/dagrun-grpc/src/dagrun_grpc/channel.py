@@ -6,6 +6,7 @@ from contextlib import contextmanager
 
 import trio
 from grpclib import GRPCError, Status
+from grpclib.metadata import decode_grpc_message
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Frame
@@ -87,5 +88,6 @@ def ended(stream: GuardedStream) -> str | None:
         status = told.get("grpc-status", "0")
         if status != "0":
             name = Status(int(status)).name if status.isdigit() and int(status) <= 16 else status
-            return f"{name}: {told.get('grpc-message', 'no reason given')}"
+            reason = decode_grpc_message(told.get("grpc-message", "no reason given"))
+            return f"{name}: {reason}"
     return None

@@ -108,11 +108,12 @@ class GuardedProtocol(H2Protocol):
         self._ending: asyncio.TimerHandle | None = None
         self._made = self._heard = self._busy = loop.time()
         self._asked: float | None = None
+        self._looked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._made = self._heard = self._busy = self._loop.time()
+        self._made = self._heard = self._busy = self._looked = self._loop.time()
         http = H2Connection(config=self.h2_config)
         http.local_settings = Settings(
             client=http.config.client_side,
@@ -191,9 +192,12 @@ class GuardedProtocol(H2Protocol):
             self._transport.abort()
 
     def _look(self) -> None:
-        patience = self._patience
-        self._judge(self._loop.time())
+        patience, now = self._patience, self._loop.time()
         shortest = min(patience.handshake, patience.keepalive, patience.answer, patience.idle)
+        if now - self._looked > shortest:  # nobody is to blame for what this process did not hear
+            self._heard, self._asked = now, None
+        self._looked = now
+        self._judge(now)
         self._watch = self._loop.call_later(shortest / _LOOKS, self._look)
 
     def _judge(self, now: float) -> None:

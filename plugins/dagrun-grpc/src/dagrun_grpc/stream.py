@@ -131,6 +131,7 @@ class GuardedStream(grpclib_protocol.Stream):
 
         Raises:
             ChannelLost: it is broken.
+            GRPCError: what was sent is refused.
         """
         await trio.lowlevel.checkpoint()
         prefix = await self._read(_PREFIX.size)
@@ -138,7 +139,7 @@ class GuardedStream(grpclib_protocol.Stream):
             return None
         compressed, size = _PREFIX.unpack(prefix)
         if compressed:
-            raise ChannelLost("a compressed message, which nobody asked for")
+            raise GRPCError(Status.UNIMPLEMENTED, "a compressed message, which nobody asked for")
         self._refuse(size)
         return await self._read(size) if size else b""
 
