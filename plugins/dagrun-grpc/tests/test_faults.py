@@ -18,7 +18,7 @@ from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Beat, BeatSeen, LogChunk
 from dagrun.testing.proxy import Proxy
 from dagrun_grpc import grpc
-from dagrun_grpc.calls import CHECK, ENGINE_SERVICE, HEALTH_CHECK, ORCHESTRATOR_SERVICE, WATCH
+from dagrun_grpc.aio.calls import CHECK, ENGINE_SERVICE, HEALTH_CHECK, ORCHESTRATOR_SERVICE, WATCH
 from dagrun_grpc.limits import MAX_MESSAGE, MAX_UNSENT, WINDOW, Patience
 from dagrun_grpc.testing import (
     HASTE,

@@ -15,8 +15,8 @@ from h2.events import Event
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Beat, BeatSeen
 from dagrun.ports.transport import Channel, Handler
+from dagrun_grpc.aio.transport import GrpcTransport
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.transport import GrpcTransport
 
 LIMIT: Final = 10.0  # seconds that nothing takes
 HASTE: Final = Patience(handshake=0.5, keepalive=0.3, answer=0.4, idle=0.6)

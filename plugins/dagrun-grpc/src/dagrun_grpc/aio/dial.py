@@ -6,20 +6,18 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import trio
-
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from grpclib.client import Channel as Client
 from grpclib.client import Handler
 from grpclib.client import Stream as ClientStream
 
 from dagrun.errors import ChannelLost
 from dagrun_grpc.address import split
-from dagrun_grpc.calls import Call
-from dagrun_grpc.channel import GrpcChannel, ended
-from dagrun_grpc.connection import GuardedProtocol
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import Call
+from dagrun_grpc.aio.channel import GrpcChannel, ended
+from dagrun_grpc.aio.connection import GuardedProtocol
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import CLOSING, Patience
-from dagrun_grpc.stream import GuardedStream
 
 
 class _Client(Client):

@@ -8,18 +8,17 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import trio
-import trio_asyncio  # before anything imports grpclib: it makes asyncio know of trio's loops
+import trio_asyncio
 
 from dagrun.errors import ChannelLost
 
 if TYPE_CHECKING:
-    from dagrun_grpc.connection import GuardedProtocol
+    from dagrun_grpc.aio.connection import GuardedProtocol
 
 P = ParamSpec("P")
 T = TypeVar("T")
 
 _log = logging.getLogger(__name__)
-logging.getLogger("grpclib").setLevel(logging.CRITICAL)  # it writes a traceback for any nonsense
 
 
 class Bridge:

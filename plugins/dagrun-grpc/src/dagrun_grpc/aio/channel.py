@@ -10,9 +10,9 @@ from grpclib.metadata import decode_grpc_message
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Frame
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.codec import Kind, Malformed
 from dagrun_grpc.parts import Joiner, messages
-from dagrun_grpc.stream import GuardedStream
 
 
 class GrpcChannel:

@@ -14,6 +14,7 @@ from h2.events import RequestReceived
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import (
     BITE,
     CLOSING,
@@ -24,7 +25,6 @@ from dagrun_grpc.limits import (
     WINDOW,
     Patience,
 )
-from dagrun_grpc.stream import GuardedStream
 
 _LOOKS: Final = 4
 """How often the watch looks within the shortest of its times."""

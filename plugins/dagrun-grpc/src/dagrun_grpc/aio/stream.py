@@ -21,7 +21,7 @@ from dagrun.errors import ChannelLost
 from dagrun_grpc.limits import MAX_MESSAGE
 
 if TYPE_CHECKING:
-    from dagrun_grpc.connection import GuardedConnection
+    from dagrun_grpc.aio.connection import GuardedConnection
 
 _PREFIX: Final = struct.Struct(">?I")
 """What stands before each message: whether it is compressed, and its length."""

@@ -9,21 +9,19 @@ from typing import Any, cast
 
 import attrs
 import trio
-
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from grpclib.server import Server, Stream
 
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun.ports.transport import Handler
-from dagrun_grpc.access import Accepts
 from dagrun_grpc.address import joined
-from dagrun_grpc.calls import CHECK, WATCH, Call, Service
-from dagrun_grpc.channel import GrpcChannel
-from dagrun_grpc.connection import GuardedProtocol
-from dagrun_grpc.health import Health
+from dagrun_grpc.aio.access import Accepts
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import CHECK, WATCH, Call, Service
+from dagrun_grpc.aio.channel import GrpcChannel
+from dagrun_grpc.aio.connection import GuardedProtocol
+from dagrun_grpc.aio.health import Health
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.stream import GuardedStream
 
 _log = logging.getLogger(__name__)
 
