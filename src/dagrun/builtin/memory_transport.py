@@ -199,8 +199,8 @@ class _Channel:
 
     def leave(self, hub: Hub) -> None:
         """End it on this side."""
-        hub._end(self.link, f"{self._peer}: the stream has ended")  # noqa: SLF001 — one thing, two classes
         self._into.end("the stream is closed on this side", drained=True)
+        hub._end(self.link, f"{self._peer}: the stream has ended")  # noqa: SLF001 — one thing
 
     def _lose(self) -> None:
         for pipe in (self._out, self._into):

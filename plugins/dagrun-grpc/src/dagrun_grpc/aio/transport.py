@@ -7,15 +7,14 @@ from typing import Self
 
 import trio
 
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from dagrun.errors import ConfigError
 from dagrun.ports.transport import Channel, Handler
-from dagrun_grpc.access import Accepts, metadata
-from dagrun_grpc.calls import ATTACH, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, SESSION, Call
-from dagrun_grpc.dial import dialled
+from dagrun_grpc.aio.access import Accepts, metadata
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import ATTACH, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, SESSION, Call
+from dagrun_grpc.aio.dial import dialled
+from dagrun_grpc.aio.serve import Listener, Listening
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.serve import Listener, Listening
 from dagrun_grpc.tls import Files
 
 

@@ -11,7 +11,7 @@ from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
-from dagrun_grpc.access import ENGINE, Accepts, allowed
+from dagrun_grpc.aio.access import ENGINE, Accepts, allowed
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 
