@@ -14,8 +14,9 @@ from dagrun.domain.durations import format_duration
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
+from dagrun.domain.scope import run_inputs
 from dagrun.domain.state import NodeState, RunState
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED, RunStatus, stands
 from dagrun.errors import ConfigError, NotFound
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
@@ -78,9 +79,9 @@ def list_runs(
     return output.DONE
 
 
-def _wanted(status: str | None) -> RunStatus | Literal["cut off"] | None:
-    """Give the state that ``--status`` means; ``cut off`` is none of the journal's."""
-    if status in (CUT_OFF, CUT_OFF.replace(" ", "-")):
+def _wanted(status: str | None) -> RunStatus | Literal["cut-off"] | None:
+    """Give the state that ``--status`` means; ``cut-off`` is none of the journal's."""
+    if status in (CUT_OFF, CUT_OFF.replace("-", " ")):
         return CUT_OFF
     if status is not None and status not in list(RunStatus):
         known = ", ".join((*RunStatus, CUT_OFF))
@@ -125,9 +126,12 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 
     state, board = _replayed(settings, run_id)
     if as_json:
-        output.say_json({**to_json(run_result(state)), "resumable": board.cut_off})
+        more = {"inputs": run_inputs(state), "resumable": board.cut_off}
+        output.say_json({**to_json(run_result(state)), **more})
         return output.DONE
     output.say(f"{headline(board)}  ({run_id})")
+    if inputs := run_inputs(state):
+        output.say_value(inputs, head="inputs: ")
     for row in board.rows.values():
         output.say("  " + plain_line(board, row))
     if state.error is not None:
@@ -136,7 +140,20 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         output.say_value(outputs, head="outputs: ")
     if board.cut_off:
         output.say(f"its process has ended; {how_to_go_on(run_id, state.status)}")
+    if state.error is not None:
+        say_where_logs_are(state, NodeLogs(settings.data_dir / LOGS))
     return output.DONE
+
+
+def say_where_logs_are(state: RunState, logs: NodeLogs) -> None:
+    """Tell the person who watches how to read what a node wrote that failed, if one did."""
+    failed = (
+        node.step.node.id for node in state.nodes if node.error and not node.step.node.allow_failure
+    )
+    if (
+        wrote := next((node for node in failed if logs.attempts(state.run_id, node)), None)
+    ) is not None:
+        output.note(f"dagrun: see what it wrote with: dagrun runs logs {state.run_id} {wrote}")
 
 
 def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board]:
@@ -188,7 +205,20 @@ def show_logs(
         output.say_json({"items": items, "next": None})
     else:
         _say_logs(items)
+        if not any(entry["text"] for entry in items):
+            output.note(f"dagrun: {_silence(state, node, item)}")
     return output.DONE
+
+
+def _silence(state: RunState, node_id: str | None, item: int | None) -> str:
+    """Say of what wrote nothing how it went."""
+    if node_id is None:
+        return f"no node of run {state.run_id} wrote anything"
+    node = _node(state, node_id)
+    work = node if item is None else node.items[item]
+    what = node_id if item is None else f"item {item} of {node_id}"
+    why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
+    return f"{what} wrote nothing; it {stands(work.status)}{why}"
 
 
 def check_tried(
@@ -207,7 +237,15 @@ def check_tried(
         asked = {"attempt": attempt, "item": item}
         words = [f"{word} {number}" for word, number in asked.items() if number is not None]
         what = " of ".join([*words, *([node_id] if node_id else [])])
-        raise NotFound(f"run {state.run_id} has no {what}")
+        raise NotFound(f"run {state.run_id} has no {what}{_range(nodes, item)}")
+
+
+def _range(nodes: Sequence[NodeState], item: int | None) -> str:
+    """Say which items there are, if there is not this one."""
+    most = max((len(node.items) for node in nodes), default=0)
+    if item is None or most == 0 or any(item in node.items for node in nodes):
+        return ""
+    return f"; items are counted from 0, and the last one is {most - 1}"
 
 
 def _node(state: RunState, node_id: str) -> NodeState:

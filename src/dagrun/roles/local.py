@@ -16,7 +16,7 @@ from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
-from dagrun.roles.children import LocalChildren
+from dagrun.roles.children import StoredChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
 from dagrun.roles.messages import Messages
 from dagrun.roles.options import options
@@ -112,7 +112,7 @@ async def open_local(
         )
         messages = Messages(data_dir, store, dispatcher, runs.cancel)
         registrations = Registrations(store)
-        children = LocalChildren(store, registrations)
+        children = StoredChildren(store, registrations)
         workshop = Workshop(
             executors=executors.opened,
             structure=structuring(registry),

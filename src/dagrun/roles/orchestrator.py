@@ -26,8 +26,10 @@ from dagrun.ports.discovery import Discovery
 from dagrun.ports.frames import LogChunk
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.transport import Transport
+from dagrun.roles.children import StoredChildren
 from dagrun.roles.leading import go_on_with_all
 from dagrun.roles.local import DATABASE, LOGS, balancers
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import serve, start
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.submission import Submission, accept
@@ -65,12 +67,15 @@ class Leading:
     fleet: Fleet
     plans: Plans
     runs: StoredRuns
+    registrations: Registrations
     discoveries: Discoveries
-    addresses: Sequence[str]
-    """Where it listens for engines."""
-
     queue_limit: int
     """Most runs that wait for an engine."""
+
+    _now: Callable[[], datetime]
+    _draw_bytes: Callable[[int], bytes]
+    addresses: Sequence[str] = ()
+    """Where it listens for engines."""
 
     _coming: int = attrs.field(default=0, init=False)
     """Submissions on their way into the store."""
@@ -84,10 +89,22 @@ class Leading:
         Raises:
             QueueFull: too many runs wait already.
         """
-        prepared = await self.plans.prepare(submission.workflow)
-        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
         if self.dispatcher.is_full(self.queue_limit, coming=self._coming):
             raise QueueFull(self.queue_limit)
+        return await self._submit(submission)
+
+    async def submit_child(self, submission: Submission) -> RunId:
+        """Store a run that another one waits for, however many runs wait; see :meth:`submit`."""
+        return await self._submit(submission)
+
+    async def attach_child(self, run_id: RunId) -> None:
+        """Do nothing: all runs of an orchestrator go on by themselves."""
+
+    async def _submit(self, submission: Submission) -> RunId:
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(
+            submission, prepared, owner=self.owner, now=self._now(), draw=self._draw_bytes
+        )
         ticket.set_off()
         self.dispatcher.adopt(ticket)
         self._coming += 1
@@ -189,6 +206,7 @@ async def open_leading(
     sources: Mapping[str, Discovery] | None = None,
     longest_pause: float = 10.0,
     draw: Callable[[], float] = random.random,
+    draw_bytes: Callable[[int], bytes] = secrets.token_bytes,
     queue_limit: int = 100_000,
     paused: bool = False,
     retention: float | None = None,
@@ -209,6 +227,7 @@ async def open_leading(
         sources: name → what finds engines that wait to be dialled.
         longest_pause: seconds between two tries to reach such an engine, at most.
         draw: gives random numbers in [0, 1).
+        draw_bytes: gives random bytes, for the ids of runs.
         queue_limit: most runs that wait for an engine.
         paused: whether no run is given to an engine for now.
         retention: seconds for which ended runs are kept; None for ever.
@@ -254,6 +273,8 @@ async def open_leading(
             now=now,
             paused=paused,
         )
+        registrations = Registrations(store)
+        children = StoredChildren(store, registrations)
         fleet = Fleet(
             orchestrator=secrets.token_hex(8),
             lease=lease,
@@ -261,14 +282,13 @@ async def open_leading(
             journal=journal,
             placer=dispatcher,
             definition=partial(_definition, plans),
+            children=children,
             log_came=log_came,
             announce=partial(_announce, monitor),
         )
         await start(stack, fleet)
         await start(stack, dispatcher)
         await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
-        await stack.enter_async_context(transport)
-        address = await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
         discoveries = Discoveries(
             sources or {},
             dial=transport.dial,
@@ -276,11 +296,7 @@ async def open_leading(
             longest_pause=longest_pause,
             draw=draw,
         )
-        await start(stack, discoveries)
-        if retention is not None:
-            folders = [RunFolders(data_dir / LOGS)]
-            await start(stack, Retention(store, folders, keep=retention))
-        yield Leading(
+        leading = children.runs = Leading(
             store=store,
             owner=owner,
             journal=journal,
@@ -289,10 +305,21 @@ async def open_leading(
             fleet=fleet,
             plans=plans,
             runs=runs,
+            registrations=registrations,
             discoveries=discoveries,
-            addresses=[address],
             queue_limit=queue_limit,
+            now=now,
+            draw_bytes=draw_bytes,
         )
+        await stack.enter_async_context(transport)
+        leading.addresses = [
+            await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
+        ]
+        await start(stack, discoveries)
+        if retention is not None:
+            folders = [RunFolders(data_dir / LOGS)]
+            await start(stack, Retention(store, folders, keep=retention))
+        yield leading
 
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:

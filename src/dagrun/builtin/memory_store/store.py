@@ -154,7 +154,10 @@ class MemoryStore(Tables):
             self._registrations[key] = registration
             self._definitions.setdefault(definition.hash, definition)
         elif earlier.definition_hash != registration.definition_hash:
-            raise ConflictError(f"{' '.join(key)} is registered with another content")
+            raise ConflictError(
+                f"{' '.join(key)} is registered with another content; a version never changes: "
+                "give the new content a new version"
+            )
         return earlier is None
 
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:

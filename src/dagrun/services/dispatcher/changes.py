@@ -122,7 +122,6 @@ class Changes:
             state, epoch, messages = await self._runs.claim(ticket.run_id)
         ticket.make, ticket.state = None, state
         if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
-            self._placing.give_at_once(ticket, state, epoch, messages)
             return False
         decide.pause(state, self._now(), epoch=epoch)  # lest anything starts before the end
         engine = self._placing.give_at_once(ticket, state, epoch, messages)
