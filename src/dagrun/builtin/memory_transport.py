@@ -7,14 +7,16 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 import attrs
 import trio
 
 from dagrun.errors import ChannelLost, ConfigError
-from dagrun.ports.frames import Frame
 from dagrun.ports.transport import Channel, Handler
+
+if TYPE_CHECKING:  # most commands have no use for it
+    from dagrun.ports.frames import Frame
 
 BOUND: Final = 16
 """Sendings that are on their way in one direction; one more waits."""
@@ -26,7 +28,7 @@ Way = Literal["there", "back", "both"]
 
 class _Sent(NamedTuple):
     at: float
-    frames: Sequence[Frame]
+    frames: Sequence["Frame"]
 
 
 class _Pipe:
@@ -43,7 +45,7 @@ class _Pipe:
         self.drained = False
         """Whether nothing can be taken out, either."""
 
-    async def put(self, frames: Sequence[Frame]) -> None:
+    async def put(self, frames: Sequence["Frame"]) -> None:
         await trio.lowlevel.checkpoint()
         while self.lost is None:
             if len(self._waiting) < BOUND:
@@ -53,7 +55,7 @@ class _Pipe:
             await self._changed.park()
         raise ChannelLost(self.lost)
 
-    async def take(self) -> Sequence[Frame]:
+    async def take(self) -> Sequence["Frame"]:
         await trio.lowlevel.checkpoint()
         while not self.drained:
             if self._waiting and not self.stalled:
@@ -183,14 +185,14 @@ class _Channel:
     def peer(self) -> str:
         return self._peer
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence["Frame"]) -> None:
         try:
             await self._out.put(frames)
         except trio.Cancelled:
             self._lose()
             raise
 
-    async def receive(self) -> Sequence[Frame]:
+    async def receive(self) -> Sequence["Frame"]:
         try:
             return await self._into.take()
         except trio.Cancelled:

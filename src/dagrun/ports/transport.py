@@ -3,11 +3,12 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import trio
 
-from dagrun.ports.frames import Frame
+if TYPE_CHECKING:  # most commands have no use for it
+    from dagrun.ports.frames import Frame
 
 
 class Channel(Protocol):
@@ -26,7 +27,7 @@ class Channel(Protocol):
         """Who is at the other end, for people: an address."""
         ...
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence["Frame"]) -> None:
         """Send frames; they travel together. Waits while the other side takes no more.
 
         Returns when they are on their way. That they arrive is for others to say.
@@ -36,7 +37,7 @@ class Channel(Protocol):
         """
         ...
 
-    async def receive(self) -> Sequence[Frame]:
+    async def receive(self) -> Sequence["Frame"]:
         """Wait for what comes next: one frame or more, as they were sent together."""
         ...
 
