@@ -29,6 +29,7 @@ from dagrun.ports.store import (
     Slot,
     Store,
 )
+from dagrun.testing.limits import WHOLE
 
 NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 LATER = NOON + timedelta(days=1)
@@ -96,6 +97,11 @@ def registration(workflow_id: str, version: str, **fields: Any) -> Registration:
     return Registration(workflow_id=workflow_id, version=version, **{**values, **fields})
 
 
+async def _fail_late() -> None:
+    await trio.sleep(WHOLE)
+    pytest.fail(f"the test takes more than {WHOLE:g} s")
+
+
 class StoreSuite(ABC):
     """Inherit it in a test module, and say how to make a store; pytest-trio runs the rest."""
 
@@ -104,7 +110,8 @@ class StoreSuite(ABC):
         """Make a store that keeps what it has in ``folder``."""
 
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
+    async def store(self, tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Store]:
+        nursery.start_soon(_fail_late)  # it ends with the test, and the test with it
         async with self.make_store(tmp_path) as store:
             yield store
 

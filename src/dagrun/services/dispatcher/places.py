@@ -82,10 +82,17 @@ class Places:
         Args:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
+
+        Raises:
+            LookupError: it chose what is no candidate.
+            Exception: it failed.
         """
         if self._only is not None:
             return self._only
-        return self._by_name[self._balancer(balancer).choose(key, self._candidates)]
+        chosen = self._balancer(balancer).choose(key, self._candidates)
+        if self._candidates.get(chosen) is None:
+            raise LookupError(f"it chose {chosen!r}, which is no candidate")
+        return self._by_name[chosen]
 
     def least_busy(self) -> Place:
         """Give the engine with the fewest runs, whether it has room or not."""
