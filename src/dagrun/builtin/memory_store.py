@@ -18,7 +18,7 @@ from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.monitoring import engine_at, places
 from dagrun.domain.projection import CLEARED, NodeChange, RunChange, project
 from dagrun.domain.status import NodeStatus, RunStatus
-from dagrun.errors import ConflictError, NotFound, StoreError
+from dagrun.errors import ConflictError, NoSuchRun, NotFound, StoreError
 from dagrun.ports.store import (
     CommitResult,
     Definition,
@@ -296,7 +296,7 @@ class MemoryStore:
         """Give one run."""
         await trio.lowlevel.checkpoint()
         if run_id not in self._runs:
-            raise NotFound(f"there is no run {run_id!r}")
+            raise NoSuchRun(run_id)
         return self._runs[run_id]
 
     async def runs(
