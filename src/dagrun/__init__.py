@@ -44,7 +44,8 @@ if TYPE_CHECKING:
         StoreError,
     )
     from dagrun.roles.embedded import open_orchestrator
-    from dagrun.roles.program import Orchestrator, Run, RunSummary
+    from dagrun.roles.program import Orchestrator, Run
+    from dagrun.roles.summary import RunSummary
     from dagrun.roles.synchronous import SyncOrchestrator, SyncRun, open_sync_orchestrator
     from dagrun.roles.workflows import Registered
 
@@ -82,7 +83,8 @@ _PLACES: Final = {
         "StoreError",
     ),
     "dagrun.roles.embedded": ("open_orchestrator",),
-    "dagrun.roles.program": ("Orchestrator", "Run", "RunSummary"),
+    "dagrun.roles.program": ("Orchestrator", "Run"),
+    "dagrun.roles.summary": ("RunSummary",),
     "dagrun.roles.synchronous": ("SyncOrchestrator", "SyncRun", "open_sync_orchestrator"),
     "dagrun.roles.workflows": ("Registered",),
 }

@@ -35,7 +35,7 @@ class ListStore:
         self.full = False
         self.refuse = {}
 
-    async def commit(self, events, *, new_runs=(), definitions=()):
+    async def commit(self, events, *, new_runs=(), **_):
         await trio.sleep(COMMIT)
         self.events += events
         return CommitResult(refused=self.refuse)

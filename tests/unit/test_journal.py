@@ -1,5 +1,6 @@
 """The journal: groups, order, and what happens when the disk does not take a commit."""
 
+import contextlib
 from datetime import UTC, datetime
 
 import attrs
@@ -8,8 +9,20 @@ import trio
 
 from dagrun.domain.events import Event, Type
 from dagrun.domain.jsonvalue import EMPTY, Raw
-from dagrun.errors import ConflictError, StoreError, StoreFull
-from dagrun.ports.store import CommitResult, Definition, NewRun, Refusal
+from dagrun.errors import ConflictError, StoreBusy, StoreError, StoreFull
+from dagrun.ports.store import (
+    Assignment,
+    CommitResult,
+    Definition,
+    Message,
+    MessageKind,
+    NewRun,
+    Parent,
+    Posted,
+    Refusal,
+    Rejection,
+    Taken,
+)
 from dagrun.services.journal.journal import GATHER, MAX_WAITING, RETRY, Journal
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
@@ -22,13 +35,17 @@ class ScriptedStore:
         self.script = list(script)
         self.seconds = seconds
         self.commits = []
+        self.taken = []
+        self.assigned = []
 
-    async def commit(self, events, *, new_runs=(), definitions=()):
+    async def commit(self, events, *, new_runs, definitions, taken, assignments):
         await trio.sleep(self.seconds)
         answer = self.script.pop(0) if self.script else None
         if isinstance(answer, Exception):
             raise answer
         self.commits.append([(event.run_id, event.seq) for event in events])
+        self.taken.append([one.number for one in taken])
+        self.assigned.append([(one.run_id, one.engine_id) for one in assignments])
         answer = answer or CommitResult()
         taken = [event for event in events if event.run_id not in answer.refused]
         return attrs.evolve(answer, taken=taken, position=1)
@@ -44,6 +61,14 @@ def new_run(run="r"):
         run_id=run, workflow_id="w", version="1.0.0", definition_hash="h", inputs=EMPTY,
         owner="o", created_at=NOW,
     )  # fmt: skip
+
+
+def assignment(engine="e", run="r"):
+    return Assignment(run_id=run, epoch=1, engine_id=engine, instance="i")
+
+
+def message(number):
+    return Taken(run_id="r", epoch=1, number=number)
 
 
 DEFINITION = Definition(hash="h", body=b"{}")
@@ -88,13 +113,15 @@ async def test_a_group_that_nobody_waits_for_is_durable_well_within_what_is_prom
     assert durable[0] < 0.05
 
 
-@pytest.mark.parametrize("ask", ["wait", "submit"])
+@pytest.mark.parametrize("ask", ["wait", "submit", "assign"])
 async def test_somebody_who_waits_ends_the_gathering(nursery, autojump_clock, ask):
     journal = await nursery.start(Journal(ScriptedStore()).run)
     journal.append([event(1)])
     await trio.sleep(GATHER / 2)
     if ask == "wait":
         await journal.wait_durable("r", 1)
+    elif ask == "assign":
+        await journal.assign(assignment())
     else:
         await journal.submit(new_run("other"), DEFINITION, [event(1, "other")])
     assert trio.current_time() == pytest.approx(GATHER / 2 + 0.01)
@@ -289,3 +316,217 @@ async def test_a_commit_takes_only_so_many_events(nursery, autojump_clock, monke
         journal.append([event(seq)])
     await journal.wait_durable("r", 3)
     assert store.commits == [[("r", 1), ("r", 2)], [("r", 3)]]
+
+
+async def test_what_was_taken_up_goes_into_the_commit_of_its_events(
+    nursery, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr("dagrun.services.journal.journal.MAX_GROUP", 2)
+    store = ScriptedStore(StoreFull("no room"))
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1)], [message(1), message(2)])
+    journal.append([event(2)])
+    journal.append([event(3)], [message(3)])
+    await journal.wait_durable("r", 3)
+    assert store.commits == [[("r", 1), ("r", 2)], [("r", 3)]]
+    assert store.taken == [[1, 2], [3]]
+
+
+async def test_something_is_taken_up_without_an_event(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    journal.append([], [message(1)])
+    await trio.sleep(1)
+    assert store.taken == [[1]]
+
+
+async def test_an_assignment_is_answered_when_it_is_on_disk(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1)])
+    assert await journal.assign(assignment()) is None
+    assert (store.commits, store.assigned) == ([[("r", 1)]], [[("r", "e")]])
+    assert trio.current_time() == pytest.approx(0.01)
+
+
+async def test_an_assignment_that_is_refused_says_why(nursery, autojump_clock):
+    store = ScriptedStore(CommitResult(unassigned={"r": Refusal.UNSEEN}))
+    journal = await nursery.start(Journal(store).run)
+    async with trio.open_nursery() as both:
+        both.start_soon(expect, journal, assignment(), Refusal.UNSEEN)
+        both.start_soon(expect, journal, assignment(run="other"), None)
+    assert sorted(store.assigned[0]) == [("other", "e"), ("r", "e")]
+
+
+async def expect(journal, given, why):
+    assert await journal.assign(given) is why
+
+
+async def test_no_assignment_is_written_before_the_events_that_were_appended_before_it(
+    nursery, autojump_clock, monkeypatch
+):
+    monkeypatch.setattr("dagrun.services.journal.journal.MAX_GROUP", 2)
+    store = ScriptedStore(StoreFull("no room"))
+    journal = await nursery.start(Journal(store).run)
+    for seq in (1, 2, 3):
+        journal.append([event(seq)])
+    nursery.start_soon(journal.assign, assignment(None))
+    await trio.testing.wait_all_tasks_blocked()
+    journal.append([event(4)])
+    await journal.wait_durable("r", 4)
+    assert store.commits == [[("r", 1), ("r", 2)], [("r", 3)], [("r", 4)]]
+    assert store.assigned == [[], [("r", None)], []]
+
+
+async def test_each_assignment_of_a_run_gets_its_own_answer(nursery, autojump_clock):
+    store = ScriptedStore(None, CommitResult(unassigned={"r": Refusal.STALE_EPOCH}))
+    journal = await nursery.start(Journal(store).run)
+    nursery.start_soon(expect, journal, assignment("e1"), None)
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(expect, journal, assignment("e2"), Refusal.STALE_EPOCH)
+    await trio.testing.wait_all_tasks_blocked()
+    nursery.start_soon(expect, journal, assignment("e3"), None)
+    await trio.sleep(1)
+    assert store.assigned == [[("r", "e1")], [("r", "e2")], [("r", "e3")]]
+
+
+@pytest.mark.parametrize("trouble", [StoreFull("no room"), StoreBusy("held")])
+async def test_an_assignment_waits_until_the_disk_takes_it(nursery, autojump_clock, trouble):
+    store = ScriptedStore(trouble, trouble, seconds=0)
+    journal = await nursery.start(Journal(store).run)
+    assert await journal.assign(assignment()) is None
+    assert store.assigned == [[("r", "e")]]
+    assert trio.current_time() == pytest.approx(2 * RETRY)
+    assert journal.has_room()
+
+
+async def test_an_assignment_that_is_cancelled_before_it_is_written_leaves_nothing(
+    nursery, autojump_clock
+):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1, "other")])
+    await trio.sleep(GATHER + 0.001)  # the commit is under way, and takes 0.01
+    with trio.move_on_after(0.001) as scope:
+        await journal.assign(assignment())
+    assert scope.cancelled_caught
+    await trio.sleep(1)
+    assert store.assigned == [[]]
+
+
+async def test_an_assignment_that_is_cancelled_while_it_is_written_is_answered(
+    nursery, autojump_clock
+):
+    store = ScriptedStore(CommitResult(unassigned={"r": Refusal.ENDED}))
+    journal = await nursery.start(Journal(store).run)
+    with trio.move_on_after(0.005) as scope:
+        assert await journal.assign(assignment()) is Refusal.ENDED
+    assert scope.cancel_called
+    assert not scope.cancelled_caught
+
+
+async def test_an_assignment_that_is_cancelled_while_the_disk_refuses_it_leaves_nothing(
+    nursery, autojump_clock
+):
+    store = ScriptedStore(StoreFull("no room"))
+    journal = await nursery.start(Journal(store).run)
+    with trio.move_on_after(0.005) as scope:
+        await journal.assign(assignment())
+    assert scope.cancelled_caught
+    assert trio.current_time() == pytest.approx(0.01)
+    await trio.sleep(1)
+    assert store.assigned == []
+    assert journal.has_room()
+
+
+async def test_nodes_may_start_again_when_the_assignment_that_met_a_full_disk_is_given_up(
+    nursery, autojump_clock
+):
+    store = ScriptedStore(StoreFull("no room"), seconds=0)
+    journal = await nursery.start(Journal(store).run)
+    with trio.move_on_after(RETRY / 2):
+        await journal.assign(assignment())
+    assert not journal.has_room()
+    await journal.wait_room()
+    assert trio.current_time() == pytest.approx(RETRY)
+    assert store.assigned == []
+
+
+async def test_an_assignment_that_meets_the_closing_journal_is_written(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal, scope = Journal(store), trio.CancelScope()
+    nursery.start_soon(expect, journal, assignment(), None)
+    with scope:
+        nursery.start_soon(cancel_soon, scope)
+        await journal.run()
+    assert store.assigned == [[("r", "e")]]
+
+
+@pytest.mark.parametrize("trouble", [StoreFull, StoreError])
+async def test_an_assignment_that_cannot_be_written_any_more_is_an_error(
+    nursery, autojump_clock, trouble
+):
+    async def assign():
+        with pytest.raises(ConflictError, match="closed"):
+            await journal.assign(assignment())
+        answered.append(True)
+
+    journal, scope = Journal(ScriptedStore(*[trouble("no room")] * 9)), trio.CancelScope()
+    answered = []
+    nursery.start_soon(assign)
+    with scope, contextlib.suppress(StoreError):
+        nursery.start_soon(cancel_soon, scope)
+        await journal.run()
+    await trio.testing.wait_all_tasks_blocked()
+    await assign()
+    assert answered == [True, True]
+
+
+async def test_messages_are_told_of_after_the_events_that_posted_them(nursery, autojump_clock):
+    told = []
+    posted = [Posted(run_id="p", message=Message(number=1, kind=MessageKind.CANCEL))]
+    store = ScriptedStore(CommitResult(posted=posted), None)
+    journal = Journal(
+        store,
+        committed=lambda events, _: told.append([one.seq for one in events]),
+        posted=told.append,
+    )
+    await nursery.start(journal.run)
+    for seq in (1, 2):
+        journal.append([event(seq)])
+        await journal.wait_durable("r", seq)
+    assert told == [[1], posted, [2]]
+
+
+async def test_an_error_of_one_who_is_told_keeps_nothing_from_the_other(
+    nursery, autojump_clock, caplog
+):
+    def broken(*_):
+        raise LookupError("a bug")
+
+    posted = [Posted(run_id="p", message=Message(number=1, kind=MessageKind.CANCEL))]
+    store = ScriptedStore(*[CommitResult(posted=posted)] * 2)
+    told = []
+    for options in ({"committed": broken, "posted": told.extend}, {"posted": broken}):
+        journal = await nursery.start(Journal(store, **options).run)
+        journal.append([event(1)])
+        await journal.wait_durable("r", 1)
+    assert told == posted
+    assert caplog.text.count("LookupError: a bug") == 2
+
+
+async def test_a_child_that_is_not_stored_is_an_error_that_names_its_parent(
+    nursery, autojump_clock
+):
+    store = ScriptedStore(CommitResult(unsaved={"c": Rejection.ORPHAN}))
+    journal = await nursery.start(Journal(store).run)
+    started_by = Parent(run_id="p", epoch=1, node_id="a", item=None, attempt=1, depth=1)
+    child = attrs.evolve(new_run("c"), parent=started_by)
+    with pytest.raises(ConflictError, match="run p starts no child any more"):
+        await journal.submit(child, DEFINITION, [event(1, "c")])
+
+
+async def test_a_child_that_is_there_already_stands_for_the_new_one(nursery, autojump_clock):
+    store = ScriptedStore(CommitResult(unsaved={"c": "first"}))
+    journal = await nursery.start(Journal(store).run)
+    assert await journal.submit(new_run("c"), DEFINITION, [event(1, "c")]) == "first"

@@ -151,7 +151,11 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
 
     def end_now(ticket: Ticket | None) -> NoReturn:
         ended = _Ended(
-            ticket=ticket, durable=False, stored=view.stored, interrupted=True, logs=logs
+            ticket=ticket,
+            durable=False,
+            stored=view.stored(ticket),
+            interrupted=True,
+            logs=logs,
         )
         stdout = redirect_stdout(sys.__stdout__ or output.Notes())
         with stdout, suppress(DagrunError, output.OutputLost):
@@ -181,7 +185,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
     return _Ended(
         ticket=signals.ticket,
         durable=signals.is_end_durable(),
-        stored=view.stored,
+        stored=view.stored(signals.ticket),
         interrupted=signals.interrupted,
         logs=logs,
     )
@@ -217,28 +221,36 @@ async def _start(local: Local, order: _Order) -> Ticket:
 
 
 class _View:
-    """Keeps durable events until there is something to show them on."""
+    """Keeps durable events until there is something to show them on.
+
+    Runs that the run starts are not shown.
+    """
 
     def __init__(self) -> None:
-        self.stored: RunStatus | None = None
-        """Where the run stands by what is on the disk."""
-
+        self._stored: dict[RunId, RunStatus] = {}
+        self._run_id: RunId | None = None
         self._early: list[Event] = []
         self._progress: Progress | None = None
 
+    def stored(self, ticket: Ticket | None) -> RunStatus | None:
+        """Give where a run stands by what is on the disk."""
+        return None if ticket is None else self._stored.get(ticket.run_id)
+
     def see(self, events: Sequence[Event]) -> None:
-        of_run = [event.type for event in events if event.node_id is None]
-        if of_run:
-            self.stored = RunStatus(of_run[-1].removeprefix("run."))
+        for event in events:
+            if event.node_id is None:
+                self._stored[event.run_id] = RunStatus(event.type.removeprefix("run."))
         if self._progress is None:
             self._early.extend(events)
         else:
-            self._progress.see(events)
+            self._progress.see([event for event in events if event.run_id == self._run_id])
 
     async def run(self, ticket: Ticket, *, task_status: trio.TaskStatus[None]) -> None:
+        self._run_id = ticket.run_id
         board = Board(ticket.workflow)
         self._progress = open_progress(board, run_id=ticket.run_id)
-        self._progress.see(self._early)
+        early, self._early = self._early, []
+        self.see(early)
         try:
             await self._progress.run(task_status=task_status)
         finally:

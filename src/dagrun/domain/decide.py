@@ -34,6 +34,9 @@ START_TIMEOUT = "start_timeout"
 ENGINE_LOST = "engine_lost"
 """Type of the error of what ran on an engine that was lost, and is not to be done again."""
 
+TOO_LARGE = "output"
+"""Type of the error of outputs that no node may have."""
+
 POISON = "poison"
 """Why a run is paused of which one node seems to end its engines."""
 
@@ -227,6 +230,8 @@ def child_ended(state: RunState, data: Mapping[str, Any], now: datetime, *, draw
         _take_outputs(state, work, data, now)
     elif data["status"] == RunStatus.CANCELLED and state.status is RunStatus.CANCELLING:
         stopped(state, work, now)
+    elif (error := data.get("error") or {}).get("type") == TOO_LARGE:
+        fail(state, work, error, now, draw=draw, retryable=False)
     else:
         fail(state, work, _error_of_child(data), now, draw=draw)
     return True
@@ -259,7 +264,7 @@ def _take_outputs(state: RunState, work: Work, data: Mapping[str, Any], now: dat
         check(bytes(outputs))  # a run's may be larger than a node's
     except NotJson as problem:
         message = f"the outputs of run {data['run_id']}: {problem}"
-        error = {"type": "output", "message": message}
+        error = {"type": TOO_LARGE, "message": message}
         fail(state, work, error, now, draw=0, retryable=False)
     else:
         succeed(state, work, outputs, now)

@@ -67,7 +67,9 @@ async def open_orchestrator(
         async with open_local(
             registry, settings, engines=engines, capacity=capacity, store=kept, long_lived=True
         ) as local:
-            workflows = Workflows(local.store, local.plans, catalogue(registry))
+            workflows = Workflows(
+                local.store, local.registrations, local.plans, catalogue(registry)
+            )
             yield Orchestrator(local, workflows)
     except BaseExceptionGroup as group:
         # Each service has a nursery; what the block raised should leave it as it was raised.

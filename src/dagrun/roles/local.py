@@ -16,7 +16,10 @@ from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
+from dagrun.roles.children import LocalChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
+from dagrun.roles.messages import Messages
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import in_nursery, start
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.submission import Submission
@@ -96,6 +99,7 @@ async def open_local(
                 store,
                 committed=partial(_tell, committed, monitor),
                 refused=partial(_abandon, running),
+                posted=lambda posted: messages.see(posted),  # noqa: PLW0108 — it is made later
             ),
         )
         executors = await start(stack, Opened(factories(registry.executors, settings)))
@@ -105,6 +109,9 @@ async def open_local(
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=balancers(registry)
         )
+        messages = Messages(data_dir, store, dispatcher, runs.cancel)
+        registrations = Registrations(store)
+        children = LocalChildren(store, registrations)
         workshop = Workshop(
             executors=executors.opened,
             structure=structuring(registry),
@@ -112,6 +119,7 @@ async def open_local(
             logs=NodeLogs(data_dir / LOGS),
             scratch=data_dir / SCRATCH,
             providers=providers.opened,
+            children=children,
         )
         running += [
             Engine(
@@ -135,11 +143,14 @@ async def open_local(
             dispatcher=dispatcher,
             engines=running,
             plans=plans,
+            registrations=registrations,
             runs=runs,
             processes=processes,
             committed=committed,
             scope=scopes[0],
         )
+        children.runs = local
+        await start(stack, messages)
         for engine in running:
             dispatcher.add_engine(engine)
             monitor.announce("engine.joined", engine_id=engine.name)

@@ -1,5 +1,6 @@
 """What can be asked of the runs of a data directory, by this process and by others."""
 
+import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
@@ -17,8 +18,9 @@ from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError
+from dagrun.errors import ConflictError, DagrunError
 from dagrun.ports.store import Store
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
 from dagrun.roles.submission import Submission, accept
 from dagrun.services.dispatcher import Dispatcher, Ticket
@@ -27,6 +29,8 @@ from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.plans import Plans
 from dagrun.services.processes import GuardedProcesses
+
+_log: Final = logging.getLogger(__name__)
 
 LOOK: Final = 0.2  # seconds between looks at a run that another process has
 
@@ -45,6 +49,7 @@ class Local:
     dispatcher: Dispatcher
     engines: Sequence[Engine]
     plans: Plans
+    registrations: Registrations
     runs: StoredRuns
     _processes: GuardedProcesses
     _committed: Watcher
@@ -108,7 +113,31 @@ class Local:
             self.dispatcher.enqueue(ticket)
         elif resume:
             await self.dispatcher.resume(wanted)
+        await self._go_on_with_children(wanted)
         return ticket
+
+    async def _go_on_with_children(self, parent: RunId) -> None:
+        """Go on with what a run waits for, where it was cut off with the run.
+
+        One that cannot be gone on with is left, with a warning in the log.
+        """
+        for child in await self.store.children(parent):
+            waited_for = child.parent is not None and child.parent.wait
+            if not waited_for or child.status in RUN_ENDED:
+                continue
+            try:
+                await self.attach(child.run_id)
+            except DagrunError as error:
+                _log.warning("run %s waits for run %s: %s", parent, child.run_id, error)
+
+    async def attach(self, run_id: RunId) -> Ticket:
+        """Give a run, whoever has it; one that was cut off goes on, unless it was paused.
+
+        Raises:
+            NotFound: there is no such run.
+            StoreCorrupt: what is stored of it is damaged.
+        """
+        return await self._earlier(run_id, resume=False)
 
     async def cancel(self, wanted: RunId) -> bool:
         """Cancel a run, whichever process of this data directory has it.
@@ -230,5 +259,9 @@ async def answer(local: Local, request: Mapping[str, Any]) -> Any:
             return await local.dispatcher.resume(wanted)
         case "explain":
             return local.dispatcher.explain(wanted)
+        case "tell":
+            for message in await local.store.messages(wanted):
+                local.dispatcher.tell(wanted, message)
+            return True
         case other:
             raise ConflictError(f"{other!r} is nothing that can be asked of a run")

@@ -1,40 +1,20 @@
 """What a Python program has of dagrun: workflows, runs and events of one data directory."""
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
 from typing import Any
 
-import attrs
-
-from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.schema import check_inputs
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RunStatus
 from dagrun.errors import NotFound
-from dagrun.ports.store import RunRecord
 from dagrun.roles.local import Local, Submission
 from dagrun.roles.recovery import recover
+from dagrun.roles.sub_workflows import SubWorkflows
+from dagrun.roles.summary import RunSummary, summary
 from dagrun.roles.workflows import Registered, Source, Workflows
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
-
-
-@attrs.frozen(kw_only=True)
-class RunSummary:
-    """A run in a list, with the names of ``runs list --json``."""
-
-    run_id: str
-    workflow_id: str
-    version: str
-    status: RunStatus
-    resumable: bool
-    """Whether it was cut off: it has not ended, and its process has."""
-
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: Mapping[str, str] | None
 
 
 class Run:
@@ -69,6 +49,11 @@ class Orchestrator:
     def monitor(self) -> Monitor:
         """Tells of what happens, see :meth:`~dagrun.services.monitor.Monitor.subscribe`."""
         return self._local.monitor
+
+    @property
+    def sub_workflows(self) -> SubWorkflows:
+        """Starts runs for other runs, and tells of them."""
+        return SubWorkflows(self._local, self.get_run)
 
     # workflows
 
@@ -123,7 +108,7 @@ class Orchestrator:
             ConflictError: the idempotency key was used with other inputs.
             StoreFull: there is no room on the disk; nothing was written.
         """
-        workflow, base = await self._workflows.find(workflow_id, version)
+        workflow, base = await self._local.registrations.find(workflow_id, version)
         ticket = await self._local.submit(
             Submission(
                 workflow=workflow,
@@ -182,21 +167,7 @@ class Orchestrator:
             limit=limit,
             cursor=cursor,
         )
-        return [self._summary(record) for record in records], following
-
-    def _summary(self, record: RunRecord) -> RunSummary:
-        live = record.status not in RUN_ENDED
-        return RunSummary(
-            run_id=record.run_id,
-            workflow_id=record.workflow_id,
-            version=record.version,
-            status=record.status,
-            resumable=live and owner_pid(self._local.data_dir, record.owner) is None,
-            created_at=record.created_at,
-            started_at=record.started_at,
-            finished_at=record.finished_at,
-            error=record.error,
-        )
+        return [summary(self._local, record) for record in records], following
 
     async def cancel(self, run_id: str) -> bool:
         """Cancel a run, also of another process. Give False if it has ended, or ends already.

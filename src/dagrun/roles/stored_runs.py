@@ -21,7 +21,7 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
-from dagrun.ports.store import Definition, RunRecord, Slot, Store
+from dagrun.ports.store import Definition, Message, RunRecord, Slot, Store
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
 
@@ -125,8 +125,8 @@ class StoredRuns:
         state, _ = await self._owned(record, claimed=False)
         return state, record.epoch
 
-    async def claim(self, run_id: RunId) -> tuple[RunState, int]:
-        """Begin a new epoch of a run of this process.
+    async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:
+        """Begin a new epoch of a run of this process. Give what was posted to it, too.
 
         Raises:
             ConflictError: it is another process's now.
@@ -136,7 +136,7 @@ class StoredRuns:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
         record = await self._store.claim(run_id, owner=self._owner, expected_epoch=record.epoch)
         state, _ = await self._owned(record, claimed=True)
-        return state, record.epoch
+        return state, record.epoch, await self._store.messages(run_id)
 
     async def take_over(self, record: RunRecord) -> tuple[Ticket, Sequence[Event]]:
         """Make a run whose process has ended a run of this process. Give what it did so far, too.
@@ -175,6 +175,8 @@ class StoredRuns:
             needs=state.plan.needs,
             key=self._placement_key(state, record),
             due=_due(prepared.workflow, record),
+            child=record.parent is not None,
+            posted=list(await self._store.messages(record.run_id)),
         )
         return ticket, events
 

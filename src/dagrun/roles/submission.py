@@ -25,7 +25,7 @@ from dagrun.domain.state import RunState
 from dagrun.domain.templates import Template
 from dagrun.domain.workflow import OnLimit, Scope, Workflow
 from dagrun.errors import ConfigError, InputError, Problem
-from dagrun.ports.store import NewRun, Request, Slot
+from dagrun.ports.store import NewRun, Parent, Request, Slot
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.plans import Prepared
 
@@ -47,6 +47,12 @@ class Submission:
     idempotency_key: str | None = None
     """Submissions of a workflow with the same key are one run, for 24 hours."""
 
+    parent: Parent | None = None
+    """For whom it runs."""
+
+    held: frozenset[str] = frozenset()
+    """Concurrency keys of which runs that wait for it have slots. It shares these."""
+
 
 def accept(
     submission: Submission, prepared: Prepared, *, owner: str
@@ -64,6 +70,7 @@ def accept(
     inputs = _encoded(submission.inputs)
     state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
     decide.submit(state, now, base=folder_name(submission.base))
+    slot = _slot(state)
     events = state.take_events()
     new_run = NewRun(
         run_id=state.run_id,
@@ -74,8 +81,9 @@ def accept(
         owner=owner,
         priority=workflow.priority if submission.priority is None else submission.priority,
         created_at=now,
-        slot=_slot(state),
+        slot=None if slot is not None and slot.key in submission.held else slot,
         request=_request(submission, inputs),
+        parent=submission.parent,
     )
     return new_run, events, _ticket(state, new_run, events[0])
 
@@ -126,6 +134,7 @@ def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
         ready=state,
         priority=run.priority,
         slot=run.slot,
+        child=run.parent is not None,
         admitted=run.slot is not None and run.slot.at_once,
         needs=state.plan.needs,
         key=_run_key(state, state.plan.placement_key, "placement"),

@@ -17,7 +17,9 @@ from dagrun.domain.result import RunResult
 from dagrun.domain.status import RunStatus
 from dagrun.errors import sole
 from dagrun.roles.embedded import open_orchestrator
-from dagrun.roles.program import Orchestrator, Run, RunSummary
+from dagrun.roles.program import Orchestrator, Run
+from dagrun.roles.sub_workflows import SubWorkflows
+from dagrun.roles.summary import RunSummary
 from dagrun.roles.workflows import Registered, Source
 
 P = ParamSpec("P")
@@ -62,6 +64,29 @@ class SyncRun:
         return self._portal.call(self._run.result)
 
 
+class SyncSubWorkflows:
+    """What :class:`~dagrun.roles.sub_workflows.SubWorkflows` does, with methods that wait."""
+
+    def __init__(self, sub_workflows: SubWorkflows, portal: Portal) -> None:
+        self._sub_workflows, self._portal = sub_workflows, portal
+
+    def execute(self, workflow_id: str, version: str | None = None, **options: Any) -> RunResult:
+        """Start a run for another one, and wait for its end; see the async method."""
+        return self._portal.call(self._sub_workflows.execute, workflow_id, version, **options)
+
+    def status(self, run_id: str) -> RunResult:
+        """Tell how a run stands, or how it went."""
+        return self._portal.call(self._sub_workflows.status, run_id)
+
+    def children(self, parent: str) -> Sequence[RunSummary]:
+        """Give the runs that a run started."""
+        return self._portal.call(self._sub_workflows.children, parent)
+
+    def cancel_children(self, parent: str) -> Sequence[str]:
+        """Cancel all runs that a run started and that have not ended; give their ids."""
+        return self._portal.call(self._sub_workflows.cancel_children, parent)
+
+
 class SyncOrchestrator:
     """An :class:`~dagrun.roles.program.Orchestrator` whose methods wait.
 
@@ -70,6 +95,11 @@ class SyncOrchestrator:
 
     def __init__(self, orchestrator: Orchestrator, portal: Portal) -> None:
         self._orchestrator, self._portal = orchestrator, portal
+
+    @property
+    def sub_workflows(self) -> SyncSubWorkflows:
+        """Starts runs for other runs, and tells of them."""
+        return SyncSubWorkflows(self._orchestrator.sub_workflows, self._portal)
 
     def register_workflow(
         self, source: Source, *, metadata: Mapping[str, Any] | None = None

@@ -1,21 +1,21 @@
-"""The workflows that a Python program registers, and finds again by their ids."""
+"""The workflows that a Python program registers."""
 
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import attrs
 
+from dagrun.domain.children import circle
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.jsonvalue import encode
-from dagrun.domain.serialize import from_json
-from dagrun.domain.versions import current
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import NotFound
+from dagrun.errors import DefinitionError, Problem
 from dagrun.ports.store import Registration, Store
 from dagrun.roles.documents import complete, load_file, load_text
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.submission import folder_name
 from dagrun.services.plans import Plans
 
@@ -37,22 +37,25 @@ class Registered:
 
 
 class Workflows:
-    """Registered workflows, of this program and of others.
+    """Registers workflows.
 
     Args:
         store: where they are kept.
+        registrations: finds them again.
         plans: compiles them.
         known: what documents may name.
     """
 
-    def __init__(self, store: Store, plans: Plans, known: Catalogue) -> None:
-        self._store, self._plans, self._known = store, plans, known
-        self._workflows: dict[tuple[str, str], tuple[Workflow, Path | None]] = {}
-        """Id and version → workflow, and the folder in which its functions and programs are."""
+    def __init__(
+        self, store: Store, registrations: Registrations, plans: Plans, known: Catalogue
+    ) -> None:
+        self._store, self._registrations = store, registrations
+        self._plans, self._known = plans, known
 
     async def register(self, source: Source, metadata: Mapping[str, Any] | None) -> Registered:
         """Keep a version of a workflow under its id; see the method of a program's class."""
         workflow, base = self._read(source)
+        await self._refuse_circle(workflow)
         prepared = await self._plans.prepare(workflow)
         registration = Registration(
             workflow_id=workflow.id,
@@ -63,32 +66,14 @@ class Workflows:
             registered_at=datetime.now(UTC),
         )
         created = await self._store.register(registration, prepared.definition)
-        self._workflows[workflow.id, workflow.version] = workflow, base
+        self._registrations.keep(workflow, base)
         return Registered(workflow_id=workflow.id, version=workflow.version, created=created)
 
-    async def find(self, workflow_id: str, version: str | None) -> tuple[Workflow, Path | None]:
-        """Give a registered workflow, and the folder of its document or program.
-
-        That is this program's, if it has registered the workflow, and else the first one's.
-
-        Args:
-            workflow_id: the workflow.
-            version: None takes the current one.
-
-        Raises:
-            NotFound: there is no such workflow or version.
-        """
-        known = {r.version: r for r in await self._store.registrations(workflow_id)}
-        wanted = current(known) if version is None else version
-        if wanted is None or wanted not in known:
-            raise NotFound(_not_registered(workflow_id, version, list(known)))
-        found = self._workflows.get((workflow_id, wanted))
-        if found is None:
-            registration = known[wanted]
-            definition = await self._store.definition(registration.definition_hash)
-            base = Path(registration.base) if registration.base else None
-            found = self._workflows[workflow_id, wanted] = from_json(definition.body), base
-        return found
+    async def _refuse_circle(self, workflow: Workflow) -> None:
+        way = circle(await self._registrations.calls_of(workflow), workflow.id)
+        if way is not None:
+            message = f"runs of it would start each other for ever: {' → '.join(way)}"
+            raise DefinitionError([Problem(message=message)])
 
     def _read(self, source: Source) -> tuple[Workflow, Path | None]:
         if isinstance(source, str) and "\n" in source:
@@ -101,14 +86,6 @@ class Workflows:
             raise TypeError(f"a Workflow is needed, not {type(workflow).__name__}")
         base = _program_folder()
         return complete(workflow, base or Path.cwd(), self._known), base
-
-
-def _not_registered(workflow_id: str, version: str | None, known: Sequence[str]) -> str:
-    if not known:
-        return f"no workflow {workflow_id!r} is registered"
-    if version is None:
-        return f"{workflow_id} has pre-releases only ({', '.join(known)}); name one as the version"
-    return f"{workflow_id} has no version {version!r}; registered: {', '.join(known)}"
 
 
 def _program_folder() -> Path | None:

@@ -104,12 +104,12 @@ class Changes:
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
         """Cancel a run of which parts were done: an engine removes what is left of them."""
         with self._forgotten_on_conflict(ticket):
-            state, epoch = await self._runs.claim(ticket.run_id)
+            state, epoch, messages = await self._runs.claim(ticket.run_id)
         ticket.make, ticket.state = None, state
         if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
             return False
         decide.pause(state, self._now(), epoch=epoch)  # lest anything starts before the end
-        engine = self._placing.give_at_once(ticket, state, epoch)
+        engine = self._placing.give_at_once(ticket, state, epoch, messages)
         return await engine.cancel(ticket.run_id, reason=reason)
 
     @contextmanager

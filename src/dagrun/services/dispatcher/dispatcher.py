@@ -13,10 +13,12 @@ from dagrun.domain.state import RunState
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.engine import EngineLink
 from dagrun.ports.journal import JournalFeed
+from dagrun.ports.store import Message
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.expiry import Expiry
 from dagrun.services.dispatcher.places import Places
 from dagrun.services.dispatcher.placing import Placing
+from dagrun.services.dispatcher.posting import Posting
 from dagrun.services.dispatcher.requests import Requests
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
@@ -56,6 +58,7 @@ class Dispatcher:
         self._placing = Placing(runs=runs, places=self._places, tasks=self._tasks)
         changes = Changes(runs=runs, journal=journal, placing=self._placing, now=now)
         self._expiry = Expiry(placing=self._placing, changes=changes)
+        self._posting = Posting(placing=self._placing, changes=changes, tasks=self._tasks, now=now)
         self._requests = Requests(placing=self._placing, changes=changes, tasks=self._tasks)
 
     async def run(
@@ -120,6 +123,14 @@ class Dispatcher:
         ticket = self._placing.ticket(state.run_id)
         if ticket is not None:
             self._placing.left(ticket, state, abandoned)
+            self._posting.watch(ticket)
+
+    def tell(self, run_id: RunId, message: Message) -> bool:
+        """Pass on what was posted to a run. Give False if this process does not have the run.
+
+        Does not block. The message is durable, and stays in the store until it is taken up.
+        """
+        return self._posting.tell(run_id, message)
 
     def assume(self, ticket: Ticket, engine: EngineLink) -> None:
         """Know a run that an engine has since before this process was started."""

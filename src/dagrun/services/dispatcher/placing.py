@@ -1,6 +1,7 @@
 """Which run goes to which engine, and when."""
 
 import logging
+from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
@@ -10,7 +11,7 @@ from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
 from dagrun.errors import DagrunError
 from dagrun.ports.engine import EngineLink
-from dagrun.ports.store import Slot
+from dagrun.ports.store import Message, Slot
 from dagrun.services.dispatcher.admission import Admission
 from dagrun.services.dispatcher.places import Place, Places
 from dagrun.services.dispatcher.runs import Runs, patiently
@@ -24,7 +25,7 @@ class Placing:
     """The runs of this process, and where each is.
 
     A run is in the queue, asks for its slot, is on its way, is with an engine, or is in none of
-    these: then it is paused, or just being changed. One that got its slot waits in the queue for an
+    these: then it is paused, parked, or just being changed. One that got its slot waits in the queue for an
     engine, where its turn is.
 
     Args:
@@ -137,26 +138,35 @@ class Placing:
 
     async def _read_and_execute(self, ticket: Ticket, place: Place) -> None:
         try:
-            state, epoch = await patiently(partial(self._runs.claim, ticket.run_id))
+            state, epoch, messages = await patiently(partial(self._runs.claim, ticket.run_id))
         except DagrunError as error:  # somebody else's now, or damaged: the others go on
             self._places.give_back(place.engine, ticket.run_id)
             self.lose(ticket, str(error))
             self.place()
         else:
-            self._execute(ticket, place, state, epoch)
+            self._execute(ticket, place, state, epoch, messages)
         ticket.arrive()
 
-    def _execute(self, ticket: Ticket, place: Place, state: RunState, epoch: int) -> None:
+    def _execute(
+        self,
+        ticket: Ticket,
+        place: Place,
+        state: RunState,
+        epoch: int,
+        messages: Sequence[Message] = (),
+    ) -> None:
         ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
         ticket.make = ticket.ready = None
-        place.engine.execute(state, epoch=epoch)
+        place.engine.execute(state, epoch=epoch, messages=ticket.take_posted(messages))
 
-    def give_at_once(self, ticket: Ticket, state: RunState, epoch: int) -> EngineLink:
+    def give_at_once(
+        self, ticket: Ticket, state: RunState, epoch: int, messages: Sequence[Message]
+    ) -> EngineLink:
         """Give a run that waits for nothing to an engine, whether one has room or not."""
         place = self._places.least_busy()
         assert place is not None  # noqa: S101 — a program has an engine
         self._places.take(place, ticket.run_id)
-        self._execute(ticket, place, state, epoch)
+        self._execute(ticket, place, state, epoch, messages)
         return place.engine
 
     # What is heard of engines elsewhere
@@ -221,13 +231,18 @@ class Placing:
         self.place()
 
     def explain(self, ticket: Ticket) -> str | None:
-        """Say what a run waits for; None when it is with an engine, or just being changed."""
+        """Say what a run waits for; None when it is with an engine, or just being changed.
+
+        What a parked run waits for is in its journal.
+        """
         if ticket.engine is not None or ticket.in_hand:
             return None
         why = self._queue.reason(ticket.run_id, self._places.have_room)
         if ticket.slot is not None and (why is Why.KEY or ticket.run_id in self._admission):
             return f"it waits for a slot of {ticket.slot.key!r}, of which there are {ticket.slot.limit}"
         match why:
+            case None if ticket.parked:
+                return None
             case None:
                 return "it waits until it is resumed"
             case Why.TURN:

@@ -8,7 +8,7 @@ import trio
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.errors import StoreBusy, StoreFull
-from dagrun.ports.store import RunRecord, Slot
+from dagrun.ports.store import Message, RunRecord, Slot
 
 T = TypeVar("T")
 
@@ -22,8 +22,8 @@ class Runs(Protocol):
         """Give a run as its journal tells it, and its present epoch."""
         ...
 
-    async def claim(self, run_id: RunId) -> tuple[RunState, int]:
-        """Begin a new epoch of a run. Give the run, and the epoch."""
+    async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:
+        """Begin a new epoch of a run. Give the run, the epoch, and what was posted to the run."""
         ...
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:

@@ -1,16 +1,17 @@
 """One run of this process, from when it was accepted to its end."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 
 import attrs
 import trio
 
+from dagrun.domain import decide
 from dagrun.domain.entry import NOTHING, Entry, Needs
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import OnLimit, Workflow
 from dagrun.ports.engine import EngineLink
-from dagrun.ports.store import Slot
+from dagrun.ports.store import Message, Slot
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -58,6 +59,12 @@ class Ticket:
     fresh: bool = True
     """Whether it was never with an engine."""
 
+    child: bool = False
+    """Whether another run started it; then it goes before those that nobody waits for."""
+
+    posted: list[Message] = attrs.field(factory=list)
+    """Messages that it has not been given yet, as far as this process heard of them."""
+
     state: RunState | None = None
     """What is known of it; None until something happens after it was accepted."""
 
@@ -67,6 +74,9 @@ class Ticket:
 
     gone: bool = False
     """Whether this process has no more to do with it."""
+
+    alarm: trio.CancelScope | None = None
+    """What ends the wait for the end of its time, while it is parked."""
 
     moving: trio.Event | None = None
     """There while it is on its way into the queue, or to an engine."""
@@ -92,6 +102,22 @@ class Ticket:
         if self._lock is None:
             self._lock = trio.Lock()
         return self._lock
+
+    def take_posted(self, stored: Sequence[Message]) -> Sequence[Message]:
+        """Give what an engine that gets it now is to be told, in order.
+
+        Args:
+            stored: what the store has for it; some of that may have been heard of, too.
+        """
+        by_number = {message.number: message for message in (*stored, *self.posted)}
+        self.posted.clear()
+        return [by_number[number] for number in sorted(by_number)]
+
+    @property
+    def parked(self) -> bool:
+        """Whether it is with no engine because it only waits for runs that it started."""
+        state = self.picture() if self.engine is None else None
+        return state is not None and decide.parked(state)
 
     @property
     def cancels_oldest(self) -> bool:
@@ -133,7 +159,7 @@ class Ticket:
             run_id=self.run_id,
             workflow_id=self.workflow.id,
             priority=self.priority,
-            fresh=self.fresh,
+            fresh=self.fresh and not self.child,
             needs=self.needs,
             key=self.gate,
             limit=limit,

@@ -2,16 +2,34 @@
 
 import logging
 from collections import deque
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final
 
 import attrs
 import trio
 
-from dagrun.domain.events import Event, size_of
+from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
-from dagrun.errors import ConflictError, LimitReached, StoreBusy, StoreFull
-from dagrun.ports.store import Definition, NewRun, Refusal, Rejection, Store, Taken
+from dagrun.errors import StoreBusy, StoreFull
+from dagrun.ports.store import (
+    Assignment,
+    CommitResult,
+    Definition,
+    NewRun,
+    Posted,
+    Refusal,
+    Store,
+    Taken,
+)
+from dagrun.services.journal.entries import (
+    Handing,
+    Portion,
+    Submission,
+    answer,
+    answer_handings,
+    closed,
+    portion,
+)
 from dagrun.services.journal.watermarks import Watermarks
 
 MAX_WAITING: Final = 16 * 1024 * 1024  # bytes; beyond it no more nodes are started
@@ -36,26 +54,6 @@ class JournalStatistics:
     """Why the last commit must be tried again; None when it went through."""
 
 
-@attrs.define(eq=False)
-class _Submission:
-    new_run: NewRun
-    definition: Definition
-    events: Sequence[Event]
-    answered: trio.Event = attrs.field(factory=trio.Event)
-    error: Exception | None = None
-    run_id: RunId | None = None
-    """The run that stands for it."""
-
-
-@attrs.define(eq=False)
-class _Portion:
-    """What was appended at once, and about how many bytes it has."""
-
-    events: Sequence[Event]
-    size: int
-    taken: Sequence[Taken] = ()
-
-
 class Journal:
     """Commits what waits, whenever something waits; the next group forms in the meantime.
 
@@ -65,6 +63,7 @@ class Journal:
         store: an open store, written to by nobody else in this process.
         committed: is told of events when they are durable, in the journal's order, and of the
             position of the first one; see :class:`~dagrun.ports.store.CommitResult`.
+        posted: is told of the messages that a commit posted to runs, after ``committed``.
         refused: is told of runs whose events the store did not take: they belong to somebody
             else now.
     """
@@ -74,14 +73,19 @@ class Journal:
         store: Store,
         *,
         committed: Committed = lambda _events, _position: None,
+        posted: Callable[[Sequence[Posted]], None] = lambda _posted: None,
         refused: Callable[[RunId, Refusal], None] = lambda _run, _why: None,
     ) -> None:
         self._store = store
         self._committed = committed
+        self._posted = posted
         self._refused = refused
-        self._events: deque[_Portion] = deque()
-        self._submissions: deque[_Submission] = deque()
+        self._events: deque[Portion | Handing] = deque()
+        self._submissions: deque[Submission] = deque()
         self._bytes = 0
+        self._assigning = 0
+        """Calls of :meth:`assign` that have not returned."""
+
         self._blocked: str | None = None
         self._marks = Watermarks()
         self._work = trio.Event()
@@ -104,12 +108,20 @@ class Journal:
                 self._work = trio.Event()
                 await self._write_all()
         finally:
-            with trio.CancelScope(shield=True):
-                await self._write_last()
-            self._closed = True
-            for submission in self._submissions:
-                submission.error = _closed()
-                submission.answered.set()
+            try:
+                with trio.CancelScope(shield=True):
+                    await self._write_last()
+            finally:
+                self._close()
+
+    def _close(self) -> None:
+        """Take nothing more, and tell who still waits."""
+        self._closed = True
+        waiting: list[Submission | Handing] = list(self._submissions)
+        waiting += [entry for entry in self._events if isinstance(entry, Handing)]
+        for entry in waiting:
+            entry.error = closed()
+            entry.answered.set()
 
     async def submit(
         self, new_run: NewRun, definition: Definition, events: Sequence[Event]
@@ -126,8 +138,8 @@ class Journal:
             StoreBusy: another process holds the database; nothing was written.
         """
         if self._closed:
-            raise _closed()
-        submission = _Submission(new_run, definition, events)
+            raise closed()
+        submission = Submission(new_run, definition, events)
         self._submissions.append(submission)
         self._work.set()
         self._awaited.set()
@@ -145,14 +157,53 @@ class Journal:
         assert submission.run_id is not None  # noqa: S101 — there is an error otherwise
         return submission.run_id
 
+    async def assign(self, assignment: Assignment) -> Refusal | None:
+        """Assign a run to an engine, or to none, behind all events that were appended before.
+
+        Returns when it is durable, or gives why it was refused. While the disk takes nothing, it
+        waits as events do. Cancelled before it is written, it leaves nothing; later, it returns all
+        the same.
+
+        Raises:
+            ConflictError: dagrun is closed.
+        """
+        if self._closed:
+            raise closed()
+        handing = Handing(assignment)
+        self._events.append(handing)
+        self._assigning += 1
+        self._work.set()
+        self._awaited.set()
+        try:
+            await self._wait_assigned(handing)
+        finally:
+            self._assigning -= 1
+        if handing.error is not None:
+            raise handing.error
+        return handing.refusal
+
+    async def _wait_assigned(self, handing: Handing) -> None:
+        try:
+            await handing.answered.wait()
+        except trio.Cancelled:
+            if handing in self._events:
+                self._events.remove(handing)
+                raise
+            # It is being written. The caller must learn whether the run is assigned now.
+            handing.given_up = True
+            with trio.CancelScope(shield=True):
+                await handing.answered.wait()
+            if not handing.written:
+                raise
+
     def append(self, events: Sequence[Event], taken: Sequence[Taken] = ()) -> None:
-        """Queue events of one run for the next commit, with messages that were taken up.
+        """Queue events of one run for the next commit, and what was taken up in them.
 
         Does not block.
         """
-        portion = _Portion(events, sum(map(size_of, events)), taken)
-        self._events.append(portion)
-        self._bytes += portion.size
+        added = portion(events, taken)
+        self._events.append(added)
+        self._bytes += added.size
         self._work.set()
 
     def continue_from(self, run_id: RunId, seq: int) -> None:
@@ -193,7 +244,9 @@ class Journal:
     def statistics(self) -> JournalStatistics:
         """Say how much waits."""
         return JournalStatistics(
-            waiting_events=sum(len(portion.events) for portion in self._events),
+            waiting_events=sum(
+                len(entry.events) for entry in self._events if isinstance(entry, Portion)
+            ),
             waiting_bytes=self._bytes,
             blocked=self._blocked,
         )
@@ -210,15 +263,20 @@ class Journal:
                 if self._events:
                     await trio.sleep(RETRY)
             else:
-                self._blocked = None
-                self._wake_starters()
+                self._unblock()
+        self._unblock()  # also if what could not be written was given up
+
+    def _unblock(self) -> None:
+        self._blocked = None
+        self._wake_starters()
 
     async def _gather(self) -> None:
         """Let a group grow for a moment, unless somebody waits for what is in it.
 
         Each commit takes time from the loop, so many small ones slow down what nobody waits for.
         """
-        if not self._submissions and not self._marks.waiting and self._bytes <= MAX_WAITING:
+        awaited = self._submissions or self._assigning or self._marks.waiting
+        if not awaited and self._bytes <= MAX_WAITING:
             self._awaited = trio.Event()
             with trio.move_on_after(GATHER):
                 await self._awaited.wait()
@@ -236,7 +294,9 @@ class Journal:
     async def _write_group(self) -> None:
         submissions = list(self._submissions)
         self._submissions.clear()
-        portions = self._take_portions()
+        entries = self._take_entries()
+        portions = [entry for entry in entries if isinstance(entry, Portion)]
+        handings = [entry for entry in entries if isinstance(entry, Handing)]
         group = [event for portion in portions for event in portion.events]
         new = [event for submission in submissions for event in submission.events]
         try:
@@ -244,68 +304,72 @@ class Journal:
                 [*new, *group],
                 new_runs=[submission.new_run for submission in submissions],
                 definitions=[submission.definition for submission in submissions],
+                taken=[taken for portion in portions for taken in portion.taken],
+                assignments=[handing.assignment for handing in handings],
             )
         except Exception as error:
-            self._events.extendleft(reversed(portions))
+            self._put_back(entries)
             for submission in submissions:
                 submission.error = error
                 submission.answered.set()
             raise
         except BaseException:
             # Cancelled before anything was written: all of it belongs to the last groups.
-            self._events.extendleft(reversed(portions))
+            self._put_back(entries)
             self._submissions.extendleft(reversed(submissions))
             raise
         self._marks.acknowledge(event for event in new if event.run_id not in result.unsaved)
-        _answer(submissions, result.unsaved)
+        answer(submissions, result.unsaved)
+        answer_handings(handings, result.unassigned)
         self._bytes -= sum(portion.size for portion in portions)
         for run_id, why in result.refused.items():
             self._refused(run_id, why)
             self._marks.refuse(run_id, why)
         self._marks.acknowledge(event for event in group if event.run_id not in result.refused)
-        self._tell(result.taken, result.position)
+        self._tell(result)
 
-    def _tell(self, events: Sequence[Event], position: int) -> None:
-        """Tell of durable events. An error of who listens concerns nobody else."""
+    def _tell(self, result: CommitResult) -> None:
+        """Tell of what is durable. An error of who listens concerns nobody else."""
         try:
-            self._committed(events, position)
+            self._committed(result.taken, result.position)
         except Exception:  # noqa: BLE001 — see above
             _log.exception("an error while durable events were told of")
+        if not result.posted:
+            return
+        try:
+            self._posted(result.posted)
+        except Exception:  # noqa: BLE001 — see above
+            _log.exception("an error while posted messages were told of")
 
-    def _take_portions(self) -> list["_Portion"]:
-        """Take what goes into the next commit: all that waits, or enough of it."""
-        taken: list[_Portion] = []
+    def _take_entries(self) -> list[Portion | Handing]:
+        """Take what goes into the next commit: all that waits, or enough of it.
+
+        Of two assignments of one run, the later one waits for the answer to the first.
+        """
+        taken: list[Portion | Handing] = []
+        assigned: set[RunId] = set()
         count = 0
         while self._events and count < MAX_GROUP:
+            match self._events[0]:
+                case Handing(assignment) if assignment.run_id in assigned:
+                    break
+                case Handing(assignment):
+                    assigned.add(assignment.run_id)
+                    count += 1
+                case entry:
+                    count += len(entry.events)
             taken.append(self._events.popleft())
-            count += len(taken[-1].events)
         return taken
+
+    def _put_back(self, entries: Sequence[Portion | Handing]) -> None:
+        """Let what was not written wait again, but for what nobody wants any more."""
+        for entry in reversed(entries):
+            if isinstance(entry, Handing) and entry.given_up:
+                entry.answered.set()
+            else:
+                self._events.appendleft(entry)
 
     def _wake_starters(self) -> None:
         if self.has_room():
             self._room.set()
             self._room = trio.Event()
-
-
-def _answer(submissions: Sequence[_Submission], unsaved: Mapping[RunId, RunId | Rejection]) -> None:
-    for submission in submissions:
-        run_id = submission.new_run.run_id
-        match unsaved.get(run_id, run_id):
-            case Rejection() as rejection:
-                submission.error = _rejected(submission.new_run, rejection)
-            case standing:
-                submission.run_id = standing
-        submission.answered.set()
-
-
-def _closed() -> ConflictError:
-    return ConflictError("dagrun is closed, or about to be: nothing more is accepted")
-
-
-def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
-    if rejection is Rejection.NO_SLOT and run.slot is not None:
-        return LimitReached(run.workflow_id, run.slot.key, run.slot.limit)
-    key = "" if run.request is None else run.request.key
-    return ConflictError(
-        f"the idempotency key {key!r} was used for another submission of {run.workflow_id}"
-    )

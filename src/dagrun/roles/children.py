@@ -1,0 +1,170 @@
+"""Child runs, in the process that has their parent."""
+
+from collections.abc import Mapping
+from functools import partial
+from pathlib import Path
+from typing import Any, Final, Protocol
+
+from dagrun.domain.children import DEPTH
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import decode
+from dagrun.domain.schema import check_inputs
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import (
+    ConfigError,
+    ConflictError,
+    DefinitionError,
+    InputError,
+    LimitReached,
+    NodeError,
+    NotFound,
+)
+from dagrun.ports.children import Child, ChildRequest
+from dagrun.ports.store import Parent, RunRecord, Store
+from dagrun.roles.registrations import Registrations
+from dagrun.roles.submission import Submission
+from dagrun.services.dispatcher import Ticket
+from dagrun.services.dispatcher.runs import patiently
+
+OURS: Final = ("_trigger_", "_http_", "_parent_")
+"""What the names of inputs begin with that dagrun adds, and that a child does not inherit."""
+
+
+class Submits(Protocol):
+    """Accepts runs."""
+
+    async def submit(self, submission: Submission) -> Ticket:
+        """Store a run, and let it start when there is room."""
+        ...
+
+    async def attach(self, run_id: RunId) -> Ticket:
+        """Give a run that was accepted before. It goes on if it was cut off."""
+        ...
+
+
+class LocalChildren:
+    """Implements :class:`~dagrun.ports.children.Children` for the runs of one process.
+
+    Args:
+        store: an open store.
+        registrations: finds workflows.
+    """
+
+    def __init__(self, store: Store, registrations: Registrations) -> None:
+        self._store, self._registrations = store, registrations
+        self.runs: Submits
+        """Set before the first call."""
+
+    async def start(self, request: ChildRequest) -> Child:
+        """Start a child, or give the one that was started before; see the port."""
+        parent = await self._store.run(request.parent)
+        if parent.epoch != request.epoch:
+            raise ConflictError(f"run {request.parent} was handed over")
+        if (earlier := await self._earlier(request)) is not None:
+            await self.runs.attach(earlier.run_id)
+            return Child(run_id=earlier.run_id, version=earlier.version)
+        try:
+            ticket = await self._start(request, parent)
+        except LimitReached as error:
+            raise NodeError("limit_reached", str(error)) from error
+        except InputError as error:
+            message = "; ".join(map(str, error.problems))
+            raise NodeError("inputs", message, retryable=False) from error
+        except (NotFound, ConfigError, DefinitionError) as error:
+            raise NodeError("workflow", str(error), retryable=False) from error
+        except ConflictError as error:
+            raise NodeError("workflow", str(error)) from error
+        return Child(run_id=ticket.run_id, version=ticket.workflow.version)
+
+    async def _earlier(self, request: ChildRequest) -> RunRecord | None:
+        """Give the child that this very attempt started under another epoch."""
+        if request.epoch == 1:
+            return None
+        wanted = request.node_id, request.item, request.attempt
+        for record in await self._store.children(request.parent):
+            origin = record.parent
+            if origin and (origin.node_id, origin.item, origin.attempt) == wanted:
+                return record
+        return None
+
+    async def _start(self, request: ChildRequest, parent: RunRecord) -> Ticket:
+        depth = depth_below(parent)
+        workflow, base = await self._registrations.find_for(
+            parent, request.workflow_id, request.version
+        )
+        submission = child_of(
+            parent,
+            workflow,
+            base,
+            decode(request.inputs),
+            Parent(
+                run_id=request.parent,
+                epoch=request.epoch,
+                node_id=request.node_id,
+                item=request.item,
+                attempt=request.attempt,
+                depth=depth,
+                wait=request.wait,
+            ),
+            held=await self._held(parent) if request.wait else frozenset(),
+        )
+        return await patiently(partial(self.runs.submit, submission))
+
+    async def _held(self, run: RunRecord) -> frozenset[str]:
+        """Give the keys of which a run, and those that wait for it, have slots."""
+        keys = set()
+        while True:
+            if run.slot_key is not None:
+                keys.add(run.slot_key)
+            if run.parent is None or not run.parent.wait:
+                return frozenset(keys)
+            run = await self._store.run(run.parent.run_id)
+
+
+def depth_below(parent: RunRecord) -> int:
+    """Give the depth of a child.
+
+    Raises:
+        NodeError: it is too deep.
+    """
+    depth = 1 if parent.parent is None else parent.parent.depth + 1
+    if depth > DEPTH:
+        message = f"{DEPTH} runs are above this one, and there may be no more"
+        raise NodeError("workflow", message, retryable=False)
+    return depth
+
+
+def child_of(
+    parent: RunRecord,
+    workflow: Workflow,
+    base: Path | None,
+    inputs: Mapping[str, Any],
+    relation: Parent | None,
+    *,
+    held: frozenset[str] = frozenset(),
+    priority: int | None = None,
+) -> Submission:
+    """Say what is to be run for another run.
+
+    Args:
+        parent: the other run.
+        workflow: what is to be run.
+        base: the folder of its document.
+        inputs: what the child is given; those that dagrun added for the parent are left out.
+        relation: how the child belongs to the parent; None if it does not any more.
+        held: see :class:`~dagrun.roles.submission.Submission`.
+        priority: None takes the parent's.
+
+    Raises:
+        InputError: the inputs do not fit.
+    """
+    given = {name: value for name, value in inputs.items() if not name.startswith(OURS)}
+    added = {"_parent_workflow_id": parent.workflow_id, "_parent_execution_id": parent.run_id}
+    return Submission(
+        workflow=workflow,
+        inputs={**check_inputs(workflow.inputs, given), **added},
+        base=base,
+        priority=parent.priority if priority is None else priority,
+        parent=relation,
+        held=held,
+    )

@@ -1,0 +1,332 @@
+"""Workflows whose nodes run workflows, in one program, on real files."""
+
+import pytest
+import trio
+
+import dagrun
+from dagrun import Concurrency, Node, RetryPolicy, Workflow
+from dagrun.domain.children import DEPTH
+
+pytestmark = pytest.mark.parametrize("store", ["sqlite", "memory"])
+
+
+@pytest.fixture
+def opened(tmp_path, store):
+    def open_(**options):
+        return dagrun.open_orchestrator(data_dir=tmp_path / "data", store=store, **options)
+
+    return open_
+
+
+def adder(version="1.0.0", more=1, **fields):
+    return Workflow(
+        "adder",
+        version,
+        inputs={"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
+        outputs={"n": "${nodes.add.n}"},
+        nodes=[Node("add", executor=dagrun.lua(f"return {{n = inputs.n + {more}}}"))],
+        **fields,
+    )
+
+
+def caller(workflow_id="caller", called="adder", version=None, wait=True, outputs=None, **fields):
+    executor = dagrun.sub_workflow(called, version, wait=wait)
+    node = Node("call", executor=executor, **fields)
+    return Workflow(workflow_id, "1.0.0", nodes=[node], outputs=outputs or {})
+
+
+def sleeper(seconds=60):
+    node = Node("sleep", executor=dagrun.shell(f"exec sleep {seconds}"))
+    return Workflow("sleeper", "1.0.0", nodes=[node])
+
+
+async def register(orchestrator, *workflows):
+    for workflow in workflows:
+        await orchestrator.register_workflow(workflow)
+
+
+async def wait_until(condition):
+    with trio.fail_after(20):
+        while not await condition():  # noqa: ASYNC110 — looks at the store
+            await trio.sleep(0.02)
+
+
+async def test_a_node_has_the_outputs_of_the_run_that_it_waits_for(opened):
+    async with opened() as orchestrator:
+        call = caller(inputs={"n": "${inputs.n * 10}"}, outputs={"n": "${nodes.call.n}"})
+        await register(orchestrator, adder(), call)
+        result = await orchestrator.execute_workflow("caller", {"n": 4}, priority=7)
+        (child,) = await orchestrator.sub_workflows.children(result.run_id)
+        assert (result.status, result.outputs) == ("succeeded", {"n": 41})
+        assert (child.workflow_id, child.status) == ("adder", "succeeded")
+        record = await orchestrator._local.store.run(child.run_id)
+        assert record.priority == 7
+        events = await orchestrator._local.store.events(result.run_id)
+        (waiting,) = [event for event in events if event.type == "node.waiting"]
+        assert waiting.data == {"child": child.run_id, "version": "1.0.0"}
+        assert await orchestrator._local.store.messages(result.run_id) == []
+
+
+async def test_each_item_has_a_run_of_its_own_and_two_runs_fit_on_one_engine(opened):
+    async with opened(capacity=1) as orchestrator:
+        call = caller(
+            for_each=list(range(20)), inputs={"n": "${item}"}, outputs={"all": "${nodes.call}"}
+        )
+        await register(orchestrator, adder(), call)
+        with trio.fail_after(30):
+            result = await orchestrator.execute_workflow("caller")
+        assert result.outputs == {"all": [{"n": n + 1} for n in range(20)]}
+        assert len(await orchestrator.sub_workflows.children(result.run_id)) == 20
+
+
+async def test_what_a_child_sees_of_its_parent(opened):
+    shows = Workflow(
+        "shows",
+        "1.0.0",
+        inputs={"type": "object", "additionalProperties": False},
+        nodes=[Node("show", executor=dagrun.lua("return {seen = inputs}"))],
+        outputs={"seen": "${nodes.show.seen}"},
+    )
+    outer = caller(called="shows", inputs={}, outputs={"seen": "${nodes.call.seen}"})
+    async with opened() as orchestrator:
+        await register(orchestrator, shows, outer)
+        result = await orchestrator.execute_workflow("caller")
+        assert result.outputs["seen"] == {
+            "_parent_workflow_id": "caller",
+            "_parent_execution_id": result.run_id,
+        }
+
+
+def nested(level, depth):
+    """Workflows that call each other: the first one calls the second, and so on."""
+    if level == depth:
+        return [
+            Workflow(f"w{level}", "1.0.0", nodes=[Node("end", executor=dagrun.lua("return {}"))])
+        ]
+    return [*nested(level + 1, depth), caller(f"w{level}", f"w{level + 1}", inputs={})]
+
+
+async def test_one_engine_of_capacity_one_completes_the_deepest_nesting_that_is_allowed(opened):
+    async with opened(capacity=1) as orchestrator:
+        await register(orchestrator, *nested(0, DEPTH))
+        with trio.fail_after(60):
+            result = await orchestrator.execute_workflow("w0")
+        assert result.status == "succeeded"
+        runs, _ = await orchestrator.list_runs(limit=100)
+        assert [run.status for run in runs] == ["succeeded"] * (DEPTH + 1)
+
+
+async def test_nesting_that_is_too_deep_fails_where_it_is(opened):
+    async with opened(capacity=1) as orchestrator:
+        await register(orchestrator, *nested(0, DEPTH + 1))
+        with trio.fail_after(60):
+            result = await orchestrator.execute_workflow("w0")
+        assert result.status == "failed"
+        assert "16 runs are above this one, and there may be no more" in result.error["message"]
+
+
+async def test_workflows_that_call_each_other_in_a_circle_are_refused(opened):
+    async with opened() as orchestrator:
+        await register(orchestrator, caller("c", "a"), caller("b", "c"))
+        with pytest.raises(dagrun.DefinitionError, match="a → b → c → a"):
+            await register(orchestrator, caller("a", "b"))
+        with pytest.raises(dagrun.DefinitionError, match="s → s"):
+            await register(orchestrator, caller("s", "s"))
+        await register(orchestrator, caller("a", "other"))
+
+
+async def test_a_child_that_fails_is_followed_by_another_one_under_the_retry_policy(opened):
+    fails = Workflow("fails", "1.0.0", nodes=[Node("a", executor=dagrun.shell("exit 3"))])
+    retry = RetryPolicy(max_attempts=2, first_delay=0)
+    async with opened() as orchestrator:
+        await register(orchestrator, fails, caller(called="fails", retry=retry))
+        result = await orchestrator.execute_workflow("caller")
+        children = await orchestrator.sub_workflows.children(result.run_id)
+        assert [child.status for child in children] == ["failed", "failed"]
+        node = result.node("call")
+        assert (node.status, node.attempts, node.error["type"]) == ("failed", 2, "child_failed")
+        assert node.error["message"].startswith(f"run {children[1].run_id}: node a: exit_code")
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "message"),
+    [
+        ({"called": "missing"}, "workflow", "no workflow 'missing' is registered"),
+        (
+            {"version": "^2", "inputs": {"n": 1}},
+            "workflow",
+            "adder has no version in the range '^2'",
+        ),
+        ({"inputs": {"n": "x"}}, "inputs", "'x' is not of type 'integer'"),
+        (
+            {"inputs": {"n": 1, "_x": 2}},
+            "inputs",
+            "inputs._x: names that begin with _ are reserved",
+        ),
+    ],
+)
+async def test_a_child_that_cannot_be_started_fails_its_node_for_good(
+    opened, fields, kind, message
+):
+    async with opened() as orchestrator:
+        retry = RetryPolicy(max_attempts=3, first_delay=0)
+        await register(orchestrator, adder(), caller(retry=retry, **fields))
+        result = await orchestrator.execute_workflow("caller")
+        node = result.node("call")
+        assert (node.error["type"], node.attempts) == (kind, 1)
+        assert message in node.error["message"]
+
+
+async def test_a_range_means_the_highest_version_and_none_what_was_current_at_registration(opened):
+    async with opened() as orchestrator:
+        outputs = {"n": "${nodes.call.n}"}
+        fields = {"inputs": {"n": 0}, "outputs": outputs}
+        await register(orchestrator, adder("1.0.0", 100), caller("usual", **fields))
+        await register(
+            orchestrator,
+            adder("1.1.0", 110),
+            adder("2.0.0", 200),
+            adder("3.0.0-rc.1", 300),
+            caller("range", version=">=1,<2", **fields),
+            caller("exact", version="3.0.0-rc.1", **fields),
+            caller("newest", **fields),
+        )
+        found = {}
+        for name in ("usual", "range", "exact", "newest"):
+            found[name] = (await orchestrator.execute_workflow(name)).outputs["n"]
+        assert found == {"usual": 110, "range": 110, "exact": 300, "newest": 200}
+
+
+async def test_a_node_that_does_not_wait_leaves_its_run_to_itself(opened):
+    async with opened() as orchestrator:
+        outputs = {"child": "${nodes.call}"}
+        await register(
+            orchestrator, sleeper(), caller(called="sleeper", wait=False, outputs=outputs)
+        )
+        result = await orchestrator.execute_workflow("caller")
+        child = result.outputs["child"]
+        assert child["version"] == "1.0.0"
+        assert (await orchestrator.get_run(child["run_id"])).status in ("queued", "running")
+        assert await orchestrator.sub_workflows.cancel_children(result.run_id) == [child["run_id"]]
+
+
+async def test_cancelling_a_parent_stops_all_that_runs_for_it(opened):
+    async with opened(capacity=4) as orchestrator:
+        await register(orchestrator, sleeper(), caller(called="sleeper", for_each=list(range(10))))
+        run = await orchestrator.start_workflow("caller")
+
+        async def ten_and_some_run():
+            children = await orchestrator.sub_workflows.children(run.run_id)
+            return len(children) == 10 and sum(c.status == "running" for c in children) == 4
+
+        await wait_until(ten_and_some_run)
+        assert await orchestrator.cancel(run.run_id)
+        with trio.fail_after(20):
+            result = await run.result()
+        children = await orchestrator.sub_workflows.children(run.run_id)
+        assert result.status == "cancelled"
+        assert [item.status for item in result.node("call").items] == ["cancelled"] * 10
+        assert [child.status for child in children] == ["cancelled"] * 10
+
+
+async def test_cancelling_reaches_grandchildren_and_a_childs_own_end_is_a_failure(opened):
+    async with opened(capacity=1) as orchestrator:
+        middle = caller("middle", "sleeper")
+        await register(orchestrator, sleeper(), middle, caller(called="middle"))
+        run = await orchestrator.start_workflow("caller")
+
+        async def sleeps():
+            runs, _ = await orchestrator.list_runs(workflow_id="sleeper", status="running")
+            return bool(runs)
+
+        await wait_until(sleeps)
+        (child,) = await orchestrator.sub_workflows.children(run.run_id)
+        (grandchild,) = await orchestrator.sub_workflows.children(child.run_id)
+        assert await orchestrator.sub_workflows.cancel_children(run.run_id) == [child.run_id]
+        with trio.fail_after(20):
+            result = await run.result()
+        assert result.status == "failed"
+        assert result.node("call").error["type"] == "child_cancelled"
+        assert (await orchestrator.sub_workflows.status(grandchild.run_id)).status == "cancelled"
+
+
+async def test_a_run_whose_time_is_over_while_it_waits_fails_with_its_children(opened):
+    async with opened() as orchestrator:
+        executor = dagrun.sub_workflow("sleeper")
+        short = Workflow("short", "1.0.0", timeout=0.5, nodes=[Node("call", executor=executor)])
+        await register(orchestrator, sleeper(), short)
+        with trio.fail_after(20):
+            result = await orchestrator.execute_workflow("short")
+        (child,) = await orchestrator.sub_workflows.children(result.run_id)
+        assert (result.status, result.error["type"]) == ("failed", "timeout")
+        assert child.status == "cancelled"
+
+
+async def test_a_child_shares_the_slot_of_who_waits_for_it(opened):
+    one = Concurrency(key="k", limit=1, scope="global")
+    outer = Workflow(
+        "outer",
+        "1.0.0",
+        concurrency=one,
+        nodes=[Node("call", executor=dagrun.sub_workflow("middle"), inputs={"n": 1})],
+    )
+    async with opened() as orchestrator:
+        await register(orchestrator, adder(concurrency=one), caller("middle"), outer)
+        with trio.fail_after(20):
+            result = await orchestrator.execute_workflow("outer")
+        assert result.status == "succeeded"
+
+
+async def test_a_paused_parent_hears_of_the_end_when_it_is_resumed(opened, tmp_path):
+    go = tmp_path / "go"
+    waits = Workflow(
+        "waits",
+        "1.0.0",
+        nodes=[Node("a", executor=dagrun.shell(f"while ! test -e {go}; do sleep 0.02; done"))],
+    )
+    async with opened() as orchestrator:
+        await register(orchestrator, waits, caller(called="waits"))
+        run = await orchestrator.start_workflow("caller")
+
+        async def has_child():
+            return bool(await orchestrator.sub_workflows.children(run.run_id))
+
+        await wait_until(has_child)
+        assert await orchestrator.pause(run.run_id)
+        go.touch()
+
+        async def child_has_ended():
+            (child,) = await orchestrator.sub_workflows.children(run.run_id)
+            return child.status == "succeeded"
+
+        await wait_until(child_has_ended)
+        assert (await orchestrator.get_run(run.run_id)).status == "paused"
+        assert await orchestrator.resume(run.run_id)
+        with trio.fail_after(20):
+            assert (await run.result()).status == "succeeded"
+
+
+async def test_a_program_starts_runs_for_a_run(opened):
+    async with opened() as orchestrator:
+        await register(orchestrator, adder(), sleeper())
+        parent = await orchestrator.start_workflow("sleeper")
+        child = await orchestrator.sub_workflows.execute(
+            "adder", "^1.0", parent=parent.run_id, inputs={"n": 1}
+        )
+        again = await orchestrator.sub_workflows.execute(
+            "adder", parent=parent.run_id, inputs={"n": 1}
+        )
+        assert child.outputs == {"n": 2}
+        children = await orchestrator.sub_workflows.children(parent.run_id)
+        assert [one.run_id for one in children] == [child.run_id, again.run_id]
+        await orchestrator.cancel(parent.run_id)
+        await parent.result()
+        late = await orchestrator.sub_workflows.execute(
+            "adder", parent=parent.run_id, inputs={"n": 2}
+        )
+        assert late.outputs == {"n": 3}
+        assert len(await orchestrator.sub_workflows.children(parent.run_id)) == 2
+        with pytest.raises(dagrun.NotFound):
+            await orchestrator.sub_workflows.execute("adder", parent="nobody", inputs={"n": 1})
+        with pytest.raises(dagrun.NotFound, match="in the range"):
+            await orchestrator.sub_workflows.execute("adder", "^9", parent=parent.run_id)
