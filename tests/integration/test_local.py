@@ -57,20 +57,24 @@ async def run(local, workflow, **inputs):
     return ticket.state
 
 
-def has_guard():
-    """Say whether a guard is among the children of this process."""
-    lists = Path("/proc/self/task").glob("*/children")
-    children = [pid for file in lists for pid in file.read_text().split()]
-    return any("guard_main" in Path(f"/proc/{pid}/cmdline").read_text() for pid in children)
+def children():
+    """Give the ids of the processes that this one has started and that are not waited for."""
+    return {
+        pid
+        for file in Path("/proc/self/task").glob("*/children")
+        for pid in file.read_text().split()
+    }
 
 
 class Watching(MemoryStore):
-    """Sees whether there is a guard when it is opened."""
+    """Sees whether there is a new process, which can only be the guard, when it is opened."""
 
-    guarded = False
+    def __init__(self):
+        super().__init__()
+        self.before, self.guarded = children(), False
 
     async def __aenter__(self):
-        self.guarded = has_guard()
+        self.guarded = children() > self.before
         return await super().__aenter__()
 
 

@@ -46,11 +46,11 @@ class EngineLink(Protocol):
         epoch: int,
         messages: Sequence[Message] = (),
         lost: bool = False,
-    ) -> object:
+    ) -> object | None:
         """Start a run that is queued, or go on with one under a new epoch. Does not block.
 
-        Gives something of the engine's own that means nothing to an orchestrator: how the run
-        goes is in the journal, and its end comes through :meth:`EngineListener.left`. An engine
+        Gives something of the engine's own, or None when the state is not the one that goes on. How
+        the run goes is in the journal, and its end comes through :meth:`EngineListener.left`. An engine
         that has ended, or has more runs than its capacity, does not refuse: the one leaves the run
         as it is in the journal, the other takes it.
 
@@ -137,8 +137,13 @@ class Placer(Protocol):
         """Hear that a run that an engine has has ended; that is durable."""
         ...
 
-    def rests(self, run_id: RunId) -> None:
-        """Hear that a run is with no engine any more: it is paused, or waits for its children."""
+    def rests(self, run_id: RunId, *, parked: bool) -> None:
+        """Hear that a run is with no engine any more.
+
+        Args:
+            run_id: the run.
+            parked: whether it waits for its children; else it is paused.
+        """
         ...
 
     def take_back(self, run_id: RunId, *, lost: bool) -> None:
@@ -154,8 +159,8 @@ class Placer(Protocol):
         """Hear that a run is somebody else's now, or damaged."""
         ...
 
-    def tell(self, run_id: RunId, message: Message) -> None:
-        """Hear what was posted to a run, wherever that is."""
+    def tell(self, run_id: RunId, message: Message) -> bool:
+        """Hear what was posted to a run, wherever that is. Give False if it is not known."""
         ...
 
 

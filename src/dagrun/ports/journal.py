@@ -16,8 +16,8 @@ class JournalFeed(Protocol):
         """Queue events of one run for the next commit. Does not block.
 
         Args:
-            events: what happened.
-            taken: messages of the run that were taken up in these events, or had no effect.
+            events: what happened; may be nothing if something was taken up.
+            taken: messages to the run that were taken up with them.
         """
         ...
 

@@ -167,7 +167,7 @@ def _tell(committed: Watcher, monitor: Monitor, events: Sequence[Event], positio
     monitor.publish(events, position)
 
 
-def _abandon(engines: Sequence[Engine], run: RunId, why: Refusal) -> None:
+def _abandon(engines: Sequence[Engine], run: RunId, why: Refusal, _epoch: int) -> None:
     """Have nothing more to do with a run whose events the store does not take."""
     for engine in engines:
         engine.abandon(run, f"taken over by another process ({why})")

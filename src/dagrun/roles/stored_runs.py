@@ -21,7 +21,7 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
-from dagrun.ports.store import Definition, Message, RunRecord, Slot, Store
+from dagrun.ports.store import Definition, Message, MessageKind, RunRecord, Slot, Store
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
 
@@ -199,6 +199,10 @@ class StoredRuns:
             key=self._placement_key(state, record),
             due=_due(prepared.workflow, record),
         )
+
+    async def post_cancel(self, run_id: RunId, *, reason: str) -> bool:
+        """Keep a request to cancel a run until an engine has it. Give False if there is one."""
+        return bool(await self._store.post(run_id, MessageKind.CANCEL, {"reason": reason}))
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free."""

@@ -363,6 +363,8 @@ class Attachment:
 
     async def _execute(self, dispatch: Dispatch, events: list[Event]) -> None:
         run_id, epoch = dispatch.run_id, dispatch.epoch
+        if any((held.run_id, held.epoch) == (run_id, epoch) for held in self._engine.holdings()):
+            return  # it was said twice
         self._drop(run_id, "it goes on under another epoch")
         self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
         try:

@@ -102,7 +102,14 @@ class Changes:
         return True
 
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
-        """Cancel a run of which parts were done: an engine removes what is left of them."""
+        """Cancel a run of which parts were done: an engine removes what is left of them.
+
+        If there is no engine, the request waits for one.
+        """
+        if not self._placing.may_give_at_once():
+            posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
+            self._placing.enqueue(ticket)
+            return posted
         with self._forgotten_on_conflict(ticket):
             state, epoch, messages = await self._runs.claim(ticket.run_id)
         ticket.make, ticket.state = None, state

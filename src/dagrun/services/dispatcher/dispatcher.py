@@ -22,7 +22,7 @@ from dagrun.services.dispatcher.posting import Posting
 from dagrun.services.dispatcher.requests import Requests
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
-from dagrun.services.dispatcher.ticket import Ticket
+from dagrun.services.dispatcher.ticket import Rest, Ticket
 
 
 @attrs.frozen(kw_only=True)
@@ -58,7 +58,9 @@ class Dispatcher:
         self._placing = Placing(runs=runs, places=self._places, tasks=self._tasks)
         changes = Changes(runs=runs, journal=journal, placing=self._placing, now=now)
         self._expiry = Expiry(placing=self._placing, changes=changes)
-        self._posting = Posting(placing=self._placing, changes=changes, tasks=self._tasks, now=now)
+        self._posting = Posting(
+            runs=runs, placing=self._placing, changes=changes, tasks=self._tasks, now=now
+        )
         self._requests = Requests(placing=self._placing, changes=changes, tasks=self._tasks)
 
     async def run(
@@ -140,9 +142,12 @@ class Dispatcher:
         """Hear that a run that an engine has has ended; see the port."""
         self._on_ticket(run_id, self._placing.ended)
 
-    def rests(self, run_id: RunId) -> None:
+    def rests(self, run_id: RunId, *, parked: bool) -> None:
         """Hear that a run is with no engine any more; see the port."""
-        self._on_ticket(run_id, self._placing.rests)
+        ticket = self._placing.ticket(run_id)
+        if ticket is not None:
+            self._placing.rests(ticket, Rest.PARKED if parked else Rest.PAUSED)
+            self._posting.watch(ticket)
 
     def take_back(self, run_id: RunId, *, lost: bool) -> None:
         """Let a run go on under the next epoch; see the port."""

@@ -16,7 +16,7 @@ from dagrun.services.dispatcher.admission import Admission
 from dagrun.services.dispatcher.places import Place, Places
 from dagrun.services.dispatcher.runs import Runs, patiently
 from dagrun.services.dispatcher.tasks import Tasks
-from dagrun.services.dispatcher.ticket import Ticket
+from dagrun.services.dispatcher.ticket import Rest, Ticket
 
 _log: Final = logging.getLogger(__name__)
 
@@ -155,16 +155,24 @@ class Placing:
         epoch: int,
         messages: Sequence[Message] = (),
     ) -> None:
-        ticket.engine, ticket.state, ticket.fresh = place.engine, state, False
+        lost, ticket.lost = ticket.lost, False
+        ticket.engine, ticket.rest, ticket.fresh = place.engine, None, False
         ticket.make = ticket.ready = None
-        place.engine.execute(state, epoch=epoch, messages=ticket.take_posted(messages))
+        ticket.state = state
+        told = ticket.take_posted(messages)
+        if place.engine.execute(state, epoch=epoch, messages=told, lost=lost) is None:
+            ticket.state = None  # it is folded elsewhere
+
+    def may_give_at_once(self) -> bool:
+        """Whether there is an engine that takes runs, be it full."""
+        return self._tasks.open and self._places.least_busy() is not None
 
     def give_at_once(
         self, ticket: Ticket, state: RunState, epoch: int, messages: Sequence[Message]
     ) -> EngineLink:
         """Give a run that waits for nothing to an engine, whether one has room or not."""
         place = self._places.least_busy()
-        assert place is not None  # noqa: S101 — a program has an engine
+        assert place is not None  # noqa: S101 — as the caller has seen
         self._places.take(place, ticket.run_id)
         self._execute(ticket, place, state, epoch, messages)
         return place.engine
@@ -184,9 +192,10 @@ class Placing:
         self.lose(ticket)
         self.place()
 
-    def rests(self, ticket: Ticket) -> None:
+    def rests(self, ticket: Ticket, rest: Rest) -> None:
         """Hear that an engine has given a run back that waits for something."""
         self._leave_engine(ticket)
+        ticket.rest = rest
         self._queue.parked(ticket.run_id)
         self.place()
 

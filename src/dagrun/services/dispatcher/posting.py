@@ -1,6 +1,7 @@
 """What is posted to runs: it finds its run, wherever that is."""
 
 import logging
+import math
 from collections.abc import Callable
 from datetime import datetime
 from functools import partial
@@ -10,12 +11,11 @@ import trio
 
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
-from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.placing import Placing
-from dagrun.services.dispatcher.runs import patiently
+from dagrun.services.dispatcher.runs import Runs, patiently
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Ticket
 
@@ -32,6 +32,7 @@ class Posting:
     not wait. One that is parked comes back, too, when its time is over.
 
     Args:
+        runs: what is stored of runs.
         placing: knows where runs are.
         changes: cancels runs that no engine has.
         tasks: in which runs are brought back.
@@ -39,8 +40,15 @@ class Posting:
     """
 
     def __init__(
-        self, *, placing: Placing, changes: Changes, tasks: Tasks, now: Callable[[], datetime]
+        self,
+        *,
+        runs: Runs,
+        placing: Placing,
+        changes: Changes,
+        tasks: Tasks,
+        now: Callable[[], datetime],
     ) -> None:
+        self._runs = runs
         self._placing = placing
         self._changes = changes
         self._tasks = tasks
@@ -72,9 +80,7 @@ class Posting:
 
     def _resumes(self, ticket: Ticket, message: Message) -> bool:
         """Whether a message is for a run that is paused, and not only for later."""
-        state = ticket.picture()
-        paused = state is not None and state.status is RunStatus.PAUSED
-        return paused and message.kind not in _NOT_WHILE_PAUSED
+        return ticket.paused and message.kind not in _NOT_WHILE_PAUSED
 
     async def _cancel(self, ticket: Ticket, reason: str) -> None:
         try:
@@ -87,15 +93,24 @@ class Posting:
         if ticket.alarm is not None:
             ticket.alarm.cancel()
             ticket.alarm = None
-        state = ticket.picture() if ticket.parked and not ticket.gone else None
-        left = None if state is None else decide.time_left_to_run(state, self._now())
-        if left is not None:
+        if ticket.parked and not ticket.gone and ticket.workflow.timeout is not None:
             ticket.alarm = trio.CancelScope()
-            self._tasks.start(self._wake, ticket, ticket.alarm, left)
+            self._tasks.start(self._wake, ticket, ticket.alarm)
 
-    async def _wake(self, ticket: Ticket, alarm: trio.CancelScope, seconds: float) -> None:
+    async def _wake(self, ticket: Ticket, alarm: trio.CancelScope) -> None:
         with alarm:
-            await trio.sleep(seconds)
+            await trio.sleep(await self._time_left(ticket))
             async with ticket.alone():
                 if ticket.parked and not ticket.gone:
                     self._placing.enqueue(ticket)
+
+    async def _time_left(self, ticket: Ticket) -> float:
+        """Give the seconds that a parked run has until its timeout."""
+        known = ticket.picture()
+        try:
+            state = known or (await patiently(partial(self._runs.load, ticket.run_id)))[0]
+        except DagrunError as error:
+            _log.warning("the timeout of run %s is not minded: %s", ticket.run_id, error)
+            return math.inf
+        left = decide.time_left_to_run(state, self._now())
+        return math.inf if left is None else left

@@ -26,6 +26,10 @@ class Runs(Protocol):
         """Begin a new epoch of a run. Give the run, the epoch, and what was posted to the run."""
         ...
 
+    async def post_cancel(self, run_id: RunId, *, reason: str) -> bool:
+        """Keep a request to cancel a run until an engine has it. Give False if there is one."""
+        ...
+
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free."""
         ...

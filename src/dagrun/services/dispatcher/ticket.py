@@ -1,6 +1,7 @@
 """One run of this process, from when it was accepted to its end."""
 
 from collections.abc import Callable, Sequence
+from enum import Enum, auto
 
 import attrs
 import trio
@@ -9,9 +10,18 @@ from dagrun.domain import decide
 from dagrun.domain.entry import NOTHING, Entry, Needs
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
+from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import OnLimit, Workflow
 from dagrun.ports.engine import EngineLink
 from dagrun.ports.store import Message, Slot
+
+
+class Rest(Enum):
+    """Why a run waits for no engine."""
+
+    PAUSED = auto()
+    PARKED = auto()
+    """It only waits for runs that it started."""
 
 
 @attrs.define(eq=False, kw_only=True)
@@ -68,6 +78,9 @@ class Ticket:
     state: RunState | None = None
     """What is known of it; None until something happens after it was accepted."""
 
+    rest: Rest | None = None
+    """Why it waits for no engine, as the engine elsewhere said that had it last."""
+
     engine: EngineLink | None = None
     abandoned: str | None = None
     """Why it is somebody else's now."""
@@ -116,8 +129,22 @@ class Ticket:
     @property
     def parked(self) -> bool:
         """Whether it is with no engine because it only waits for runs that it started."""
-        state = self.picture() if self.engine is None else None
+        if self.engine is not None:
+            return False
+        if self.rest is not None:
+            return self.rest is Rest.PARKED
+        state = self.picture()
         return state is not None and decide.parked(state)
+
+    @property
+    def paused(self) -> bool:
+        """Whether it is with no engine until it is resumed."""
+        if self.engine is not None:
+            return False
+        if self.rest is not None:
+            return self.rest is Rest.PAUSED
+        state = self.picture()
+        return state is not None and state.status is RunStatus.PAUSED
 
     @property
     def cancels_oldest(self) -> bool:

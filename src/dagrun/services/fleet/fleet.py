@@ -389,7 +389,7 @@ class Fleet:
             self._take_back(engine, frame.run_id, lost=False)
         elif refusal is None:
             self._off(engine, frame.run_id)
-            self._placer.rests(frame.run_id)
+            self._placer.rests(frame.run_id, parked=frame.why is Why.PARKED)
         else:
             self._off(engine, frame.run_id)
             self._placer.abandoned(frame.run_id, f"it was taken over by somebody else ({refusal})")

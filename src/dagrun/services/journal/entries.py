@@ -6,9 +6,8 @@ from typing import Final
 import attrs
 import trio
 
-from dagrun.domain.events import Event
+from dagrun.domain.events import Event, size_of
 from dagrun.domain.ids import RunId
-from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError, LimitReached
 from dagrun.ports.store import Assignment, Definition, NewRun, Refusal, Rejection, Taken
 
@@ -53,7 +52,7 @@ class Handing:
 
 def portion(events: Sequence[Event], taken: Sequence[Taken]) -> Portion:
     """Make a portion of events, and what was taken up in them."""
-    return Portion(events, taken, sum(map(_size, events)))
+    return Portion(events, taken, sum(map(size_of, events)))
 
 
 def answer(submissions: Sequence[Submission], unsaved: Mapping[RunId, RunId | Rejection]) -> None:
@@ -94,11 +93,3 @@ def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
     return ConflictError(
         f"the idempotency key {key!r} was used for another submission of {run.workflow_id}"
     )
-
-
-def _size(event: Event) -> int:
-    data = event.data
-    if not data:
-        return EVENT_SIZE
-    raw = sum(len(bytes(value)) for value in data.values() if isinstance(value, Raw))
-    return EVENT_SIZE + raw

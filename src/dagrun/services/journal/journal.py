@@ -38,6 +38,7 @@ GATHER: Final = 0.005  # seconds that a group may grow while nobody waits for it
 RETRY: Final = 0.25  # seconds between tries while the disk is full
 
 Committed = Callable[[Sequence[Event], int], None]
+Refused = Callable[[RunId, Refusal, int], None]
 
 _log: Final = logging.getLogger(__name__)
 
@@ -64,8 +65,8 @@ class Journal:
         committed: is told of events when they are durable, in the journal's order, and of the
             position of the first one; see :class:`~dagrun.ports.store.CommitResult`.
         posted: is told of the messages that a commit posted to runs, after ``committed``.
-        refused: is told of runs whose events the store did not take: they belong to somebody
-            else now.
+        refused: is told of runs whose events the store did not take, why, and under which epoch
+            these were: the runs belong to somebody else now.
     """
 
     def __init__(
@@ -74,7 +75,7 @@ class Journal:
         *,
         committed: Committed = lambda _events, _position: None,
         posted: Callable[[Sequence[Posted]], None] = lambda _posted: None,
-        refused: Callable[[RunId, Refusal], None] = lambda _run, _why: None,
+        refused: Refused = lambda _run, _why, _epoch: None,
     ) -> None:
         self._store = store
         self._committed = committed
@@ -322,8 +323,9 @@ class Journal:
         answer(submissions, result.unsaved)
         answer_handings(handings, result.unassigned)
         self._bytes -= sum(portion.size for portion in portions)
+        epochs = {event.run_id: event.epoch for event in group} if result.refused else {}
         for run_id, why in result.refused.items():
-            self._refused(run_id, why)
+            self._refused(run_id, why, epochs.get(run_id, 0))
             self._marks.refuse(run_id, why)
         self._marks.acknowledge(event for event in group if event.run_id not in result.refused)
         self._tell(result)
