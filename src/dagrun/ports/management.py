@@ -194,9 +194,7 @@ class WorkflowManagement(Protocol):
         """Say all that is wrong with a document; nothing if it could be registered."""
         ...
 
-    async def list(
-        self, *, limit: int = 100, cursor: str | None = None
-    ) -> Page[WorkflowView]:
+    async def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[WorkflowView]:
         """Give the current version of each workflow, by id; the newest one if all are pre-releases."""
         ...
 
