@@ -13,7 +13,8 @@
     ├── ConflictError      the state of a run forbids what was asked
     │   ├── RunOwned           another live process executes the run
     │   ├── StillNeeded        registered workflows call what was to be deleted
-    │   └── LimitReached       the concurrency limit has no room for the run
+    │   ├── LimitReached       the concurrency limit has no room for the run
+    │   └── QueueFull          too many runs wait already
     ├── StoreError         the database cannot be used; the operator acts
     │   ├── StoreFull          no room on the disk; may work again later
     │   ├── StoreBusy          another process holds the database; may work again later
@@ -179,6 +180,16 @@ class LimitReached(ConflictError):
         self.workflow_id, self.key, self.limit = workflow_id, key, limit
         runs, go = ("1 run", "goes") if limit == 1 else (f"{limit} runs", "go")
         super().__init__(f"{workflow_id}: {runs} with the concurrency key {key!r} {go} on already")
+
+
+class QueueFull(ConflictError):
+    """Too many runs wait already for an engine. It may work again later."""
+
+    code = "queue_full"
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        super().__init__(f"{limit} runs wait already, and more may not; try again later")
 
 
 class StoreError(DagrunError):

@@ -40,7 +40,7 @@ NOT_TRIED = {
     "python3 -m venv .venv && .venv/bin/pip install -q tox && .venv/bin/tox\n": "runs this test",
     (
         "python3 -m venv .venv\n.venv/bin/pip install -q -c constraints.txt"
-        " -e '.[tests,lint,types,layers,docs]' -e plugins/dagrun-cron -e plugins/dagrun-lua\n"
+        " -e '.[tests,lint,types,layers,docs]' -e plugins/dagrun-cron -e plugins/dagrun-grpc -e plugins/dagrun-lua\n"
     ): "asks the package index; each environment of tox installs a part of the same",
     ".venv/bin/towncrier build --draft\n": "tox does it in the environment docs",
     ".tox/tests/bin/python -m benchmarks --json figures.json\n": "takes a minute",

@@ -1,7 +1,7 @@
 """The balancers that come with the core."""
 
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from itertools import islice
 from typing import ClassVar, Final
 
@@ -39,6 +39,8 @@ class ConsistentHash(Balancer):
     Raises:
         ValueError: fewer than one virtual node.
     """
+
+    settings: ClassVar[Mapping[str, str]] = {"virtual_nodes": "load_balancer_nodes"}
 
     def __init__(self, *, virtual_nodes: int = VIRTUAL_NODES) -> None:
         if virtual_nodes < 1:

@@ -26,6 +26,16 @@ app.command(  # imported when it is used
     name="runs",
     help="Look at runs, past and present, and change those that go on.",
 )
+app.command(
+    "dagrun.cli.orchestrator:orchestrator",
+    name="orchestrator",
+    help="Accept runs, keep their journals, and give them to engines, until SIGTERM or Ctrl-C.",
+)
+app.command(
+    "dagrun.cli.engine:engine",
+    name="engine",
+    help="Execute the runs that an orchestrator gives, until SIGTERM or Ctrl-C.",
+)
 
 
 @app.command

@@ -25,7 +25,7 @@ from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
 from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.plans import handling
 from dagrun.services.retention import RunFolders, prune, sweep
-from dagrun.settings import Settings, parse_retention
+from dagrun.settings import Settings, parse
 
 What = Literal["cancel", "pause", "resume"]
 DID: Final = {"cancel": "is cancelled", "pause": "is paused", "resume": "goes on"}
@@ -162,7 +162,7 @@ def _age(settings: Settings, older_than: str | None) -> float:
     if older_than.replace(".", "").isdigit():
         raise ConfigError(f"--older-than: write a unit, such as {older_than}d or {older_than}h")
     try:
-        age = parse_retention(older_than)
+        age = parse.retention(older_than)
     except ValueError as error:
         raise ConfigError(f"--older-than: {error}, not {older_than!r}") from error
     if age is None:

@@ -8,9 +8,11 @@ import attrs
 
 from dagrun.errors import PluginConflict, UnknownPlugin
 from dagrun.ports.balancer import Balancer
+from dagrun.ports.discovery import Discovery
 from dagrun.ports.executor import Executor
 from dagrun.ports.secrets import SecretProvider
 from dagrun.ports.store import Store
+from dagrun.ports.transport import Transport
 from dagrun.ports.trigger import TriggerKind
 
 T = TypeVar("T")
@@ -86,10 +88,20 @@ class Registry:
         self.triggers: Shelf[TriggerKind] = Shelf("trigger", self)
         self.balancers: Shelf[Balancer] = Shelf("balancer", self)
         self.secrets: Shelf[SecretProvider] = Shelf("secrets", self)
+        self.transports: Shelf[Transport] = Shelf("transport", self)
+        self.discoveries: Shelf[Discovery] = Shelf("discovery", self)
 
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """Give all shelves, in the order in which ``dagrun plugins`` lists them."""
-        return (self.executors, self.stores, self.triggers, self.balancers, self.secrets)
+        return (
+            self.executors,
+            self.stores,
+            self.triggers,
+            self.balancers,
+            self.secrets,
+            self.transports,
+            self.discoveries,
+        )
 
     @contextmanager
     def filled_by(self, plugin: str) -> Iterator[None]:

@@ -15,8 +15,10 @@ class Channel(Protocol):
 
     Frames arrive whole and in their order. All methods raise
     :class:`~dagrun.errors.ChannelLost` when the stream has ended, on whichever side and for
-    whatever reason; it stays so. One task sends, and one receives. Who opened it closes it; a
-    served one is closed when its handler returns.
+    whatever reason; it stays so. One task sends, and one receives. Cancelling one of them ends the
+    stream, since nobody could say what of it was sent or received. Who opened it closes it; a served
+    one is closed when its handler returns. What was sent before that still arrives, unless the
+    connection is lost.
     """
 
     @property
@@ -28,6 +30,9 @@ class Channel(Protocol):
         """Send frames; they travel together. Waits while the other side takes no more.
 
         Returns when they are on their way. That they arrive is for others to say.
+
+        Raises:
+            ValueError: a frame is larger than the transport can carry.
         """
         ...
 
@@ -37,7 +42,8 @@ class Channel(Protocol):
 
 
 Handler = Callable[[Channel], Awaitable[None]]
-"""Holds the conversation on a stream that the other side opened."""
+"""Holds the conversation on a stream that the other side opened. ``ChannelLost`` out of it is its
+usual end; any other exception stops the listener."""
 
 
 class Transport(Protocol):

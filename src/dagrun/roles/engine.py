@@ -6,15 +6,16 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 import attrs
 import trio
 
 from dagrun.domain.plan import Plan
-from dagrun.errors import ConfigError
+from dagrun.errors import ChannelLost, ConfigError
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Definition
-from dagrun.ports.transport import Transport
+from dagrun.ports.transport import Channel, Transport
 from dagrun.roles.local import LOGS, SCRATCH, factories
 from dagrun.roles.serving import serve, start
 from dagrun.services.attachment import Attachment, Identity, Lease
@@ -26,7 +27,20 @@ from dagrun.services.journal.uplink import Uplink
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, structuring
 from dagrun.services.processes import GuardedProcesses
-from dagrun.settings import Settings
+
+
+class Chosen(Protocol):
+    """What an engine needs of its settings, besides what plugins ask for."""
+
+    @property
+    def data_dir(self) -> Path:
+        """Where logs and files of runs are."""
+        ...
+
+    @property
+    def parallel(self) -> int:
+        """Most process nodes at once."""
+        ...
 
 
 @attrs.define(kw_only=True)
@@ -36,7 +50,7 @@ class Working:
     engine: Engine
     attachment: Attachment
     address: str | None
-    """Where it listens for orchestrators; None when it dials out."""
+    """Where it listens; None when it does not."""
 
     async def hand_over(self, grace: float) -> None:
         """Take and start nothing more; give all runs back when no node is running any more.
@@ -55,11 +69,12 @@ class Working:
 @asynccontextmanager
 async def open_engine(
     registry: Registry,
-    settings: Settings,
+    settings: Chosen,
     *,
     identity: Identity,
     transport: Transport,
     orchestrator: str | None,
+    listens: bool = False,
     lease: Lease | None = None,
     draw: Callable[[], float] = random.random,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
@@ -72,6 +87,7 @@ async def open_engine(
         identity: who the engine is.
         transport: how it reaches its orchestrator.
         orchestrator: the address to dial; None waits to be dialled.
+        listens: whether to answer, while it dials, those who ask how it is. Streams are refused.
         lease: another one than of the machine's clock.
         draw: gives random numbers in [0, 1).
         now: the clock, in UTC.
@@ -113,16 +129,33 @@ async def open_engine(
         attachment.speak_for(engine)
         await start(stack, engine)
         await start(stack, attachment)
+        await stack.enter_async_context(transport)
         address = None
         if orchestrator is None:
-            await stack.enter_async_context(transport)
-            address = await serve(stack, partial(transport.serve_engine, attachment.converse))
+            handler = partial(_converse_unless_heard, attachment)
+            address = await serve(stack, partial(transport.serve_engine, handler))
         else:
-            await stack.enter_async_context(transport)
+            if listens:
+                address = await serve(stack, partial(transport.serve_engine, _refuse))
             await start(
                 stack, Dialling(attachment, partial(transport.attach, orchestrator), draw=draw)
             )
         yield Working(engine=engine, attachment=attachment, address=address)
+
+
+async def _converse_unless_heard(attachment: Attachment, channel: Channel) -> None:
+    """Talk with an orchestrator that dialled, unless one answers already.
+
+    An engine may be found under several addresses, such as one of each family. Streams to all of
+    them would take its conversation from each other.
+    """
+    if attachment.heard:
+        raise ChannelLost("this engine talks with an orchestrator on another stream")
+    await attachment.converse(channel)
+
+
+async def _refuse(_channel: Channel) -> None:
+    raise ChannelLost("this engine dials its orchestrator itself")
 
 
 async def _plan(plans: Plans, definition: Definition) -> Plan:

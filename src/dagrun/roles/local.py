@@ -19,6 +19,7 @@ from dagrun.ports.store import Refusal, Store
 from dagrun.roles.children import LocalChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
 from dagrun.roles.messages import Messages
+from dagrun.roles.options import options
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import in_nursery, start
 from dagrun.roles.stored_runs import StoredRuns
@@ -193,17 +194,19 @@ def _engine_names(count: int) -> Sequence[str]:
     return [name] if count == 1 else [f"{name}/{number}" for number in range(1, count + 1)]
 
 
-def balancers(registry: Registry) -> Callable[[str | None], Balancer]:
+def balancers(
+    registry: Registry, settings: object = None, *, default: str = DEFAULT_BALANCER
+) -> Callable[[str | None], Balancer]:
     """Give what makes the balancer of a name, or the default one for None."""
-    return lambda name: registry.balancers.get(name or DEFAULT_BALANCER)()
+    make = factories(registry.balancers, settings)
+    return lambda name: make(name or default)()
 
 
-def factories(shelf: Shelf[T], settings: Settings) -> Callable[[str], Callable[[], T]]:
+def factories(shelf: Shelf[T], settings: object) -> Callable[[str], Callable[[], T]]:
     """Give what finds a plugin's factory, with the settings that its class asks for."""
 
     def find(name: str) -> Callable[[], T]:
         factory = shelf.get(name)
-        wanted: Sequence[str] = getattr(factory, "settings", ())
-        return partial(factory, **{setting: getattr(settings, setting) for setting in wanted})
+        return partial(factory, **options(factory, settings))
 
     return find

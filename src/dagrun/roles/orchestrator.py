@@ -1,13 +1,14 @@
 """The orchestrator: accepts runs, keeps their journals, and places them on engines elsewhere."""
 
 import logging
+import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
+from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import attrs
 import trio
@@ -18,23 +19,29 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError
+from dagrun.errors import ConflictError, QueueFull
 from dagrun.plugin.registry import Registry
+from dagrun.ports.balancer import Balancer
+from dagrun.ports.discovery import Discovery
 from dagrun.ports.frames import LogChunk
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.transport import Transport
 from dagrun.roles.leading import go_on_with_all
-from dagrun.roles.local import DATABASE, balancers
+from dagrun.roles.local import DATABASE, LOGS, balancers
 from dagrun.roles.serving import serve, start
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.submission import Submission, accept
+from dagrun.services.discoveries import Discoveries
 from dagrun.services.dispatcher import Dispatcher
 from dagrun.services.fleet import EngineView, Fleet
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.plans import Plans
+from dagrun.services.retention import Retention, RunFolders
 
 LOOK: Final = 0.5  # seconds between tries to become the orchestrator
+
+LOST: Final = "engine.lost"
 
 _log: Final = logging.getLogger(__name__)
 
@@ -58,24 +65,39 @@ class Leading:
     fleet: Fleet
     plans: Plans
     runs: StoredRuns
+    discoveries: Discoveries
     addresses: Sequence[str]
     """Where it listens for engines."""
+
+    queue_limit: int
+    """Most runs that wait for an engine."""
+
+    _coming: int = attrs.field(default=0, init=False)
+    """Submissions on their way into the store."""
 
     async def submit(self, submission: Submission) -> RunId:
         """Store a run, and let it start when there is room. Returns when it is durable.
 
         Gives an earlier run if that had the same idempotency key; raises as the same method of a
         program's class.
+
+        Raises:
+            QueueFull: too many runs wait already.
         """
         prepared = await self.plans.prepare(submission.workflow)
         new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        if self.dispatcher.is_full(self.queue_limit, coming=self._coming):
+            raise QueueFull(self.queue_limit)
         ticket.set_off()
         self.dispatcher.adopt(ticket)
+        self._coming += 1
         try:
             standing = await self.journal.submit(new_run, prepared.definition, events)
         except BaseException:
             self.dispatcher.drop(ticket)
             raise
+        finally:
+            self._coming -= 1
         if standing == ticket.run_id:
             self.dispatcher.enqueue(ticket)
         else:
@@ -110,6 +132,14 @@ class Leading:
             raise ConflictError(f"the orchestrator was closed before run {run_id} has ended")
         state, _ = await self.runs.restored(record)
         return run_result(state)
+
+    def register(self, address: str) -> None:
+        """Know an engine that waits to be dialled at ``host:port``. Does not block.
+
+        Raises:
+            ConfigError: no discovery of this orchestrator takes registrations, or it has too many.
+        """
+        self.discoveries.register(address)
 
     def engines(self) -> Sequence[EngineView]:
         """List the engines."""
@@ -155,6 +185,13 @@ async def open_leading(
     committed: Callable[[Sequence[Event]], None] = lambda _: None,
     log_came: Callable[[LogChunk], None] = lambda _: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
+    balancer: Callable[[str | None], Balancer] | None = None,
+    sources: Mapping[str, Discovery] | None = None,
+    longest_pause: float = 10.0,
+    draw: Callable[[], float] = random.random,
+    queue_limit: int = 100_000,
+    paused: bool = False,
+    retention: float | None = None,
 ) -> AsyncIterator[Leading]:
     """Run an orchestrator that leads until the block is left. What is opened last is closed first.
 
@@ -168,6 +205,13 @@ async def open_leading(
         committed: is told of events when they are durable.
         log_came: keeps the logs that engines send.
         now: the clock, in UTC.
+        balancer: makes the balancer of a name, or the default one for None; else the registry does.
+        sources: name → what finds engines that wait to be dialled.
+        longest_pause: seconds between two tries to reach such an engine, at most.
+        draw: gives random numbers in [0, 1).
+        queue_limit: most runs that wait for an engine.
+        paused: whether no run is given to an engine for now.
+        retention: seconds for which ended runs are kept; None for ever.
     """
     async with AsyncExitStack() as stack:
         if store is None:
@@ -204,7 +248,11 @@ async def open_leading(
         plans = Plans(registry, NothingToOpen(), NothingToOpen())
         runs = StoredRuns(data_dir=data_dir, owner=owner, store=store, plans=plans)
         dispatcher = runs.dispatcher = Dispatcher(
-            runs=runs, journal=journal, balancer=balancers(registry), now=now
+            runs=runs,
+            journal=journal,
+            balancer=balancer or balancers(registry),
+            now=now,
+            paused=paused,
         )
         fleet = Fleet(
             orchestrator=secrets.token_hex(8),
@@ -214,13 +262,24 @@ async def open_leading(
             placer=dispatcher,
             definition=partial(_definition, plans),
             log_came=log_came,
-            announce=monitor.announce,
+            announce=partial(_announce, monitor),
         )
         await start(stack, fleet)
         await start(stack, dispatcher)
         await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
         await stack.enter_async_context(transport)
         address = await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
+        discoveries = Discoveries(
+            sources or {},
+            dial=transport.dial,
+            converse=fleet.converse,
+            longest_pause=longest_pause,
+            draw=draw,
+        )
+        await start(stack, discoveries)
+        if retention is not None:
+            folders = [RunFolders(data_dir / LOGS)]
+            await start(stack, Retention(store, folders, keep=retention))
         yield Leading(
             store=store,
             owner=owner,
@@ -230,12 +289,23 @@ async def open_leading(
             fleet=fleet,
             plans=plans,
             runs=runs,
+            discoveries=discoveries,
             addresses=[address],
+            queue_limit=queue_limit,
         )
 
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:
     return (await plans.prepare(workflow)).definition
+
+
+def _announce(
+    monitor: Monitor, kind: str, *, engine_id: str, data: Mapping[str, Any] | None = None
+) -> None:
+    """Tell people and subscribers of an engine that comes or goes."""
+    level = logging.WARNING if kind == LOST else logging.INFO
+    _log.log(level, "engine %s: %s", engine_id, kind.removeprefix("engine."))
+    monitor.announce(kind, engine_id=engine_id, data=data)
 
 
 def _whereabouts(dispatcher: Dispatcher, run: RunId) -> tuple[str | None, str | None]:

@@ -122,6 +122,7 @@ class Attachment:
         self._beats_now = trio.Event()
         self._leased = trio.Event()
         self._conversation: trio.CancelScope | None = None
+        self._talking: trio.CancelScope | None = None
         self._seen: dict[RunId, int] = {}
         self._incoming: dict[RunId, _Incoming] = {}
         self._questions: dict[int, _Question] = {}
@@ -157,6 +158,11 @@ class Attachment:
             self._kill()
             self._engine.halt()
         self.hang_up()
+
+    @property
+    def heard(self) -> bool:
+        """Whether there is a conversation in which the orchestrator answers."""
+        return self._talking is not None and self._lease.fresh()
 
     def hang_up(self) -> None:
         """End the present conversation; whoever holds it begins another one."""
@@ -222,19 +228,28 @@ class Attachment:
             Unwelcome: this engine is not wanted, and will not be.
         """
         self.hang_up()  # an older stream that did not end
-        with trio.CancelScope() as self._conversation:
+        with trio.CancelScope() as scope:
+            self._conversation = scope
             since = self._lease.now()
             holdings = self._engine.holdings()
             await channel.send([self._hello(holdings)])
             welcome, rest = await self._welcome(channel)
             self._settle(welcome, holdings, since)
-            async with trio.open_nursery() as nursery:
-                nursery.start_soon(self._send, channel)
-                nursery.start_soon(self._beat)
-                await self._hear(rest)
-                while True:
-                    await self._hear(await channel.receive())
+            self._talking = scope
+            try:
+                await self._talk(channel, rest)
+            finally:
+                if self._talking is scope:
+                    self._talking = None
         raise ChannelLost("the conversation was ended")
+
+    async def _talk(self, channel: Channel, rest: Sequence[Frame]) -> None:
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._send, channel)
+            nursery.start_soon(self._beat)
+            await self._hear(rest)
+            while True:
+                await self._hear(await channel.receive())
 
     def _hello(self, holdings: Sequence[Holding]) -> Hello:
         who = self._identity

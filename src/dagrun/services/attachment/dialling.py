@@ -7,7 +7,7 @@ from typing import Final
 
 import trio
 
-from dagrun.errors import ChannelLost
+from dagrun.errors import ChannelLost, sole
 from dagrun.ports.transport import Channel
 from dagrun.services.attachment.attachment import Attachment
 
@@ -53,7 +53,7 @@ class Dialling:
             try:
                 async with self._connect() as channel:
                     await self._attachment.converse(channel)
-            except ChannelLost as error:
-                _log.warning("no orchestrator: %s", error)
+            except* ChannelLost as group:
+                _log.warning("no orchestrator: %s", sole(group))
             pause = FIRST if self._attachment.attached > before else min(pause * FACTOR, LAST)
             await trio.sleep(pause * (0.5 + self._draw() / 2))

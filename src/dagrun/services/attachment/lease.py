@@ -8,6 +8,9 @@ from typing import Final
 BEATS: Final = 3
 """Heartbeats in a lease."""
 
+FRESH: Final = 1.5
+"""Heartbeats after which an answer is late."""
+
 FENCE: Final = 2 / 3
 """Share of a lease after which an engine starts nothing more, and kills what runs."""
 
@@ -66,6 +69,10 @@ class Lease:
     def fenced(self) -> bool:
         """Whether so much of it has passed that nothing may be done under it any more."""
         return self.left() <= 0
+
+    def fresh(self) -> bool:
+        """Whether the orchestrator has answered as soon as it may be expected to."""
+        return self._clock() - self._renewed < FRESH * self.interval
 
     def left(self) -> float:
         """Give the seconds until it is :meth:`fenced`."""

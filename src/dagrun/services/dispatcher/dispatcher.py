@@ -43,6 +43,7 @@ class Dispatcher:
         journal: takes the events of runs that no engine has.
         balancer: makes the balancer of a name, or the default one for None.
         now: the clock, in UTC.
+        paused: whether no run is given to an engine for now.
     """
 
     def __init__(
@@ -52,10 +53,12 @@ class Dispatcher:
         journal: JournalFeed,
         balancer: Callable[[str | None], Balancer],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
+        paused: bool = False,
     ) -> None:
         self._tasks = Tasks()
         self._places = Places(balancer)
         self._placing = Placing(runs=runs, places=self._places, tasks=self._tasks)
+        self._placing.paused = paused
         changes = Changes(runs=runs, journal=journal, placing=self._placing, now=now)
         self._expiry = Expiry(placing=self._placing, changes=changes)
         self._posting = Posting(
@@ -92,6 +95,28 @@ class Dispatcher:
     def statistics(self) -> DispatcherStatistics:
         """Say how much waits and runs."""
         return DispatcherStatistics(queued=self._placing.queued, running=self._places.running())
+
+    def is_full(self, limit: int, *, coming: int = 0) -> bool:
+        """Whether one run more would have to wait with ``limit`` others before it.
+
+        Args:
+            limit: most runs that may wait.
+            coming: runs that will be here soon, to wait or to be given to an engine at once.
+        """
+        waiting = self._placing.queued + coming
+        if waiting < limit:
+            return False
+        free = 0 if self._placing.paused else self._places.free()
+        return waiting - free >= limit
+
+    def pause_dispatch(self) -> None:
+        """Give no more runs to engines. Those that they have go on."""
+        self._placing.paused = True
+
+    def resume_dispatch(self) -> None:
+        """Give runs to engines again."""
+        self._placing.paused = False
+        self._placing.place()
 
     def adopt(self, ticket: Ticket) -> None:
         """Know a run that does not wait for an engine yet.

@@ -39,6 +39,9 @@ class Placing:
         self._places = places
         self._tasks = tasks
         self._queue = Queue()
+        self.paused = False
+        """Whether no run is given to an engine, whatever room there is."""
+
         self._tickets: dict[RunId, Ticket] = {}
         self._admission = Admission(
             runs=runs, tasks=tasks, answered=self._admitted, turned_down=self.place
@@ -94,7 +97,8 @@ class Placing:
     def _may_place(self, needs: Needs = NOTHING) -> bool:
         """Whether an engine has room, also if those get a place that ask for their slot for it."""
         return (
-            self._places.have_room(needs)
+            not self.paused
+            and self._places.have_room(needs)
             and self._tasks.open
             and (not (asking := self._admission.unanswered) or asking < self._places.free())
         )
@@ -254,6 +258,8 @@ class Placing:
                 return None
             case None:
                 return "it waits until it is resumed"
+            case _ if self.paused:
+                return "it waits until dispatch goes on: it is paused"
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:

@@ -1,0 +1,57 @@
+"""The one asyncio loop of a transport, inside of trio."""
+
+import logging
+from collections.abc import Awaitable, Callable
+from contextlib import AsyncExitStack
+from types import TracebackType
+from typing import Any, ParamSpec, Self, TypeVar
+
+import trio
+import trio_asyncio  # before anything imports grpclib: it makes asyncio know of trio's loops
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_log = logging.getLogger(__name__)
+
+
+class Bridge:
+    """Runs the loop while it is entered."""
+
+    loop: trio_asyncio.TrioEventLoop
+
+    def __init__(self) -> None:
+        self._stack = AsyncExitStack()
+        self._nursery: trio.Nursery | None = None
+
+    async def __aenter__(self) -> Self:
+        manager = trio.open_nursery()
+        self._nursery = await self._stack.enter_async_context(manager)
+        self.loop = await self._nursery.start(self._run)
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        if self._nursery is not None:
+            self._nursery.cancel_scope.cancel()
+        await self._stack.__aexit__(None, None, None)  # an error goes on as it is, in no group
+
+    async def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
+        """Call a coroutine function of asyncio."""
+        result: T = await trio_asyncio.aio_as_trio(function, loop=self.loop)(*args, **kw)
+        return result
+
+    async def _run(self, *, task_status: trio.TaskStatus[trio_asyncio.TrioEventLoop]) -> None:
+        async with trio_asyncio.open_loop() as loop:
+            loop.set_exception_handler(_note)
+            task_status.started(loop)
+            await trio.sleep_forever()
+
+
+def _note(loop: Any, context: dict[str, Any]) -> None:
+    """Note what went wrong with a connection; who uses it learns of it by its end."""
+    _log.debug("%s", context.get("message"), exc_info=context.get("exception"))

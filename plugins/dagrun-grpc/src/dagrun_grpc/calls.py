@@ -1,0 +1,154 @@
+"""The calls that are served: their names, messages, and who may use them.
+
+A call that is not here does not exist. One without a handler is answered with UNIMPLEMENTED.
+"""
+
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from typing import Any, Final
+
+import attrs
+from grpclib import GRPCError, Status
+from grpclib.const import Cardinality, Handler
+from grpclib.server import Stream
+
+from dagrun_grpc.access import ENGINE, Accepts, allowed
+from dagrun_grpc.wire.dagrun import v1
+from dagrun_grpc.wire.grpc.health import v1 as health
+
+Answer = Callable[[Stream[Any, Any]], Awaitable[None]]
+
+UNARY: Final = Cardinality.UNARY_UNARY
+GIVES: Final = Cardinality.UNARY_STREAM
+BOTH: Final = Cardinality.STREAM_STREAM
+
+
+@attrs.frozen
+class Call:
+    """A method of a service."""
+
+    path: str
+    kind: Cardinality
+    request: type
+    reply: type
+    role: str | None = ENGINE
+    """Who may use it; None for everybody."""
+
+
+SESSION: Final = Call("/dagrun.v1.EngineService/Session", BOTH, v1.FromOrchestrator, v1.FromEngine)
+ATTACH: Final = Call(
+    "/dagrun.v1.OrchestratorService/Attach", BOTH, v1.FromEngine, v1.FromOrchestrator
+)
+HEALTH_CHECK: Final = Call(
+    "/dagrun.v1.EngineService/HealthCheck", UNARY, v1.HealthCheckRequest, v1.HealthCheckResponse
+)
+ENGINE_SERVICE: Final[Sequence[Call]] = (
+    SESSION,
+    Call(
+        "/dagrun.v1.EngineService/ExecuteWorkflow",
+        UNARY,
+        v1.ExecuteWorkflowRequest,
+        v1.ExecuteWorkflowResponse,
+    ),
+    Call(
+        "/dagrun.v1.EngineService/ExecuteSubWorkflow",
+        UNARY,
+        v1.ExecuteSubWorkflowRequest,
+        v1.ExecuteSubWorkflowResponse,
+    ),
+    Call(
+        "/dagrun.v1.EngineService/StopWorkflow",
+        UNARY,
+        v1.StopWorkflowRequest,
+        v1.StopWorkflowResponse,
+    ),
+    HEALTH_CHECK,
+    Call(
+        "/dagrun.v1.EngineService/GetEngineStatus",
+        UNARY,
+        v1.GetEngineStatusRequest,
+        v1.GetEngineStatusResponse,
+    ),
+    Call(
+        "/dagrun.v1.EngineService/StreamWorkflowEvents",
+        GIVES,
+        v1.StreamWorkflowEventsRequest,
+        v1.StreamWorkflowEventsResponse,
+    ),
+)
+ORCHESTRATOR_SERVICE: Final[Sequence[Call]] = (
+    ATTACH,
+    Call(
+        "/dagrun.v1.OrchestratorService/RegisterEngine",
+        UNARY,
+        v1.RegisterEngineRequest,
+        v1.RegisterEngineResponse,
+    ),
+    Call(
+        "/dagrun.v1.OrchestratorService/ReportStatus",
+        UNARY,
+        v1.ReportStatusRequest,
+        v1.ReportStatusResponse,
+    ),
+    Call(
+        "/dagrun.v1.OrchestratorService/StreamStatus",
+        BOTH,
+        v1.StreamStatusRequest,
+        v1.StreamStatusResponse,
+    ),
+)
+CHECK: Final = Call(
+    "/grpc.health.v1.Health/Check",
+    UNARY,
+    health.HealthCheckRequest,
+    health.HealthCheckResponse,
+    None,
+)
+WATCH: Final = Call(
+    "/grpc.health.v1.Health/Watch",
+    GIVES,
+    health.HealthCheckRequest,
+    health.HealthCheckResponse,
+    None,
+)
+
+
+class Service:
+    """Calls and what answers them, as grpclib wants it."""
+
+    def __init__(
+        self,
+        calls: Sequence[Call],
+        answers: Mapping[str, Answer],
+        accepts: Accepts | None,
+    ) -> None:
+        self._handlers = {
+            call.path: Handler(
+                _checked(call, answers.get(call.path, _unimplemented), accepts),
+                call.kind,
+                call.request,
+                call.reply,
+            )
+            for call in calls
+        }
+
+    def __mapping__(self) -> dict[str, Handler]:
+        """Give path → handler."""
+        return self._handlers
+
+
+def _checked(call: Call, answer: Answer, accepts: Accepts | None) -> Answer:
+    """Let in who may use a call, and keep out all others."""
+
+    async def checked(stream: Stream[Any, Any]) -> None:
+        if not allowed(stream, call.role or ENGINE, accepts):
+            if call.role is not None:
+                raise GRPCError(Status.UNAUTHENTICATED, "this call needs a token that is accepted")
+        else:
+            stream._stream.connection.let_in = True  # type: ignore[attr-defined]  # noqa: SLF001 — ours
+        await answer(stream)
+
+    return checked
+
+
+async def _unimplemented(stream: Stream[Any, Any]) -> None:
+    raise GRPCError(Status.UNIMPLEMENTED, "this call is not served here")

@@ -1,0 +1,45 @@
+"""What a connection may cost, and how long one waits for the other side."""
+
+from typing import Final
+
+import attrs
+
+MAX_MESSAGE: Final = 4 * 1024 * 1024
+"""Bytes of one message. Who announces a longer one is cut off before any of it is kept."""
+
+PART: Final = 1024 * 1024
+"""Bytes of the stream's messages; what is longer travels in parts of this size."""
+
+MAX_FRAMES: Final = 64 * 1024 * 1024
+"""Bytes that the parts of a message may have together, and so a frame."""
+
+WINDOW: Final = 1024 * 1024
+"""Bytes that one side of a connection may send before the other has read them."""
+
+MAX_UNSENT: Final = 1024 * 1024
+"""Bytes that wait to be written. More is only there if the peer asks, and does not read."""
+
+MAX_STREAMS: Final = 100
+"""Calls that are open on a connection at once."""
+
+MAX_HEADERS: Final = 16 * 1024
+"""Bytes of the headers of a call."""
+
+CLOSING: Final = 1.0  # seconds that the other side gets to say that it has heard the last word
+
+
+@attrs.frozen(kw_only=True)
+class Patience:
+    """How long a connection may be silent."""
+
+    handshake: float = 30.0
+    """Seconds from the connection to the first call that is let in, and for TLS."""
+
+    keepalive: float = 5.0
+    """Seconds of silence after which the other side is asked whether it is there."""
+
+    answer: float = 10.0
+    """Seconds that it gets for the answer."""
+
+    idle: float = 60.0
+    """Seconds for which an accepted connection may be without any call."""

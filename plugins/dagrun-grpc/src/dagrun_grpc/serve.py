@@ -1,0 +1,171 @@
+"""Answering those who connect."""
+
+import logging
+import socket
+import ssl
+from collections.abc import Sequence
+from functools import partial
+from typing import Any, cast
+
+import attrs
+import trio
+
+from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
+
+from grpclib.server import Server, Stream
+
+from dagrun.errors import ChannelLost, ConfigError
+from dagrun.ports.transport import Handler
+from dagrun_grpc.access import Accepts
+from dagrun_grpc.address import joined
+from dagrun_grpc.calls import CHECK, WATCH, Call, Service
+from dagrun_grpc.channel import GrpcChannel
+from dagrun_grpc.connection import GuardedProtocol
+from dagrun_grpc.health import Health
+from dagrun_grpc.limits import Patience
+from dagrun_grpc.stream import GuardedStream
+
+_log = logging.getLogger(__name__)
+
+
+@attrs.frozen(kw_only=True)
+class Listening:
+    """What is listened on, and how."""
+
+    host: str
+    port: int
+    context: ssl.SSLContext | None
+    accepts: Accepts | None
+    max_connections: int
+    patience: Patience
+
+
+class _Server(Server):
+    """grpclib's server, with connections that are watched."""
+
+    patience: Patience
+
+    def _protocol_factory(self) -> GuardedProtocol:
+        plain = super()._protocol_factory()
+        return GuardedProtocol(
+            *(plain.handler, plain.config, plain.h2_config),
+            patience=self.patience,
+            accepted=True,
+            loop=self._loop,
+        )
+
+
+class Listener:
+    """Listens for one kind of stream, and lets a handler hold the conversations."""
+
+    def __init__(
+        self,
+        bridge: Bridge,
+        listening: Listening,
+        call: Call,
+        calls: Sequence[Call],
+        handler: Handler,
+    ) -> None:
+        self._bridge = bridge
+        self._listening = listening
+        self._call = call
+        self._calls = calls
+        self._handler = handler
+        self._connections = 0
+        self._arrived, self._arrivals = trio.open_memory_channel[GrpcChannel](
+            listening.max_connections
+        )
+
+    async def run(self, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED) -> None:
+        """Listen until cancelled. ``started`` gives the address.
+
+        Raises:
+            ConfigError: the address cannot be listened on.
+        """
+        listeners = await _listeners(self._listening)
+        server = await self._bridge.call(self._server)
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(self._greet)
+            serve = partial(self._connection, server)
+            nursery.start_soon(trio.serve_listeners, serve, listeners)
+            task_status.started(joined(listeners[0].socket.getsockname()))
+
+    async def _server(self) -> _Server:
+        """Put together, in asyncio, what answers the calls."""
+        names = {call.path.split("/")[1] for call in self._calls}
+        health = Health(names, self._listening.patience.handshake)
+        answers = {**health.answers(), self._call.path: self._converse}
+        calls = (*self._calls, CHECK, WATCH)
+        server = _Server([Service(calls, answers, self._listening.accepts)])
+        server.patience = self._listening.patience
+        return server
+
+    async def _connection(self, server: _Server, accepted: trio.SocketStream) -> None:
+        """Serve a connection; one too many is closed at once."""
+        if self._connections >= self._listening.max_connections:
+            return
+        self._connections += 1
+        try:
+            await self._served(server, socket.socket(fileno=accepted.socket.detach()))
+        finally:
+            self._connections -= 1
+
+    async def _served(self, server: _Server, accepted: socket.socket) -> None:
+        protocol: GuardedProtocol | None = None
+
+        def made() -> GuardedProtocol:
+            nonlocal protocol
+            protocol = server._protocol_factory()  # noqa: SLF001 — ours
+            return protocol
+
+        connect = self._bridge.loop.connect_accepted_socket
+        context = self._listening.context
+        try:
+            with trio.move_on_after(self._listening.patience.handshake):
+                await self._bridge.call(connect, made, accepted, ssl=context)
+        except OSError as error:  # such as a handshake of TLS that failed
+            _log.debug("a connection was not made: %s", error)
+        else:
+            if protocol is not None and protocol.is_open:
+                await protocol.gone.wait()
+        finally:
+            if protocol is None:
+                accepted.close()
+            else:
+                await protocol.aclose()
+
+    async def _converse(self, stream: Stream[Any, Any]) -> None:
+        """Hand a call over to a trio task, and keep it open, in asyncio, until that is through."""
+        await stream.send_initial_metadata()
+        ours = cast("GuardedStream", stream._stream)  # noqa: SLF001 — ours
+        peer = joined(stream.peer.addr() or ("unknown", 0))
+        channel = GrpcChannel(ours, peer, self._call.reply, self._call.request)
+        try:
+            self._arrived.send_nowait(channel)
+            await channel.left.wait()
+        finally:
+            channel.finish()
+        if channel.refusal is not None:
+            raise channel.refusal
+
+    async def _greet(self) -> None:
+        """Start a task for each stream that arrives."""
+        async with trio.open_nursery() as nursery:
+            async for channel in self._arrivals:
+                nursery.start_soon(self._hold, channel)
+
+    async def _hold(self, channel: GrpcChannel) -> None:
+        try:
+            await self._handler(channel)
+        except* ChannelLost as lost:
+            _log.debug("a stream has ended: %s", lost.exceptions)
+        finally:
+            channel.finish()
+
+
+async def _listeners(listening: Listening) -> list[trio.SocketListener]:
+    try:
+        return await trio.open_tcp_listeners(listening.port, host=listening.host)
+    except OSError as error:
+        where = joined((listening.host, listening.port))
+        raise ConfigError(f"{where} cannot be listened on: {error.strerror or error}") from error

@@ -1,0 +1,233 @@
+"""A call's stream of messages, read and written by trio tasks or by those of asyncio.
+
+grpclib's own stream takes a message of any length, and is for asyncio only. Both loops run in one
+thread, each within the other's tasks, so that a trio task may do here what an asyncio task would.
+"""
+
+import asyncio
+import struct
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final
+
+import trio
+from grpclib import GRPCError, Status
+from grpclib import protocol as grpclib_protocol
+from h2.errors import ErrorCodes
+from h2.exceptions import H2Error
+
+from dagrun.errors import ChannelLost
+from dagrun_grpc.limits import MAX_MESSAGE
+
+if TYPE_CHECKING:
+    from dagrun_grpc.connection import GuardedConnection
+
+_PREFIX: Final = struct.Struct(">?I")
+"""What stands before each message: whether it is compressed, and its length."""
+
+
+class Changes(asyncio.Event):
+    """Wakes those who wait in either loop."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._lot = trio.lowlevel.ParkingLot()
+
+    def set(self) -> None:
+        """Wake all who wait now."""
+        super().set()
+        self._lot.unpark_all()
+
+    async def next(self) -> None:
+        """Wait, in trio, for the next call of :meth:`set`."""
+        await self._lot.park()
+
+
+class Inbox:
+    """Data that has arrived on a stream and was not read yet.
+
+    The peer is told that it may send more only as data is taken out, so there is never more here
+    than a window, and one message that is being put together.
+    """
+
+    def __init__(self, acknowledge: Callable[[int], None], changes: Changes) -> None:
+        self._acknowledge = acknowledge
+        self._changes = changes
+        self._arrived: deque[tuple[bytes, int]] = deque()
+        self._taken = bytearray()
+        self.ended = False
+
+    def add(self, data: bytes, ack_size: int) -> None:
+        """Put in what arrived. ``ack_size`` is what it takes of the window."""
+        self._arrived.append((data, ack_size))
+        self._changes.set()
+
+    def eof(self) -> None:
+        """Note that nothing more will come."""
+        self.ended = True
+        self._changes.set()
+
+    def unacked_size(self) -> int:
+        """Throw away what nobody reads, and give what it took of the window."""
+        size = sum(ack_size for _, ack_size in self._arrived)
+        self._arrived.clear()
+        return size
+
+    def take(self, size: int) -> bytes | None:
+        """Take ``size`` bytes; none at the end; None as long as they are not there.
+
+        Raises:
+            ChannelLost: the stream ended before the last of them.
+        """
+        while len(self._taken) < size and self._arrived:
+            data, ack_size = self._arrived.popleft()
+            self._taken += data
+            self._acknowledge(ack_size)
+        if len(self._taken) >= size:
+            data = bytes(memoryview(self._taken)[:size])
+            del self._taken[:size]
+            return data
+        if not self.ended:
+            return None
+        if self._taken:
+            raise ChannelLost("the stream ended in the middle of a message")
+        return b""
+
+    async def read(self, size: int) -> bytes:
+        """Wait, in asyncio, for ``size`` bytes; none at the end."""
+        while (data := self.take(size)) is None:
+            self._changes.clear()
+            await self._changes.wait()
+        return data
+
+
+class GuardedStream(grpclib_protocol.Stream):
+    """A stream whose messages have a limit, and which trio tasks can use, too."""
+
+    connection: "GuardedConnection"
+    id: int
+    buffer: "Inbox"  # type: ignore[assignment]  # in its place, with the same methods
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        self.changes = Changes()
+        super().__init__(*args, **kwargs)
+        self.window_updated = self.changes
+        self.lost: str | None = None
+        """Why nothing can be sent or received any more."""
+
+    def init_stream(self, stream_id: int, connection: grpclib_protocol.Connection) -> None:
+        """Begin, now that there is a number for it; called by grpclib."""
+        super().init_stream(stream_id, connection)
+        self.buffer = Inbox(partial(connection.ack, stream_id), self.changes)
+
+    async def recv_data(self, size: int) -> bytes:
+        """Read, in asyncio; called by grpclib with the length that stands before a message."""
+        self._refuse(size)
+        return await super().recv_data(size)
+
+    async def receive(self) -> bytes | None:
+        """Wait, in trio, for the next message; None when the other side has ended the stream.
+
+        Raises:
+            ChannelLost: it is broken.
+        """
+        await trio.lowlevel.checkpoint()
+        prefix = await self._read(_PREFIX.size)
+        if not prefix:
+            return None
+        compressed, size = _PREFIX.unpack(prefix)
+        if compressed:
+            raise ChannelLost("a compressed message, which nobody asked for")
+        self._refuse(size)
+        return await self._read(size) if size else b""
+
+    async def send(self, message: bytes) -> None:
+        """Send a message, in trio; wait while the other side takes no more.
+
+        Raises:
+            ChannelLost: the stream is broken, or the other side has ended it.
+        """
+        await trio.lowlevel.checkpoint()
+        rest = memoryview(_PREFIX.pack(False, len(message)) + message)
+        while rest:
+            self._still_open()
+            room = self._room()
+            if room <= 0:
+                await self.changes.next()
+                continue
+            self._write(bytes(rest[:room]))
+            rest = rest[room:]
+
+    async def finish(self) -> None:
+        """Say, in trio, that nothing more will be sent, and wait for the same from the server.
+
+        Raises:
+            ChannelLost: the stream is broken.
+        """
+        while not self.connection.write_ready.is_set() and self.lost is None:
+            await self.changes.next()
+        self._still_open()
+        try:
+            self._h2_connection.end_stream(self.id)
+        except H2Error as error:
+            raise ChannelLost(f"the stream is closed ({error})") from error
+        self.connection.flush()
+        while self.lost is None and not self.buffer.ended:
+            await self.changes.next()
+
+    def lose(self, reason: str) -> None:
+        """End the stream at once, on both sides."""
+        if self.lost is None:
+            self.lost = reason
+            if self.closable:
+                self.reset_nowait(ErrorCodes.CANCEL)
+        self.changes.set()
+
+    def __terminated__(self, reason: str) -> None:
+        """Take note that the stream is broken; called by grpclib."""
+        if self.lost is None:
+            self.lost = self.connection.reason or reason
+        self.changes.set()
+        super().__terminated__(self.lost)
+
+    async def _read(self, size: int) -> bytes:
+        while True:
+            if self.lost is not None:
+                raise ChannelLost(self.lost)
+            data: bytes | None = self.buffer.take(size)
+            if data is not None:
+                return data
+            await self.changes.next()
+
+    def _still_open(self) -> None:
+        if self.lost is not None:
+            raise ChannelLost(self.lost)
+        if self.buffer.ended:
+            raise ChannelLost("the other side has ended the stream")
+
+    def _room(self) -> int:
+        """How much may be sent now."""
+        if not self.connection.write_ready.is_set():
+            return 0
+        try:
+            window = self._h2_connection.local_flow_control_window(self.id)
+        except H2Error as error:
+            raise ChannelLost(f"the stream is closed ({error})") from error
+        return min(window, self._h2_connection.max_outbound_frame_size)
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._h2_connection.send_data(self.id, data)
+        except H2Error as error:
+            raise ChannelLost(f"the stream is closed ({error})") from error
+        self.connection.flush()
+
+    def _refuse(self, size: int) -> None:
+        """Refuse a message that is too long, and its sender."""
+        if size > MAX_MESSAGE:
+            self.connection.condemn(f"a message of {size} bytes; at most {MAX_MESSAGE} are allowed")
+            raise GRPCError(
+                Status.RESOURCE_EXHAUSTED,
+                f"a message has {size} bytes; at most {MAX_MESSAGE} are allowed",
+            )

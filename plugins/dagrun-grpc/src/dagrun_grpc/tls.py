@@ -1,0 +1,69 @@
+"""Certificates and keys as the contexts that ``ssl`` wants."""
+
+import ssl
+from collections.abc import Callable
+from pathlib import Path
+
+import attrs
+
+from dagrun.errors import ConfigError
+
+
+@attrs.frozen(kw_only=True)
+class Files:
+    """Where certificates and keys are, in PEM."""
+
+    cert: Path | None = None
+    """This side's certificate, and those in between."""
+
+    key: Path | None = None
+    """Its key."""
+
+    ca: Path | None = None
+    """Who signs the certificates of others; when serving, others must have one."""
+
+    def for_server(self) -> ssl.SSLContext | None:
+        """Make what a server needs; None without TLS.
+
+        Raises:
+            ConfigError: a file is missing or holds something else.
+        """
+        if self.cert is None and self.ca is None:
+            return None
+        if self.cert is None:
+            raise ConfigError("serving with tls_ca needs tls_cert and tls_key, too")
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        if self.ca is not None:
+            context.verify_mode = ssl.CERT_REQUIRED
+        return self._filled(context)
+
+    def for_client(self) -> ssl.SSLContext | None:
+        """Make what a client needs; None without TLS. Raises as :meth:`for_server`."""
+        if self.cert is None and self.ca is None:
+            return None
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        if self.ca is None:
+            context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        return self._filled(context)
+
+    def _filled(self, context: ssl.SSLContext) -> ssl.SSLContext:
+        if (self.cert is None) != (self.key is None):
+            raise ConfigError("tls_cert and tls_key belong together")
+        context.minimum_version = ssl.TLSVersion.TLSv1_2
+        context.set_alpn_protocols(["h2"])
+        if self.ca is not None:
+            _load(self.ca, lambda: context.load_verify_locations(self.ca))
+        if (cert := self.cert) is not None:
+            _load(cert, lambda: context.load_cert_chain(cert, self.key, _no_password))
+        return context
+
+
+def _load(path: Path, load: Callable[[], object]) -> None:
+    try:
+        load()
+    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
+        raise ConfigError(f"{path} cannot be used for TLS: {error}") from error
+
+
+def _no_password() -> str:
+    raise ValueError("the key is encrypted")

@@ -1,0 +1,120 @@
+"""The transport ``grpc``."""
+
+from contextlib import AbstractAsyncContextManager
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+import trio
+
+from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
+
+from dagrun.errors import ConfigError
+from dagrun.ports.transport import Channel, Handler
+from dagrun_grpc.access import Accepts, metadata
+from dagrun_grpc.calls import ATTACH, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, SESSION, Call
+from dagrun_grpc.dial import dialled
+from dagrun_grpc.limits import Patience
+from dagrun_grpc.serve import Listener, Listening
+from dagrun_grpc.tls import Files
+
+
+class GrpcTransport:
+    """What :class:`~dagrun.ports.transport.Transport` says, over gRPC.
+
+    Args:
+        address: where to listen: a host's name or address.
+        port: where to listen; 0 for any that is free.
+        token: what it shows when it dials; None for none.
+        accepts: says whether a token, or None for none, may do what needs a role; None if there is
+            nothing to ask for. A verified client certificate stands for the role ``engine``.
+        tls_cert: this side's certificate, in PEM; None without TLS.
+        tls_key: its key.
+        tls_ca: who signs the certificates of others. With it, those who dial must have one.
+        max_connections: most accepted connections; more are closed at once.
+        connection_timeout: seconds for connecting, and for the first call that is let in.
+        patience: how long a connection may be silent; None for the usual, with the timeout above.
+
+    Raises:
+        ConfigError: a value is none, or a file cannot be used.
+    """
+
+    def __init__(
+        self,
+        *,
+        address: str = "127.0.0.1",
+        port: int = 50051,
+        token: str | None = None,
+        accepts: Accepts | None = None,
+        tls_cert: Path | None = None,
+        tls_key: Path | None = None,
+        tls_ca: Path | None = None,
+        max_connections: int = 100,
+        connection_timeout: float = 30.0,
+        patience: Patience | None = None,
+    ) -> None:
+        if not 0 <= port <= 65535:
+            raise ConfigError(f"{port} is no port; it is a number from 0 to 65535")
+        if max_connections < 1 or connection_timeout <= 0:
+            raise ConfigError("max_connections and connection_timeout are more than 0")
+        self._where = (address, port)
+        self._metadata = metadata(token)
+        self._accepts = accepts
+        self._files = Files(cert=tls_cert, key=tls_key, ca=tls_ca)
+        self._dialling = self._files.for_client()
+        self._max_connections = max_connections
+        self._patience = patience or Patience(handshake=connection_timeout)
+        self._bridge = Bridge()
+
+    async def __aenter__(self) -> Self:
+        await self._bridge.__aenter__()
+        return self
+
+    async def __aexit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        await self._bridge.__aexit__(kind, error, traceback)
+
+    def attach(self, address: str) -> AbstractAsyncContextManager[Channel]:
+        """Open a stream from an engine to an orchestrator."""
+        return self._dialled(address, ATTACH)
+
+    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
+        """Open a stream from an orchestrator to an engine."""
+        return self._dialled(address, SESSION)
+
+    async def serve_orchestrator(
+        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen for engines until cancelled."""
+        listener = Listener(self._bridge, self._listening(), ATTACH, ORCHESTRATOR_SERVICE, handler)
+        await listener.run(task_status=task_status)
+
+    async def serve_engine(
+        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+    ) -> None:
+        """Listen for orchestrators until cancelled."""
+        listener = Listener(self._bridge, self._listening(), SESSION, ENGINE_SERVICE, handler)
+        await listener.run(task_status=task_status)
+
+    def _dialled(self, address: str, call: Call) -> AbstractAsyncContextManager[Channel]:
+        return dialled(
+            *(self._bridge, address, call),
+            context=self._dialling,
+            metadata=self._metadata,
+            patience=self._patience,
+        )
+
+    def _listening(self) -> Listening:
+        host, port = self._where
+        return Listening(
+            host=host,
+            port=port,
+            context=self._files.for_server(),
+            accepts=self._accepts,
+            max_connections=self._max_connections,
+            patience=self._patience,
+        )

@@ -1,0 +1,52 @@
+"""The log of a role: lines on standard error, for people or for programs."""
+
+import logging
+import sys
+from collections.abc import MutableMapping
+from typing import Any
+
+import structlog
+
+from dagrun.cli import output
+from dagrun.cli.visible import visible
+
+Event = MutableMapping[str, Any]
+
+
+def write_logs(form: str | None, level: str) -> None:
+    """Let all that is logged go to standard error.
+
+    Args:
+        form: ``console`` or ``json``; None takes ``console`` on a terminal.
+        level: what is below it is left out.
+    """
+    known: list[structlog.typing.Processor] = [
+        structlog.stdlib.add_log_level,
+        structlog.stdlib.add_logger_name,
+        structlog.stdlib.ExtraAdder(),
+        structlog.processors.TimeStamper(fmt="iso", utc=True),
+    ]
+    terminal = sys.stderr.isatty()
+    if form == "json" or (form is None and not terminal):
+        last: list[structlog.typing.Processor] = [
+            structlog.processors.format_exc_info,
+            structlog.processors.JSONRenderer(ensure_ascii=False),
+        ]
+    else:
+        plain = structlog.dev.plain_traceback
+        last = [
+            _harmless,
+            structlog.dev.ConsoleRenderer(colors=terminal, exception_formatter=plain),
+        ]
+    remove = structlog.stdlib.ProcessorFormatter.remove_processors_meta
+    handler = logging.StreamHandler(output.Notes())
+    handler.setFormatter(
+        structlog.stdlib.ProcessorFormatter(foreign_pre_chain=known, processors=[remove, *last])
+    )
+    logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+
+
+def _harmless(_logger: Any, _method: str, event: Event) -> Event:
+    """Let what others say do nothing to a terminal."""
+    event["event"] = visible(str(event["event"]))
+    return event

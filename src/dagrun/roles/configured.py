@@ -1,0 +1,80 @@
+"""The two roles as an operator's settings want them."""
+
+import secrets
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from importlib.metadata import version
+
+from dagrun.plugin.registry import Registry
+from dagrun.roles.engine import Working, open_engine
+from dagrun.roles.local import balancers, factories
+from dagrun.roles.network import make_transport
+from dagrun.roles.orchestrator import Leading, lead, open_leading
+from dagrun.roles.stores import make_store
+from dagrun.services.attachment import Identity
+from dagrun.settings.engine import ENGINE_PORT, EngineSettings
+from dagrun.settings.orchestrator import OrchestratorSettings
+
+
+@asynccontextmanager
+async def open_configured_orchestrator(
+    registry: Registry, settings: OrchestratorSettings
+) -> AsyncIterator[Leading]:
+    """Wait until no other orchestrator leads, and be one for the length of the block.
+
+    Raises:
+        ConfigError: something that was chosen is not installed, or cannot be used.
+    """
+    transport = make_transport(registry, settings, port=settings.grpc_port)
+    place = make_store(registry, settings.store, settings.data_dir)
+    registry.balancers.get(settings.load_balancer_type)
+    make_source = factories(registry.discoveries, settings)
+    sources = {name: make_source(name)() for name in settings.discovery}
+    async with (
+        lead(place.directory) as owner,
+        open_leading(
+            registry,
+            data_dir=settings.data_dir,
+            owner=owner,
+            lease=settings.lease,
+            transport=transport,
+            store=place.store,
+            balancer=balancers(registry, settings, default=settings.load_balancer_type),
+            sources=sources,
+            longest_pause=settings.engine_health_check_interval,
+            queue_limit=settings.queue_limit,
+            paused=settings.paused,
+            retention=settings.retention,
+        ) as leading,
+    ):
+        yield leading
+
+
+@asynccontextmanager
+async def open_configured_engine(
+    registry: Registry, settings: EngineSettings
+) -> AsyncIterator[Working]:
+    """Be an engine for the length of the block.
+
+    Raises:
+        ConfigError: something that was chosen is not installed, or cannot be used.
+    """
+    port = ENGINE_PORT if settings.port is None else settings.port
+    identity = Identity(
+        engine_id=settings.engine_id,
+        instance=secrets.token_hex(8),
+        release=version("dagrun-core"),
+        capacity=settings.capacity,
+        executors=tuple(sorted(entry.name for entry in registry.executors)),
+        labels=settings.labels,
+        resources=settings.resources,
+    )
+    async with open_engine(
+        registry,
+        settings,
+        identity=identity,
+        transport=make_transport(registry, settings, port=port),
+        orchestrator=settings.orchestrator,
+        listens=settings.port is not None,
+    ) as working:
+        yield working

@@ -1,0 +1,71 @@
+"""What a role makes of its settings: its transport, and whether it may listen where it is told to."""
+
+import hmac
+from collections.abc import Callable
+from ipaddress import ip_address
+
+from dagrun.errors import ConfigError
+from dagrun.plugin.registry import Registry
+from dagrun.ports.transport import Transport
+from dagrun.settings.network import NetworkSettings
+
+WITHIN = "memory"
+"""The transport that reaches nobody outside its process."""
+
+
+def make_transport(registry: Registry, settings: NetworkSettings, *, port: int) -> Transport:
+    """Make the transport that was chosen.
+
+    Raises:
+        ConfigError: it is not installed, or has no use for what was chosen.
+    """
+    if settings.transport_type == WITHIN:
+        raise ConfigError(f"the transport {WITHIN!r} reaches nobody outside this process")
+    return registry.transports.get(settings.transport_type)(
+        address=settings.grpc_address,
+        port=port,
+        token=settings.token,
+        accepts=_knows(settings.token),
+        tls_cert=settings.tls_cert,
+        tls_key=settings.tls_key,
+        tls_ca=settings.tls_ca,
+        max_connections=settings.max_connections,
+        connection_timeout=settings.connection_timeout,
+    )
+
+
+def check_exposure(settings: NetworkSettings, *, insecure: bool) -> None:
+    """Refuse to listen for strangers without TLS, or without asking who they are.
+
+    Raises:
+        ConfigError: the address is no loopback's, and something is missing.
+    """
+    if insecure or is_loopback(settings.grpc_address):
+        return
+    missing = []
+    if settings.tls_cert is None:
+        missing.append("TLS (--tls-cert, --tls-key)")
+    if settings.token is None and settings.tls_ca is None:
+        missing.append("a token (--token) or certificates of the others (--tls-ca)")
+    if missing:
+        raise ConfigError(
+            f"other machines reach {settings.grpc_address}: without {' and '.join(missing)} anybody "
+            "could run programs here; --insecure allows it"
+        )
+
+
+def is_loopback(host: str) -> bool:
+    """Whether only this machine reaches what listens on an address."""
+    try:
+        return ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _knows(token: str | None) -> Callable[[str | None, str], bool] | None:
+    """Give what says whether a token that is shown, or none, is the one of this process."""
+    if token is None:
+        return None
+    return lambda shown, _role: (
+        shown is not None and hmac.compare_digest(shown.encode(), token.encode())
+    )
