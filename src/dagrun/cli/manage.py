@@ -1,26 +1,24 @@
 """``dagrun runs cancel|pause|resume|explain|prune``."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import redirect_stdout, suppress
+from contextlib import redirect_stdout
 from typing import Final, Literal
 
-from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import live_owners, owner_pid, shared_use
+from dagrun.builtin.ownership import live_owners, shared_use
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
     check_run,
     has_database,
-    how_to_go_on,
     run_async,
     with_store,
 )
-from dagrun.domain.explain import explain_run as explain_state
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
-from dagrun.domain.status import RUN_ENDED, RunStatus, stands
-from dagrun.errors import ConfigError, DagrunError
-from dagrun.ports.store import RunRecord, Store
+from dagrun.domain.status import RunStatus, stands
+from dagrun.errors import ConfigError
+from dagrun.ports.store import Store
+from dagrun.roles.explaining import explain
 from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
 from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.plans import handling
@@ -83,9 +81,7 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         record = await store.run(RunId(run_id))
         plan = compile_plan(await stored_workflow(store, record), handling(registry))
         state, _ = await restore(store, record, plan)
-        live = record.status in RUN_ENDED or owner_pid(settings.data_dir, record.owner) is not None
-        first, *nodes = explain_state(state, cut_off=not live)
-        return state.status, [first, *await _whereabouts(settings, store, record), *nodes]
+        return state.status, await explain(settings.data_dir, store, record, state)
 
     status, reasons = with_store(settings, registry, read)
     if as_json:
@@ -94,30 +90,6 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         for reason in reasons:
             output.say(reason)
     return output.DONE
-
-
-async def _whereabouts(settings: Settings, store: Store, record: RunRecord) -> list[str]:
-    """Say who has a run that has not ended, and what it waits for there."""
-    if record.status in RUN_ENDED:
-        return []
-    pid = owner_pid(settings.data_dir, record.owner)
-    if pid is None:
-        return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
-    reasons = [f"process {pid} has it"]
-    with suppress(DagrunError):
-        request = {"do": "explain", "run_id": record.run_id}
-        if (why := await ask(settings.data_dir, record.owner, request)) is not None:
-            reasons.append(why)
-    if record.slot_key is not None and not record.admitted:
-        holders = await store.holders(record.slot_key)
-        reasons += [await _holder(settings, holder) for holder in holders[:5]]
-    return reasons
-
-
-async def _holder(settings: Settings, holder: RunRecord) -> str:
-    pid = owner_pid(settings.data_dir, holder.owner)
-    where = f"process {pid}" if pid is not None else "its process has ended; resume or cancel it"
-    return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"
 
 
 def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> int:

@@ -40,7 +40,7 @@ def orchestrator(
         with trio.CancelScope() as scope:
             async with (
                 heeding(scope.cancel),
-                open_configured_orchestrator(registry, settings) as it,
+                open_configured_orchestrator(registry, settings, insecure=insecure) as it,
             ):
                 for address in it.addresses:
                     _log.info("listening on %s", address)

@@ -15,10 +15,11 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
-from dagrun.cli.running import check_run, first_error, how_to_go_on
+from dagrun.cli.running import check_run, first_error
 from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
+from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
 from dagrun.domain.schema import check_inputs, parse_inputs

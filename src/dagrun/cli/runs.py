@@ -9,16 +9,18 @@ from dagrun.cli import output
 from dagrun.cli.board import CUT_OFF, Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
-from dagrun.cli.running import check_run, has_database, how_to_go_on, with_store
+from dagrun.cli.running import check_run, has_database, with_store
 from dagrun.domain.durations import format_duration
+from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
-from dagrun.domain.state import NodeState, RunState
+from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
-from dagrun.errors import ConfigError, NotFound
+from dagrun.errors import ConfigError
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
+from dagrun.roles.run_logs import check_tried
 from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
@@ -189,39 +191,6 @@ def show_logs(
     else:
         _say_logs(items)
     return output.DONE
-
-
-def check_tried(
-    state: RunState, node_id: str | None, item: int | None, attempt: int | None
-) -> None:
-    """Refuse what was never tried; an attempt that printed nothing is another thing.
-
-    Raises:
-        NotFound: the run has no such node, or there was no such attempt or item.
-    """
-    nodes = [*state.nodes, *state.due] if node_id is None else [_node(state, node_id)]
-    if (item, attempt) == (None, None):
-        return
-    most = max(_tried(node, item) for node in nodes)
-    if not 1 <= (1 if attempt is None else attempt) <= most:
-        asked = {"attempt": attempt, "item": item}
-        words = [f"{word} {number}" for word, number in asked.items() if number is not None]
-        what = " of ".join([*words, *([node_id] if node_id else [])])
-        raise NotFound(f"run {state.run_id} has no {what}")
-
-
-def _node(state: RunState, node_id: str) -> NodeState:
-    try:
-        return state.node(node_id)
-    except KeyError:
-        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
-
-
-def _tried(node: NodeState, item: int | None) -> int:
-    """Give how many attempts of an item there were; of any item, or of the node, for None."""
-    if item is not None:
-        return node.items[item].attempt if item in node.items else 0
-    return max([node.attempt, *(work.attempt for work in node.items.values())])
 
 
 def _by_start(board: Board) -> list[str]:

@@ -88,6 +88,15 @@ class RunSummary:
 
 
 @attrs.frozen(kw_only=True)
+class RunView:
+    """How a run stands, or how it went."""
+
+    result: RunResult
+    resumable: bool
+    """Whether it was cut off: it has not ended, and its process has."""
+
+
+@attrs.frozen(kw_only=True)
 class ChildRun:
     """A run that another one started, or that was started for another one."""
 
@@ -163,13 +172,17 @@ class WorkflowManagement(Protocol):
     """The registered workflows."""
 
     async def register(
-        self, document: bytes, *, metadata: Mapping[str, Any] | None = None
+        self,
+        document: bytes,
+        *,
+        files: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Registered:
         """Keep a version of a workflow. The same content again is no error.
 
         Args:
-            document: YAML or JSON. It lies nowhere: the files that it names must have absolute
-                paths, on the machine of the orchestrator.
+            document: YAML or JSON. It lies nowhere: it may not name relative programs or folders.
+            files: name, as the document writes it → text of the files whose contents belong to it.
             metadata: anything that JSON can hold, to be kept with it.
 
         Raises:
@@ -180,7 +193,12 @@ class WorkflowManagement(Protocol):
         ...
 
     async def update(
-        self, workflow_id: str, document: bytes, *, metadata: Mapping[str, Any] | None = None
+        self,
+        workflow_id: str,
+        document: bytes,
+        *,
+        files: Mapping[str, str] | None = None,
+        metadata: Mapping[str, Any] | None = None,
     ) -> Registered:
         """Register a version of a workflow that is there already; raises as :meth:`register`.
 
@@ -190,7 +208,9 @@ class WorkflowManagement(Protocol):
         """
         ...
 
-    async def validate(self, document: bytes) -> Sequence[Problem]:
+    async def validate(
+        self, document: bytes, *, files: Mapping[str, str] | None = None
+    ) -> Sequence[Problem]:
         """Say all that is wrong with a document; nothing if it could be registered."""
         ...
 
@@ -260,7 +280,7 @@ class RunManagement(Protocol):
         """
         ...
 
-    async def get(self, run_id: str) -> RunResult:
+    async def get(self, run_id: str) -> RunView:
         """Tell how a run stands, or how it went, as far as that is durable.
 
         Raises:

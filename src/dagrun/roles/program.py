@@ -8,11 +8,12 @@ from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.schema import check_inputs
 from dagrun.domain.status import RunStatus
 from dagrun.errors import NotFound
+from dagrun.ports.management import Registered, RunSummary
 from dagrun.roles.local import Local, Submission
 from dagrun.roles.recovery import recover
 from dagrun.roles.sub_workflows import SubWorkflows
-from dagrun.roles.summary import RunSummary, summary
-from dagrun.roles.workflows import Registered, Source, Workflows
+from dagrun.roles.summary import summary
+from dagrun.roles.workflows import Source, Workflows
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
 
@@ -167,7 +168,7 @@ class Orchestrator:
             limit=limit,
             cursor=cursor,
         )
-        return [summary(self._local, record) for record in records], following
+        return [summary(self._local.data_dir, record) for record in records], following
 
     async def cancel(self, run_id: str) -> bool:
         """Cancel a run, also of another process. Give False if it has ended, or ends already.

@@ -1,5 +1,6 @@
 """The one asyncio loop of a transport, inside of trio."""
 
+import asyncio
 import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
@@ -8,6 +9,8 @@ from typing import Any, ParamSpec, Self, TypeVar
 
 import trio
 import trio_asyncio  # before anything imports grpclib: it makes asyncio know of trio's loops
+
+from dagrun.errors import sole
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -50,6 +53,17 @@ class Bridge:
             loop.set_exception_handler(_note)
             task_status.started(loop)
             await trio.sleep_forever()
+
+
+async def in_trio(function: Callable[P, Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
+    """Call a coroutine function of trio, from asyncio. Raises what it raises, in no group."""
+    loop = asyncio.get_running_loop()  # the tasks of a server do not inherit it
+    try:
+        result: T = await trio_asyncio.trio_as_aio(function, loop=loop)(*args, **kw)
+    except BaseExceptionGroup as group:
+        cause = sole(group)
+        raise cause from cause.__cause__
+    return result
 
 
 def _note(loop: Any, context: dict[str, Any]) -> None:
