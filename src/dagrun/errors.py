@@ -31,7 +31,8 @@
     └── NodeError          a node failed; its retry policy decides
 """
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from typing import ClassVar
 
 import attrs
@@ -294,6 +295,20 @@ class NodeError(DagrunError):
     ) -> None:
         self.type, self.message, self.retryable, self.quote = type, message, retryable, quote
         super().__init__(message)
+
+
+@contextmanager
+def as_one_loss() -> Iterator[None]:
+    """Raise one :exc:`ChannelLost` when several tasks of a block lost the same stream."""
+    try:
+        yield
+    except BaseExceptionGroup as group:
+        _, rest = group.split(ChannelLost)
+        if rest is not None:
+            raise
+        while isinstance(group.exceptions[0], BaseExceptionGroup):
+            group = group.exceptions[0]
+        raise group.exceptions[0] from None
 
 
 def sole(error: BaseException) -> BaseException:

@@ -728,7 +728,7 @@ def test_a_run_that_was_cut_off_is_listed_as_such(dagrun, start, write):
     process.communicate()
     (run,) = json.loads(dagrun("runs", "list", "--json").stdout)["items"]
     assert (run["status"], run["resumable"]) == ("running", True)
-    assert "cut off" in dagrun("runs", "list").stdout
+    assert "cut-off" in dagrun("runs", "list").stdout
 
 
 def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagrun, start, write):
@@ -743,7 +743,7 @@ def test_a_run_that_was_cut_off_is_shown_as_such_and_its_time_stands_still(dagru
     dead = json.loads(dagrun("runs", "show", run["run_id"], "--json").stdout)
     assert (dead["status"], dead["resumable"]) == ("running", True)
     assert dagrun("runs", "show", run["run_id"]).stdout == (
-        f"w 1.0.0  cut off  ({run['run_id']})\n  ■ deaf  cut off\n"
+        f"w 1.0.0  cut-off  ({run['run_id']})\n  ■ deaf  cut-off\n"
         f"its process has ended; go on with: dagrun run --resume {run['run_id']}\n"
     )
     assert json.loads(dagrun("run", write(QUICK), "--json").stdout)["status"] == "succeeded"

@@ -7,6 +7,7 @@ from typing import Any, Literal, get_args, get_origin
 import attrs
 import pytest
 
+from dagrun.builtin.child_runs import WorkflowOptions
 from dagrun.builtin.http.options import BasicAuth, HttpOptions
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
@@ -42,6 +43,7 @@ MODEL = (
     PythonOptions,
     LuaOptions,
     HttpOptions,
+    WorkflowOptions,
     BasicAuth,
 )
 COMMANDS = (

@@ -28,7 +28,7 @@ ACT_LATER = {
 """Keys that have no effect yet, with all that is written below them. One that acts leaves this
 list, and gets a probe for itself and for each key below it."""
 
-ELSEWHERE = {"http"}
+ELSEWHERE = {"http", "workflow"}
 """Executors whose options are probed in a file of their own."""
 
 

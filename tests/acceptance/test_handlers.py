@@ -22,8 +22,8 @@ ALL_KINDS = """
       executor:
         type: lua
         code: |
-          print(run.status, run.error == json.null, nodes.a.n, env.WHO)
-          return {status = run.status, bad = nodes.bad, n = nodes.a.n}
+          print(run.status, run.error == nil, nodes.a.n, env.WHO)
+          return {status = run.status, bad = nodes.bad or json.null, n = nodes.a.n}
       env: {WHO: "${run.workflow_id}"}
     failure:
       executor:

@@ -78,6 +78,7 @@ def two(dagrun, start, write, tmp_path):
 def test_a_run_of_another_process_is_paused_explained_resumed_and_watched(two, dagrun, start):
     paused = dagrun("runs", "pause", two.run_id)
     assert (paused.returncode, paused.stdout) == (0, f"run {two.run_id} is paused\n")
+    assert paused.stderr == f"dagrun: let it go on with: dagrun runs resume {two.run_id}\n"
     two.go("a")
     until(lambda: two.node_status("a") == "succeeded")
     time.sleep(0.3)

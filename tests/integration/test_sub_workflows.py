@@ -1,11 +1,14 @@
 """Workflows whose nodes run workflows, in one program, on real files."""
 
+import attrs
 import pytest
 import trio
 
 import dagrun
 from dagrun import Concurrency, Node, RetryPolicy, Workflow
 from dagrun.domain.children import DEPTH
+from dagrun.plugin.loading import load_plugins
+from dagrun.testing.probes import option_keys
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite", "memory"])
 
@@ -65,6 +68,26 @@ async def test_a_node_has_the_outputs_of_the_run_that_it_waits_for(opened):
         (waiting,) = [event for event in events if event.type == "node.waiting"]
         assert waiting.data == {"child": child.run_id, "version": "1.0.0"}
         assert await orchestrator._local.store.messages(result.run_id) == []
+
+
+CHANGES = {"workflow.id": "other", "workflow.version": "1.0.0", "workflow.wait": False}
+
+
+async def test_each_option_changes_what_comes_of_the_node(opened):
+    assert {*CHANGES} == {*option_keys(load_plugins().registry, "workflow")}
+    async with opened() as orchestrator:
+        other = attrs.evolve(adder(more=50), id="other")
+        await register(orchestrator, adder(), adder("1.1.0", 10), other)
+        seen = []
+        for number, change in enumerate([{}, *CHANGES.items()]):
+            name, value = change or ("workflow.id", "adder")
+            options = {"id": "adder", name.partition(".")[2]: value}
+            node = Node("call", executor={"type": "workflow", **options}, inputs={"n": 0})
+            await register(orchestrator, Workflow(f"caller-{number}", "1.0.0", nodes=[node]))
+            result = await orchestrator.execute_workflow(f"caller-{number}")
+            seen.append(result.node("call").outputs)
+        assert seen[:3] == [{"n": 10}, {"n": 50}, {"n": 1}]
+        assert seen[3].keys() == {"run_id", "version"}
 
 
 async def test_each_item_has_a_run_of_its_own_and_two_runs_fit_on_one_engine(opened):

@@ -72,4 +72,4 @@ def test_runs_of_one_workflow_that_were_cut_off_are_chosen(listed):
 
 def test_an_unknown_state_is_refused_with_those_that_there_are(capsys, tmp_path):
     assert run_command(["runs", "list", "--data-dir", str(tmp_path), "--status", "cut"]) == 2
-    assert "ending, succeeded, failed, cancelled, cut off" in capsys.readouterr().err
+    assert "ending, succeeded, failed, cancelled, cut-off" in capsys.readouterr().err

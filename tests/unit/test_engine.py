@@ -141,7 +141,7 @@ class Listener:
 async def open_rig(tmp_path, parallel=2):
     store, executor = ListStore(), Executor()
     async with trio.open_nursery() as nursery:
-        journal = Journal(store, refused=lambda run, why: engine.abandon(run, str(why)))
+        journal = Journal(store, refused=lambda run, why, _: engine.abandon(run, str(why)))
         await nursery.start(journal.run)
         engine = Engine(
             name="test",

@@ -48,6 +48,9 @@ class Feed:
     def has_room(self):
         return True
 
+    def fenced(self):
+        return False
+
     def forget(self, _run_id):
         pass
 

@@ -98,7 +98,7 @@ def test_items_are_counted_and_the_first_retry_of_them_is_told():
     run.succeed("a", {}, 0)
     run.fail("a", 1)
     assert explain_run(run.state)[1] == (
-        "a: 1 of 4 items have ended, 1 are running, at most 2 at once (max_parallel), "
+        "a: 1 of 4 items have ended, 1 is running, at most 2 at once (max_parallel), "
         f"item 1 failed ({BOOM}); attempt 2 of 2 comes 1.00s after it"
     )
 

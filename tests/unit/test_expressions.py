@@ -22,6 +22,7 @@ def value(source):
         ("nodes.a.rows * 2", 6),
         ("nodes.a", {"rows": 3}),
         ("nodes.s.rows", None),
+        ("nodes.b.rows.x", None),
         ("nodes.s == json.null", True),
         ("inputs.missing", None),
         ("inputs.list", []),
@@ -95,7 +96,7 @@ def test_what_lua_does_not_know_comes_with_what_to_write_instead(source, suggest
 @pytest.mark.parametrize(
     ("source", "kind"),
     [
-        ("nodes.b.rows", "runtime"),
+        ("nodes.a.rows.x", "runtime"),
         ("('x'):rep(9)", "runtime"),
         ("string.format('%1000000000d', 1)", "runtime"),
         ("string.dump(type)", "runtime"),
@@ -284,5 +285,5 @@ def test_messages_name_what_the_author_wrote(source, message):
 
 def test_a_message_that_speaks_of_memory_is_not_taken_for_want_of_it():
     with pytest.raises(ExpressionError) as caught:
-        value("inputs['not enough memory'].x.y")
+        value("({['not enough memory'] = 1})['not enough memory'].x.y")
     assert caught.value.kind == "runtime"

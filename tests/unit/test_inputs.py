@@ -124,7 +124,7 @@ def test_everything_that_does_not_fit_is_told():
     found = [(problem.path, problem.message) for problem in caught.value.problems]
     assert ("inputs._x", "names that begin with _ are reserved") in found
     assert ("inputs.s", "1 is not of type 'string'") in found
-    assert ("inputs", "'n' is a required property") in found
+    assert ("inputs.n", "it is needed, and not given") in found
 
 
 def test_without_a_schema_any_object_is_accepted():

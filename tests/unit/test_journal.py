@@ -201,13 +201,13 @@ async def test_a_run_that_belongs_to_somebody_else_is_reported_and_the_rest_goes
     journal = Journal(
         store,
         committed=lambda events, _: told.extend(events),
-        refused=lambda run, why: refused.append((run, why)),
+        refused=lambda run, why, epoch: refused.append((run, why, epoch)),
     )
     await nursery.start(journal.run)
     journal.append([event(1)])
     journal.append([event(1, "other")])
     await journal.wait_durable("other", 1)
-    assert refused == [("r", Refusal.STALE_EPOCH)]
+    assert refused == [("r", Refusal.STALE_EPOCH, 1)]
     assert [e.run_id for e in told] == ["other"]
     assert journal.durable("r") == 0
 

@@ -117,6 +117,15 @@ async def test_a_relative_directory_is_taken_beside_the_document(tmp_path):
     assert context.log.text().strip() == str(tmp_path / "doc" / "sub")
 
 
+@pytest.mark.parametrize(
+    ("command", "told"), [(["echo hello"], True), (["echo hello", "x"], False), (["echoo"], False)]
+)
+async def test_a_command_line_in_one_element_is_told_to_be_a_list(tmp_path, command, told):
+    error = await failure(ShellOptions(command=command), tmp_path)
+    hint = "; a program and its arguments are the elements of a list"
+    assert error.message.endswith(hint) is told
+
+
 async def test_a_relative_program_is_looked_for_beside_the_document(tmp_path):
     base, scratch = tmp_path / "doc", tmp_path / "scratch"
     base.mkdir()

@@ -38,8 +38,9 @@ def test_a_function_of_the_program_is_named_as_a_worker_can_import_it(work, main
     assert python(work(**main)).options["callable"] == name
 
 
-def test_a_function_that_was_typed_in_has_no_file_and_runs_inline_only(work):
-    function = work()
+@pytest.mark.parametrize("main", [{}, {"__file__": "<stdin>"}, {"__file__": "/dev/stdin"}])
+def test_a_function_that_was_typed_in_has_no_file_and_runs_inline_only(work, main):
+    function = work(**main)
     with pytest.raises(ValueError, match="in no file that a worker could import"):
         python(function)
     assert python(function, isolation="inline").options["callable"] == "__main__:work"

@@ -115,10 +115,33 @@ def test_each_failure_is_typed_and_ends_within_its_limit(worker, code, kind, mes
     assert worker.call("return {ok = true}") == {"outputs": {"ok": True}}
 
 
-def test_a_null_item_is_null_and_no_item_is_nil(worker):
-    code = "return {null = item == json.null, none = item == nil}"
-    assert worker.call(code, item=None) == {"outputs": {"null": True, "none": False}}
-    assert worker.call(code) == {"outputs": {"null": False, "none": True}}
+def test_null_is_nil_and_comes_back_as_null(worker):
+    code = """
+        assert(item == nil and item == json.null and not nodes.f and not run.error and not inputs.y)
+        assert(not pcall(function() return nodes.f.x end))
+        local sum, seen = 0, {}
+        for i, p in ipairs(nodes.each) do if p then sum = sum + i * p.v end end
+        for i, p in pairs(nodes.each) do seen[#seen + 1] = i end
+        table.insert(nodes.each, 1, json.null)
+        assert(table.remove(nodes.each).v == 3 and #nodes.each == 3 and next(nodes.each) == 1)
+        setmetatable(inputs, {__index = function() return 5 end})
+        return {sum = sum, seen = seen, item = item or json.null, inputs = inputs, nodes = nodes}"""
+    reply = worker.call(
+        code,
+        item=None,
+        run={"error": None},
+        inputs={"y": None, "z": {"y": None}},
+        nodes={"f": None, "each": [{"v": 1}, None, {"v": 3}]},
+    )
+    assert reply == {
+        "outputs": {
+            "sum": 10,
+            "seen": [1, 3],
+            "item": None,
+            "inputs": {"y": None, "z": {"y": None}},
+            "nodes": {"f": None, "each": [None, {"v": 1}, None]},
+        }
+    }
 
 
 @pytest.mark.parametrize("inputs", [{"v": [[]] * 300_000}, {"v": "x" * 20_000_000}])

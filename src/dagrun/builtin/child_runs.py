@@ -29,13 +29,13 @@ class WorkflowOptions:
     @id.validator
     def _check_id(self, _: object, value: str) -> None:
         if not is_id(value):
-            raise ValueError(f"{value[:60]!r} is no id of a workflow")
+            raise ValueError(f"'id' names no workflow: {value[:60]!r} is no id")
 
     @version.validator
     def _check_version(self, _: object, value: str | None) -> None:
         if value is not None and not is_range(value):
             message = "is no version, and no range of versions such as '^1.2' or '>=1,<2'"
-            raise ValueError(f"{value[:60]!r} {message}")
+            raise ValueError(f"'version': {value[:60]!r} {message}")
 
 
 class WorkflowExecutor:

@@ -5,7 +5,7 @@ import inspect
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Final, Literal
 
@@ -14,6 +14,7 @@ import msgspec
 
 from dagrun.builtin.inline_functions import Functions
 from dagrun.domain.jsonvalue import NotJson, Raw, parse
+from dagrun.domain.unfilled import in_python
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError, WorkerDied, sole
 from dagrun.ports.executor import Context
@@ -101,6 +102,7 @@ class PythonExecutor(UsesWorkers):
     durability: ClassVar[Durability] = Durability.STRICT
     uses_process: ClassVar[Callable[[Any], bool]] = staticmethod(_needs_process)
     literal_options: ClassVar[frozenset[str]] = frozenset({"code", "file"})
+    unfilled: ClassVar[Callable[[str], Iterable[str]]] = staticmethod(in_python)
 
     def __init__(self) -> None:
         self._base = base_environment()

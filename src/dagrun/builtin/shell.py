@@ -1,13 +1,15 @@
 """The executor ``shell``: a program, or text for ``sh``."""
 
+import errno
 import os
 import signal
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import ClassVar, Final
 
 import attrs
 
 from dagrun.builtin.shell_files import Files, open_stdin
+from dagrun.domain.unfilled import in_shell
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context, NodeLog
@@ -71,6 +73,7 @@ class ShellExecutor:
     uses_process: ClassVar[bool] = True
     literal_options: ClassVar[frozenset[str]] = frozenset({"code"})
     secret_options: ClassVar[frozenset[str]] = frozenset({"env", "stdin"})
+    unfilled: ClassVar[Callable[[str], Iterable[str]]] = staticmethod(in_shell)
 
     def __init__(self) -> None:
         self._base = base_environment()
@@ -113,7 +116,7 @@ async def _spawn(
             stderr=log.write_fd,
         )
     except OSError as error:
-        raise NodeError("start", _why_not(argv[0], cwd, error)) from error
+        raise NodeError("start", _why_not(argv, cwd, error)) from error
     finally:
         if stdin is not None:
             os.close(stdin)
@@ -131,10 +134,13 @@ def _argv(context: Context, options: ShellOptions) -> list[str]:
     return [program, *rest]
 
 
-def _why_not(program: str, cwd: str, error: OSError) -> str:
+def _why_not(argv: Sequence[str], cwd: str, error: OSError) -> str:
     if not os.path.isdir(cwd):  # noqa: PTH112 — light
         return f"the working directory {cwd!r} is none"
-    return f"cannot start {program!r}: {error.strerror or error}"
+    why = f"cannot start {argv[0]!r}: {error.strerror or error}"
+    if len(argv) > 1 or " " not in argv[0] or error.errno != errno.ENOENT:
+        return why
+    return f"{why}; a program and its arguments are the elements of a list"
 
 
 async def _finish(process: Process, log: LogPipe, kill_after: float) -> int:

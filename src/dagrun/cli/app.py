@@ -1,11 +1,12 @@
 """The commands and their options. What they do is imported when they are called."""
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
-from cyclopts.exceptions import UnusedCliTokensError
+from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
 from dagrun.cli import output
 from dagrun.cli.imports import importing
@@ -247,6 +248,17 @@ def _call(argv: Sequence[str], *, as_json: bool) -> int:
     return result if isinstance(result, int) else output.DONE
 
 
+def _meant(word: str) -> list[str] | None:
+    """Give the command that is meant by a word that is none."""
+    from dagrun.cli.app_runs import runs  # noqa: PLC0415 — loaded on use
+
+    if word in set(runs):
+        return ["dagrun", "runs", word]
+    if Path(word).suffix in (".yaml", ".yml", ".json"):
+        return ["dagrun", "run", word]
+    return ["dagrun", "--help"] if word == "help" else None
+
+
 def _prints_help(argv: Sequence[str]) -> bool:
     """Whether the parser answers the command by itself, on standard output."""
     return len(argv) < 2 or not {"--help", "-h", "--version"}.isdisjoint(argv)
@@ -254,9 +266,13 @@ def _prints_help(argv: Sequence[str]) -> bool:
 
 def _usage(error: CycloptsError) -> str:
     command = " ".join(error.command_chain or ()) or "dagrun"
+    if isinstance(error, UnknownCommandError) and command == "dagrun":
+        words = error.unused_tokens or [""]
+        if (meant := _meant(words[0])) is not None:
+            return f"there is no command {words[0]!r}. Did you mean: {shlex.join([*meant, *words[1:]])}"
     if isinstance(error, UnusedCliTokensError):
         unused = " ".join(error.unused_tokens or ())
-        return f"{command}: unexpected argument {unused!r}. Try: dagrun {command} --help".replace(
-            "dagrun dagrun", "dagrun"
-        )
+        hint = f"Give an input with: -i {unused}" if command == "run" and "=" in unused else ""
+        hint = hint or f"Try: dagrun {command} --help".replace("dagrun dagrun", "dagrun")
+        return f"{command}: unexpected argument {unused!r}. {hint}"
     return f"{error} Try: dagrun {command} --help".replace("dagrun dagrun", "dagrun")

@@ -14,7 +14,7 @@ from dagrun.domain.jsonvalue import length
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 
-CUT_OFF: Final = "cut off"
+CUT_OFF: Final = "cut-off"
 
 
 @attrs.define(eq=False)

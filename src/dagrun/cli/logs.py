@@ -44,6 +44,13 @@ def write_logs(form: str | None, level: str) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=known, processors=[remove, *last])
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    if level != "debug":
+        logging.getLogger().handlers[0].addFilter(_is_ours_or_grave)
+
+
+def _is_ours_or_grave(record: logging.LogRecord) -> bool:
+    """Leave out what libraries have to say of their everyday."""
+    return record.name.startswith("dagrun") or record.levelno >= logging.WARNING
 
 
 def _harmless(_logger: Any, _method: str, event: Event) -> Event:

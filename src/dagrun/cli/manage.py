@@ -10,17 +10,21 @@ from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
     check_run,
     has_database,
+    naming_directory,
     run_async,
     with_store,
 )
+from dagrun.cli.runs import say_where_logs_are
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
+from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus, stands
 from dagrun.errors import ConfigError
 from dagrun.ports.store import Store
 from dagrun.roles.explaining import explain
 from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
 from dagrun.roles.stored_runs import restore, stored_workflow
+from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
 from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings, parse
@@ -53,12 +57,14 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
             return changed, (await local.store.run(RunId(run_id))).status
 
     # A run that had no process goes on in this one, with handlers that may print.
-    with redirect_stdout(output.Notes()):
+    with naming_directory(settings), redirect_stdout(output.Notes()):
         changed, status = run_async(call)
     if as_json:
         output.say_json({"run_id": run_id, "changed": changed, "status": status})
     elif changed:
         output.say(f"run {run_id} {DID[what]}")
+        if what == "pause":
+            output.note(f"dagrun: let it go on with: dagrun runs resume {run_id}")
     else:
         output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it {stands(status)} already")
     return output.DONE if changed else output.FAILED
@@ -77,18 +83,19 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
     check_run(settings, run_id)
     registry = load_with_warnings().registry
 
-    async def read(store: Store) -> tuple[RunStatus, list[str]]:
+    async def read(store: Store) -> tuple[RunState, list[str]]:
         record = await store.run(RunId(run_id))
         plan = compile_plan(await stored_workflow(store, record), handling(registry))
         state, _ = await restore(store, record, plan)
-        return state.status, await explain(settings.data_dir, store, record, state)
+        return state, await explain(settings.data_dir, store, record, state)
 
-    status, reasons = with_store(settings, registry, read)
+    state, reasons = with_store(settings, registry, read)
     if as_json:
-        output.say_json({"run_id": run_id, "status": status, "reasons": reasons})
+        output.say_json({"run_id": run_id, "status": state.status, "reasons": reasons})
     else:
         for reason in reasons:
             output.say(reason)
+        say_where_logs_are(state, NodeLogs(settings.data_dir / LOGS))
     return output.DONE
 
 

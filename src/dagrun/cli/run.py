@@ -15,14 +15,14 @@ from dagrun.cli import output
 from dagrun.cli.board import Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
-from dagrun.cli.running import check_run, first_error
+from dagrun.cli.running import check_run, first_error, naming_directory
 from dagrun.cli.signals import Held, Signals
 from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
 from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
-from dagrun.domain.schema import check_inputs, parse_inputs
+from dagrun.domain.schema import MISSING, check_inputs, parse_inputs
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import (
@@ -30,6 +30,7 @@ from dagrun.errors import (
     DagrunError,
     DefinitionError,
     InputError,
+    Problem,
 )
 from dagrun.plugin.providers import check_providers
 from dagrun.plugin.registry import Registry
@@ -86,14 +87,19 @@ def run_file(
     )
     if workflow is not None:
         check_providers(workflow, registry)
+    with naming_directory(settings):
+        ended = _in_loop(order, registry, settings)
+    return _tell(order, ended)
+
+
+def _in_loop(order: _Order, registry: Registry, settings: Settings) -> "_Ended":
     held = Held()
     try:
         # What inline nodes print must not get between the result and who reads it.
         with redirect_stdout(output.Notes()):
-            ended = trio.run(_run, order, registry, settings, held)
+            return trio.run(_run, order, registry, settings, held)
     except BaseExceptionGroup as group:
         raise first_error(group) from group
-    return _tell(order, ended)
 
 
 def _check_usage(
@@ -108,7 +114,18 @@ def _check_usage(
 def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:
     given = _read_inputs(file) if file is not None else {}
     given |= parse_inputs(workflow.inputs, pairs)
-    return check_inputs(workflow.inputs, given)
+    try:
+        return check_inputs(workflow.inputs, given)
+    except InputError as error:
+        raise InputError([_with_flag(problem) for problem in error.problems]) from error
+
+
+def _with_flag(problem: Problem) -> Problem:
+    """Say of an input that is missing how it is given."""
+    name = problem.path.removeprefix("inputs.")
+    if problem.message != MISSING or "." in name or "[" in name:
+        return problem
+    return attrs.evolve(problem, message=f"{MISSING}; give it with -i {name}=…")
 
 
 def _read_inputs(file: Path) -> dict[str, Any]:

@@ -1,6 +1,7 @@
 """How commands that need the event loop call it."""
 
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
+from contextlib import contextmanager
 from typing import Any, TypeVar
 
 import trio
@@ -42,7 +43,17 @@ def with_store(
         async with store_type(path=settings.data_dir / DATABASE) as store:
             return await use(store)
 
-    return run_async(call)
+    with naming_directory(settings):
+        return run_async(call)
+
+
+@contextmanager
+def naming_directory(settings: Settings) -> Iterator[None]:
+    """Say of what is not there where it was looked for."""
+    try:
+        yield
+    except NotFound as error:
+        raise NotFound(f"{error} in {settings.data_dir}") from error
 
 
 def has_database(settings: Settings) -> bool:

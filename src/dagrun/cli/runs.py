@@ -15,12 +15,13 @@ from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.result import rfc3339, run_result, to_json
+from dagrun.domain.scope import run_inputs
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED, RunStatus, stands
 from dagrun.errors import ConfigError
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
-from dagrun.roles.run_logs import check_tried
+from dagrun.roles.run_logs import check_tried, node_of
 from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
@@ -80,9 +81,9 @@ def list_runs(
     return output.DONE
 
 
-def _wanted(status: str | None) -> RunStatus | Literal["cut off"] | None:
-    """Give the state that ``--status`` means; ``cut off`` is none of the journal's."""
-    if status in (CUT_OFF, CUT_OFF.replace(" ", "-")):
+def _wanted(status: str | None) -> RunStatus | Literal["cut-off"] | None:
+    """Give the state that ``--status`` means; ``cut-off`` is none of the journal's."""
+    if status in (CUT_OFF, CUT_OFF.replace("-", " ")):
         return CUT_OFF
     if status is not None and status not in list(RunStatus):
         known = ", ".join((*RunStatus, CUT_OFF))
@@ -127,9 +128,12 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 
     state, board = _replayed(settings, run_id)
     if as_json:
-        output.say_json({**to_json(run_result(state)), "resumable": board.cut_off})
+        more = {"inputs": run_inputs(state), "resumable": board.cut_off}
+        output.say_json({**to_json(run_result(state)), **more})
         return output.DONE
     output.say(f"{headline(board)}  ({run_id})")
+    if inputs := run_inputs(state):
+        output.say_value(inputs, head="inputs: ")
     for row in board.rows.values():
         output.say("  " + plain_line(board, row))
     if state.error is not None:
@@ -138,7 +142,20 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         output.say_value(outputs, head="outputs: ")
     if board.cut_off:
         output.say(f"its process has ended; {how_to_go_on(run_id, state.status)}")
+    if state.error is not None:
+        say_where_logs_are(state, NodeLogs(settings.data_dir / LOGS))
     return output.DONE
+
+
+def say_where_logs_are(state: RunState, logs: NodeLogs) -> None:
+    """Tell the person who watches how to read what a node wrote that failed, if one did."""
+    failed = (
+        node.step.node.id for node in state.nodes if node.error and not node.step.node.allow_failure
+    )
+    if (
+        wrote := next((node for node in failed if logs.attempts(state.run_id, node)), None)
+    ) is not None:
+        output.note(f"dagrun: see what it wrote with: dagrun runs logs {state.run_id} {wrote}")
 
 
 def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board]:
@@ -190,7 +207,20 @@ def show_logs(
         output.say_json({"items": items, "next": None})
     else:
         _say_logs(items)
+        if not any(entry["text"] for entry in items):
+            output.note(f"dagrun: {_silence(state, node, item)}")
     return output.DONE
+
+
+def _silence(state: RunState, node_id: str | None, item: int | None) -> str:
+    """Say of what wrote nothing how it went."""
+    if node_id is None:
+        return f"no node of run {state.run_id} wrote anything"
+    node = node_of(state, node_id)
+    work = node if item is None else node.items[item]
+    what = node_id if item is None else f"item {item} of {node_id}"
+    why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
+    return f"{what} wrote nothing; it {stands(work.status)}{why}"
 
 
 def _by_start(board: Board) -> list[str]:

@@ -89,6 +89,11 @@ def known_fields(workflow: Workflow) -> Mapping[str, Collection[str]]:
     return {**known, "inputs": names} if closed and isinstance(names, Mapping) else known
 
 
+def _has_outputs(node: Node) -> bool:
+    properties = (node.outputs or {}).get("properties")
+    return isinstance(properties, Mapping) and "outputs" in properties
+
+
 class References:
     """Which nodes and fields the expressions of a workflow name, and whether they may.
 
@@ -105,6 +110,9 @@ class References:
     ) -> None:
         self._unsure = unsure
         self._graph = {node.id: node.dependencies for node in workflow.nodes}
+        self._with_outputs = {node.id for node in workflow.nodes if _has_outputs(node)}
+        """Ids of nodes that say that they have an output of this name."""
+
         self._fields = known_fields(workflow)
         self._direct: dict[str, frozenset[str]] = {}
         self._spelling = spelling
@@ -125,6 +133,10 @@ class References:
             meant = expression.hyphenated.get(name)
             if name not in self._graph:
                 yield self._unknown(name, meant, path)
+            elif name in expression.through_outputs and name not in self._with_outputs:
+                message = f"the outputs stand in nodes.{name} itself, without .outputs"
+                hint = f'; for one that is called so, write nodes["{name}"]["outputs"]'
+                yield Finding(path=path, message=message + hint)
             elif node is not None and name not in self._dependencies(node):
                 self._asked.setdefault((node.id, name), []).append(path)
         for name in (expression.names & self._fields.keys()) - expression.declared:

@@ -13,6 +13,7 @@ from typing import Final
 import attrs
 
 from dagrun.domain.check_children import check_caller
+from dagrun.domain.check_code import check_code
 from dagrun.domain.check_graph import References
 from dagrun.domain.check_parts import (
     Findings,
@@ -50,10 +51,14 @@ def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue
     for number, node in enumerate(workflow.nodes):
         path: Path = ("spec", "nodes", number)
         names = _WITHOUT_ITEM if node.for_each is None else NAMES
-        site = Site(references, names, node)
+        kind = catalogue.executors.get(node.executor.type)
+        options = () if kind is None else kind.secret_options
+        site = Site(references, names, node, secret_options=options)
         secrets = {*workflow.secrets, *node.secrets} if node.secrets else workflow.secrets
         yield from check_executor(node.executor, (*path, "executor"), site, catalogue, secrets)
         yield from check_caller(node, path)
+        variables = {*workflow.env, *node.env, *secrets}
+        yield from check_code(node.executor, (*path, "executor"), site, catalogue, variables)
         if node.inputs is not None:
             yield from check_template(node.inputs, (*path, "inputs"), site)
         if node.env:

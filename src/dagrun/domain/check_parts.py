@@ -8,10 +8,11 @@ import attrs
 
 from dagrun.domain.check_graph import References
 from dagrun.domain.document.catalogue import Catalogue, check_options
+from dagrun.domain.document.likely import likely_executor
 from dagrun.domain.document.places import Finding, Path, nearest
 from dagrun.domain.durations import LONGEST
 from dagrun.domain.expressions import Expression, ExpressionSyntaxError, compile_expression
-from dagrun.domain.templates import compile_template, has_mark, has_secret
+from dagrun.domain.templates import NoSecretHere, compile_template, has_mark, has_secret
 from dagrun.domain.wellformed import schema_findings
 from dagrun.domain.workflow import ExecutorSpec, Node
 
@@ -36,6 +37,9 @@ class Site:
 
     secrets: Collection[str] | None = None
     """Secrets that may be named; None where none can stand."""
+
+    secret_options: Collection[str] = ()
+    """Options of the same node's executor in which they can stand."""
 
     ended: bool = False
     """Whether the expressions see how the run went."""
@@ -120,10 +124,17 @@ def _check_text(text: str, path: Path, site: Site) -> Findings:
     try:
         template = compile_template(text, names=site.names, secrets=site.secrets)
     except ExpressionSyntaxError as error:
-        yield Finding(path=path, message=str(error), suggestion=error.suggestion)
+        message = _no_secret(site) if isinstance(error, NoSecretHere) else str(error)
+        yield Finding(path=path, message=message, suggestion=error.suggestion)
         return
     for _, expression in template.expressions:
         yield from site.check(expression, path)
+
+
+def _no_secret(site: Site) -> str:
+    places = ", ".join(sorted(site.secret_options))
+    where = f", but in the executor's {places}" if places else ""
+    return f"a secret cannot stand here{where}; the text itself is written $$secret{{"
 
 
 def check_expression(source: str, path: Path, site: Site) -> Findings:
@@ -168,7 +179,7 @@ def unknown(word: str, path: Path, kind: str, known: Collection[str]) -> Finding
     return Finding(
         path=path,
         message=f"no {kind} is called {shown!r}; installed: {installed}",
-        suggestion=nearest(word, known),
+        suggestion=likely_executor(word, known) if kind == "executor" else nearest(word, known),
     )
 
 

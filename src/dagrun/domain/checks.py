@@ -10,6 +10,7 @@ from itertools import chain, islice
 from typing import Any, Final
 
 from dagrun.domain.check_children import check_calling_handler
+from dagrun.domain.check_code import check_code
 from dagrun.domain.check_graph import References, check_graph, check_id
 from dagrun.domain.check_nodes import check_nodes
 from dagrun.domain.check_parts import (
@@ -29,7 +30,7 @@ from dagrun.domain.document.catalogue import Catalogue, check_options
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, Spelling
 from dagrun.domain.handlers import NAMES as HANDLER_NAMES
 from dagrun.domain.schema import inputs_findings
-from dagrun.domain.versions import is_version
+from dagrun.domain.versions import completed, is_version
 from dagrun.domain.workflow import Handler, Placement, Trigger, Workflow
 
 MAX_PRIORITY: Final = 1_000_000
@@ -66,7 +67,8 @@ def _check_head(workflow: Workflow, references: References) -> Findings:
     yield from check_id(workflow.id, ("metadata", "id"))
     if not is_version(workflow.version):
         message = f"{workflow.version[:60]!r} is no semantic version, such as 1.0.0"
-        yield Finding(path=("metadata", "version"), message=message)
+        meant = completed(workflow.version)
+        yield Finding(path=("metadata", "version"), message=message, suggestion=meant)
     spec: Path = ("spec",)
     yield from check_schema(workflow.inputs, (*spec, "inputs"), extra=inputs_findings)
     at_end = Site(references, ("nodes", *_RUN_NAMES))
@@ -134,6 +136,7 @@ def _check_handlers(
         path: Path = ("spec", "handlers", str(event))
         yield from check_executor(handler.executor, (*path, "executor"), site, catalogue, secrets)
         yield from check_calling_handler(handler, path)
+        yield from check_code(handler.executor, (*path, "executor"), site, catalogue, ())
         yield from check_template(handler.inputs, (*path, "inputs"), site)
         yield from check_env(handler.env, (*path, "env"), site)
         yield from check_positive(handler.timeout, (*path, "timeout"))

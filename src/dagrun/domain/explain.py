@@ -114,7 +114,7 @@ def _items(node: NodeState) -> Iterator[str]:
     values = node.values or []
     ended = sum(item.ended for item in node.items.values())
     running = sum(item.status is NodeStatus.RUNNING for item in node.items.values())
-    yield f"{ended} of {len(values)} items have ended, {running} are running"
+    yield f"{ended} of {len(values)} items have ended, {running} {_are(running)} running"
     if waiting := [i.child for i in node.items.values() if i.status is NodeStatus.WAITING]:
         more = f" and {len(waiting) - 5} more" if len(waiting) > 5 else ""
         yield f"{len(waiting)} wait for the end of runs: {' '.join(map(str, waiting[:5]))}{more}"
@@ -124,6 +124,10 @@ def _items(node: NodeState) -> Iterator[str]:
         if item.status is NodeStatus.RETRYING:
             yield f"item {item.index} failed ({_error(item)}); {_again(item)}"
             return
+
+
+def _are(count: int) -> str:
+    return "is" if count == 1 else "are"
 
 
 def _stopped(node: NodeState) -> str:

@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from itertools import pairwise
 from typing import Any, Final
 
+from dagrun.domain.nulls import with_null_tests
 from dagrun.domain.sandbox import ABSENT, Kind, failure, sandbox
 from dagrun.domain.tokens import tokens
 from dagrun.domain.usage import Malformed, examine
@@ -61,6 +62,7 @@ class Expression:
         "nodes",
         "nodes_dynamic",
         "source",
+        "through_outputs",
     )
 
     def __init__(self, source: str, names: Sequence[str]) -> None:
@@ -79,12 +81,14 @@ class Expression:
         self.hyphenated: Mapping[str, str] = usage.hyphenated
         """Node id → the longer id that was probably meant: ``my`` → ``my-node`` for
         ``nodes.my-node``, which Lua reads as a subtraction."""
+        self.through_outputs = usage.through_outputs
+        """Ids of nodes behind which ``.outputs`` and a member of that is written."""
         self._whole = usage.whole
         self._path = usage.path
         self._plain = usage.plain
         # On one line, so that Lua counts lines as the author does; the newline ends a comment.
         head = f"local {','.join(usage.fields)}=...;" if usage.fields else ""
-        self._chunk = f"{head}return({source}\n)"
+        self._chunk = f"{head}return({with_null_tests(source)}\n)"
 
     def __repr__(self) -> str:
         return f"Expression({self.source!r})"
@@ -196,12 +200,14 @@ def _part(value: Any, fields: frozenset[str]) -> Any:
 
 def _follow(path: tuple[str | int, ...], scope: Mapping[str, JSON]) -> Any:
     """Walk a plain path without Lua. ``_MISSING``: let Lua decide, and word the error."""
-    value: Any = scope.get(str(path[0]), _MISSING)
+    value: Any = scope.get(str(path[0]))
     for key in path[1:]:
-        if isinstance(value, Mapping) and isinstance(key, str) and key in value:
-            value = value[key]
-        elif isinstance(value, list) and isinstance(key, int) and 0 < key <= len(value):
-            value = value[key - 1]
+        if value is None:
+            return None
+        if isinstance(value, Mapping):
+            value = value.get(key)
+        elif isinstance(value, list):
+            value = value[key - 1] if isinstance(key, int) and 0 < key <= len(value) else None
         else:
             return _MISSING
     return value

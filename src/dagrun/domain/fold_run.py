@@ -80,6 +80,7 @@ def _cancelling(state: RunState, event: Event) -> None:
     if again and event.epoch == state.epoch:
         raise IllegalEvent(event, "the run is being cancelled already")
     state.status = RunStatus.CANCELLING
+    state.was_cancelled = True
     if not again:
         state.reason = str((event.data or {}).get("reason", "requested"))
         state.startable.clear()

@@ -6,7 +6,7 @@ is imported by worker processes, so it stays cheap to import.
 ==============  ====================================================================
 JSON            Lua
 ==============  ====================================================================
-null            ``json.null``, a value of its own; indexing it gives nil
+null            nil, and so is a null in an array or object, which remember it
 array           a table that remembers being an array, also when it is empty
 object          a table
 integer         an integer; beyond 64 bits a float, as Lua reads such numerals
@@ -14,7 +14,8 @@ number, string  a float, a string of UTF-8
 ==============  ====================================================================
 
 On the way back a table with the keys 1…n is an array, one with string keys an object, and an
-empty one an object unless it came from an array or from ``json.array()``.
+empty one an object unless it came from an array or from ``json.array()``. Nulls that are remembered
+are there again, unless they were given a value. Code makes a null of its own with ``json.null``.
 """
 
 from __future__ import annotations
@@ -23,6 +24,7 @@ import functools
 
 TYPE_CHECKING = False  # type checkers take it for true; typing takes a worker 4 ms
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from typing import Any, Final
 
 MAX_DEPTH: Final = 200
@@ -33,6 +35,7 @@ _INTEGERS: Final = range(-(2**63), 2**63)
 _TABLE: Final = 150  # bytes of an empty table, and of what keeps it on the Python side
 _ELEMENT: Final = 48  # bytes of an element while its table grows, with the old array beside
 _MEMBER: Final = 160  # bytes of a member and its key in the same way
+_NULLS: Final = 500  # bytes of what remembers the nulls of an array or object
 
 VALUES: Final = r"""
 local MAX_DEPTH = ...
@@ -40,7 +43,7 @@ local type, next, error, rawequal, rawlen = type, next, error, rawequal, rawlen
 local format, gsub, find = string.format, string.gsub, string.find
 local concat, sort, utf8_len, math_type = table.concat, table.sort, utf8.len, math.type
 local setmetatable, metatable_of, tonumber = setmetatable, debug.getmetatable, tonumber
-local rawget = rawget
+local rawget, rawset, raw_ipairs = rawget, rawset, ipairs
 local huge = math.huge
 
 -- Values that JSON cannot hold are told from other failures by this mark.
@@ -51,15 +54,61 @@ local null = setmetatable({}, {
   __newindex = function() error("json.null cannot be changed", 2) end,
   __metatable = false, __name = "json.null", __tostring = function() return "null" end,
 })
+do  -- `x == json.null` is run as `x <= json.null`, and `~=` as `<`: see dagrun.domain.nulls
+  local function is_null(value) return value == nil or rawequal(value, null) end
+  local meta = metatable_of(null)
+  meta.__le = function(a, b) return is_null(a) and is_null(b) end
+  meta.__lt = function(a, b) return not (is_null(a) and is_null(b)) end
+end
 local ARRAY = {__metatable = false}
 local function mark(t) return setmetatable(t, ARRAY) end
+
+-- Object from JSON → the list of its members that are null.
+local HIDDEN = setmetatable({}, {__mode = "k"})
+local function hide(t, names) HIDDEN[t] = names return t end
+
+-- An array with nulls is an empty table in front of its elements: nil is read where null is, and
+-- the length counts it.
+local ELEMENTS = {}
+local function elements(t)
+  local meta = metatable_of(t)
+  return meta and type(t) == "table" and rawget(meta, ELEMENTS) or nil
+end
+local function length(t) return metatable_of(t).n end
+local function assign(t, key, value)
+  local meta = metatable_of(t)
+  local n = meta.n
+  rawset(meta[ELEMENTS], key, value)
+  if value ~= nil and key == n + 1 then meta.n = n + 1
+  elseif value == nil and key == n then meta.n = n - 1 end
+end
+local function step(t, i)
+  i = i + 1
+  if i <= length(t) then return i, t[i] end
+end
+local function step_over_nulls(t, i)
+  local value
+  repeat i, value = step(t, i or 0) until value ~= nil or i == nil
+  return i, value
+end
+local function gapped(t, n)
+  return setmetatable({}, {
+    __metatable = false, __index = t, __newindex = assign, __len = length, n = n,
+    __pairs = function(t) return step_over_nulls, t end, [ELEMENTS] = t,
+  })
+end
+-- Lua's own ends at the first null.
+local function ipairs(t)
+  if elements(t) then return step, t, 0 end
+  return raw_ipairs(t)
+end
 local function array(t)
   if t == nil then t = {} end
   if type(t) ~= "table" or rawequal(t, null) then
     error("json.array takes a table", 2)
   end
   local has = metatable_of(t)
-  if has == ARRAY then return t end
+  if has == ARRAY or elements(t) then return t end
   if has and has.__metatable ~= nil then error("json.array cannot change this table", 2) end
   return mark(t)
 end
@@ -108,10 +157,21 @@ local function write_object(out, t, keys, depth)
   out[#out + 1] = "}"
 end
 
+local function write_gapped(out, within, count, depth)
+  for key in next, within do
+    if math_type(key) ~= "integer" or key < 1 or key > count then
+      refuse("a sparse table, or one with both indexes and names")
+    end
+  end
+  write_array(out, within, count, depth)
+end
+
 local function write_table(out, t, depth)
   if depth > MAX_DEPTH then
     refuse("a table nested deeper than " .. MAX_DEPTH .. " levels, or one that contains itself")
   end
+  local within, hidden = elements(t), HIDDEN[t]
+  if within then return write_gapped(out, within, length(t), depth + 1) end
   local length, indexes, keys, names = rawlen(t), 0, nil, 0
   for key in next, t do
     if math_type(key) == "integer" and key >= 1 and key <= length then
@@ -122,6 +182,13 @@ local function write_table(out, t, depth)
       keys[names] = key
     else
       refuse("a sparse table, or one with a key that is no text but a " .. type(key))
+    end
+  end
+  for i = 1, hidden and #hidden or 0 do
+    if rawget(t, hidden[i]) == nil then
+      keys = keys or {}
+      names = names + 1
+      keys[names] = hidden[i]
     end
   end
   if keys and (indexes > 0 or metatable_of(t) == ARRAY) then
@@ -148,9 +215,12 @@ local function encode(value)
   write(out, value, 1)
   return concat(out)
 end
-return null, mark, array, encode, MARK
+return {
+  null = null, array = array, encode = encode, ipairs = ipairs, elements = elements, MARK = MARK,
+  mark = mark, hide = hide, gapped = gapped,
+}
 """
-"""A chunk that takes the depth limit and gives ``null, mark, array, encode, MARK``.
+"""A chunk that takes the depth limit and gives a table: what code is given, and what makes values.
 
 ``encode`` writes keys in sorted order, since Lua's own order changes from process to process. It
 calls no metamethod. A value that JSON lacks is an error whose text begins with ``MARK``.
@@ -219,15 +289,13 @@ class Converter:
 
     Args:
         runtime: the runtime.
-        null: its ``json.null``.
-        mark: its function that makes a table an array.
+        values: what ``VALUES`` gave there.
         room: bytes that the values made between two calls of :meth:`begin` may take.
     """
 
-    def __init__(self, runtime: Any, null: Any, mark: Any, room: int) -> None:
+    def __init__(self, runtime: Any, values: Any, room: int) -> None:
         self._table = runtime.table_from
-        self._null = null
-        self._mark = mark
+        self._mark, self._hide, self._gapped = values.mark, values.hide, values.gapped
         self._room = self._left = room
 
     def begin(self) -> None:
@@ -251,21 +319,31 @@ class Converter:
             return value
         if kind is int:
             return value if value in _INTEGERS else float(value)
-        if value is None:
-            return self._null
-        return self._container(value)
+        return None if value is None else self._container(value)
 
     def _container(self, value: Any) -> Any:
         to_lua = self.to_lua
         if isinstance(value, list | tuple):
+            if None in value:
+                return self._array_with_nulls(value)
             self._take(_TABLE + _ELEMENT * len(value))
             return self._mark(self._table([to_lua(element) for element in value]))
         if hasattr(value, "items"):
             self._take(_TABLE + _MEMBER * len(value) + 4 * sum(map(len, value)))
-            return self._table({key: to_lua(member) for key, member in value.items()})
+            table = self._table({key: to_lua(member) for key, member in value.items()})
+            return self._with_nulls(table, value) if None in value.values() else table
         if isinstance(value, str):  # a subclass, such as an enumeration's member
             return to_lua(str(value))
         raise TypeError(f"a {type(value).__name__} is no JSON value")
+
+    def _array_with_nulls(self, value: Sequence[Any]) -> Any:
+        self._take(_TABLE + _MEMBER * len(value) + _NULLS)
+        elements = {i: self.to_lua(value[i - 1]) for i in range(1, len(value) + 1)}
+        return self._gapped(self._table(elements), len(value))
+
+    def _with_nulls(self, table: Any, value: Mapping[str, Any]) -> Any:
+        self._take(_NULLS)
+        return self._hide(table, self._table([key for key in value if value[key] is None]))
 
     def _take(self, size: int) -> None:
         self._left -= size

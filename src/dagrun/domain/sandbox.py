@@ -43,8 +43,9 @@ ABSENT: Final = object()
 Kind = Literal["budget", "memory", "runtime", "output", "input"]
 
 _MACHINE: Final = r"""
-local null, array, encode, BUDGET, STEP, thread_time = ...
-local type, next, error, select, ipairs, load = type, next, error, select, ipairs, load
+local values, BUDGET, STEP, thread_time = ...
+local null, encode, elements = values.null, values.encode, values.elements
+local type, next, error, select, load = type, next, error, select, load
 local rawget, move, collectgarbage = rawget, table.move, collectgarbage
 local LARGE = 4096  -- KiB
 local setmetatable, rawequal, lua_tostring = setmetatable, rawequal, tostring
@@ -106,7 +107,7 @@ end
 local function sorted_keys(t, name)
   if type(t) ~= "table" then error(name .. ": a table is needed, not " .. type(t), 0) end
   local keys, count, texts, words = {}, 0, {}, 0
-  for key in next, t do
+  for key in next, elements(t) or t do
     if type(key) == "string" then
       words = words + 1
       texts[words] = key
@@ -124,7 +125,7 @@ end
 local function sorted_next(t, key)
   if key ~= nil then error("next: it gives the first key only; use pairs", 2) end
   local first = sorted_keys(t, "next")[1]
-  if first ~= nil then return first, rawget(t, first) end
+  if first ~= nil then return first, rawget(elements(t) or t, first) end
 end
 local function sorted_pairs(t)
   local keys = sorted_keys(t, "pairs")
@@ -137,12 +138,12 @@ local function sorted_pairs(t)
 end
 
 local library = {
-  type = type, next = sorted_next, select = select, ipairs = ipairs, tonumber = tonumber,
+  type = type, next = sorted_next, select = select, ipairs = values.ipairs, tonumber = tonumber,
   tostring = text_of, pairs = sorted_pairs,
   string = locked(strings, "string"),
   table = locked(chosen(table, "concat unpack"), "table"),
   utf8 = locked(chosen(utf8, "len char"), "utf8"),
-  json = locked({null = null, array = array, encode = encode}, "json"),
+  json = locked({null = null, array = values.array, encode = encode}, "json"),
   math = locked(chosen(math, "abs ceil floor max min sqrt fmod modf tointeger type ult exp log "
     .. "sin cos tan asin acos atan pi huge maxinteger mininteger"), "math"),
 }
@@ -151,6 +152,8 @@ local ENV = setmetatable({}, {
   __index = library, __metatable = false,
   __newindex = function(_, name) error("a global cannot be set: " .. lua_tostring(name), 2) end,
 })
+-- Any member of what is null is null.
+debug.setmetatable(nil, {__index = function() end, __metatable = false})
 local shared = metatable_of("")
 shared.__index = strings
 shared.__metatable = false
@@ -210,12 +213,10 @@ class Sandbox:
 
     def __init__(self) -> None:
         self._runtime = runtime = open_runtime(MEMORY)
-        null, mark, array, encode, _ = runtime.execute(VALUES, MAX_DEPTH, name="=values", mode="t")
+        values = runtime.execute(VALUES, MAX_DEPTH, name="=values", mode="t")
         self._compile, self._run, self._unwatch = runtime.execute(
             _MACHINE,
-            null,
-            array,
-            encode,
+            values,
             BUDGET,
             _STEP,
             time.thread_time,
@@ -224,7 +225,7 @@ class Sandbox:
         )
         self._functions: dict[str, Any] = {}
         self._cached = 0  # characters of their sources
-        self._converter = Converter(runtime, null, mark, ROOM)
+        self._converter = Converter(runtime, values, ROOM)
         self._limit = runtime.set_max_memory
         self._limit(0)
 

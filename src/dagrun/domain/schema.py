@@ -14,6 +14,9 @@ from dagrun.errors import InputError, Problem
 
 _LONG: Final = 500  # characters of a key path that are told
 
+MISSING: Final = "it is needed, and not given"
+"""What is said of an input that is missing."""
+
 RESERVED: Final = "_"
 """Inputs whose names begin so are dagrun's own."""
 
@@ -80,6 +83,10 @@ def _problems(error: Any) -> Iterator[Problem]:
             near = spelling.nearest(key)
             message = "the workflow has no such input"
             yield Problem(path=_place([*path, key]), message=message, suggestion=near)
+    elif error.validator == "required":
+        # There is one error for each, and only its words say which.
+        names = (n for n in error.validator_value if error.message.startswith(repr(n)))
+        yield Problem(path=_place([*path, *names][: len(path) + 1]), message=MISSING)
     else:
         yield Problem(path=_place(path), message=error.message)
 

@@ -128,7 +128,13 @@ def _main_module(path: str) -> str:
     spec = getattr(main, "__spec__", None)
     if spec is not None and spec.name:
         return str(spec.name).removesuffix(".__main__")
-    file = getattr(main, "__file__", None)
+    file = program_file()
     if file is None:
         raise ValueError(f"{path} is in no file that a worker could import; use isolation='inline'")
-    return Path(file).stem
+    return file.stem
+
+
+def program_file() -> Path | None:
+    """Give the file of the program that runs; None for ``python -c`` and one from standard input."""
+    file = getattr(sys.modules["__main__"], "__file__", None)
+    return None if file is None or file.startswith(("<", "/dev/")) else Path(file)

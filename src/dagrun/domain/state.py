@@ -204,6 +204,9 @@ class RunState:
         self.reason: str | None = None
         """Why it is paused or being cancelled; None when it is not."""
 
+        self.was_cancelled = False
+        """Whether somebody asked for its end before that was decided, or its time was over."""
+
         self.base: str | None = None
         """The folder of the workflow's document, if it came from a file."""
 

@@ -30,6 +30,10 @@ _NOTHING: Final = frozenset[str]()
 _Render = Callable[[Mapping[str, JSON]], Any]
 
 
+class NoSecretHere(ExpressionSyntaxError):
+    """A secret stands where none can."""
+
+
 class Template:
     """A value that is filled in from a scope."""
 
@@ -185,7 +189,7 @@ class _Compiler:
         try:
             parts = [self._part(kind, part) for kind, part in _split(text)]
         except ExpressionSyntaxError as error:
-            raise ExpressionSyntaxError(str(error), error.suggestion, path) from None
+            raise type(error)(str(error), error.suggestion, path) from None
         for part in parts:
             if isinstance(part, Expression):
                 self.found.append((path, part))
@@ -202,9 +206,7 @@ class _Compiler:
 
     def _secret(self, name: str) -> _Secret:
         if self._secrets is None:
-            raise ExpressionSyntaxError(
-                "a secret cannot stand here; the text itself is written $$secret{"
-            )
+            raise NoSecretHere("a secret cannot stand here; the text itself is written $$secret{")
         if name not in self._secrets:
             message = f"the document declares no secret {name[:60]!r}"
             raise ExpressionSyntaxError(message, nearest(name, self._secrets))

@@ -63,6 +63,9 @@ class Usage:
     hyphenated: dict[str, str]
     """Field of ``nodes`` as Lua reads it → the id that stands there, if that is another one."""
 
+    through_outputs: frozenset[str] = frozenset()
+    """Ids of nodes behind which ``.outputs`` and a member of that is written."""
+
     declared: frozenset[str] = frozenset()
     """Names that it declares itself, and which may then stand for something else."""
 
@@ -79,11 +82,13 @@ def examine(source: str, names: Sequence[str]) -> Usage:
     """
     if len(source) > LONGEST:
         raise Malformed(f"an expression may have {LONGEST} characters, not {len(source)}")
-    path = _plain_path(source, names)
-    if path is not None:
-        named = frozenset(path[1:2])
-        unnamed = frozenset[str]() if named else frozenset(path)
-        return Usage({path[0]: named}, unnamed, path, {}, plain=True)
+    plain = _plain_path(source, names)
+    if plain is not None:
+        named = frozenset(plain[1:2])
+        unnamed = frozenset[str]() if named else frozenset(plain)
+        is_through = plain[0] == "nodes" and plain[2:3] == ("outputs",) and len(plain) > 3
+        through_plain = named if is_through else frozenset[str]()
+        return Usage({plain[0]: named}, unnamed, plain, {}, through_plain, plain=True)
     found = _read(source)
     declared = _declared(found)
     uses = [
@@ -94,10 +99,13 @@ def examine(source: str, names: Sequence[str]) -> Usage:
     fields: dict[str, frozenset[str]] = {}
     whole = set[str]()
     hyphenated: dict[str, str] = {}
+    through = set[str]()
     for index in uses:
         name = found[index].text
         if name in names:
             field = _field(found, index)
+            if name == "nodes" and field and _goes_through_outputs(found, field[1]):
+                through.add(field[0])
             fields[name] = fields.get(name, frozenset()) | ({field[0]} if field else frozenset())
             if field is None:
                 whole.add(name)
@@ -106,8 +114,16 @@ def examine(source: str, names: Sequence[str]) -> Usage:
     for index in uses:
         name = found[index].text
         if name not in names and name not in LIBRARY and name not in declared:
-            raise _unknown(source.strip(), name, names, hyphenated)
-    return Usage(fields, frozenset(whole), _path(found, names), hyphenated, declared)
+            raise _unknown(source.strip(), found, index, names, hyphenated)
+    path = _path(found, names)
+    return Usage(fields, frozenset(whole), path, hyphenated, frozenset(through), declared)
+
+
+def _goes_through_outputs(found: Sequence[Token], index: int) -> bool:
+    """Whether ``.outputs`` and a member of that follow the token at ``index``."""
+    return [token.text for token in found[index + 1 : index + 3]] == [".", "outputs"] and (
+        found[index + 3].text in (".", "[")
+    )
 
 
 def _plain_path(source: str, names: Collection[str]) -> tuple[str, ...] | None:
@@ -210,7 +226,22 @@ def _path(found: Sequence[Token], names: Collection[str]) -> tuple[str | int, ..
     return tuple(path)
 
 
-def _unknown(source: str, name: str, names: Sequence[str], hyphenated: dict[str, str]) -> Malformed:
+def _unknown(
+    source: str,
+    found: Sequence[Token],
+    index: int,
+    names: Sequence[str],
+    hyphenated: dict[str, str],
+) -> Malformed:
+    name = found[index].text
+    if name == "len" and found[index + 1].text == "(":
+        argument = re.search(r"\blen\s*\(\s*([\w.\[\]\"'-]+)\s*\)", source)
+        return Malformed("unknown name 'len'", f"#{argument[1] if argument else '…'}")
+    if name in ("secrets", "secret"):
+        field = _field(found, index)
+        return Malformed(
+            "expressions see no secrets", f"$secret{{{field[0] if field else 'NAME'}}}"
+        )
     for short, whole in hyphenated.items():
         if name in whole or not short:
             return Malformed(f"unknown name {name!r}", f'nodes["{whole}"]')

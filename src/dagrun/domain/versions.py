@@ -23,6 +23,17 @@ def is_version(text: str) -> bool:
     return len(text) <= LONGEST and _VERSION.fullmatch(text) is not None
 
 
+def completed(text: str) -> str | None:
+    """Give the version that was probably meant by something like it.
+
+    >>> [completed(text) for text in ("1.0", "2", "v1.2.3", "1.02.0", "new")]
+    ['1.0.0', '2.0.0', '1.2.3', None, None]
+    """
+    short = text.strip().removeprefix("v").removeprefix("V")
+    whole = short + ".0" * max(0, 2 - short.count("."))
+    return whole if is_version(whole) else None
+
+
 def is_prerelease(version: str) -> bool:
     """Whether a semantic version comes before a release: ``1.0.0-rc.1``."""
     return "-" in version.partition("+")[0]

@@ -1,6 +1,6 @@
 """What carries out a node."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final, Protocol
 
@@ -262,6 +262,13 @@ class Traits:
 
     The text takes the name's place when the document is loaded, and is stored with it. Paths in
     other options belong to the executor; they are relative to :attr:`Context.base`.
+    """
+
+    unfilled: Callable[[str], Iterable[str]] | None = None
+    """Finds the ``${…}`` in the text of a literal option that its language makes nothing of.
+
+    Those that look like expressions of dagrun are then told as errors, since whoever wrote them
+    expects them to be filled in.
     """
 
     settings: tuple[str, ...] = ()

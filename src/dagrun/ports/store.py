@@ -372,7 +372,8 @@ class Store(Tokens, Protocol):
         """Post something to a run; it is durable then. Give nothing if the run has ended.
 
         A request to cancel is posted to all its descendants that have not ended, too. One that is
-        posted already is not posted again: it gives nothing, as for a run that is being cancelled.
+        posted already is not posted again: it gives nothing, as for a run that is being cancelled,
+        or ends already while its handlers run.
 
         Raises:
             NotFound: there is no such run.

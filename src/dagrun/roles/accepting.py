@@ -35,10 +35,14 @@ class Accepting:
         Raises:
             QueueFull: too many runs wait already.
         """
-        prepared = await self.plans.prepare(submission.workflow)
-        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
         if self.dispatcher.is_full(self.limit, coming=self._coming):
             raise QueueFull(self.limit)
+        return await self.submit_child(submission)
+
+    async def submit_child(self, submission: Submission) -> RunId:
+        """Store a run that another one waits for, however many runs wait; see :meth:`submit`."""
+        prepared = await self.plans.prepare(submission.workflow)
+        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
         ticket.set_off()
         self.dispatcher.adopt(ticket)
         self._coming += 1
@@ -54,3 +58,6 @@ class Accepting:
         else:
             self.dispatcher.drop(ticket)
         return standing
+
+    async def attach_child(self, run_id: RunId) -> None:
+        """Do nothing: all runs of an orchestrator go on by themselves."""

@@ -23,7 +23,6 @@ from dagrun.ports.children import Child, ChildRequest
 from dagrun.ports.store import Parent, RunRecord, Store
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.submission import Submission
-from dagrun.services.dispatcher import Ticket
 from dagrun.services.dispatcher.runs import patiently
 
 OURS: Final = ("_trigger_", "_http_", "_parent_")
@@ -33,17 +32,17 @@ OURS: Final = ("_trigger_", "_http_", "_parent_")
 class Submits(Protocol):
     """Accepts runs."""
 
-    async def submit(self, submission: Submission) -> Ticket:
-        """Store a run, and let it start when there is room."""
+    async def submit_child(self, submission: Submission) -> RunId:
+        """Store a run that another one waits for, or give the one that was stored before."""
         ...
 
-    async def attach(self, run_id: RunId) -> Ticket:
-        """Give a run that was accepted before. It goes on if it was cut off."""
+    async def attach_child(self, run_id: RunId) -> None:
+        """Let a run go on that was stored before, if it was cut off."""
         ...
 
 
-class LocalChildren:
-    """Implements :class:`~dagrun.ports.children.Children` for the runs of one process.
+class StoredChildren:
+    """Implements :class:`~dagrun.ports.children.Children` where runs are accepted.
 
     Args:
         store: an open store.
@@ -61,10 +60,10 @@ class LocalChildren:
         if parent.epoch != request.epoch:
             raise ConflictError(f"run {request.parent} was handed over")
         if (earlier := await self._earlier(request)) is not None:
-            await self.runs.attach(earlier.run_id)
+            await self.runs.attach_child(earlier.run_id)
             return Child(run_id=earlier.run_id, version=earlier.version)
         try:
-            ticket = await self._start(request, parent)
+            return await self._start(request, parent)
         except LimitReached as error:
             raise NodeError("limit_reached", str(error)) from error
         except InputError as error:
@@ -74,7 +73,6 @@ class LocalChildren:
             raise NodeError("workflow", str(error), retryable=False) from error
         except ConflictError as error:
             raise NodeError("workflow", str(error)) from error
-        return Child(run_id=ticket.run_id, version=ticket.workflow.version)
 
     async def _earlier(self, request: ChildRequest) -> RunRecord | None:
         """Give the child that this very attempt started under another epoch."""
@@ -87,7 +85,7 @@ class LocalChildren:
                 return record
         return None
 
-    async def _start(self, request: ChildRequest, parent: RunRecord) -> Ticket:
+    async def _start(self, request: ChildRequest, parent: RunRecord) -> Child:
         depth = depth_below(parent)
         workflow, base = await self._registrations.find_for(
             parent, request.workflow_id, request.version
@@ -108,7 +106,8 @@ class LocalChildren:
             ),
             held=await self._held(parent) if request.wait else frozenset(),
         )
-        return await patiently(partial(self.runs.submit, submission))
+        run_id = await patiently(partial(self.runs.submit_child, submission))
+        return Child(run_id=run_id, version=(await self._store.run(run_id)).version)
 
     async def _held(self, run: RunRecord) -> frozenset[str]:
         """Give the keys of which a run, and those that wait for it, have slots."""

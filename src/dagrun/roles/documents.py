@@ -4,6 +4,7 @@ import gc
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
@@ -11,7 +12,7 @@ from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.document.files import inline_files, relative_programs
 from dagrun.domain.document.loader import load_document
 from dagrun.domain.document.places import Finding
-from dagrun.domain.workflow import Workflow
+from dagrun.domain.workflow import ExecutorSpec, Handler, Node, Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
@@ -28,6 +29,7 @@ def catalogue(registry: Registry) -> Catalogue:
                 literal_options=known.literal_options,
                 secret_options=known.secret_options,
                 files=known.files,
+                unfilled=known.unfilled,
             )
             for name, known in traits.items()
         },
@@ -67,11 +69,22 @@ def complete(workflow: Workflow, base: Path, known: Catalogue) -> Workflow:
     Raises:
         DefinitionError: it is wrong, or a file cannot be read.
     """
+    if not _is_sound(workflow):
+        raise DefinitionError(check_workflow(workflow, known))
     whole, missing = inline_files(workflow, base, _read_text, known)
     problems = [finding.locate(None, None) for finding in missing]
     if problems := problems + check_workflow(whole, known):
         raise DefinitionError(problems)
     return whole
+
+
+def _is_sound(workflow: Workflow) -> bool:
+    """Whether it is made of what it should be made of, as far as files are named there."""
+    parts: Any = (*workflow.nodes, *workflow.handlers.values())
+    return all(
+        isinstance(part, Node | Handler) and isinstance(part.executor, ExecutorSpec)
+        for part in parts
+    )
 
 
 def load_text(text: str, known: Catalogue) -> Workflow:

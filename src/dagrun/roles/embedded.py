@@ -6,6 +6,8 @@ from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
 
+import trio
+
 from dagrun.errors import ConfigError, sole
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.documents import catalogue
@@ -48,7 +50,9 @@ async def open_orchestrator(
     Raises:
         ConfigError: a setting is wrong, or the data directory cannot be used.
         StoreError: the database cannot be used.
+        RuntimeError: it is called under asyncio.
     """
+    _refuse_asyncio()
     _refuse_import()
     for name, value in (("engines", engines), ("capacity", capacity)):
         if not 1 <= value <= 1_000_000:
@@ -75,6 +79,15 @@ async def open_orchestrator(
         # Each service has a nursery; what the block raised should leave it as it was raised.
         cause = sole(group)
         raise cause from cause.__cause__
+
+
+def _refuse_asyncio() -> None:
+    """Say what to do under another event loop, before trio ends it with a riddle."""
+    if not trio.lowlevel.in_trio_run():
+        raise RuntimeError(
+            "open_orchestrator needs trio: start the program with trio.run(main). Under asyncio, "
+            "take open_sync_orchestrator, and call its methods by asyncio.to_thread"
+        )
 
 
 def _refuse_import() -> None:

@@ -16,7 +16,7 @@ from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
-from dagrun.roles.children import LocalChildren
+from dagrun.roles.children import StoredChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
 from dagrun.roles.messages import Messages
 from dagrun.roles.options import options
@@ -99,7 +99,7 @@ async def open_local(
             Journal(
                 store,
                 committed=partial(_tell, committed, monitor),
-                refused=partial(_abandon, running),
+                refused=lambda run, why, _: _abandon(running, dispatcher, run, why),
                 posted=lambda posted: messages.see(posted),  # noqa: PLW0108 — it is made later
             ),
         )
@@ -112,7 +112,7 @@ async def open_local(
         )
         messages = Messages(data_dir, store, dispatcher, runs.cancel)
         registrations = Registrations(store)
-        children = LocalChildren(store, registrations)
+        children = StoredChildren(store, registrations)
         workshop = Workshop(
             executors=executors.opened,
             structure=structuring(registry),
@@ -168,8 +168,13 @@ def _tell(committed: Watcher, monitor: Monitor, events: Sequence[Event], positio
     monitor.publish(events, position)
 
 
-def _abandon(engines: Sequence[Engine], run: RunId, why: Refusal, _epoch: int) -> None:
-    """Have nothing more to do with a run whose events the store does not take."""
+def _abandon(engines: Sequence[Engine], dispatcher: Dispatcher, run: RunId, why: Refusal) -> None:
+    """Have nothing more to do with a run whose events the store does not take.
+
+    One that ended a moment after it was to be cancelled is begun anew, and hears of that.
+    """
+    if why is Refusal.UNSEEN:
+        dispatcher.take_back(run, lost=False)
     for engine in engines:
         engine.abandon(run, f"taken over by another process ({why})")
 

@@ -130,6 +130,14 @@ class Local:
             except DagrunError as error:
                 _log.warning("run %s waits for run %s: %s", parent, child.run_id, error)
 
+    async def submit_child(self, submission: Submission) -> RunId:
+        """Store a run that another one waits for, or give the one that was stored before."""
+        return (await self.submit(submission)).run_id
+
+    async def attach_child(self, run_id: RunId) -> None:
+        """Let a run go on that was stored before, if it was cut off."""
+        await self.attach(run_id)
+
     async def attach(self, run_id: RunId) -> Ticket:
         """Give a run, whoever has it; one that was cut off goes on, unless it was paused.
 

@@ -29,6 +29,7 @@ from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Offered, Transport
 from dagrun.roles.accepting import Accepting
+from dagrun.roles.children import StoredChildren
 from dagrun.roles.leading import go_on_with_all
 from dagrun.roles.local import DATABASE, LOGS, balancers
 from dagrun.roles.management import manage
@@ -74,6 +75,7 @@ class Leading:
     fleet: Fleet
     plans: Plans
     runs: StoredRuns
+    registrations: Registrations
     discoveries: Discoveries
     addresses: Sequence[str]
     """Where it listens for engines."""
@@ -246,6 +248,8 @@ async def open_leading(
             now=now,
             paused=paused,
         )
+        registrations = Registrations(store)
+        children = StoredChildren(store, registrations)
         fleet = Fleet(
             orchestrator=secrets.token_hex(8),
             lease=lease,
@@ -253,9 +257,14 @@ async def open_leading(
             journal=journal,
             placer=dispatcher,
             definition=partial(_definition, plans),
+            children=children,
             log_came=log_came,
             announce=partial(_announce, monitor),
         )
+        accepting = Accepting(
+            plans=plans, journal=journal, dispatcher=dispatcher, owner=owner, limit=queue_limit
+        )
+        children.runs = accepting
         await start(stack, fleet)
         await start(stack, dispatcher)
         await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
@@ -266,9 +275,6 @@ async def open_leading(
             longest_pause=longest_pause,
             draw=draw,
         )
-        accepting = Accepting(
-            plans=plans, journal=journal, dispatcher=dispatcher, owner=owner, limit=queue_limit
-        )
         management = manage(
             registry,
             data_dir=data_dir,
@@ -278,7 +284,7 @@ async def open_leading(
             dispatcher=dispatcher,
             fleet=fleet,
             monitor=monitor,
-            registrations=Registrations(store),
+            registrations=registrations,
             submit=accepting.submit,
         )
         offered = Offered(management=management, gate=gate(store), register=discoveries.register)
@@ -301,6 +307,7 @@ async def open_leading(
             fleet=fleet,
             plans=plans,
             runs=runs,
+            registrations=registrations,
             discoveries=discoveries,
             addresses=[address],
         )

@@ -3,16 +3,16 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.schema import check_inputs
 from dagrun.domain.status import RunStatus
-from dagrun.errors import NotFound
+from dagrun.domain.workflow import Workflow
 from dagrun.ports.management import Registered, RunSummary
 from dagrun.roles.local import Local, Submission
 from dagrun.roles.recovery import recover
 from dagrun.roles.sub_workflows import SubWorkflows
 from dagrun.roles.summary import summary
+from dagrun.roles.wanted import HasRunId, inputs_of, run_of, workflow_of
 from dagrun.roles.workflows import Source, Workflows
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
@@ -85,7 +85,7 @@ class Orchestrator:
 
     async def start_workflow(
         self,
-        workflow_id: str,
+        workflow_id: str | Workflow | Registered,
         inputs: Mapping[str, Any] | None = None,
         *,
         version: str | None = None,
@@ -95,7 +95,7 @@ class Orchestrator:
         """Accept a run of a registered workflow. It is durable when this returns.
 
         Args:
-            workflow_id: the workflow.
+            workflow_id: the workflow's id; or an object that has it, which stands for its version.
             inputs: for the run; checked against the workflow's schema.
             version: None takes the current one, the highest that is no pre-release.
             priority: None takes the workflow's; higher goes first.
@@ -108,12 +108,14 @@ class Orchestrator:
             LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
             ConflictError: the idempotency key was used with other inputs.
             StoreFull: there is no room on the disk; nothing was written.
+            TypeError: an argument is of another type.
         """
-        workflow, base = await self._local.registrations.find(workflow_id, version)
+        given = inputs_of(inputs)
+        found, base = await self._local.registrations.find(*workflow_of(workflow_id, version))
         ticket = await self._local.submit(
             Submission(
-                workflow=workflow,
-                inputs=check_inputs(workflow.inputs, inputs or {}),
+                workflow=found,
+                inputs=check_inputs(found.inputs, given),
                 base=base,
                 priority=priority,
                 idempotency_key=idempotency_key,
@@ -123,7 +125,7 @@ class Orchestrator:
 
     async def execute_workflow(
         self,
-        workflow_id: str,
+        workflow_id: str | Workflow | Registered,
         inputs: Mapping[str, Any] | None = None,
         *,
         version: str | None = None,
@@ -144,13 +146,13 @@ class Orchestrator:
         )
         return await run.result()
 
-    async def get_run(self, run_id: str) -> RunResult:
-        """Tell how a run stands, or how it went, as far as it is on disk.
+    async def get_run(self, run_id: str | HasRunId) -> RunResult:
+        """Tell how a run stands, or how it went, as far as it is on disk. Takes its id, or itself.
 
         Raises:
             NotFound: there is no such run.
         """
-        state, _ = await self._local.runs.restored(await self._local.store.run(_run_id(run_id)))
+        state, _ = await self._local.runs.restored(await self._local.store.run(run_of(run_id)))
         return run_result(state)
 
     async def list_runs(
@@ -170,31 +172,31 @@ class Orchestrator:
         )
         return [summary(self._local.data_dir, record) for record in records], following
 
-    async def cancel(self, run_id: str) -> bool:
+    async def cancel(self, run_id: str | HasRunId) -> bool:
         """Cancel a run, also of another process. Give False if it has ended, or ends already.
 
         Raises:
             NotFound: there is no such run.
         """
-        return await self._local.cancel(_run_id(run_id))
+        return await self._local.cancel(run_of(run_id))
 
-    async def pause(self, run_id: str) -> bool:
+    async def pause(self, run_id: str | HasRunId) -> bool:
         """Start nothing more of a run. Give False if it has ended or is paused.
 
         Raises:
             NotFound: there is no such run.
             ConflictError: its process has ended.
         """
-        return await self._local.pause(_run_id(run_id))
+        return await self._local.pause(run_of(run_id))
 
-    async def resume(self, run_id: str) -> bool:
+    async def resume(self, run_id: str | HasRunId) -> bool:
         """Go on with a paused run. Give False if it is not paused.
 
         Raises:
             NotFound: there is no such run.
             ConflictError: its process has ended.
         """
-        return await self._local.resume(_run_id(run_id))
+        return await self._local.resume(run_of(run_id))
 
     async def recover(self, *, workflow_id: str | None = None) -> list[Run]:
         """Go on with the runs of programs that have ended before their runs did.
@@ -208,9 +210,3 @@ class Orchestrator:
                 of ``dagrun run`` among them.
         """
         return [Run(self._local, ticket) for ticket in await recover(self._local, workflow_id)]
-
-
-def _run_id(text: str) -> RunId:
-    if not is_id(text):
-        raise NotFound(f"there is no run {text!r}")
-    return RunId(text)

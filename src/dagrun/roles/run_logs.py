@@ -54,7 +54,7 @@ def check_tried(
     Raises:
         NotFound: the run has no such node, or there was no such attempt or item.
     """
-    nodes = [*state.nodes, *state.due] if node_id is None else [_node(state, node_id)]
+    nodes = [*state.nodes, *state.due] if node_id is None else [node_of(state, node_id)]
     if (item, attempt) == (None, None):
         return
     most = max(_tried(node, item) for node in nodes)
@@ -62,10 +62,23 @@ def check_tried(
         asked = {"attempt": attempt, "item": item}
         words = [f"{word} {number}" for word, number in asked.items() if number is not None]
         what = " of ".join([*words, *([node_id] if node_id else [])])
-        raise NotFound(f"run {state.run_id} has no {what}")
+        raise NotFound(f"run {state.run_id} has no {what}{_range(nodes, item)}")
 
 
-def _node(state: RunState, node_id: str) -> NodeState:
+def _range(nodes: Sequence[NodeState], item: int | None) -> str:
+    """Say which items there are, if there is not this one."""
+    most = max((len(node.items) for node in nodes), default=0)
+    if item is None or most == 0 or any(item in node.items for node in nodes):
+        return ""
+    return f"; items are counted from 0, and the last one is {most - 1}"
+
+
+def node_of(state: RunState, node_id: str) -> NodeState:
+    """Give a node of a run, or a handler that has its turn.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
     try:
         return state.node(node_id)
     except KeyError:

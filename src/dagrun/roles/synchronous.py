@@ -15,11 +15,13 @@ import trio
 from dagrun.domain.monitoring import MonitorEvent
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import RunStatus
+from dagrun.domain.workflow import Workflow
 from dagrun.errors import sole
 from dagrun.ports.management import Registered, RunSummary
 from dagrun.roles.embedded import open_orchestrator
 from dagrun.roles.program import Orchestrator, Run
 from dagrun.roles.sub_workflows import SubWorkflows
+from dagrun.roles.wanted import HasRunId
 from dagrun.roles.workflows import Source
 
 P = ParamSpec("P")
@@ -108,21 +110,27 @@ class SyncOrchestrator:
         return self._portal.call(self._orchestrator.register_workflow, source, metadata=metadata)
 
     def start_workflow(
-        self, workflow_id: str, inputs: Mapping[str, Any] | None = None, **options: Any
+        self,
+        workflow_id: str | Workflow | Registered,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> SyncRun:
         """Accept a run; the options are those of the async method."""
         run = self._portal.call(self._orchestrator.start_workflow, workflow_id, inputs, **options)
         return SyncRun(run, self._portal)
 
     def execute_workflow(
-        self, workflow_id: str, inputs: Mapping[str, Any] | None = None, **options: Any
+        self,
+        workflow_id: str | Workflow | Registered,
+        inputs: Mapping[str, Any] | None = None,
+        **options: Any,
     ) -> RunResult:
         """Start a run, and wait for its end; the options are those of the async method."""
         return self._portal.call(
             self._orchestrator.execute_workflow, workflow_id, inputs, **options
         )
 
-    def get_run(self, run_id: str) -> RunResult:
+    def get_run(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went."""
         return self._portal.call(self._orchestrator.get_run, run_id)
 
@@ -143,15 +151,15 @@ class SyncOrchestrator:
             cursor=cursor,
         )
 
-    def cancel(self, run_id: str) -> bool:
+    def cancel(self, run_id: str | HasRunId) -> bool:
         """Cancel a run."""
         return self._portal.call(self._orchestrator.cancel, run_id)
 
-    def pause(self, run_id: str) -> bool:
+    def pause(self, run_id: str | HasRunId) -> bool:
         """Start nothing more of a run."""
         return self._portal.call(self._orchestrator.pause, run_id)
 
-    def resume(self, run_id: str) -> bool:
+    def resume(self, run_id: str | HasRunId) -> bool:
         """Go on with a paused run."""
         return self._portal.call(self._orchestrator.resume, run_id)
 

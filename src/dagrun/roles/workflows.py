@@ -1,6 +1,6 @@
 """The workflows that a Python program registers."""
 
-import sys
+import inspect
 from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from pathlib import Path
@@ -9,6 +9,7 @@ from typing import Any
 from dagrun.domain.children import circle
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.jsonvalue import encode
+from dagrun.domain.specs import program_file
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.ports.management import Registered
@@ -91,14 +92,24 @@ class Workflows:
         if isinstance(source, Path | str):
             file = Path(source)
             return load_file(file, self._known), file.absolute().parent
-        workflow = source if isinstance(source, Workflow) else source()
-        if not isinstance(workflow, Workflow):
-            raise TypeError(f"a Workflow is needed, not {type(workflow).__name__}")
+        built = source() if callable(source) else source
+        if not isinstance(built, Workflow):
+            raise TypeError(_no_workflow(built))
         base = _program_folder()
-        return complete(workflow, base or Path.cwd(), self._known), base
+        return complete(built, base or Path.cwd(), self._known), base
+
+
+def _no_workflow(value: object) -> str:
+    what = f"a Workflow is needed, or a function that builds one, not {type(value).__name__}"
+    if inspect.iscoroutine(value):
+        value.close()
+        return "the function that builds the workflow is async; it must not be"
+    if isinstance(value, Mapping):
+        return f"{what}; write Workflow(id, version, nodes=[…]), or give a document as its text"
+    return f"{what}; register each workflow by itself" if isinstance(value, list | tuple) else what
 
 
 def _program_folder() -> Path | None:
     """Give the folder of the program that runs: where its functions are found by workers."""
-    file = getattr(sys.modules["__main__"], "__file__", None)
-    return None if file is None else Path(file).absolute().parent
+    file = program_file()
+    return None if file is None else file.absolute().parent

@@ -96,7 +96,8 @@ class _Checker:
 
     def _run(self, event: Event) -> None:
         kind, before = event.type, self.status
-        if (before is None) != (kind is Type.RUN_QUEUED):
+        requeued = before is Type.RUN_PAUSED and kind is Type.RUN_QUEUED
+        if (before is None) != (kind is Type.RUN_QUEUED) and not requeued:
             self._say(event, "is not how a journal begins" if before is None else "comes again")
         if before is Type.RUN_CANCELLING and kind in (Type.RUN_RUNNING, Type.RUN_PAUSED):
             self._say(event, "follows a cancellation")

@@ -97,8 +97,6 @@ class EnginesSuite(ABC):
         async with self.make_store(tmp_path) as store:
             yield store
 
-    # messages
-
     async def test_what_is_posted_waits_in_order_with_its_data(self, store: Store) -> None:
         await add_run(store, upto=2)
         data = {"reason": "requested", "nested": {"list": [1, None, "ü\0"]}}
@@ -195,8 +193,6 @@ class EnginesSuite(ABC):
         assert await waiting(store, "other") == [(1, "pause")]
         assert await place(store, "other") == ("e", "i")
 
-    # ends that come too early
-
     @pytest.mark.parametrize("end", ENDINGS, ids=[end.type for end in ENDINGS])
     async def test_no_end_is_decided_on_while_a_request_to_cancel_waits(
         self, store: Store, end: Event
@@ -253,8 +249,6 @@ class EnginesSuite(ABC):
         await add_run(store, upto=2)
         await store.post(R, CANCEL)
         assert not (await store.commit([event(3, Type.RUN_CANCELLED)])).refused
-
-    # assignments
 
     async def test_a_run_is_with_no_engine_until_it_is_assigned_to_one(self, store: Store) -> None:
         await add_run(store, upto=2)
@@ -336,8 +330,6 @@ class EnginesSuite(ABC):
         result = await store.commit(journal("c")[2:], assignments=[assignment(None, seen=0)])
         assert result.unassigned == {R: Refusal.UNSEEN}
 
-    # children
-
     async def test_a_child_says_what_started_it(self, store: Store) -> None:
         await add_run(store, upto=2)
         given = [
@@ -407,8 +399,6 @@ class EnginesSuite(ABC):
         await store.post(R, PAUSE)
         await store.commit([event(3, Type.RUN_PAUSED, data={"reason": "requested"})])
         await add_child(store, "c")
-
-    # ends of children
 
     @pytest.mark.parametrize("item", [None, 0, 2])
     async def test_a_childs_end_is_posted_to_its_parent(
@@ -493,8 +483,6 @@ class EnginesSuite(ABC):
         assert is_too_large["error"]["type"] == "output"
         assert f"{MAX_OUTPUT + 1} bytes" in is_too_large["error"]["message"]
 
-    # cancellation of children
-
     async def add_family(self, store: Store) -> None:
         """Store a run with children, one of which is being cancelled, and grandchildren."""
         await add_run(store, upto=2)
@@ -558,8 +546,6 @@ class EnginesSuite(ABC):
         child: NewRun = new_run("c", parent=parent())
         result = await store.commit([cancelling()], new_runs=[child], taken=[taken(1)])
         assert result.unsaved == {"c": Rejection.ORPHAN}
-
-    # owners, and the end of it all
 
     async def test_the_unfinished_runs_of_an_owner_are_found(self, store: Store) -> None:
         for run_id, owner in (("r3", "me"), ("r1", "me"), ("r2", "you"), ("r4", "me")):

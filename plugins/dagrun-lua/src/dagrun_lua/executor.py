@@ -1,7 +1,7 @@
 """The engine's side: requests to worker processes, and what their replies mean."""
 
 import sys
-from collections.abc import Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -10,7 +10,9 @@ import attrs
 import msgspec
 
 from dagrun.domain.jsonvalue import MAX_AGGREGATE, NotJson, Raw, encode, parse
-from dagrun.domain.lua import syntax_problem
+from dagrun.domain.lua import LONGEST_CHECKED, syntax_problem
+from dagrun.domain.tokens import Unfinished, tokens
+from dagrun.domain.unfilled import MARK
 from dagrun.domain.workflow import Durability
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
@@ -52,6 +54,18 @@ class LuaOptions:
             raise ValueError(f"code, line {problem}")
 
 
+def unfilled(code: str) -> Iterator[str]:
+    """Give the ``${…}`` in the texts of a code that replaces nothing in them."""
+    if "gsub" in code or len(code) > LONGEST_CHECKED:
+        return
+    try:
+        texts = [token.text for token in tokens(code) if token.kind == "string"]
+    except Unfinished:
+        return  # which the options tell
+    for text in texts:
+        yield from MARK.findall(text)
+
+
 class LuaExecutor(UsesWorkers):
     """Runs Lua code in worker processes. Use it as ``async with``."""
 
@@ -59,6 +73,7 @@ class LuaExecutor(UsesWorkers):
     durability = Durability.BATCHED
     uses_process = True
     files: ClassVar[Mapping[str, str]] = {"file": "code"}
+    unfilled: ClassVar[Callable[[str], Iterable[str]]] = staticmethod(unfilled)
 
     def __init__(self) -> None:
         super().__init__(WorkerPool(worker_argv()))

@@ -1,7 +1,8 @@
 -- What node code finds in Lua, and how it is run. Takes what dagrun.domain.lua.VALUES gives; gives
 -- the function that runs a node's code and returns the kind of its end and the text that goes with it.
-local null, array, encode, MARK = ...
-local type, error, select, tostring, next, rawget = type, error, select, tostring, next, rawget
+local values = ...
+local null, encode, MARK, elements = values.null, values.encode, values.MARK, values.elements
+local type, error, select, tostring, raw_next, rawget = type, error, select, tostring, next, rawget
 local raw_pcall, raw_setmetatable, load = pcall, setmetatable, load
 local raw_create, raw_resume, raw_close = coroutine.create, coroutine.resume, coroutine.close
 local status = coroutine.status
@@ -61,6 +62,8 @@ local function safe_setmetatable(t, meta)
   return raw_setmetatable(t, meta)
 end
 
+local function next(t, key) return raw_next(elements(t) or t, key) end
+
 local function line(...)
   local parts = pack(...)
   for i = 1, parts.n do parts[i] = tostring(parts[i]) end
@@ -73,7 +76,7 @@ end
 
 local function copy(library, without)
   local out = {}
-  for name, value in next, library do
+  for name, value in raw_next, library do
     if not without[name] then out[name] = value end
   end
   return out
@@ -84,12 +87,12 @@ local strings = copy(string, {dump = true})
 debug.getmetatable("").__index = strings
 
 local ENV = {
-  assert = assert, error = error, getmetatable = getmetatable, ipairs = ipairs, next = next,
+  assert = assert, error = error, getmetatable = getmetatable, ipairs = values.ipairs, next = next,
   pairs = pairs, pcall = safe_pcall, print = print, rawequal = rawequal, rawget = rawget,
   rawlen = rawlen, rawset = rawset, select = select, setmetatable = safe_setmetatable,
   tonumber = tonumber, tostring = tostring, type = type, xpcall = safe_xpcall,
   coroutine = threads, math = math, string = strings, table = table, utf8 = utf8,
-  json = {null = null, array = array, encode = encode},
+  json = {null = null, array = values.array, encode = encode},
   log = {info = logger("INFO"), warn = logger("WARN"), error = logger("ERROR")},
   _VERSION = _VERSION,
 }

@@ -11,6 +11,7 @@ sys.path[:0] = sys.argv[1:]
 
 # E402: these are found through the path that has just been set.
 from dagrun.domain.lua import MAX_DEPTH, VALUES, Converter, open_runtime  # noqa: E402 — see above
+from dagrun.domain.nulls import with_null_tests  # noqa: E402 — see above
 from dagrun.workers.child import serve  # noqa: E402 — see above
 
 # Read, not imported: importing the package would load the engine's side, 90 ms.
@@ -28,21 +29,17 @@ class Machine:
 
     def __init__(self) -> None:
         self._runtime = open_runtime(_LEAST)
-        null, mark, array, encode, output_mark = self._runtime.execute(
-            VALUES, MAX_DEPTH, name="=values", mode="t"
-        )
-        self._run = self._runtime.execute(
-            _SANDBOX, null, array, encode, output_mark, name="=sandbox", mode="t"
-        )
-        self._null, self._mark = null, mark
+        self._values = self._runtime.execute(VALUES, MAX_DEPTH, name="=values", mode="t")
+        self._run = self._runtime.execute(_SANDBOX, self._values, name="=sandbox", mode="t")
         self._runtime.set_max_memory(0)
 
     def run(self, asked: dict) -> tuple[str, str]:  # type: ignore[type-arg]  # typing takes 4 ms
         """Run the code that is asked for; give the kind of its end, and outputs or message."""
-        memory, scope, code = asked["memory"], asked["scope"], asked["code"]
+        memory, scope = asked["memory"], asked["scope"]
+        code = with_null_tests(asked["code"])
         _limit(resource.RLIMIT_AS, 2 * memory + _ROOM)
         # Values are made before the limit holds: outside of a call, reaching it ends the process.
-        to_lua = Converter(self._runtime, self._null, self._mark, memory).to_lua
+        to_lua = Converter(self._runtime, self._values, memory).to_lua
         values = [to_lua(scope[name]) if name in scope else None for name in _NAMES]
         copied = 4 * (len(code) + sum(len(value) for value in values if type(value) is str))
         if self._runtime.get_memory_used() + copied + _LEAST > memory:

@@ -117,7 +117,7 @@ def _refusal(host: str, address: str, kind: str) -> str:
     has = f"{host} is" if host == address else f"{host} has the address {address}, which is"
     return (
         f"{has} not public ({kind}); nodes reach it only if the operator's setting http_allow "
-        "names it"
+        f"names it, as with --http-allow {host}"
     )
 
 

@@ -31,6 +31,11 @@ def goes_on(run: RunRecord, boxes: Boxes) -> bool:
     return run.finished_at is None and not cancelled
 
 
+def can_be_cancelled(run: RunRecord, boxes: Boxes) -> bool:
+    """Whether a request to cancel a run changes anything."""
+    return run.status is not RunStatus.ENDING and goes_on(run, boxes)
+
+
 def children(runs: Runs, parents: Collection[RunId]) -> Sequence[RunRecord]:
     """Give the runs that some runs started, the oldest first."""
     found = [run for run in runs.values() if run.parent and run.parent.run_id in parents]
@@ -51,7 +56,7 @@ def cancel_descendants(runs: Runs, boxes: Boxes, ancestors: Sequence[RunId]) -> 
     return [
         boxes.put(run_id, MessageKind.CANCEL, CANCELLED_WITH_PARENT)
         for run_id in sorted(set(_descendants(runs, ancestors)))
-        if goes_on(runs[run_id], boxes)
+        if can_be_cancelled(runs[run_id], boxes)
     ]
 
 

@@ -95,7 +95,9 @@ class MemoryStore(Tables, TokenTable):
         """Post something to a run; see the port."""
         run = await self.run(run_id)
         cancel = kind is MessageKind.CANCEL
-        if run.finished_at is not None or (cancel and not families.goes_on(run, self._boxes)):
+        if run.finished_at is not None or (
+            cancel and not families.can_be_cancelled(run, self._boxes)
+        ):
             return []
         posted = self._boxes.put(run_id, kind, data or {})
         if not cancel:
@@ -154,7 +156,10 @@ class MemoryStore(Tables, TokenTable):
             self._registrations[key] = registration
             self._definitions.setdefault(definition.hash, definition)
         elif earlier.definition_hash != registration.definition_hash:
-            raise ConflictError(f"{' '.join(key)} is registered with another content")
+            raise ConflictError(
+                f"{' '.join(key)} is registered with another content; a version never changes: "
+                "give the new content a new version"
+            )
         return earlier is None
 
     async def unregister(self, workflow_id: str, versions: Collection[str]) -> Sequence[str]:

@@ -126,7 +126,7 @@ class Tables:
             run_id
             for run_id in known
             if self._boxes.cancel_waits(run_id)
-            and self._runs[run_id].status is not RunStatus.CANCELLING
+            and self._runs[run_id].status not in (RunStatus.CANCELLING, RunStatus.ENDING)
         ]
         chosen, refused = choose(events, positions, self._stored_epoch, to_cancel)
         for run_id, message in messages:

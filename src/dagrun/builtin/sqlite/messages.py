@@ -18,6 +18,9 @@ CANCEL_WAITS: Final = (
 )
 """Whether a request to cancel a run was not taken up yet, as SQL."""
 
+DECIDED: Final = "('cancelling', 'ending')"
+"""States of a run in which a request to cancel it changes nothing, as SQL."""
+
 _TAKE: Final = """
     delete from messages where (run_id, number) in (
       select value->>0, value->>2 from json_each(?)
@@ -32,7 +35,7 @@ _DESCENDANTS: Final = f"""
       select runs.run_id from family join runs on runs.parent_run_id = family.run_id
     )
     select run_id from family join runs using (run_id)
-    where finished_at is null and status <> 'cancelling' and not {CANCEL_WAITS}
+    where finished_at is null and status not in {DECIDED} and not {CANCEL_WAITS}
     order by run_id
 """
 _INSERT: Final = f"""
@@ -69,7 +72,7 @@ def post(
         NotFound: there is no such run.
     """
     row = connection.execute(
-        "select finished_at is not null, status = 'cancelling' or"
+        f"select finished_at is not null, status in {DECIDED} or"
         f" {CANCEL_WAITS} from runs where run_id = ?",
         (run_id,),
     ).fetchone()

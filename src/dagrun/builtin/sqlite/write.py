@@ -14,7 +14,7 @@ from dagrun.builtin.intake import choose
 from dagrun.builtin.sqlite.admission import insert_checked
 from dagrun.builtin.sqlite.assignments import assign
 from dagrun.builtin.sqlite.children import spread, store_parents
-from dagrun.builtin.sqlite.messages import CANCEL_WAITS, put_back, take_up
+from dagrun.builtin.sqlite.messages import CANCEL_WAITS, DECIDED, put_back, take_up
 from dagrun.builtin.sqlite.read import Damage
 from dagrun.builtin.sqlite.rows import columns, text, time
 from dagrun.domain.events import SCHEMA_VERSION, Event
@@ -71,7 +71,7 @@ _CHANGED_RUNS: Final = """
 """
 _STANDINGS: Final = f"""
     select json_group_array(json_array(run_id, epoch, last_seq,
-      last_message > 0 and status <> 'cancelling' and {CANCEL_WAITS},
+      last_message > 0 and status not in {DECIDED} and {CANCEL_WAITS},
       last_message > 0 or parent_waits or engine_id is not null))
     from runs where run_id in (select value from json_each(?))
 """

@@ -92,7 +92,11 @@ class _Writer:
         return self._object({**options, **fields}, path)
 
     def _refuse(self, value: Any, path: Path) -> None:
-        self._complain(path, f"{shown(value)} is nothing that JSON can hold")
+        if callable(value) and path[-1:] == ("executor",):
+            name = getattr(value, "__name__", "function")
+            self._complain(path, f"a function is no executor; write dagrun.python({name})")
+        else:
+            self._complain(path, f"{shown(value)} is nothing that JSON can hold")
 
     def _complain(self, path: Path, message: str) -> None:
         self.findings.append(Finding(path=path, message=message))

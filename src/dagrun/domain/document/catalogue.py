@@ -2,16 +2,20 @@
 
 import functools
 import types
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Any, Final, Literal, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import cattrs
 
 from dagrun.domain.document.blank import BLANK, missing, sure_complaint
-from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
+from dagrun.domain.document.likely import likely_key
+from dagrun.domain.document.lists import is_list
+from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path
 from dagrun.domain.document.structure import (
+    Several,
     findings_of,
+    of_mapping,
     shown,
     strict_converter,
     take_numbers_as_arguments,
@@ -37,6 +41,9 @@ class ExecutorKind:
 
     files: Mapping[str, str] = attrs.field(factory=dict)
     """Option that names a file beside the document → option that its text becomes."""
+
+    unfilled: Callable[[str], Iterable[str]] | None = None
+    """Finds the ``${…}`` in a literal option's text that its language makes nothing of."""
 
 
 @attrs.frozen(kw_only=True)
@@ -198,7 +205,7 @@ def unknown_key(path: Path, key: str, known: Any) -> Finding:
     return Finding(
         path=(*path, key),
         message=f"the key {key!r} is not known here",
-        suggestion=nearest(key, known),
+        suggestion=likely_key(key, known),
         on_key=True,
     )
 
@@ -235,7 +242,35 @@ def _converter(*, filled_in: bool = False) -> cattrs.Converter:
         return structure
 
     converter.register_structure_hook_factory(_is_plain_union, union_hook)
+    converter.register_structure_hook_factory(
+        _has_checked_members, lambda kind: _of_members(converter, kind)
+    )
     return converter
+
+
+def _has_checked_members(kind: Any) -> bool:
+    """Whether it is a mapping of something else than texts, numbers and any JSON."""
+    origin, arguments = get_origin(kind), get_args(kind)
+    if not (isinstance(origin, type) and issubclass(origin, Mapping)):
+        return False
+    return len(arguments) == 2 and arguments[1] not in (str, float, Any)
+
+
+def _of_members(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:
+    member = get_args(kind)[1]
+
+    def structure(value: Any, _: Any) -> dict[str, Any]:
+        made, wrong = {}, []
+        for key, part in value.items():
+            try:
+                made[key] = converter.structure(part, member)
+            except Exception as error:  # noqa: BLE001 — cattrs collects whatever a hook raises
+                wrong += findings_of(error, (key,))
+        if wrong:
+            raise Several(wrong)
+        return made
+
+    return of_mapping(structure)
 
 
 def _is_plain_union(kind: Any) -> bool:
@@ -254,7 +289,7 @@ def _test(kind: Any) -> Callable[[Any], bool]:
         return lambda value: isinstance(value, types) and not isinstance(value, bool)
     if isinstance(origin, type) and (issubclass(origin, Mapping) or attrs.has(origin)):
         return lambda value: isinstance(value, Mapping)
-    if origin in (list, tuple):
+    if is_list(kind):
         return lambda value: isinstance(value, list | tuple)
     return lambda value: isinstance(origin, type) and isinstance(value, origin)
 
@@ -262,7 +297,7 @@ def _test(kind: Any) -> Callable[[Any], bool]:
 def _names(members: Any) -> str:
     words = {str: "text", int: "a whole number", float: "a number", bool: "true or false"}
     return " or ".join(
-        words.get(member, "a list" if get_origin(member) in (list, tuple) else "an object")
+        words.get(member, "a list" if is_list(member) else "an object")
         for member in members
         if member is not type(None)
     )

@@ -349,7 +349,18 @@ def _complaint(error: yaml.MarkedYAMLError, text: str, place: Place) -> str:
     if line[place[1] - 1 : place[1]] == "\t":
         return "a tab stands here; indent with spaces"
     context = f"{error.context}: " if error.context else ""
-    return f"this is no YAML: {context}{error.problem}"
+    return f"this is no YAML: {context}{error.problem}{_quotes(line, place[1])}"
+
+
+def _quotes(line: str, column: int) -> str:
+    """Say which text needs quotes, if that is probably what is wrong at a column."""
+    if line[column - 2 : column] == "${" or re.search(r":\s+\$\{[^}]*$", line[: column - 1]):
+        return "; put a text that holds ${…} into quotes"
+    if line[column - 1 : column] in (*"@`%",):
+        return f"; put a text that begins with {line[column - 1]} into quotes"
+    if re.match(r":(\s|$)", line[column - 1 :]) and line[: column - 1].count(": "):
+        return "; put a text that holds ': ' into quotes"
+    return ""
 
 
 def _problem(message: str, place: Place) -> Problem:

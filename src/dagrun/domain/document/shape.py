@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Mapping
-from typing import Any, Final, Literal, get_args
+from typing import Any, Final, Literal, NewType, get_args
 
 import attrs
 import cattrs
@@ -17,8 +17,10 @@ from dagrun.domain.document.structure import (
     of_mapping,
     shown,
     strict_converter,
+    text_of,
 )
 from dagrun.domain.durations import parse_duration
+from dagrun.domain.versions import completed
 from dagrun.domain.workflow import (
     JSON,
     Concurrency,
@@ -35,13 +37,15 @@ from dagrun.domain.workflow import (
 CURRENT: Final = "dagrun/v1"
 """The ``apiVersion`` of such a document."""
 
+Version = NewType("Version", str)
+
 
 @attrs.frozen(kw_only=True)
 class Metadata:
     """The key ``metadata``, and its defaults."""
 
     id: str
-    version: str
+    version: Version
     name: str = ""
     description: str = ""
     labels: Mapping[str, str] = attrs.field(factory=dict)
@@ -106,6 +110,7 @@ def document_converter() -> cattrs.Converter:
     converter = strict_converter()
     converter.register_structure_hook(ExecutorSpec, _executor)
     converter.register_structure_hook(Trigger, _trigger)
+    converter.register_structure_hook(Version, _version)
     converter.register_structure_hook_factory(_is_optional, lambda kind: _optional(converter, kind))
     converter.register_structure_hook_func(
         lambda kind: kind == Mapping[HandlerEvent, Handler],
@@ -118,6 +123,8 @@ def document_converter() -> cattrs.Converter:
         }
         if cls is Node:
             hooks["for_each"] = override(struct_hook=_for_each)
+            hooks["dependencies"] = override(struct_hook=_dependencies(converter))
+            hooks["retry"] = override(struct_hook=_retry(converter))
         function: Any = make_dict_structure_fn(
             cls,
             converter,
@@ -171,6 +178,43 @@ def _typed(value: Any) -> tuple[str, dict[str, Any]]:
     if not isinstance(kind, str):
         raise Several([Finding(path=("type",), message=f"text is needed, not {shown(kind)}")])
     return kind, {key: plain(part) for key, part in value.items() if key != "type"}
+
+
+def _version(value: Any, _: Any) -> str:
+    """Take a version; tell one that YAML takes for a number how it is written."""
+    if isinstance(value, int | float) and not isinstance(value, bool):
+        raise NoVersion(value)
+    return text_of(value)
+
+
+class NoVersion(ValueError):
+    """A number stands where a version is needed."""
+
+    def __init__(self, value: float) -> None:
+        super().__init__(f"a semantic version such as 1.0.0 is needed, not {shown(value)}")
+        self.suggestion = completed(str(value))
+
+
+def _dependencies(converter: cattrs.Converter) -> Any:
+    hook = converter.get_structure_hook(tuple[str, ...])
+
+    def structure(value: Any, _: Any) -> tuple[str, ...]:
+        if isinstance(value, str):
+            raise ValueError(f"a list is needed, not {shown(value)}; write [{value[:60]}]")  # noqa: TRY004 — a finding
+        made: tuple[str, ...] = hook(value, tuple[str, ...])
+        return made
+
+    return structure
+
+
+def _retry(converter: cattrs.Converter) -> Any:
+    def structure(value: Any, _: Any) -> RetryPolicy:
+        if isinstance(value, int) and not isinstance(value, bool):
+            message = f"a mapping is needed, not {value}; write {{max_attempts: {value}}}"
+            raise ValueError(message)  # noqa: TRY004 — a finding
+        return converter.structure(value, RetryPolicy)
+
+    return structure
 
 
 def _for_each(value: Any, _: Any) -> Any:

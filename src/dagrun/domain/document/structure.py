@@ -19,6 +19,8 @@ from cattrs.errors import (
 )
 
 from dagrun.domain.document.composer import plain
+from dagrun.domain.document.likely import likely_key
+from dagrun.domain.document.lists import collecting, element_of, is_list, places_of
 from dagrun.domain.document.places import MAX_FINDINGS, Finding, Path, nearest
 
 T = TypeVar("T")
@@ -37,7 +39,7 @@ def strict_converter() -> cattrs.Converter:
     converter.register_structure_hook_factory(
         attrs.has, lambda cls: of_mapping(converter.gen_structure_attrs_fromdict(cls))
     )
-    converter.register_structure_hook_factory(_is_list, lambda kind: _of_list(converter, kind))
+    converter.register_structure_hook_factory(is_list, lambda kind: _of_list(converter, kind))
     return converter
 
 
@@ -52,7 +54,7 @@ def take_numbers_as_arguments(converter: cattrs.Converter) -> None:
         return lambda value, _: strict(_arguments(value), kind)
 
     converter.register_structure_hook_factory(
-        lambda kind: _is_list(kind) and get_args(kind)[0] is str, hook
+        lambda kind: is_list(kind) and element_of(kind) is str and places_of(kind) is None, hook
     )
 
 
@@ -73,20 +75,20 @@ def of_mapping(function: Callable[[Any, Any], Any]) -> Callable[[Any, Any], Any]
     return structure
 
 
-def _is_list(kind: Any) -> bool:
-    return get_origin(kind) in (list, tuple)
-
-
 def _of_list(converter: cattrs.Converter, kind: Any) -> Callable[[Any, Any], Any]:
-    """Structure a list, or a tuple of one type; text is neither."""
-    collect = get_origin(kind)
-    members: Any = GenericAlias(list, get_args(kind)[:1])
+    """Structure what is written as a list; text is none."""
+    collect, places = collecting(kind), places_of(kind)
+    members: Any = GenericAlias(list, (element_of(kind),))
     hook = list_structure_factory(members, converter)
 
     def structure(value: Any, _: Any) -> Any:
         if not isinstance(value, list | tuple):
             raise ValueError(f"a list is needed, not {shown(value)}")  # noqa: TRY004 — a finding
-        return collect(hook(value, members))
+        if places is None:
+            return collect(hook(value, members))
+        if len(value) != len(places):
+            raise ValueError(f"a list of {len(places)} is needed, not of {len(value)}")
+        return tuple(map(converter.structure, value, places))
 
     return structure
 
@@ -121,6 +123,11 @@ def _text(value: Any, kind: Any) -> Any:
     """Structure text; cattrs asks here for the enums of words, too, which are texts as well."""
     if kind is not str:
         return _member(value, kind)
+    return text_of(value)
+
+
+def text_of(value: Any) -> str:
+    """Take a text, and nothing else."""
     if not isinstance(value, str):
         hint = "" if value is None or isinstance(value, list | Mapping) else "; use quotes"
         raise ValueError(f"text is needed, not {shown(value)}{hint}")  # noqa: TRY004 — a finding
@@ -149,14 +156,14 @@ def _literal(value: Any, kind: Any) -> Any:
 
 
 def _is_mapping(kind: Any) -> bool:
-    origin = get_origin(kind)
+    origin = get_origin(kind) or kind
     return isinstance(origin, type) and issubclass(origin, Mapping)
 
 
 def _mapping(value: Any, kind: Any) -> dict[str, Any]:
     if not isinstance(value, Mapping):
         raise ValueError(f"a mapping is needed, not {shown(value)}")  # noqa: TRY004 — as above
-    member = get_args(kind)[1]
+    member = (get_args(kind) or (str, Any))[1]
     if member is str:
         wrong = [_not_text(key, part) for key, part in value.items() if not isinstance(part, str)]
         if wrong:
@@ -241,6 +248,6 @@ def _extra_keys(error: ForbiddenExtraKeysError, path: Path) -> Iterator[Finding]
         yield Finding(
             path=(*path, key),
             message=f"the key {key!r} is not known here",
-            suggestion=nearest(key, known),
+            suggestion=likely_key(key, known),
             on_key=True,
         )

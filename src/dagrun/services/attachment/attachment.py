@@ -14,7 +14,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.plan import Plan
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ChannelLost, ConflictError, DagrunError, NodeError
+from dagrun.errors import ChannelLost, ConflictError, DagrunError, NodeError, as_one_loss
 from dagrun.ports.children import Child, ChildRequest
 from dagrun.ports.engine import AttachedEngine, Holding
 from dagrun.ports.frames import (
@@ -173,6 +173,7 @@ class Attachment:
 
     def left(self, state: RunState, abandoned: str | None) -> None:
         """Hear that the engine has no more to do with a run; see the port."""
+        self._dropped.set()
         seen = self._seen.pop(state.run_id, 0)
         if abandoned is not None or state.ended:
             return
@@ -237,17 +238,18 @@ class Attachment:
             self._settle(welcome, holdings, since)
             self._talking = scope
             try:
-                await self._talk(channel, rest)
+                with as_one_loss():
+                    await self._talk(channel, rest)
             finally:
                 if self._talking is scope:
                     self._talking = None
         raise ChannelLost("the conversation was ended")
 
-    async def _talk(self, channel: Channel, rest: Sequence[Frame]) -> None:
+    async def _talk(self, channel: Channel, first: Sequence[Frame]) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send, channel)
             nursery.start_soon(self._beat)
-            await self._hear(rest)
+            await self._hear(first)
             while True:
                 await self._hear(await channel.receive())
 
@@ -301,6 +303,7 @@ class Attachment:
         self._uplink.send_again([run_id for run_id, _ in kept])
         self._lease.begin(welcome.lease, since)
         self.attached += 1
+        _log.info("engine %s is attached", self._identity.engine_id)
         self._leased.set()
         self._renewed(self._lease.dead_at())
         self._outgoing.extend(question.asked for question in self._questions.values())

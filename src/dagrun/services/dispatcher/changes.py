@@ -57,11 +57,17 @@ class Changes:
         return await self._instead_of_waiting(ticket, pause)
 
     async def resume(self, ticket: Ticket) -> bool:
-        """Let a paused run wait for an engine. Give False if it is not paused."""
-        if not await self._change(ticket, decide.requeue):
-            return False
-        self._placing.enqueue(ticket)
-        return True
+        """Let a paused run wait for an engine. Give False if it is not paused.
+
+        It may wait already: its engine was lost before it had given the run back.
+        """
+        waited, done = self._placing.take_out(ticket), False
+        try:
+            done = await self._change(ticket, decide.requeue)
+        finally:
+            if (done or waited) and not ticket.gone and ticket.engine is None:
+                self._placing.enqueue(ticket)
+        return done
 
     async def expire(self, ticket: Ticket) -> None:
         """Fail a run that waited for too long, unless it waits no more."""
@@ -88,6 +94,8 @@ class Changes:
         """Change a run, and return when that is durable."""
         with self._forgotten_on_conflict(ticket):
             state, epoch = await self._runs.load(ticket.run_id)
+            if state.running:  # its engine was lost: what ran on it ends with the epoch
+                state, epoch, _ = await self._runs.claim(ticket.run_id)
             durable = state.seq
             if not change(state, self._now(), epoch=epoch):
                 return False

@@ -183,6 +183,8 @@ class Engine:
             case MessageKind.CANCEL:
                 if decide.cancel(state, now, reason=_reason(message)):
                     self._nursery.start_soon(self._stop_when_durable, execution, state.seq)
+                elif not state.was_cancelled:
+                    return  # the end was decided first; whether it was, in the journal, the store says
             case MessageKind.PAUSE:
                 decide.pause(state, now)
             case MessageKind.RESUME:

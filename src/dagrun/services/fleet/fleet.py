@@ -467,7 +467,7 @@ class Fleet:
                     self._take_back(engine, run_id, lost=True)
             if engine.outbox is not None and engine.heard <= before:
                 engine.closed()
-            elif engine.outbox is None and engine.heard <= before:
+            elif engine.outbox is None and engine.heard <= before and not engine.runs:
                 self._forget(engine)
 
     def _forget_if_done(self, engine: RemoteEngine) -> None:

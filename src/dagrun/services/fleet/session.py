@@ -9,7 +9,7 @@ import trio
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
-from dagrun.errors import ChannelLost
+from dagrun.errors import ChannelLost, as_one_loss
 from dagrun.ports.frames import (
     Beat,
     BeatSeen,
@@ -70,6 +70,10 @@ class Session:
         Raises:
             ChannelLost: it has ended.
         """
+        with as_one_loss():
+            await self._talk(outbox)
+
+    async def _talk(self, outbox: Outbox) -> None:
         async with trio.open_nursery() as nursery:
             nursery.start_soon(self._send, outbox)
             while True:

@@ -23,6 +23,7 @@ from dagrun.testing.simulation.workload import EXECUTOR, Simulated
 LEASE: Final = 3.0  # seconds
 ORCHESTRATOR: Final = "orchestrator"
 OWNER: Final = "orchestrator"
+MOST_CRASHES: Final = 20
 BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
@@ -123,11 +124,18 @@ class World:
                 await role(machine, life)
         except BaseExceptionGroup as group:
             _, rest = group.split(trio.Cancelled)
-            if not life.killed and rest is not None:
-                self.problems.append(f"{machine.name} crashed: {_described(rest)}")
+            if rest is not None:
+                self._crashed(machine, life, _described(rest))
         except Exception as error:  # noqa: BLE001 — whatever it is, it is what was looked for
-            if not life.killed:
-                self.problems.append(f"{machine.name} crashed: {error!r}")
+            self._crashed(machine, life, repr(error))
+
+    def _crashed(self, machine: Machine, life: Life, why: str) -> None:
+        """Note that a process ended by itself, and start it again, so that the history goes on."""
+        if not life.killed:
+            self.problems.append(f"{machine.name} crashed: {why}")
+            self.kill(machine.name, silently=False)
+            if len(self.problems) < MOST_CRASHES:
+                self.start(machine.name)
 
     async def _orchestrator(self, machine: Machine, life: Life) -> None:
         life.disk = Disk(self.store)

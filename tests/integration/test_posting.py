@@ -1,0 +1,120 @@
+"""What is posted to runs reaches them wherever they are, in one process or several."""
+
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import trio
+import trio.testing
+
+import dagrun
+from dagrun import Node, Workflow
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.ports.store import MessageKind, Registration
+from dagrun.testing.gated import gated, rig
+
+
+def told(r, posted):
+    return [r.local.dispatcher.tell(one.run_id, one.message) for one in posted]
+
+
+async def test_a_run_that_ends_a_moment_after_it_was_to_be_cancelled_is_cancelled(tmp_path):
+    async with rig(tmp_path / "data", capacity=1) as r:
+        ticket = await r.submit(gated(), "a")
+        other = await r.submit(gated(), "b")
+        posted = await r.local.store.post(ticket.run_id, MessageKind.CANCEL)
+        await r.finish("a", "b")  # the engine was not told in time
+        assert await r.ended(ticket, other) == ["cancelled", "succeeded"]
+        assert ticket.abandoned is None
+        assert told(r, posted) == [False]
+
+
+async def test_a_request_to_cancel_finds_a_run_that_waits_and_one_that_is_paused(tmp_path):
+    async with rig(tmp_path / "data", capacity=1) as r:
+        paused = await r.paused("a")
+        await r.submit(gated(), "b")
+        waiting = await r.submit(gated(), "c")
+        for ticket in (paused, waiting):
+            assert told(r, await r.local.store.post(ticket.run_id, MessageKind.CANCEL)) == [True]
+        assert await r.ended(paused, waiting) == ["cancelled", "cancelled"]
+        assert r.gates.began == ["a", "b"]
+
+
+async def test_a_paused_run_that_is_told_to_go_on_waits_for_its_turn(tmp_path):
+    async with rig(tmp_path / "data", capacity=1) as r:
+        paused = await r.paused("a")
+        await r.submit(gated(), "b")
+        told(r, await r.local.store.post(paused.run_id, MessageKind.RESUME))
+        await trio.testing.wait_all_tasks_blocked()
+        assert r.queued() == 1
+        await r.finish("b")
+        assert await r.ended(paused) == ["succeeded"]
+        assert await r.local.store.messages(paused.run_id) == []
+
+
+async def test_a_message_that_overtakes_another_is_no_loss(tmp_path):
+    async with rig(tmp_path / "data") as r:
+        ticket = await r.submit(gated(nodes=2), "a")
+        (pause,) = await r.local.store.post(ticket.run_id, MessageKind.PAUSE)
+        (resume,) = await r.local.store.post(ticket.run_id, MessageKind.RESUME)
+        assert told(r, [resume, pause, resume]) == [True] * 3
+        await r.finish("a")
+        assert ticket.state.status == "paused"  # as it was told, in this order
+        assert await r.local.resume(ticket.run_id)
+        assert await r.ended(ticket) == ["succeeded"]
+
+
+@asynccontextmanager
+async def apart(tmp_path):
+    """Give a parent that waits, and its child, each in a process of its own."""
+    data, store = tmp_path / "data", MemoryStore()
+    node = Node("call", executor=dagrun.sub_workflow("w"))
+    async with rig(data, store=store) as first:
+        await register(first.local, gated())
+        parent = await first.submit(Workflow("calls", "1.0.0", nodes=[node]), "x")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert first.gates.began == ["x"]
+    (child,) = await store.children(parent.run_id)
+    async with rig(data, store=store) as second, rig(data, store=store) as third:
+        working = await second.local.go_on(child.run_id)
+        waiting = await third.local.go_on(parent.run_id)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (second.gates.began, third.gates.began) == (["x"], [])
+        yield second, working, third, waiting
+
+
+async def register(local, workflow):
+    prepared = await local.plans.prepare(workflow)
+    registration = Registration(
+        workflow_id=workflow.id,
+        version=workflow.version,
+        definition_hash=prepared.definition.hash,
+        registered_at=datetime.now(UTC),
+    )
+    await local.store.register(registration, prepared.definition)
+
+
+async def test_the_end_of_a_child_reaches_its_parent_in_another_process(tmp_path):
+    async with apart(tmp_path) as (second, working, third, waiting):
+        await second.finish("x")
+        assert await second.ended(working) == ["succeeded"]
+        assert await third.ended(waiting) == ["succeeded"]
+
+
+async def test_cancelling_a_parent_reaches_its_child_in_another_process(tmp_path):
+    async with apart(tmp_path) as (second, working, third, waiting):
+        assert await third.local.cancel(waiting.run_id)
+        assert await second.ended(working) == ["cancelled"]
+        assert await third.ended(waiting) == ["cancelled"]
+
+
+async def test_cancelling_a_parent_whose_process_has_ended_cancels_its_child_too(tmp_path):
+    async with apart(tmp_path) as (second, working, third, waiting):
+        store = third.local.store
+        second.local.stop()
+        third.local.stop()
+    async with rig(tmp_path / "data", store=store) as fourth:
+        assert await fourth.local.cancel(waiting.run_id)
+        if (ticket := fourth.local.dispatcher.ticket(waiting.run_id)) is not None:
+            await ticket.wait()
+        for ticket in (working, waiting):
+            assert (await store.run(ticket.run_id)).status == "cancelled"
