@@ -119,6 +119,7 @@ async def open_engine(
                 logs=NodeLogs(data_dir / LOGS),
                 scratch=data_dir / SCRATCH,
                 providers=providers.opened,
+                children=attachment,
             ),
             parallel=settings.parallel,
             capacity=identity.capacity,

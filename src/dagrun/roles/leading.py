@@ -51,6 +51,8 @@ async def go_on_with_all(
         dispatcher.adopt(ticket)
         if await _waits_for_an_engine(store, record):
             dispatcher.enqueue(ticket)
+        else:
+            dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
     return len(waiting) + sum(map(len, assigned.values()))
 
 

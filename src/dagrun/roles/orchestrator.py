@@ -77,13 +77,12 @@ class Leading:
     runs: StoredRuns
     registrations: Registrations
     discoveries: Discoveries
-    addresses: Sequence[str]
-    """Where it listens for engines."""
-
     management: Management
     """What clients can ask for."""
 
     accepting: Accepting
+    addresses: Sequence[str] = ()
+    """Where it listens for engines and clients."""
 
     async def submit(self, submission: Submission) -> RunId:
         """Store a run, and let it start when there is room. Returns when it is durable.
@@ -287,16 +286,7 @@ async def open_leading(
             registrations=registrations,
             submit=accepting.submit,
         )
-        offered = Offered(management=management, gate=gate(store), register=discoveries.register)
-        await stack.enter_async_context(transport)
-        address = await serve(
-            stack, partial(transport.serve_orchestrator, fleet.converse, offered=offered)
-        )
-        await start(stack, discoveries)
-        if retention is not None:
-            folders = [RunFolders(data_dir / LOGS)]
-            await start(stack, Retention(store, folders, keep=retention))
-        yield Leading(
+        leading = Leading(
             store=store,
             management=management,
             accepting=accepting,
@@ -309,8 +299,19 @@ async def open_leading(
             runs=runs,
             registrations=registrations,
             discoveries=discoveries,
-            addresses=[address],
         )
+        offered = Offered(management=management, gate=gate(store), register=discoveries.register)
+        await stack.enter_async_context(transport)
+        leading.addresses = [
+            await serve(
+                stack, partial(transport.serve_orchestrator, fleet.converse, offered=offered)
+            )
+        ]
+        await start(stack, discoveries)
+        if retention is not None:
+            folders = [RunFolders(data_dir / LOGS)]
+            await start(stack, Retention(store, folders, keep=retention))
+        yield leading
 
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:

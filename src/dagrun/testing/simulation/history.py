@@ -72,6 +72,7 @@ async def _play(script: Script, folder: Path) -> History:
             capacity=script.capacity,
             seed=script.seed,
         )
+        await world.register([workflow for workflow, _ in WORKFLOWS])
         for name in world.machines:
             world.start(name)
         runs: list[_Run] = []
@@ -213,7 +214,9 @@ async def _judge(world: World, runs: Sequence[_Run], history: History) -> None:
         if status is RunStatus.CANCELLED and not run.asked_to_cancel:
             history.problems.append(f"run {run.run_id} is cancelled, and nobody asked for it")
         if status is not RunStatus.CANCELLED and status not in ends:
-            history.problems.append(f"run {run.run_id} ({record_or_none.workflow_id}) has {status}")
+            history.problems.append(
+                f"run {run.run_id} ({record_or_none.workflow_id}) has {status}: {record_or_none.error}"
+            )
     events = [event for journal in history.journals.values() for event in journal]
     history.problems += check_effects(world.lines, events)
     history.runs, history.events = len(records), len(events)

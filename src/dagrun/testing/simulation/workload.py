@@ -61,6 +61,11 @@ def _node(node_id: str, *after: str, seconds: float = 0.2, fails: int = 0, **mor
     return Node(node_id, dependencies=after, executor=spec, **more)
 
 
+def _calls(node_id: str, workflow_id: str, *after: str, **more: Any) -> Node:
+    spec = {"type": "workflow", "id": workflow_id}
+    return Node(node_id, dependencies=after, executor=spec, inputs={}, **more)
+
+
 _RETRY: Final = {"max_attempts": 3, "first_delay": 0.5, "jitter": 0.5}
 
 WORKFLOWS: Final[Sequence[tuple[Workflow, frozenset[RunStatus]]]] = (
@@ -111,6 +116,26 @@ WORKFLOWS: Final[Sequence[tuple[Workflow, frozenset[RunStatus]]]] = (
     ),
     (
         Workflow("once", "1.0.0", nodes=[_node("a", on_engine_loss="fail", seconds=2.0)]),
+        frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED}),
+    ),
+    (
+        Workflow(
+            "parent",
+            "1.0.0",
+            nodes=[
+                _calls("one", "chain", retry=_RETRY),
+                _calls("each", "items", for_each=[1, 2], allow_failure=True),
+                _node("last", "one"),
+            ],
+        ),
+        frozenset({RunStatus.SUCCEEDED}),
+    ),
+    (
+        Workflow(
+            "above",
+            "1.0.0",
+            nodes=[_calls("below", "parent"), _node("beside")],
+        ),
         frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED}),
     ),
     (Workflow("long", "1.0.0", nodes=[_node("a", seconds=8.0)]), frozenset({RunStatus.SUCCEEDED})),

@@ -1,7 +1,7 @@
 """The processes of a simulation: started, killed, frozen, and started again."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -10,8 +10,11 @@ import attrs
 import trio
 
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.domain.serialize import content_hash, to_json
+from dagrun.domain.workflow import Workflow
 from dagrun.plugin.loading import load_plugins
 from dagrun.plugin.registry import Registry
+from dagrun.ports.store import Definition, Registration
 from dagrun.roles.engine import open_engine
 from dagrun.roles.orchestrator import Leading, open_leading
 from dagrun.services.attachment import Identity, Lease
@@ -87,6 +90,21 @@ class World:
         self.machines = {
             name: Machine(name) for name in (ORCHESTRATOR, *(f"e{n}" for n in range(engines)))
         }
+
+    async def register(self, workflows: Iterable[Workflow]) -> None:
+        """Keep workflows, so that nodes can call them."""
+        for workflow in workflows:
+            body = to_json(workflow)
+            definition = Definition(hash=content_hash(body), body=body)
+            await self.store.register(
+                Registration(
+                    workflow_id=workflow.id,
+                    version=workflow.version,
+                    definition_hash=definition.hash,
+                    registered_at=BEGIN,
+                ),
+                definition,
+            )
 
     async def leader(self) -> Leading:
         """Wait for an orchestrator, and give it."""
