@@ -13,6 +13,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
+from dagrun.ports.management import LogPiece
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
 from dagrun.roles.run_logs import Source, Tail, check_known, check_tried
@@ -47,7 +48,7 @@ def follow_logs(
         plan = compile_plan(workflow, handling(registry))
         state = RunState(plan, record.run_id, record.inputs)
         tail = Tail(logs, run_id, node=node, item=item, attempt=attempt)
-        printer = _Printer(as_json=as_json, bare=node is not None)
+        printer = Printer(as_json=as_json, bare=node is not None)
         async for events in looks(settings, store, state):
             tail.see(events)
             printer.show(tail.new())
@@ -62,7 +63,11 @@ def follow_logs(
     return output.DONE
 
 
-class _Printer:
+Where = tuple[str, int | None, int]
+"""Node, item and attempt."""
+
+
+class Printer:
     """Prints pieces of logs, with a line between those of different attempts.
 
     Args:
@@ -72,11 +77,12 @@ class _Printer:
 
     def __init__(self, *, as_json: bool, bare: bool) -> None:
         self._as_json, self._bare = as_json, bare
-        self._last: Source | None = None
+        self._last: Where | None = None
         self._broken = False
         """Whether the last line has not ended."""
 
-    def show(self, pieces: Iterable[tuple[Source, str]]) -> None:
+    def show(self, pieces: Iterable[tuple[Source | LogPiece, str]]) -> None:
+        """Print some pieces."""
         for source, text in pieces:
             if self._as_json:
                 output.say_json(_to_json(source, text))
@@ -86,13 +92,14 @@ class _Printer:
                 self._broken = not text.endswith("\n")
         output.flush()
 
-    def _change_to(self, source: Source) -> None:
-        if source is self._last:
+    def _change_to(self, source: Source | LogPiece) -> None:
+        where = (source.node_id, source.item, source.attempt)
+        if where == self._last:
             return
         self.end()
         if self._last is not None or not self._bare:
-            output.say(log_head(source.node_id, source.item, source.attempt))
-        self._last = source
+            output.say(log_head(*where))
+        self._last = where
 
     def end(self) -> None:
         """End the last line."""
@@ -101,7 +108,7 @@ class _Printer:
         self._broken = False
 
 
-def _to_json(source: Source, text: str) -> dict[str, Any]:
+def _to_json(source: Source | LogPiece, text: str) -> dict[str, Any]:
     return {
         "node_id": source.node_id,
         "item": source.item,

@@ -2,10 +2,10 @@
 
 from collections.abc import Awaitable, Callable
 from contextlib import redirect_stdout
-from typing import Final, Literal
 
 from dagrun.builtin.ownership import live_owners, shared_use
 from dagrun.cli import output
+from dagrun.cli.changes import What, say_change
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
     check_run,
@@ -18,8 +18,9 @@ from dagrun.cli.runs import say_where_logs_are
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RunStatus, stands
+from dagrun.domain.status import RunStatus
 from dagrun.errors import ConfigError
+from dagrun.ports.management import Change
 from dagrun.ports.store import Store
 from dagrun.roles.explaining import explain
 from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
@@ -28,14 +29,6 @@ from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
 from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings, parse
-
-What = Literal["cancel", "pause", "resume"]
-DID: Final = {"cancel": "is cancelled", "pause": "is paused", "resume": "goes on"}
-DID_NOT: Final = {
-    "cancel": "cannot be cancelled",
-    "pause": "cannot be paused",
-    "resume": "cannot be resumed",
-}
 
 
 def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) -> int:
@@ -59,15 +52,8 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
     # A run that had no process goes on in this one, with handlers that may print.
     with naming_directory(settings), redirect_stdout(output.Notes()):
         changed, status = run_async(call)
-    if as_json:
-        output.say_json({"run_id": run_id, "changed": changed, "status": status})
-    elif changed:
-        output.say(f"run {run_id} {DID[what]}")
-        if what == "pause":
-            output.note(f"dagrun: let it go on with: dagrun runs resume {run_id}")
-    else:
-        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it {stands(status)} already")
-    return output.DONE if changed else output.FAILED
+    change = Change(run_id=run_id, changed=changed, status=status)
+    return say_change(what, change, as_json=as_json)
 
 
 def _methods(local: Local) -> dict[What, Callable[[RunId], Awaitable[bool]]]:

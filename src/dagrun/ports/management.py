@@ -92,6 +92,7 @@ class RunView:
     """How a run stands, or how it went."""
 
     result: RunResult
+    inputs: Mapping[str, Any]
     resumable: bool
     """Whether it was cut off: it has not ended, and its process has."""
 
@@ -374,13 +375,14 @@ class RunManagement(Protocol):
         ...
 
     def journal(
-        self, run_id: str, *, after: int = 0
+        self, run_id: str, *, after: int = 0, follow: bool = True
     ) -> AbstractAsyncContextManager[AsyncIterator[Sequence[Event]]]:
-        """Follow the journal of a run until its end, in an ``async with`` block.
+        """Read the journal of a run, in an ``async with`` block.
 
         Args:
             run_id: the run.
             after: begin behind this event; those of before are not sent.
+            follow: go on until the run has ended; else stop at what there is.
 
         Raises:
             NotFound: there is no such run.

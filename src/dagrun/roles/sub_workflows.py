@@ -2,7 +2,7 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult
@@ -12,10 +12,7 @@ from dagrun.ports.management import RunSummary
 from dagrun.ports.store import Parent, RunRecord
 from dagrun.roles.children import child_of, depth_below
 from dagrun.roles.local import Local
-from dagrun.roles.summary import summary
-
-NO_NODE: Final = ""
-"""In place of a node's id: a program started the child. No node can be called so."""
+from dagrun.roles.summary import NO_NODE, summary
 
 
 class SubWorkflows:

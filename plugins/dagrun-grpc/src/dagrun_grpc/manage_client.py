@@ -224,10 +224,10 @@ class RunsClient:
 
     @asynccontextmanager
     async def journal(
-        self, run_id: str, *, after: int = 0
+        self, run_id: str, *, after: int = 0, follow: bool = True
     ) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
-        """Follow the journal of a run until its end; see the port."""
-        request = v1.StreamJournalRequest(run_id=run_id, after=after)
+        """Read the journal of a run; see the port."""
+        request = v1.StreamJournalRequest(run_id=run_id, after=after, once=not follow)
         stream = self._asking.stream(calls.STREAM_JOURNAL, request)
         async with stream as replies, aclosing(_whole(replies)) as batches:
             yield batches

@@ -15,7 +15,7 @@ from trio_asyncio import aio_as_trio
 from dagrun.domain.serialize import to_json
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
-from dagrun.ports.management import Management, RunView
+from dagrun.ports.management import Management
 from dagrun_grpc import manage_calls as calls
 from dagrun_grpc import manage_views as views
 from dagrun_grpc.bridge import in_trio
@@ -182,8 +182,8 @@ async def _wait(
     await m.runs.get(request.run_id)  # it is known before the headers say so
 
     async def replies() -> AsyncIterator[v1.WaitForRunResponse]:
-        result = await m.runs.wait(request.run_id)
-        text = views.detail_out(RunView(result=result, resumable=False))
+        await m.runs.wait(request.run_id)
+        text = views.detail_out(await m.runs.get(request.run_id))
         for piece in views.pieces(text):
             yield v1.WaitForRunResponse(run=piece)
 
@@ -255,7 +255,9 @@ async def _journal(
             for part in views.parts(encode_events(batch)):
                 yield v1.StreamJournalResponse(events=part)
 
-    async with m.runs.journal(request.run_id, after=request.after) as batches:
+    async with m.runs.journal(
+        request.run_id, after=request.after, follow=not request.once
+    ) as batches:
         yield replies()
 
 

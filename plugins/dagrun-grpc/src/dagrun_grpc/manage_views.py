@@ -23,6 +23,7 @@ from dagrun.ports.management import (
 from dagrun_grpc.limits import MAX_MESSAGE, PART
 from dagrun_grpc.wire.dagrun import v1
 
+INPUTS: Final = "inputs"
 RESUMABLE: Final = "resumable"
 
 
@@ -148,14 +149,17 @@ def run_in(message: v1.Run | None) -> RunSummary:
 
 def detail_out(view: RunView) -> bytes:
     """Write a run with all its nodes."""
-    fields = {**to_json(view.result), RESUMABLE: view.resumable}  # outputs were checked before
+    more = {INPUTS: view.inputs, RESUMABLE: view.resumable}
+    fields = {**to_json(view.result), **more}  # what is of users in it was checked before
     return json.dumps(fields, ensure_ascii=False, separators=(",", ":")).encode()
 
 
 def detail_in(text: bytes) -> RunView:
     """Read it."""
     fields = decode(text)
-    return RunView(result=from_json(fields), resumable=bool(fields[RESUMABLE]))
+    return RunView(
+        result=from_json(fields), inputs=fields[INPUTS], resumable=bool(fields[RESUMABLE])
+    )
 
 
 def child_out(view: ChildRun) -> v1.SubWorkflow:

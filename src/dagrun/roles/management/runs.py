@@ -13,6 +13,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.schema import check_inputs
+from dagrun.domain.scope import run_inputs
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound
@@ -33,9 +34,9 @@ from dagrun.roles.management.looks import Looks
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.run_logs import RunLogs
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
-from dagrun.roles.sub_workflows import NO_NODE, relation_to
+from dagrun.roles.sub_workflows import relation_to
 from dagrun.roles.submission import Submission
-from dagrun.roles.summary import summary
+from dagrun.roles.summary import child_run, summary
 from dagrun.services.dispatcher import Dispatcher
 
 CANCEL: Final = "cancel"
@@ -84,7 +85,7 @@ class ManagedRuns:
         record = await self._record(run_id)
         state, _ = await self.stored.restored(record)
         resumable = summary(self.data_dir, record).resumable
-        return RunView(result=run_result(state), resumable=resumable)
+        return RunView(result=run_result(state), inputs=run_inputs(state), resumable=resumable)
 
     async def wait(self, run_id: str) -> RunResult:
         """Wait for the end of a run; see the port."""
@@ -164,23 +165,23 @@ class ManagedRuns:
         return [
             child
             for one in await self.store.children(record.run_id)
-            if (child := self._child(one)) is not None
+            if (child := child_run(self.data_dir, one)) is not None
         ]
 
     async def child(self, run_id: str) -> ChildRun:
         """Tell how a child run stands; see the port."""
-        child = self._child(await self._record(run_id))
+        child = child_run(self.data_dir, await self._record(run_id))
         if child is None:
             raise NotFound(f"run {run_id} is the child of no other run")
         return child
 
     @asynccontextmanager
     async def journal(
-        self, run_id: str, *, after: int = 0
+        self, run_id: str, *, after: int = 0, follow: bool = True
     ) -> AsyncIterator[AsyncIterator[Sequence[Event]]]:
-        """Follow the journal of a run until its end; see the port."""
+        """Read the journal of a run; see the port."""
         record = await self._record(run_id)
-        async with aclosing(self._batches(record.run_id, after)) as batches:
+        async with aclosing(self._batches(record.run_id, after, follow=follow)) as batches:
             yield batches
 
     async def workflow_of(self, run_id: str) -> Workflow:
@@ -219,31 +220,21 @@ class ManagedRuns:
         async with aclosing(pieces):
             yield pieces
 
-    async def _batches(self, run_id: RunId, after: int) -> AsyncGenerator[Sequence[Event], None]:
+    async def _batches(
+        self, run_id: RunId, after: int, *, follow: bool
+    ) -> AsyncGenerator[Sequence[Event], None]:
         async with aclosing(self.looks.at(run_id, after=after)) as looks:
             async for events in looks:
                 if events:
                     yield events
+                if not follow:
+                    return
 
     async def _record(self, run_id: str) -> RunRecord:
         return await self.store.run(run_id_of(run_id))
 
     async def _summary(self, run_id: RunId) -> RunSummary:
         return summary(self.data_dir, await self.store.run(run_id))
-
-    def _child(self, record: RunRecord) -> ChildRun | None:
-        parent = record.parent
-        if parent is None:
-            return None
-        by_node = parent.node_id != NO_NODE
-        return ChildRun(
-            run=summary(self.data_dir, record),
-            parent_run_id=parent.run_id,
-            node_id=parent.node_id if by_node else None,
-            item=parent.item,
-            attempt=parent.attempt if by_node else None,
-            depth=parent.depth,
-        )
 
     async def _changed(self, run_id: str, change: Callable[[RunRecord], Awaitable[bool]]) -> Change:
         record = await self._record(run_id)

@@ -2577,6 +2577,11 @@ class StreamJournalRequest(betterproto2.Message):
     Begin behind the event with this seq; 0 for all.
     """
 
+    once: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether to stop at what there is, and not to follow.
+    """
+
 
 default_message_pool.register_message("dagrun.v1", "StreamJournalRequest", StreamJournalRequest)
 
