@@ -1,5 +1,8 @@
 """How an orchestrator accepts runs."""
 
+from collections.abc import Callable
+from datetime import datetime
+
 import attrs
 
 from dagrun.domain.ids import RunId
@@ -23,6 +26,9 @@ class Accepting:
     limit: int
     """Most runs that wait for an engine."""
 
+    _now: Callable[[], datetime]
+    _draw_bytes: Callable[[int], bytes]
+
     _coming: int = attrs.field(default=0, init=False)
     """Submissions on their way into the store."""
 
@@ -42,7 +48,9 @@ class Accepting:
     async def submit_child(self, submission: Submission) -> RunId:
         """Store a run that another one waits for, however many runs wait; see :meth:`submit`."""
         prepared = await self.plans.prepare(submission.workflow)
-        new_run, events, ticket = accept(submission, prepared, owner=self.owner)
+        new_run, events, ticket = accept(
+            submission, prepared, owner=self.owner, now=self._now(), draw=self._draw_bytes
+        )
         ticket.set_off()
         self.dispatcher.adopt(ticket)
         self._coming += 1

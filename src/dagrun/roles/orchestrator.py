@@ -180,6 +180,7 @@ async def open_leading(
     sources: Mapping[str, Discovery] | None = None,
     longest_pause: float = 10.0,
     draw: Callable[[], float] = random.random,
+    draw_bytes: Callable[[int], bytes] = secrets.token_bytes,
     queue_limit: int = 100_000,
     paused: bool = False,
     retention: float | None = None,
@@ -201,6 +202,7 @@ async def open_leading(
         sources: name → what finds engines that wait to be dialled.
         longest_pause: seconds between two tries to reach such an engine, at most.
         draw: gives random numbers in [0, 1).
+        draw_bytes: gives random bytes, for the ids of runs.
         queue_limit: most runs that wait for an engine.
         paused: whether no run is given to an engine for now.
         retention: seconds for which ended runs are kept; None for ever.
@@ -261,7 +263,13 @@ async def open_leading(
             announce=partial(_announce, monitor),
         )
         accepting = Accepting(
-            plans=plans, journal=journal, dispatcher=dispatcher, owner=owner, limit=queue_limit
+            plans=plans,
+            journal=journal,
+            dispatcher=dispatcher,
+            owner=owner,
+            limit=queue_limit,
+            now=now,
+            draw_bytes=draw_bytes,
         )
         children.runs = accepting
         await start(stack, fleet)

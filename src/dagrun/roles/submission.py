@@ -2,7 +2,7 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
@@ -55,7 +55,12 @@ class Submission:
 
 
 def accept(
-    submission: Submission, prepared: Prepared, *, owner: str
+    submission: Submission,
+    prepared: Prepared,
+    *,
+    owner: str,
+    now: datetime | None = None,
+    draw: Callable[[int], bytes] = secrets.token_bytes,
 ) -> tuple[NewRun, Sequence[Event], Ticket]:
     """Give a run an id: what is to be stored, its first events, and its ticket.
 
@@ -66,9 +71,9 @@ def accept(
     """
     _check_priority(submission.priority)
     _check_key(submission.idempotency_key)
-    workflow, now = submission.workflow, datetime.now(UTC)
+    workflow, now = submission.workflow, now or datetime.now(UTC)
     inputs = _encoded(submission.inputs)
-    state = RunState(prepared.plan, run_id(now, secrets.token_bytes(RANDOM_BYTES)), inputs)
+    state = RunState(prepared.plan, run_id(now, draw(RANDOM_BYTES)), inputs)
     decide.submit(state, now, base=folder_name(submission.base))
     slot = _slot(state)
     events = state.take_events()

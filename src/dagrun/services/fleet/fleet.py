@@ -109,7 +109,7 @@ class Fleet:
         self.log_came = log_came
         self._leases = Leases(lease, self._expire)
         self._engines: dict[str, RemoteEngine] = {}
-        self._departed: set[RemoteEngine] = set()
+        self._departed: dict[RemoteEngine, None] = {}
         """Earlier lives of engines, whose runs wait out their leases."""
 
         self._by_run: dict[RunId, RemoteEngine] = {}
@@ -162,7 +162,7 @@ class Fleet:
             engine.runs[run_id] = Assigned(run_id, epoch, now)
             self._by_run[run_id] = engine
         if engine_id in self._engines:
-            self._departed.add(engine)
+            self._departed[engine] = None
         else:
             self._engines[engine_id] = engine
         self._placer.add_engine(engine)
@@ -235,7 +235,7 @@ class Fleet:
         del self._engines[engine.name]
         self._placer.remove_engine(engine)
         if engine.runs:
-            self._departed.add(engine)
+            self._departed[engine] = None
 
     def _settle(self, engine: RemoteEngine, hello: Hello, outbox: Outbox) -> None:
         """Say of each run of an inventory whether it is kept, and take back what it lacks."""
@@ -292,7 +292,6 @@ class Fleet:
         assigned = Assigned(state.run_id, epoch, trio.current_time(), sent=False)
         engine.runs[state.run_id] = assigned
         self._by_run[state.run_id] = engine
-        self._journal.continue_from(state.run_id, state.seq)
         self._nursery.start_soon(self._dispatch, engine, assigned, state, messages, lost)
 
     async def _dispatch(
@@ -325,8 +324,9 @@ class Fleet:
             return
         if engine.runs.get(run_id) is not assigned:
             return
+        self._journal.continue_from(run_id, events[-1].seq)
         assigned.sent, assigned.renewed = True, trio.current_time()
-        told = (*messages, *assigned.early)
+        told = (*messages, *assigned.kept)
         if engine.outbox is not None:  # else its next inventory lacks the run
             engine.outbox.put(
                 *dispatch_frames(assigned, state, definition, events, messages=told, lost=lost)
@@ -368,6 +368,7 @@ class Fleet:
             self._placer.engine_changed(engine)
             self._take_back(engine, frame.run_id, lost=False)
         else:
+            assigned.leaving = True
             self._nursery.start_soon(self._end_assignment, engine, assigned, frame)
 
     async def _end_assignment(
@@ -390,6 +391,8 @@ class Fleet:
         elif refusal is None:
             self._off(engine, frame.run_id)
             self._placer.rests(frame.run_id, parked=frame.why is Why.PARKED)
+            for message in assigned.kept:
+                self._placer.tell(frame.run_id, message)
         else:
             self._off(engine, frame.run_id)
             self._placer.abandoned(frame.run_id, f"it was taken over by somebody else ({refusal})")
@@ -476,7 +479,7 @@ class Fleet:
             self._forget(engine)
 
     def _forget(self, engine: RemoteEngine) -> None:
-        self._departed.discard(engine)
+        self._departed.pop(engine, None)
         if self._engines.get(engine.name) is engine:
             del self._engines[engine.name]
             self._placer.remove_engine(engine)

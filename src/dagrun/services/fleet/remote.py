@@ -26,8 +26,11 @@ class Assigned:
     sent: bool = True
     """Whether the engine was told of it."""
 
-    early: list[Message] = attrs.field(factory=list)
-    """What was posted to it before that."""
+    leaving: bool = False
+    """Whether the engine has given it back, and that is on its way into the store."""
+
+    kept: list[Message] = attrs.field(factory=list)
+    """What was posted to it before it was sent, or since it was given back."""
 
 
 class Outbox:
@@ -176,8 +179,8 @@ class RemoteEngine:
         assigned = self.runs.get(run_id)
         if assigned is None:
             return False
-        if not assigned.sent:
-            assigned.early.append(message)
+        if not assigned.sent or assigned.leaving:
+            assigned.kept.append(message)
         elif self.outbox is not None:
             self.outbox.put(Tell(run_id=run_id, epoch=assigned.epoch, message=message))
         return True

@@ -116,7 +116,7 @@ class Network:
     def __init__(self) -> None:
         self._links: dict[tuple[str, str], Link] = {}
         self._listening: dict[str, tuple[Host, Handler, trio.Nursery]] = {}
-        self._ends: set[End] = set()
+        self._ends: dict[End, None] = {}
 
     def link(self, source: str, target: str) -> Link:
         """Give how it stands from one host to another."""
@@ -128,7 +128,7 @@ class Network:
 
     def changed(self) -> None:
         """Let all look again, as a link was changed."""
-        for end in self._ends:
+        for end in list(self._ends):
             end.wake()
 
     def cut(self, one: str, other: str) -> None:
@@ -146,7 +146,7 @@ class Network:
                 end.lose("this host is dead")
                 if not silently:
                     end.other.lose("the other host is dead")
-                self._ends.discard(end)
+                self._ends.pop(end, None)
 
     def heal(self) -> None:
         """Let all links be as they were; streams that stood still are cut."""
@@ -174,7 +174,7 @@ class Network:
         peer, handler, nursery = known
         mine, theirs = End(self, host, peer), End(self, peer, host)
         mine.other, theirs.other = theirs, mine
-        self._ends |= {mine, theirs}
+        self._ends |= {mine: None, theirs: None}
         nursery.start_soon(_handle, handler, theirs)
         try:
             yield mine
@@ -182,7 +182,7 @@ class Network:
             mine.lose("it was closed here")
             if host.alive:
                 theirs.lose("it was closed there")
-            self._ends -= {mine, theirs}
+            self._ends = {end: None for end in self._ends if end not in (mine, theirs)}
 
     async def listen(self, host: Host, handler: Handler, task_status: trio.TaskStatus[str]) -> None:
         """Hand streams to a handler until cancelled."""

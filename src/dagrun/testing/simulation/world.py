@@ -165,6 +165,8 @@ class World:
             transport=SimulatedTransport(self.network, life.host),
             store=life.disk,  # type: ignore[arg-type]  # it passes all calls on
             now=machine.now,
+            draw=self._random.random,
+            draw_bytes=self._random.randbytes,
         ) as self.leading:
             self._leads.set()
             self._leads = trio.Event()
