@@ -255,7 +255,7 @@ def test_every_command_tells_the_version_of_dagrun(dagrun, command):
 def test_plugins_are_listed_with_what_they_offer(dagrun):
     items = json.loads(dagrun("plugins", "--json").stdout)["items"]
     offers = {item["name"]: item["offers"] for item in items}
-    assert offers["builtin"]["executor"] == ["http", "python", "shell"]
+    assert offers["builtin"]["executor"] == ["http", "python", "shell", "workflow"]
     assert offers["lua"]["executor"] == ["lua"]
 
 

@@ -10,7 +10,8 @@ from pathlib import Path
 import pytest
 
 SHELLS = ("bash", "zsh", "fish")
-COMMANDS = ("backup", "completion", "events", "plugins", "run", "runs", "validate")
+ROLES = ("engine", "orchestrator")
+COMMANDS = ("backup", "completion", "events", "plugins", "run", "runs", "validate", *ROLES)
 OF_RUNS = (
     *("list", "show", "logs", "watch", "explain"),
     *("cancel", "pause", "resume", "prune"),

@@ -9,6 +9,7 @@ import pytest
 
 from dagrun.builtin.child_runs import WorkflowOptions
 from dagrun.builtin.http.options import BasicAuth, HttpOptions
+from dagrun.builtin.leadership import LeaderExists
 from dagrun.builtin.python import PythonOptions
 from dagrun.builtin.shell import ShellOptions
 from dagrun.domain.document import legacy, legacy_configuration
@@ -16,7 +17,10 @@ from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
 from dagrun.errors import DagrunError, NodeError, RunFailed
 from dagrun.roles.documents import HTTP_TRIGGER
-from dagrun.settings import PREFIX, Settings
+from dagrun.services.attachment.attachment import Unwelcome
+from dagrun.settings.engine import EngineSettings
+from dagrun.settings.names import NAMES, flag_of, variable_of
+from dagrun.settings.orchestrator import OrchestratorSettings
 from dagrun_cron.options import CronOptions
 from dagrun_cron.schedule import WORDS
 from dagrun_lua import LuaOptions
@@ -137,15 +141,33 @@ def refusals(cls: type[DagrunError]) -> set[str]:
 def test_the_reference_names_every_type_of_refusal() -> None:
     text = REFERENCE.read_text().split("`type` of a refusal:")[1].split("\n\n")[0]
     of_nodes = refusals(NodeError) | {RunFailed.code, DagrunError.code}
+    of_roles = {LeaderExists.code, Unwelcome.code}  # which have no --json
     listed = set(re.findall(r"`(\w+)`", text)) - {"run"}
-    assert listed == (refusals(DagrunError) - of_nodes) | {"interrupted"}
+    assert listed == (refusals(DagrunError) - of_nodes - of_roles) | {"interrupted"}
 
 
-@pytest.mark.parametrize("name", [field.name for field in attrs.fields(Settings)])
+@pytest.mark.parametrize("name", sorted(NAMES))
 def test_the_reference_names_a_settings_key_variable_and_flag(name: str) -> None:
-    text = REFERENCE.read_text()
-    for word in (name, PREFIX + name.upper(), "--" + name.replace("_", "-")):
+    text = section("## Settings")
+    for word in (name, variable_of(name), flag_of(name)):
         assert f"`{word}`" in text
+
+
+def written(value: Any) -> str:
+    """Give how the tables of the roles write a default."""
+    if isinstance(value, tuple):
+        return ",".join(value)
+    return f"{value:g}" if type(value) is float else str(value).removesuffix(".0").lower()
+
+
+@pytest.mark.parametrize("kind", [OrchestratorSettings, EngineSettings])
+def test_the_tables_of_the_roles_tell_the_defaults(kind: type[Any]) -> None:
+    rows = re.findall(
+        r"^\| `(\w+)` \| .+? \| .+? \| `(.+?)` \|", section("### Of the roles"), re.MULTILINE
+    )
+    defaults = {name: default for name, default in rows if name in names(kind)}
+    assert len(defaults) > 1
+    assert defaults == {name: written(getattr(kind(), name)) for name in defaults}
 
 
 def test_the_commands_for_a_fresh_machine_stand_first_in_the_readme() -> None:

@@ -24,6 +24,9 @@ from dagrun.domain.workflow import Node
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.documents import catalogue, load_file
 from dagrun.settings import read_settings
+from dagrun.settings.engine import EngineSettings
+from dagrun.settings.orchestrator import OrchestratorSettings
+from dagrun.settings.reading import read
 
 ROOT = Path(__file__).parents[2]
 PAGES = (
@@ -70,6 +73,7 @@ MADE = shutil.ignore_patterns("out", "__pycache__")
 
 SLEEP = """#!/bin/sh
 # Time goes by events: the fifth "sleep 3" lasts until it is killed, and lets "sleep 5" end.
+if [ "$1" = 0.2 ]; then exec /bin/sleep 0.2; fi  # between two looks
 naps() { grep -c . "$HOME/naps"; }
 if [ "$1" = 3 ]; then
     echo nap >> "$HOME/naps"
@@ -114,6 +118,17 @@ def parse(page: Path) -> Iterator[Block]:
 
 
 BLOCKS = [block for page in PAGES for block in parse(page)]
+
+
+def of_servers(page: Path, start: str, end: str) -> list[str]:
+    """Give the blocks of the part of a page that needs an orchestrator."""
+    part = page.read_text().partition(start)[2].partition(end)[0]
+    return [text for _, text in FENCED.findall(part)]
+
+
+SERVED = of_servers(ROOT / "README.md", "## Several engines", "\n## ")
+SERVED += of_servers(ROOT / "docs/engines.md", "#", "\0")
+NOT_TRIED |= dict.fromkeys(SERVED, "test_several_engines.py tries it, in one shell")
 
 
 def steps(page: Path) -> Iterator[tuple[Block, str]]:
@@ -304,19 +319,24 @@ def test_a_piece_of_a_document_is_valid(tmp_path, block):
     load_file(file, catalogue(load_plugins().registry))
 
 
-def only(page: str, language: str) -> str:
-    """Give the one block of a language on a page."""
-    (text,) = [
+def all_of(page: str, language: str) -> list[str]:
+    """Give the blocks of a language on a page."""
+    return [
         block.text
         for block in BLOCKS
         if (block.page.name, block.language) == (page, language) and block.text not in NOT_TRIED
     ]
+
+
+def only(page: str, language: str) -> str:
+    """Give the one block of a language on a page."""
+    (text,) = all_of(page, language)
     return text
 
 
 def test_the_example_of_settings_is_read(tmp_path):
     file = tmp_path / "dagrun.toml"
-    file.write_text(only("reference.md", "toml"))
+    file.write_text(all_of("reference.md", "toml")[0])
     written = tomllib.loads(file.read_text())
     meant = {
         "data_dir": Path,
@@ -327,6 +347,17 @@ def test_the_example_of_settings_is_read(tmp_path):
     for name, convert in meant.items():
         written[name] = convert(written[name])
     assert attrs.asdict(read_settings({}, environ={}, config=file)) == written
+
+
+def test_the_example_of_the_settings_of_roles_is_read(tmp_path):
+    file = tmp_path / "dagrun.toml"
+    file.write_text(all_of("reference.md", "toml")[1])
+    written = tomllib.loads(file.read_text())
+    written["lease"] = parse_duration(written["lease"])
+    written |= {name: tuple(written[name]) for name in ("discovery", "engines")}
+    leads = attrs.asdict(read(OrchestratorSettings, {}, environ={}, config=file))
+    works = attrs.asdict(read(EngineSettings, {}, environ={}, config=file))
+    assert {**works, **leads, **written} == {**works, **leads}
 
 
 def test_the_example_of_a_result_is_the_same_on_two_pages():

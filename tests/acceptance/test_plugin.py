@@ -120,7 +120,7 @@ def test_the_plugin_is_listed_with_what_it_offers(environment):
         "distribution": "dagrun-example",
         "version": "0.1.0",
         "error": None,
-        "offers": {"executor": ["sqlite"], "balancer": ["pinned"]},
+        "offers": {"executor": ["awk", "sqlite"], "balancer": ["pinned"]},
     }
     assert {"builtin", "cron", "lua"} <= set(items)
     assert [item["error"] for item in items.values()] == [None] * len(items)

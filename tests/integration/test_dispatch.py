@@ -142,6 +142,14 @@ async def test_a_damaged_run_whose_start_timeout_passes_harms_nobody(tmp_path, a
         assert await r.ended(first) == ["succeeded"]
 
 
+async def test_a_balancer_that_chooses_no_candidate_is_told_what_it_chose(tmp_path, monkeypatch):
+    monkeypatch.setattr("dagrun.builtin.balancers.RoundRobin.choose", lambda *_: "nobody")
+    async with rig(tmp_path / "data", engines=2) as r:
+        lost = await r.submit(gated(placement=Placement(balancer="round-robin")), "lost")
+        with pytest.raises(ConflictError, match="it chose 'nobody', which is no candidate"):
+            await r.local.result(lost)
+
+
 async def test_a_balancer_that_fails_costs_its_run_and_no_other(tmp_path, monkeypatch):
     def choose(self, key, candidates):
         raise RuntimeError("no engine is good enough")

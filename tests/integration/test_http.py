@@ -318,6 +318,7 @@ async def test_a_host_may_be_allowed_by_name_and_port(ask, fail):
         error = await fail(url, allow=["inside.test:1"], resolve=resolve)
     assert error.type == "refused_address"
     assert "inside.test has the address 127.0.0.1, which is not public (loopback)" in error.message
+    assert error.message.endswith("names it, as with --http-allow inside.test")
     assert server.received[0].headers["host"] == f"inside.test:{server.port}"
 
 

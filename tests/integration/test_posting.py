@@ -9,6 +9,7 @@ import trio.testing
 import dagrun
 from dagrun import Node, Workflow
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.domain.events import Event, Type
 from dagrun.ports.store import MessageKind, Registration
 from dagrun.testing.gated import gated, rig
 
@@ -61,6 +62,28 @@ async def test_a_message_that_overtakes_another_is_no_loss(tmp_path):
         assert ticket.state.status == "paused"  # as it was told, in this order
         assert await r.local.resume(ticket.run_id)
         assert await r.ended(ticket) == ["succeeded"]
+
+
+async def test_a_run_that_was_cut_off_while_it_was_cancelled_ends_when_that_is_asked_again(
+    tmp_path,
+):
+    data, store = tmp_path / "data", MemoryStore()
+    node = Node("call", executor=dagrun.sub_workflow("w"))
+    async with rig(data, store=store) as first:
+        await register(first.local, gated())
+        parent = await first.submit(Workflow("calls", "1.0.0", nodes=[node]), "x")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+    (child,) = await store.children(parent.run_id)
+    before = await store.run(parent.run_id)
+    now = datetime.now(UTC)
+    await store.commit(
+        [Event(before.run_id, before.last_seq + 1, before.epoch, Type.RUN_CANCELLING, now)]
+    )
+    async with rig(data, store=store) as second:
+        assert not await second.local.cancel(parent.run_id)
+        await second.local.dispatcher.ticket(parent.run_id).wait()
+        for run_id in (child.run_id, parent.run_id):
+            assert (await store.run(run_id)).status == "cancelled"
 
 
 @asynccontextmanager

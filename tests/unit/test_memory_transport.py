@@ -113,3 +113,16 @@ async def test_a_name_cannot_be_listened_on_twice():
     async with linked() as (hub, _, _):
         with pytest.raises(ConfigError, match="taken"):
             await MemoryTransport(hub=hub, address="o").serve_orchestrator(trio.sleep_forever)
+
+
+async def test_what_is_still_open_is_lost_when_its_transport_is_left():
+    async with linked() as (hub, _, _), trio.open_nursery() as nursery:
+
+        async def use(transport, *, task_status):
+            async with transport.attach("o") as channel:
+                task_status.started()
+                with pytest.raises(ChannelLost, match="closed on this side"):
+                    await channel.receive()
+
+        async with MemoryTransport(hub=hub) as other:
+            await nursery.start(use, other)

@@ -6,6 +6,7 @@ import pytest
 
 from dagrun.errors import ConfigError
 from dagrun.settings import default_parallel, read_settings
+from dagrun.testing.programs import call
 
 
 @pytest.fixture
@@ -114,3 +115,16 @@ def test_secrets_of_any_name_are_no_misspelt_settings():
     settings = read_settings({}, environ={"DAGRUN_SECRET_DIR": "x", "DAGRUN_SECRET_GRACE": "y"})
     assert settings.secrets_dir is None
     assert read_settings({}, environ={"DAGRUN_SECRETS_DIR": "/run"}).secrets_dir == Path("/run")
+
+
+def test_a_run_in_this_process_loads_nothing_that_only_the_roles_need(tmp_path):
+    code = (
+        "import sys, dagrun.cli.run\n"
+        "from dagrun.plugin.loading import load_plugins\n"
+        "from dagrun.settings import read_settings\n"
+        "load_plugins(), read_settings({}, environ={})\n"
+        "print(*(name for name in sys.modules if 'frames' in name or 'structlog' in name\n"
+        "        or name.startswith(('dagrun.settings.', 'dagrun_grpc.', 'grpclib'))))\n"
+    )
+    loaded = set(call("-c", code, folder=tmp_path).stdout.split())
+    assert loaded == {"dagrun.settings.names", "dagrun.settings.parse", "dagrun.settings.reading"}

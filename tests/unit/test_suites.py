@@ -1,5 +1,6 @@
 """The suites that plugin authors inherit find what they are there to find."""
 
+import signal
 import threading
 from pathlib import Path
 
@@ -8,8 +9,10 @@ import pytest
 import trio
 
 from dagrun.errors import NodeError
+from dagrun.testing import executors
 from dagrun.testing.context import FakeContext, open_context, options_of
 from dagrun.testing.executors import ExecutorSuite
+from dagrun.testing.limits import within
 from dagrun.testing.programs import call
 from dagrun.testing.triggers import TriggerSuite
 
@@ -35,6 +38,8 @@ class Worker:
                 await trio.to_thread.run_sync(self.released.wait, 60, abandon_on_cancel=True)
             case "spins":
                 await trio.to_thread.run_sync(self.spin, limiter=trio.CapacityLimiter(1), **ABANDON)
+            case "hangs":
+                await trio.sleep_forever()
             case "hides it":
                 try:
                     await trio.sleep_forever()
@@ -102,6 +107,55 @@ async def test_class_attributes_of_a_wrong_kind_are_found(monkeypatch, name, val
         await Suite().test_the_class_says_what_it_needs()
 
 
+async def test_what_an_executor_is_not_told_to_do_is_skipped(tmp_path):
+    suite = Suite()
+    for test in (
+        suite.test_a_failure_is_typed,
+        suite.test_what_is_printed_arrives_in_the_log,
+        suite.test_cancelling_stops_the_work_and_leaves_no_process,
+        suite.test_outputs_over_the_limit_fail,
+        suite.test_secrets_arrive,
+    ):
+        with pytest.raises(pytest.skip.Exception, match="it is not said how the executor is told"):
+            await test(tmp_path)
+
+
+async def test_an_executor_that_hangs_fails_its_test(tmp_path, monkeypatch):
+    monkeypatch.setattr(executors, "WHOLE", 0.05)
+    suite = Suite()
+    suite.gives = lambda: Options(how="hangs")
+    with pytest.raises(trio.TooSlowError):
+        await suite.test_outputs_are_given(tmp_path)
+
+
+def spin_for_ever():
+    while True:
+        pass
+
+
+def test_what_never_lets_go_of_the_processor_fails_too():
+    before = signal.getsignal(signal.SIGALRM)
+    with pytest.raises(pytest.fail.Exception, match=r"takes more than 0\.05 s"), within(0.05):
+        spin_for_ever()
+    assert signal.getsignal(signal.SIGALRM) is before
+    with within(5):
+        pass
+
+
+def test_a_timer_that_was_set_before_goes_on():
+    earlier, left = signal.getsignal(signal.SIGALRM), signal.getitimer(signal.ITIMER_REAL)
+    signal.setitimer(signal.ITIMER_REAL, 100, 7)
+    try:
+        with within(5):
+            assert signal.getitimer(signal.ITIMER_REAL)[0] <= 5
+        rest, interval = signal.getitimer(signal.ITIMER_REAL)
+        assert 90 < rest <= 100
+        assert interval == 7
+        assert signal.getsignal(signal.SIGALRM) is earlier
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, *left)
+
+
 class Mute:
     """A trigger that checks nothing."""
 
@@ -140,6 +194,49 @@ async def test_a_context_starts_processes_only_when_it_was_made_for_it(tmp_path)
         process = await context.processes.spawn(["true"], **arguments)
         assert await process.wait() == 0
         assert context.node_id == "n"
+
+
+HANGING = """
+import functools
+
+import trio
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.ports.balancer import Balancer
+from dagrun.testing import balancers, limits, stores
+
+stores.WHOLE = 0.2
+balancers.within = functools.partial(limits.within, 0.2)
+
+
+class Sleeper(MemoryStore):
+    async def commit(self, events):
+        await trio.sleep_forever()
+
+
+class TestSleeper(stores.StoreSuite):
+    def make_store(self, folder):
+        return Sleeper()
+
+
+class Spinner(Balancer):
+    def choose(self, key, candidates):
+        while True:
+            pass
+
+
+class TestSpinner(balancers.BalancerSuite):
+    def make_balancer(self):
+        return Spinner()
+"""
+
+
+def test_stores_and_balancers_that_hang_fail_their_tests(tmp_path):
+    (tmp_path / "pytest.ini").write_text("[pytest]\ntrio_mode = true\n")
+    (tmp_path / "test_hanging.py").write_text(HANGING)
+    chosen = "empty_commit or only_candidate"
+    done = call("-m", "pytest", "-q", "-p", "no:cacheprovider", "-k", chosen, folder=tmp_path)
+    assert done.stdout.count("the test takes more than 0.2 s") >= 2
+    assert "2 failed" in done.stdout
 
 
 OUTSIDE = """

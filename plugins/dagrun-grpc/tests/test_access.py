@@ -14,11 +14,11 @@ from dagrun.services.gate import TokenGate, token_hash
 from dagrun.testing.managed import managed
 from dagrun.testing.stores_tokens import token
 from dagrun_grpc import grpc
-from dagrun_grpc.asking import Asking
-from dagrun_grpc.bridge import Bridge
-from dagrun_grpc.calls import CHECK, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, WATCH
+from dagrun_grpc.aio.asking import Asking
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import CHECK, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, WATCH
+from dagrun_grpc.aio.manage_calls import MANAGEMENT_SERVICE
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.manage_calls import MANAGEMENT_SERVICE
 
 ROOT = Path(__file__).parents[3]
 CALLS = (*ORCHESTRATOR_SERVICE, *MANAGEMENT_SERVICE)

@@ -20,7 +20,7 @@ from dagrun.errors import (
     Unreachable,
 )
 from dagrun_grpc import grpc
-from dagrun_grpc.refusals import ROOM, decode, encode, status_of
+from dagrun_grpc.aio.refusals import ROOM, decode, encode, status_of
 
 SOME = [
     NotFound("there is no run 'é'"),

@@ -7,15 +7,17 @@ from collections import deque
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager, suppress
 from types import TracebackType
-from typing import Final, Literal, NamedTuple, Self
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Self
 
 import attrs
 import trio
 
 from dagrun.errors import ChannelLost, ConfigError
-from dagrun.ports.frames import Frame
-from dagrun.ports.management import Management
 from dagrun.ports.transport import Channel, Handler, Offered
+
+if TYPE_CHECKING:  # most commands have no use for it
+    from dagrun.ports.frames import Frame
+    from dagrun.ports.management import Management
 
 BOUND: Final = 16
 """Sendings that are on their way in one direction; one more waits."""
@@ -27,7 +29,7 @@ Way = Literal["there", "back", "both"]
 
 class _Sent(NamedTuple):
     at: float
-    frames: Sequence[Frame]
+    frames: Sequence["Frame"]
 
 
 class _Pipe:
@@ -44,7 +46,7 @@ class _Pipe:
         self.drained = False
         """Whether nothing can be taken out, either."""
 
-    async def put(self, frames: Sequence[Frame]) -> None:
+    async def put(self, frames: Sequence["Frame"]) -> None:
         await trio.lowlevel.checkpoint()
         while self.lost is None:
             if len(self._waiting) < BOUND:
@@ -54,7 +56,7 @@ class _Pipe:
             await self._changed.park()
         raise ChannelLost(self.lost)
 
-    async def take(self) -> Sequence[Frame]:
+    async def take(self) -> Sequence["Frame"]:
         await trio.lowlevel.checkpoint()
         while not self.drained:
             if self._waiting and not self.stalled:
@@ -184,14 +186,14 @@ class _Channel:
     def peer(self) -> str:
         return self._peer
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence["Frame"]) -> None:
         try:
             await self._out.put(frames)
         except trio.Cancelled:
             self._lose()
             raise
 
-    async def receive(self) -> Sequence[Frame]:
+    async def receive(self) -> Sequence["Frame"]:
         try:
             return await self._into.take()
         except trio.Cancelled:
@@ -200,8 +202,8 @@ class _Channel:
 
     def leave(self, hub: Hub) -> None:
         """End it on this side."""
-        hub._end(self.link, f"{self._peer}: the stream has ended")  # noqa: SLF001 — one thing, two classes
         self._into.end("the stream is closed on this side", drained=True)
+        hub._end(self.link, f"{self._peer}: the stream has ended")  # noqa: SLF001 — one thing
 
     def _lose(self) -> None:
         for pipe in (self._out, self._into):
@@ -241,7 +243,7 @@ class MemoryTransport:
         """Open a stream from an orchestrator to an engine."""
         return self._dialled("engine", address)
 
-    def manage(self, address: str) -> AbstractAsyncContextManager[Management]:
+    def manage(self, address: str) -> AbstractAsyncContextManager["Management"]:
         """Refuse: who is in the same process needs no transport."""
         raise ConfigError(f"{address}: the memory transport reaches no clients")
 

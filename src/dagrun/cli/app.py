@@ -52,12 +52,12 @@ app.command(
     help="Decide who may call the orchestrator of the data directory.",
 )
 app.command(
-    "dagrun.cli.orchestrator:orchestrator",
+    "dagrun.cli.app_roles:orchestrator",
     name="orchestrator",
     help="Accept runs, keep their journals, and give them to engines, until SIGTERM or Ctrl-C.",
 )
 app.command(
-    "dagrun.cli.engine:engine",
+    "dagrun.cli.app_roles:engine",
     name="engine",
     help="Execute the runs that an orchestrator gives, until SIGTERM or Ctrl-C.",
 )

@@ -1,40 +1,33 @@
 """``dagrun engine``."""
 
 import logging
-import os
-from typing import TYPE_CHECKING, Annotated, Any, Final
+from typing import Final
 
 import trio
-from cyclopts import Parameter
 
 from dagrun.cli import output
-from dagrun.cli.imports import importing
-from dagrun.cli.options import Config
-from dagrun.cli.roles import Insecure, flags_class, given, heeding
+from dagrun.cli.heeding import heeding
+from dagrun.cli.logs import write_logs
+from dagrun.cli.plugins import load_with_warnings
+from dagrun.cli.running import run_async
+from dagrun.roles.configured import open_configured_engine
+from dagrun.roles.network import check_exposure
 from dagrun.settings.engine import EngineSettings
-from dagrun.settings.reading import read
-
-if TYPE_CHECKING:
-    Flags = Any
-else:
-    Flags = flags_class(EngineSettings)
 
 _log: Final = logging.getLogger(__name__)
 
 
-def engine(
-    *,
-    flags: Annotated[Flags | None, Parameter(name="*")] = None,
-    insecure: Insecure = False,
-    config: Config = None,
-) -> int:
-    """Execute the runs that an orchestrator gives, until SIGTERM or Ctrl-C."""
-    with importing():
-        from dagrun.cli.logs import write_logs  # noqa: PLC0415 — loaded on use
-        from dagrun.cli.plugins import load_with_warnings  # noqa: PLC0415 — as above
-        from dagrun.cli.running import run_async  # noqa: PLC0415 — as above
-        from dagrun.roles.configured import open_configured_engine  # noqa: PLC0415
-        from dagrun.roles.network import check_exposure  # noqa: PLC0415 — as above
+def run_engine(settings: EngineSettings, *, insecure: bool) -> int:
+    """Be an engine until a signal comes; then hand all runs over. Give the exit code.
+
+    Raises:
+        ConfigError: something that was chosen cannot be used, or would let everybody in.
+        Unwelcome: the orchestrator will never take this engine.
+    """
+    if settings.orchestrator is None or settings.port is not None:
+        check_exposure(settings, insecure=insecure)
+    registry = load_with_warnings().registry
+    write_logs(settings.log_format, settings.log_level)
 
     async def work() -> None:
         told = trio.Event()
@@ -46,10 +39,5 @@ def engine(
             await working.hand_over(settings.grace)
         _log.info("stopped")
 
-    settings = read(EngineSettings, given(flags), environ=os.environ, config=config)
-    if settings.orchestrator is None or settings.port is not None:
-        check_exposure(settings, insecure=insecure)
-    registry = load_with_warnings().registry
-    write_logs(settings.log_format, settings.log_level)
     run_async(work)
     return output.DONE

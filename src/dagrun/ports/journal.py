@@ -1,12 +1,14 @@
 """Where an engine hands its events, and learns when they are durable."""
 
 from collections.abc import Callable, Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
-from dagrun.ports.frames import Report
 from dagrun.ports.store import Assignment, Refusal, Taken
+
+if TYPE_CHECKING:  # most commands have no use for it
+    from dagrun.ports.frames import Report
 
 
 class JournalFeed(Protocol):
@@ -75,7 +77,7 @@ class Upstream(JournalFeed, Protocol):
         """Call something whenever there is more to send. It must not block."""
         ...
 
-    def take_report(self) -> Report | None:
+    def take_report(self) -> "Report | None":
         """Give what is to be sent next, or None. It is kept until it is known to be durable."""
         ...
 

@@ -3,14 +3,15 @@
 from collections.abc import Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
-from typing import Protocol, Self
+from typing import TYPE_CHECKING, Protocol, Self
 
 import attrs
 import trio
 
-from dagrun.ports.frames import Frame
-from dagrun.ports.management import Management
-from dagrun.ports.tokens import Gate
+if TYPE_CHECKING:  # most commands have no use for it
+    from dagrun.ports.frames import Frame
+    from dagrun.ports.management import Management
+    from dagrun.ports.tokens import Gate
 
 
 class Channel(Protocol):
@@ -29,7 +30,7 @@ class Channel(Protocol):
         """Who is at the other end, for people: an address."""
         ...
 
-    async def send(self, frames: Sequence[Frame]) -> None:
+    async def send(self, frames: Sequence["Frame"]) -> None:
         """Send frames; they travel together. Waits while the other side takes no more.
 
         Returns when they are on their way. That they arrive is for others to say.
@@ -39,7 +40,7 @@ class Channel(Protocol):
         """
         ...
 
-    async def receive(self) -> Sequence[Frame]:
+    async def receive(self) -> Sequence["Frame"]:
         """Wait for what comes next: one frame or more, as they were sent together."""
         ...
 
@@ -53,8 +54,8 @@ usual end; any other exception stops the listener."""
 class Offered:
     """What an orchestrator offers beside the streams with engines, and to whom."""
 
-    management: Management
-    gate: Gate
+    management: "Management"
+    gate: "Gate"
     """Is asked before anything is done for somebody, also for engines."""
 
     register: Callable[[str], None]
@@ -95,7 +96,7 @@ class Transport(Protocol):
         """Open a stream from an orchestrator to an engine; raises as :meth:`attach`."""
         ...
 
-    def manage(self, address: str) -> AbstractAsyncContextManager[Management]:
+    def manage(self, address: str) -> AbstractAsyncContextManager["Management"]:
         """Reach what an orchestrator offers to clients.
 
         The server is called when something is asked for, and not before. All that is asked for

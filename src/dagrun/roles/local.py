@@ -150,7 +150,7 @@ async def open_local(
             committed=committed,
             scope=scopes[0],
         )
-        children.runs = local
+        children.runs, runs.go_on = local, local.go_on
         await start(stack, messages)
         for engine in running:
             dispatcher.add_engine(engine)

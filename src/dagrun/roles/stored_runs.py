@@ -1,6 +1,6 @@
 """Runs as the store knows them: replayed, taken over, and asked for things wherever they are."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Awaitable, Callable, Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,7 +18,7 @@ from dagrun.domain.plan import Plan
 from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED
+from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
 from dagrun.ports.store import Definition, Message, MessageKind, RunRecord, Slot, Store
@@ -111,7 +111,10 @@ class StoredRuns:
         self._data_dir, self._owner = data_dir, owner
         self._store, self._plans = store, plans
         self.dispatcher: Dispatcher
-        """Set before the first call."""
+        """Set before the first call, as is the next one."""
+
+        self.go_on: Callable[[RunId], Awaitable[object]]
+        """Goes on with a run that was cut off, and with what it waits for."""
 
     def owns(self, record: RunRecord) -> bool:
         """Whether a run is of this process."""
@@ -180,7 +183,7 @@ class StoredRuns:
             key=self._placement_key(state, record),
             due=_due(prepared.workflow, record),
             child=record.parent is not None,
-            posted=list(await self._store.messages(record.run_id)),
+            posted=await self._store.messages(record.run_id),
         )
         return ticket, events
 
@@ -232,6 +235,9 @@ class StoredRuns:
         if owner_pid(self._data_dir, record.owner) is not None:
             request = {"do": "cancel", "run_id": record.run_id, "reason": reason}
             return bool(await ask(self._data_dir, record.owner, request))
+        if record.status in (RunStatus.CANCELLING, RunStatus.ENDING):
+            await self.go_on(record.run_id)  # it was cut off on the way to its end
+            return False
         ticket, _ = await self.take_over(record)
         self.dispatcher.adopt(ticket)
         return await self.dispatcher.cancel(record.run_id, reason=reason)

@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 import trio
 
-from dagrun.errors import ChannelLost, ConfigError
+from dagrun.errors import ChannelLost, ConfigError, sole
 from dagrun.ports.discovery import Discovery, Registering
 from dagrun.ports.transport import Channel
 
@@ -105,31 +105,23 @@ class Discoveries:
 
     async def _keep(self, address: str) -> None:
         """Have a stream to an address, again and again, for as long as it is found."""
-        pause, told = FIRST, False
+        pause, told = FIRST, ""
         while address in self._present():
             problem, lasted = await self._talk(address)
-            _log.log(
-                logging.DEBUG if told else logging.WARNING, "engine at %s: %s", address, problem
-            )
-            pause = FIRST if lasted else min(pause * FACTOR, self._longest)
-            told = not lasted
+            level = logging.DEBUG if problem == told else logging.WARNING
+            _log.log(level, "engine at %s: %s", address, problem)
+            pause, told = (FIRST, "") if lasted else (min(pause * FACTOR, self._longest), problem)
             await trio.sleep(pause * (0.5 + self._draw() / 2))
         self._dialled.discard(address)
 
-    async def _talk(self, address: str) -> tuple[BaseException | str, bool]:
+    async def _talk(self, address: str) -> tuple[str, bool]:
         """Give why there is no stream any more, and whether there was one for some time."""
         opened: float | None = None
-        problem: BaseException | str = "the stream has ended"
+        problem = "the stream has ended"
         try:
             async with self._dial(address) as channel:
                 opened = trio.current_time()
                 await self._converse(channel)
         except* (ChannelLost, ConfigError) as group:
-            problem = _first(group)
+            problem = str(sole(group))
         return problem, opened is not None and trio.current_time() - opened > LASTING
-
-
-def _first(error: BaseException) -> BaseException:
-    while isinstance(error, BaseExceptionGroup):
-        error = error.exceptions[0]
-    return error

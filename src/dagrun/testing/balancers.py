@@ -2,11 +2,13 @@
 """What every balancer must do, as tests to inherit, and engines to choose among."""
 
 from abc import ABC, abstractmethod
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 
 import attrs
+import pytest
 
 from dagrun.ports.balancer import Balancer, Candidate, Candidates
+from dagrun.testing.limits import within
 
 KEYS = ("", "data-pipeline", "a b/c\0", "ü€😀", "\ud800", "k" * 100_000)
 
@@ -39,6 +41,11 @@ def give(candidates: Candidates, engine_id: str) -> None:
 
 class BalancerSuite(ABC):
     """Inherit it, and say how a balancer is made."""
+
+    @pytest.fixture(autouse=True)
+    def _limited(self) -> Iterator[None]:
+        with within():
+            yield
 
     @abstractmethod
     def make_balancer(self) -> Balancer:

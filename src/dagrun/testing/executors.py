@@ -20,6 +20,7 @@ from dagrun.errors import NodeError
 from dagrun.ports.executor import Executor, Suspended, Traits
 from dagrun.settings import Settings
 from dagrun.testing.context import FakeContext, MemoryLog, open_context, options_of, outputs_of
+from dagrun.testing.limits import WHOLE
 
 __all__ = [
     "ExecutorSuite",
@@ -39,18 +40,23 @@ QUIET = 0.5  # seconds for which what should have ended is watched
 
 @asynccontextmanager
 async def entered(executor: Executor) -> AsyncIterator[Executor]:
-    """Enter an executor as an engine does, if it can be entered."""
-    async with AsyncExitStack() as stack:
-        if hasattr(executor, "__aenter__"):
-            await stack.enter_async_context(executor)  # type: ignore[arg-type]  # just asked
-        yield executor
+    """Enter an executor as an engine does, if it can be entered; for a minute at most.
+
+    Raises:
+        trio.TooSlowError: the block takes longer.
+    """
+    with trio.fail_after(WHOLE):
+        async with AsyncExitStack() as stack:
+            if hasattr(executor, "__aenter__"):
+                await stack.enter_async_context(executor)  # type: ignore[arg-type]  # just asked
+            yield executor
 
 
 class ExecutorSuite:
     """Inherit it, and say how the executor is told to do the things below.
 
     Each method that is not given here as a test returns the executor's options; one that
-    returns None leaves its test out, for what the executor cannot do.
+    returns None has its test skipped, for what the executor cannot do.
     """
 
     def executor(self) -> Executor:
@@ -84,6 +90,14 @@ class ExecutorSuite:
     def floods(self) -> Any:
         """Give outputs of more than a mebibyte of JSON."""
         return None
+
+    def names_of(self, outputs: Any) -> Any:
+        """Find the names of variables in what :meth:`tells_environment` gives."""
+        return outputs["names"]
+
+    def secret_of(self, outputs: Any) -> Any:
+        """Find the secret, or None, in what :meth:`tells_secret` gives."""
+        return outputs.get("value")
 
     def tells_environment(self) -> Any:
         """Give the outputs ``{"names": […]}``: the names of all environment variables."""
@@ -123,7 +137,7 @@ class ExecutorSuite:
     async def test_a_failure_is_typed(self, tmp_path: Path) -> None:
         """A failure is a NodeError with a type and a message."""
         if (case := self.fails()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to fail")
         async with self.context(case[0], tmp_path) as context:
             async with entered(self.executor()) as executor:
                 error = await _failure(executor, context)
@@ -133,7 +147,7 @@ class ExecutorSuite:
     async def test_what_is_printed_arrives_in_the_log(self, tmp_path: Path) -> None:
         """All that was printed is in the log when the call returns."""
         if (options := self.prints()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to print")
         async with self.context(options, tmp_path) as context:
             async with entered(self.executor()) as executor:
                 await executor.execute(context)
@@ -142,7 +156,7 @@ class ExecutorSuite:
     async def test_cancelling_stops_the_work_and_leaves_no_process(self, tmp_path: Path) -> None:
         """When a cancelled call returns, its process is gone."""
         if (options := self.hangs()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to start a process that hangs")
         async with self.context(options, tmp_path) as context:
             async with entered(self.executor()) as executor:
                 with trio.fail_after(LIMIT):
@@ -160,7 +174,7 @@ class ExecutorSuite:
         next node is served.
         """
         if (options := self.works()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to work for long")
         threads = trio.to_thread.current_default_thread_limiter()
         async with self.context(options, tmp_path) as context:
             async with entered(self.executor()) as executor:
@@ -191,7 +205,7 @@ class ExecutorSuite:
     async def test_outputs_over_the_limit_fail(self, tmp_path: Path) -> None:
         """More than a mebibyte of outputs fails the node, if not here, then in the engine."""
         if (options := self.floods()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to give too much")
         async with self.context(options, tmp_path) as context:
             async with entered(self.executor()) as executor:
                 assert (await _failure(executor, context)).type == "output"
@@ -201,26 +215,26 @@ class ExecutorSuite:
     ) -> None:
         """The engine's own variables stay with the engine; the document's arrive."""
         if (options := self.tells_environment()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to tell its environment")
         monkeypatch.setenv("ENGINE_ONLY", "private")
         async with self.context(options, tmp_path) as context:
             context.document_env = {"FROM_DOCUMENT": "1"}
             async with entered(self.executor()) as executor:
-                names = outputs_of(await executor.execute(context))["names"]
+                names = self.names_of(outputs_of(await executor.execute(context)))
         assert {"PATH", "FROM_DOCUMENT", "DAGRUN_RUN_ID", "DAGRUN_IDEMPOTENCY_KEY"} <= set(names)
         assert "ENGINE_ONLY" not in names
 
     async def test_secrets_arrive(self, tmp_path: Path) -> None:
         """The node's code gets the values of its secrets, and finds none of an earlier node."""
         if (options := self.tells_secret()) is None:
-            return
+            pytest.skip("it is not said how the executor is told to tell a secret")
         async with self.context(options, tmp_path) as context:
             async with entered(self.executor()) as executor:
                 for value in ("one ' \" \\ ü", "two\nlines"):
                     context.secrets = {"API_KEY": value}
-                    assert outputs_of(await executor.execute(context))["value"] == value
+                    assert self.secret_of(outputs_of(await executor.execute(context))) == value
                 context.secrets = {}
-                assert outputs_of(await executor.execute(context)).get("value") is None
+                assert self.secret_of(outputs_of(await executor.execute(context))) is None
 
 
 async def _failure(executor: Executor, context: FakeContext) -> NodeError:

@@ -16,6 +16,7 @@ import trio
 
 from dagrun.errors import SecretError
 from dagrun.ports.secrets import SecretProvider
+from dagrun.testing.limits import WHOLE
 
 LIMIT = 10.0  # seconds that no test of the suite comes near
 NASTY: Final = (
@@ -128,12 +129,13 @@ class SecretsSuite(ABC):
 
     @asynccontextmanager
     async def opened(self, folder: Path) -> AsyncIterator[SecretProvider]:
-        """Enter the provider as an engine does, if it can be entered."""
-        async with AsyncExitStack() as stack:
-            provider = self.provider(folder)
-            if hasattr(provider, "__aenter__"):
-                await stack.enter_async_context(provider)  # type: ignore[arg-type]  # just asked
-            yield provider
+        """Enter the provider as an engine does, if it can be entered; for a minute at most."""
+        with trio.fail_after(WHOLE):
+            async with AsyncExitStack() as stack:
+                provider = self.provider(folder)
+                if hasattr(provider, "__aenter__"):
+                    await stack.enter_async_context(provider)  # type: ignore[arg-type]  # just asked
+                yield provider
 
     @pytest.mark.parametrize("value", NASTY)
     async def test_a_value_is_given_as_it_is(self, tmp_path: Path, value: str) -> None:

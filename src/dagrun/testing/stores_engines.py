@@ -8,6 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
+import trio
 
 from dagrun.domain.events import Event, Type
 from dagrun.domain.ids import RunId
@@ -27,6 +28,7 @@ from dagrun.ports.store import (
     Taken,
 )
 from dagrun.testing.journals import ATTEMPT, ERROR, LATER, add_run, event, journal, new_run
+from dagrun.testing.limits import WHOLE
 
 R = RunId("r")
 CANCEL, PAUSE = MessageKind.CANCEL, MessageKind.PAUSE
@@ -85,6 +87,11 @@ ENDINGS = [
 ]
 
 
+async def _fail_late() -> None:
+    await trio.sleep(WHOLE)
+    pytest.fail(f"the test takes more than {WHOLE:g} s")
+
+
 class EnginesSuite(ABC):
     """A part of :class:`~dagrun.testing.stores.StoreSuite`."""
 
@@ -93,7 +100,8 @@ class EnginesSuite(ABC):
         """Make a store that keeps what it has in ``folder``."""
 
     @pytest.fixture
-    async def store(self, tmp_path: Path) -> AsyncIterator[Store]:
+    async def store(self, tmp_path: Path, nursery: trio.Nursery) -> AsyncIterator[Store]:
+        nursery.start_soon(_fail_late)  # it ends with the test, and the test with it
         async with self.make_store(tmp_path) as store:
             yield store
 

@@ -187,6 +187,7 @@ class TransportSuite(ABC):
         async def hold(channel: Channel) -> None:
             try:
                 while True:
+                    await trio.sleep(0.02)
                     heard.extend(await channel.receive())
             finally:
                 over.set()

@@ -3,17 +3,25 @@
 
 import copy
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+
+import pytest
 
 from dagrun.domain.document.catalogue import structure_options
 from dagrun.domain.workflow import JSON
 from dagrun.ports.trigger import TriggerKind
+from dagrun.testing.limits import within
 
 Options = Mapping[str, JSON]
 
 
 class TriggerSuite(ABC):
     """Inherit it, and give options as they stand in documents."""
+
+    @pytest.fixture(autouse=True)
+    def _limited(self) -> Iterator[None]:
+        with within():
+            yield
 
     @abstractmethod
     def make_kind(self) -> TriggerKind:

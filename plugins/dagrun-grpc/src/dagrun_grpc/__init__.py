@@ -16,8 +16,8 @@ def dagrun_register(registry: Registry) -> None:
 def grpc(**options: Any) -> Transport:
     """Make the transport. Its libraries are imported only now.
 
-    Takes what :class:`dagrun_grpc.transport.GrpcTransport` takes.
+    Takes what :class:`dagrun_grpc.aio.transport.GrpcTransport` takes.
     """
-    from dagrun_grpc.transport import GrpcTransport  # noqa: PLC0415 — heavy, see above
+    from dagrun_grpc.aio.transport import GrpcTransport  # noqa: PLC0415 — heavy, see above
 
     return GrpcTransport(**options)

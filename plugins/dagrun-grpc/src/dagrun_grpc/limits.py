@@ -22,6 +22,12 @@ MAX_UNSENT: Final = 1024 * 1024
 MAX_STREAMS: Final = 100
 """Calls that are open on a connection at once."""
 
+MAX_UNFINISHED: Final = 2 * MAX_STREAMS
+"""Calls on a connection that were taken back, or are open, and whose tasks have not ended."""
+
+BITE: Final = 16 * 1024
+"""Bytes that are looked at before it is asked whether the connection is still wanted."""
+
 MAX_HEADERS: Final = 16 * 1024
 """Bytes of the headers of a call."""
 

@@ -11,7 +11,11 @@ from dagrun.errors import ConfigError
 
 @attrs.frozen(kw_only=True)
 class Files:
-    """Where certificates and keys are, in PEM."""
+    """Where certificates and keys are, in PEM.
+
+    Raises:
+        ConfigError: there is a certificate without a key, or the other way round.
+    """
 
     cert: Path | None = None
     """This side's certificate, and those in between."""
@@ -21,6 +25,10 @@ class Files:
 
     ca: Path | None = None
     """Who signs the certificates of others; when serving, others must have one."""
+
+    def __attrs_post_init__(self) -> None:
+        if (self.cert is None) != (self.key is None):
+            raise ConfigError("tls_cert and tls_key belong together")
 
     def for_server(self) -> ssl.SSLContext | None:
         """Make what a server needs; None without TLS.
@@ -47,8 +55,6 @@ class Files:
         return self._filled(context)
 
     def _filled(self, context: ssl.SSLContext) -> ssl.SSLContext:
-        if (self.cert is None) != (self.key is None):
-            raise ConfigError("tls_cert and tls_key belong together")
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
         if self.ca is not None:

@@ -15,6 +15,8 @@ FIRST: Final = 0.1  # seconds before the second try
 FACTOR: Final = 2.0
 LAST: Final = 5.0  # seconds that no pause passes, jitter included
 
+NOBODY: Final = "no orchestrator: %s"
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -47,13 +49,21 @@ class Dialling:
             Unwelcome: the orchestrator will never take this engine.
         """
         task_status.started(self)
-        pause = FIRST
+        pause, told = FIRST, ""
         while True:
             before = self._attachment.attached
-            try:
-                async with self._connect() as channel:
-                    await self._attachment.converse(channel)
-            except* ChannelLost as group:
-                _log.warning("no orchestrator: %s", sole(group))
-            pause = FIRST if self._attachment.attached > before else min(pause * FACTOR, LAST)
+            problem = await self._talk()
+            _log.log(logging.DEBUG if problem == told else logging.WARNING, NOBODY, problem)
+            attached = self._attachment.attached > before
+            pause, told = (FIRST, "") if attached else (min(pause * FACTOR, LAST), problem)
             await trio.sleep(pause * (0.5 + self._draw() / 2))
+
+    async def _talk(self) -> str:
+        """Give why there is no conversation any more."""
+        problem = "the stream has ended"
+        try:
+            async with self._connect() as channel:
+                await self._attachment.converse(channel)
+        except* ChannelLost as group:
+            problem = str(sole(group))
+        return problem

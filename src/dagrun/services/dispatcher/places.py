@@ -140,11 +140,18 @@ class Places:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
             needs: what the run needs.
+
+        Raises:
+            LookupError: it chose what is no candidate.
+            Exception: it failed.
         """
         candidates = self._fitting(needs)
         if len(candidates) == 1 and len(self._by_name) == 1:
             return self._by_name[candidates[0].engine_id]  # there is nothing to choose
-        return self._by_name[self._balancer(balancer).choose(key, candidates)]
+        chosen = self._balancer(balancer).choose(key, candidates)
+        if candidates.get(chosen) is None:
+            raise LookupError(f"it chose {chosen!r}, which is no candidate")
+        return self._by_name[chosen]
 
     def least_busy(self) -> Place | None:
         """Give the engine with the fewest runs, whether it has room or not; None without any."""

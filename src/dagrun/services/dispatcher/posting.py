@@ -64,7 +64,7 @@ class Posting:
             return False
         if ticket.engine is not None and ticket.engine.tell(run_id, message):
             return True
-        ticket.posted.append(message)
+        ticket.posted = (*ticket.posted, message)
         return self._tasks.start(self._bring_back, ticket, message)
 
     async def _bring_back(self, ticket: Ticket, message: Message) -> None:

@@ -72,7 +72,7 @@ class Ticket:
     child: bool = False
     """Whether another run started it; then it goes before those that nobody waits for."""
 
-    posted: list[Message] = attrs.field(factory=list)
+    posted: Sequence[Message] = ()
     """Messages that it has not been given yet, as far as this process heard of them."""
 
     state: RunState | None = None
@@ -123,7 +123,7 @@ class Ticket:
             stored: what the store has for it; some of that may have been heard of, too.
         """
         by_number = {message.number: message for message in (*stored, *self.posted)}
-        self.posted.clear()
+        self.posted = ()
         return [by_number[number] for number in sorted(by_number)]
 
     @property

@@ -20,6 +20,7 @@ from dagrun.ports.frames import (
     ChildStarted,
     Drain,
     GivenBack,
+    Held,
     Hello,
     LogChunk,
     StartChild,
@@ -243,8 +244,8 @@ class Fleet:
         kept: list[tuple[RunId, int, int]] = []
         stopped: list[tuple[RunId, int]] = []
         for held in hello.held:
-            assigned = engine.runs.get(held.run_id)
-            if assigned is None or assigned.epoch != held.epoch or not assigned.sent:
+            assigned = self._assigned(engine, held)
+            if assigned is None:
                 stopped.append((held.run_id, held.epoch))
             else:
                 assigned.renewed = now
@@ -263,6 +264,12 @@ class Fleet:
                 self._nursery.start_soon(self._tell_again, engine, assigned, outbox)
             elif assigned.sent:
                 self._take_back(engine, run_id, lost=False)
+
+    def _assigned(self, engine: RemoteEngine, held: Held) -> Assigned | None:
+        """Give what an engine rightly has of its inventory."""
+        assigned = engine.runs.get(held.run_id)
+        current = assigned is not None and assigned.epoch == held.epoch and assigned.sent
+        return assigned if current else None
 
     async def _tell_again(self, engine: RemoteEngine, assigned: Assigned, outbox: Outbox) -> None:
         """Send what was posted to a run while its engine was away."""
@@ -391,12 +398,16 @@ class Fleet:
         elif refusal is None:
             self._off(engine, frame.run_id)
             self._placer.rests(frame.run_id, parked=frame.why is Why.PARKED)
-            for message in assigned.kept:
-                self._placer.tell(frame.run_id, message)
+            self._tell_kept(assigned)
         else:
             self._off(engine, frame.run_id)
             self._placer.abandoned(frame.run_id, f"it was taken over by somebody else ({refusal})")
         self._stop(engine, frame.run_id, frame.epoch)
+
+    def _tell_kept(self, assigned: Assigned) -> None:
+        """Tell of what was posted while a run was given back, and the engine had it no more."""
+        for message in assigned.kept:
+            self._placer.tell(assigned.run_id, message)
 
     def child_wanted(self, engine: RemoteEngine, frame: StartChild) -> None:
         """A node of an engine wants a child run."""

@@ -43,7 +43,9 @@ class End:
     def __init__(self, network: "Network", host: Host, peer: Host) -> None:
         self._network, self.host, self._peer_host = network, host, peer
         self.other: End
-        self._inbox: deque[tuple[float, Sequence[Frame]]] = deque()
+        self._inbox: deque[tuple[float, Sequence[Frame] | None]] = deque()
+        """When each batch arrives; None is the end of the stream."""
+
         self._changed = trio.Event()
         self.lost: str | None = None
 
@@ -74,6 +76,9 @@ class End:
                 due, frames = self._inbox[0]
                 if due <= trio.current_time():
                     self._inbox.popleft()
+                    if frames is None:
+                        self.lose("the other side has closed it")
+                        continue
                     self.other.wake()
                     return frames
                 with trio.move_on_at(due):
@@ -86,7 +91,12 @@ class End:
         """Whether more is on its way to this end than it should."""
         return len(self._inbox) > WINDOW
 
-    def arrive(self, due: float, frames: Sequence[Frame]) -> None:
+    def finish(self) -> None:
+        """Let the other side notice the end behind all that was sent before."""
+        link = self._network.link(self.host.name, self._peer_host.name)
+        self.other.arrive(trio.current_time() + link.delay, None)
+
+    def arrive(self, due: float, frames: Sequence[Frame] | None) -> None:
         """Take what the other end has sent."""
         self._inbox.append((due, frames))
         self.wake()
@@ -143,9 +153,9 @@ class Network:
         self._listening = {n: known for n, known in self._listening.items() if known[0] is not host}
         for end in list(self._ends):
             if end.host is host:
-                end.lose("this host is dead")
                 if not silently:
-                    end.other.lose("the other host is dead")
+                    end.finish()
+                end.lose("this host is dead")
                 self._ends.pop(end, None)
 
     def heal(self) -> None:
@@ -179,10 +189,10 @@ class Network:
         try:
             yield mine
         finally:
-            mine.lose("it was closed here")
             if host.alive:
-                theirs.lose("it was closed there")
-            self._ends = {end: None for end in self._ends if end not in (mine, theirs)}
+                mine.finish()
+            mine.lose("it was closed here")
+            self._ends.pop(mine, None)
 
     async def listen(self, host: Host, handler: Handler, task_status: trio.TaskStatus[str]) -> None:
         """Hand streams to a handler until cancelled."""
@@ -198,9 +208,9 @@ async def _handle(handler: Handler, end: End) -> None:
     except ChannelLost:
         pass
     finally:
-        end.lose("it was closed here")
         if end.host.alive:
-            end.other.lose("it was closed there")
+            end.finish()
+        end.lose("it was closed here")
 
 
 class SimulatedTransport:

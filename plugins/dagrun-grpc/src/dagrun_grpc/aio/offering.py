@@ -10,10 +10,10 @@ from dagrun.errors import ConfigError
 from dagrun.ports.tokens import Gate
 from dagrun.ports.transport import Offered
 from dagrun_grpc.address import split
-from dagrun_grpc.calls import ORCHESTRATOR_SERVICE, REGISTER_ENGINE, Answer, Call
-from dagrun_grpc.manage_calls import MANAGEMENT_SERVICE
-from dagrun_grpc.manage_serve import answers
-from dagrun_grpc.requests import request_of
+from dagrun_grpc.aio.calls import ORCHESTRATOR_SERVICE, REGISTER_ENGINE, Answer, Call
+from dagrun_grpc.aio.manage_calls import MANAGEMENT_SERVICE
+from dagrun_grpc.aio.manage_serve import answers
+from dagrun_grpc.aio.requests import request_of
 from dagrun_grpc.wire.dagrun import v1
 
 

@@ -5,7 +5,7 @@ from typing import Final
 from grpclib.const import Cardinality
 
 from dagrun.ports.tokens import Role
-from dagrun_grpc.calls import GIVES, UNARY, Call
+from dagrun_grpc.aio.calls import GIVES, UNARY, Call
 from dagrun_grpc.wire.dagrun import v1
 
 SERVICE: Final = "dagrun.v1.ManagementService"

@@ -13,9 +13,9 @@ from grpclib.server import Stream
 
 from dagrun.errors import DagrunError
 from dagrun.ports.tokens import Gate, Role
-from dagrun_grpc.access import admit, admitted
-from dagrun_grpc.bridge import in_trio
-from dagrun_grpc.refusals import refuse
+from dagrun_grpc.aio.access import admit, admitted
+from dagrun_grpc.aio.bridge import in_trio
+from dagrun_grpc.aio.refusals import refuse
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 

@@ -5,10 +5,15 @@ import logging
 from collections.abc import Awaitable, Callable
 from contextlib import AsyncExitStack
 from types import TracebackType
-from typing import Any, ParamSpec, Self, TypeVar
+from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 
 import trio
-import trio_asyncio  # before anything imports grpclib: it makes asyncio know of trio's loops
+import trio_asyncio
+
+from dagrun.errors import ChannelLost
+
+if TYPE_CHECKING:
+    from dagrun_grpc.aio.connection import GuardedProtocol
 
 from dagrun.errors import sole
 
@@ -24,6 +29,9 @@ class Bridge:
     loop: trio_asyncio.TrioEventLoop
 
     def __init__(self) -> None:
+        self.opened: set[GuardedProtocol] = set()
+        """The connections that there are."""
+
         self._stack = AsyncExitStack()
         self._nursery: trio.Nursery | None = None
 
@@ -39,13 +47,24 @@ class Bridge:
         error: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
+        with trio.CancelScope(shield=True):
+            for connection in tuple(self.opened):
+                connection.abort("the transport is closed")
+                await connection.gone.wait()
         if self._nursery is not None:
             self._nursery.cancel_scope.cancel()
         await self._stack.__aexit__(None, None, None)  # an error goes on as it is, in no group
 
     async def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
-        """Call a coroutine function of asyncio."""
-        result: T = await trio_asyncio.aio_as_trio(function, loop=self.loop)(*args, **kw)
+        """Call a coroutine function of asyncio.
+
+        Raises:
+            ChannelLost: the bridge was left meanwhile.
+        """
+        try:
+            result: T = await trio_asyncio.aio_as_trio(function, loop=self.loop)(*args, **kw)
+        except asyncio.CancelledError as error:
+            raise ChannelLost("the transport is closed") from error
         return result
 
     async def _run(self, *, task_status: trio.TaskStatus[trio_asyncio.TrioEventLoop]) -> None:

@@ -6,29 +6,33 @@ from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
 
 import trio
-
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from grpclib.client import Channel as Client
 from grpclib.client import Handler
 from grpclib.client import Stream as ClientStream
 
 from dagrun.errors import ChannelLost
 from dagrun_grpc.address import split
-from dagrun_grpc.calls import Call
-from dagrun_grpc.channel import GrpcChannel, ended
-from dagrun_grpc.connection import GuardedProtocol
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import Call
+from dagrun_grpc.aio.channel import GrpcChannel, ended
+from dagrun_grpc.aio.connection import GuardedProtocol
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import CLOSING, Patience
-from dagrun_grpc.stream import GuardedStream
 
 
 class WatchedClient(Client):
     """grpclib's client, with a connection that is watched."""
 
     def __init__(
-        self, host: str, port: int, context: ssl.SSLContext | None, patience: Patience
+        self,
+        bridge: Bridge,
+        host: str,
+        port: int,
+        context: ssl.SSLContext | None,
+        patience: Patience,
     ) -> None:
         super().__init__(host, port, ssl=context)
+        self._bridge = bridge
         self._patience = patience
         self.connection: GuardedProtocol | None = None
 
@@ -37,7 +41,8 @@ class WatchedClient(Client):
             *(Handler(), self._config, self._h2_config),
             patience=self._patience,
             accepted=False,
-            loop=self._loop,
+            loop=self._bridge.loop,
+            opened=self._bridge.opened,
         )
         return self.connection
 
@@ -54,7 +59,7 @@ async def dialled(
 ) -> AsyncIterator[GrpcChannel]:
     """Open a stream for a block; raises as :meth:`~dagrun.ports.transport.Transport.attach`."""
     host, port = split(address)
-    dialling = _Dialling(host, port, call, context, metadata, patience)
+    dialling = _Dialling(bridge, host, port, call, context, metadata, patience)
     try:
         with trio.move_on_after(patience.handshake) as waiting:
             await _unless_refused(bridge, dialling, address)
@@ -76,6 +81,7 @@ class _Dialling:
 
     def __init__(
         self,
+        bridge: Bridge,
         host: str,
         port: int,
         call: Call,
@@ -83,7 +89,7 @@ class _Dialling:
         metadata: Mapping[str, str],
         patience: Patience,
     ) -> None:
-        self._where = (host, port, context, patience)
+        self._where = (bridge, host, port, context, patience)
         self._call = call
         self._metadata = metadata
         self._client: WatchedClient | None = None

@@ -27,12 +27,12 @@ from dagrun.ports.management import (
     Wanted,
     WorkflowView,
 )
-from dagrun_grpc import manage_calls as calls
 from dagrun_grpc import manage_views as views
-from dagrun_grpc.asking import Asking
-from dagrun_grpc.calls import Call
+from dagrun_grpc.aio import manage_calls as calls
+from dagrun_grpc.aio.asking import Asking
+from dagrun_grpc.aio.calls import Call
+from dagrun_grpc.aio.refusals import LEFT_OUT, problem_from_wire
 from dagrun_grpc.events import decode_events
-from dagrun_grpc.refusals import LEFT_OUT, problem_from_wire
 from dagrun_grpc.wire.dagrun import v1
 
 T = TypeVar("T")

@@ -6,12 +6,13 @@ from contextlib import contextmanager
 
 import trio
 from grpclib import GRPCError, Status
+from grpclib.metadata import decode_grpc_message
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Frame
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.codec import Kind, Malformed
 from dagrun_grpc.parts import Joiner, messages
-from dagrun_grpc.stream import GuardedStream
 
 
 class GrpcChannel:
@@ -46,15 +47,14 @@ class GrpcChannel:
             while True:
                 encoded = await self.stream.receive()
                 if encoded is None:
-                    raise ChannelLost(ended(self.stream) or "the other side has ended the stream")
+                    self.stream.close("the other side has ended the stream")
+                    raise ChannelLost("the other side has ended the stream")
                 if frames := self._joiner.take(encoded):
                     return frames
 
     def finish(self) -> None:
         """Say nothing more."""
-        if self.stream.lost is None:
-            self.stream.lost = "the stream is closed on this side"
-            self.stream.changes.set()
+        self.stream.close("the stream is closed on this side")
         self.left.set()
 
     @contextmanager
@@ -77,8 +77,7 @@ class GrpcChannel:
         if isinstance(error, Malformed):
             error = GRPCError(Status.INVALID_ARGUMENT, str(error))
         self.refusal = error
-        self.stream.lost = error.message
-        self.stream.changes.set()
+        self.stream.close(str(error.message))
         self.left.set()
 
 
@@ -89,5 +88,6 @@ def ended(stream: GuardedStream) -> str | None:
         status = told.get("grpc-status", "0")
         if status != "0":
             name = Status(int(status)).name if status.isdigit() and int(status) <= 16 else status
-            return f"{name}: {told.get('grpc-message', 'no reason given')}"
+            reason = decode_grpc_message(told.get("grpc-message", "no reason given"))
+            return f"{name}: {reason}"
     return None

@@ -10,11 +10,21 @@ from typing import Any, Final, cast
 import trio
 from grpclib.protocol import Connection, EventsProcessor, H2Protocol
 from h2.connection import H2Connection
+from h2.events import RequestReceived
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
-from dagrun_grpc.limits import CLOSING, MAX_HEADERS, MAX_STREAMS, MAX_UNSENT, WINDOW, Patience
-from dagrun_grpc.stream import GuardedStream
+from dagrun_grpc.aio.stream import GuardedStream
+from dagrun_grpc.limits import (
+    BITE,
+    CLOSING,
+    MAX_HEADERS,
+    MAX_STREAMS,
+    MAX_UNFINISHED,
+    MAX_UNSENT,
+    WINDOW,
+    Patience,
+)
 
 _LOOKS: Final = 4
 """How often the watch looks within the shortest of its times."""
@@ -55,32 +65,55 @@ class GuardedConnection(Connection):
         self.end_soon()
 
 
+class _Events(EventsProcessor):
+    """grpclib's, which starts a task for each call, however soon it is taken back."""
+
+    too_many: Callable[[], object]
+
+    def process_request_received(self, event: RequestReceived) -> None:
+        """Begin a call; called by grpclib."""
+        handler = self.handler
+        unfinished = len(getattr(handler, "_tasks", ())) + len(getattr(handler, "_cancelled", ()))
+        if unfinished < MAX_UNFINISHED:
+            super().process_request_received(event)
+        else:
+            self.too_many()
+
+
 class GuardedProtocol(H2Protocol):
     """Puts grpclib's parts together for a connection, and watches it.
 
-    ``gone`` is set when the connection has ended, however it did.
+    ``gone`` is set when the connection has ended, however it did. While it has not, it is in the set
+    ``opened``.
     """
 
     connection: GuardedConnection
 
     def __init__(
-        self, *args: Any, patience: Patience, accepted: bool, loop: asyncio.AbstractEventLoop
+        self,
+        *args: Any,
+        patience: Patience,
+        accepted: bool,
+        loop: asyncio.AbstractEventLoop,
+        opened: "set[GuardedProtocol]",
     ) -> None:
         super().__init__(*args)
         self.gone = trio.Event()
         self._patience = patience
         self._accepted = accepted
         self._loop = loop
+        self._opened = opened
         self._transport: asyncio.Transport | None = None
         self._watch: asyncio.TimerHandle | None = None
         self._ending: asyncio.TimerHandle | None = None
         self._made = self._heard = self._busy = loop.time()
         self._asked: float | None = None
+        self._looked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
         self._transport = cast("asyncio.Transport", transport)
-        self._made = self._heard = self._busy = self._loop.time()
+        self._made = self._heard = self._busy = self._looked = self._loop.time()
         http = H2Connection(config=self.h2_config)
         http.local_settings = Settings(
             client=http.config.client_side,
@@ -96,17 +129,25 @@ class GuardedProtocol(H2Protocol):
         self.connection = GuardedConnection(http, self._transport, config=self.config)
         self.connection.end_soon = partial(self._loop.call_later, CLOSING / 10, self.close)
         self.connection.flush()
-        self.processor = EventsProcessor(self.handler, self.connection)
+        self.processor = _Events(self.handler, self.connection)
+        self.processor.too_many = partial(self.abort, "it takes back its calls too fast")
+        self._opened.add(self)
         self._look()
 
     def data_received(self, data: bytes) -> None:
         """Take in what arrived. Whatever it is, it harms this connection only."""
         self._heard, self._asked = self._loop.time(), None
+        for start in range(0, len(data), BITE):
+            if self._transport is None or self._transport.is_closing():
+                break
+            self._bitten(data[start : start + BITE], self._transport)
+
+    def _bitten(self, data: bytes, transport: asyncio.Transport) -> None:
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 — grpclib and h2 raise all kinds for nonsense
             self.abort(f"it does not speak HTTP/2 as it should ({error!r})")
-        if self._transport is not None and self._transport.get_write_buffer_size() > MAX_UNSENT:
+        if transport.get_write_buffer_size() > MAX_UNSENT:
             self.abort("it asks, and does not read the answers")
 
     def resume_writing(self) -> None:
@@ -123,6 +164,7 @@ class GuardedProtocol(H2Protocol):
             if timer is not None:
                 timer.cancel()
         self._transport = None
+        self._opened.discard(self)
         self.gone.set()
 
     @property
@@ -150,9 +192,12 @@ class GuardedProtocol(H2Protocol):
             self._transport.abort()
 
     def _look(self) -> None:
-        patience = self._patience
-        self._judge(self._loop.time())
+        patience, now = self._patience, self._loop.time()
         shortest = min(patience.handshake, patience.keepalive, patience.answer, patience.idle)
+        if now - self._looked > shortest:  # nobody is to blame for what this process did not hear
+            self._heard, self._asked = now, None
+        self._looked = now
+        self._judge(now)
         self._watch = self._loop.call_later(shortest / _LOOKS, self._look)
 
     def _judge(self, now: float) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 from grpclib import GRPCError, Status
 from grpclib.server import Stream
 
-from dagrun_grpc.calls import CHECK, HEALTH_CHECK, WATCH, Answer
-from dagrun_grpc.requests import request_of
+from dagrun_grpc.aio.calls import CHECK, HEALTH_CHECK, WATCH, Answer
+from dagrun_grpc.aio.requests import request_of
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 

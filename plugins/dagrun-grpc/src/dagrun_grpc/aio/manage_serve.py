@@ -16,14 +16,14 @@ from dagrun.domain.serialize import to_json
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
 from dagrun.ports.management import Management
-from dagrun_grpc import manage_calls as calls
 from dagrun_grpc import manage_views as views
-from dagrun_grpc.bridge import in_trio
-from dagrun_grpc.calls import Answer, Call
+from dagrun_grpc.aio import manage_calls as calls
+from dagrun_grpc.aio.bridge import in_trio
+from dagrun_grpc.aio.calls import Answer, Call
+from dagrun_grpc.aio.refusals import problem_to_wire
+from dagrun_grpc.aio.requests import request_of
 from dagrun_grpc.events import encode_events
 from dagrun_grpc.limits import MAX_MESSAGE
-from dagrun_grpc.refusals import problem_to_wire
-from dagrun_grpc.requests import request_of
 from dagrun_grpc.wire.dagrun import v1
 
 T = TypeVar("T")

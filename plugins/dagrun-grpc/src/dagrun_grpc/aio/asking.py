@@ -6,19 +6,17 @@ from contextlib import aclosing, asynccontextmanager, suppress
 from typing import Any, cast
 
 import trio
-
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from grpclib.client import Stream as ClientStream
 from h2.exceptions import H2Error
 
 from dagrun.errors import ChannelLost, RemoteError, Unreachable
 from dagrun_grpc.address import split
-from dagrun_grpc.calls import Call
-from dagrun_grpc.dial import WatchedClient
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import Call
+from dagrun_grpc.aio.dial import WatchedClient
+from dagrun_grpc.aio.refusals import KEY, decode
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.refusals import KEY, decode
-from dagrun_grpc.stream import GuardedStream
 
 
 class Asking:
@@ -144,7 +142,7 @@ class Asking:
     def client(self) -> WatchedClient:
         """Give the connection, in asyncio."""
         if self._client is None:
-            self._client = WatchedClient(*self._where)
+            self._client = WatchedClient(self._bridge, *self._where)
         return self._client
 
     @property

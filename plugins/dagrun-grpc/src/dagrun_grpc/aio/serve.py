@@ -9,21 +9,19 @@ from typing import Any, cast
 
 import attrs
 import trio
-
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from grpclib.server import Server, Stream
 
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun.ports.tokens import Gate
 from dagrun.ports.transport import Handler
 from dagrun_grpc.address import joined
-from dagrun_grpc.calls import CHECK, WATCH, Answer, Call, Service
-from dagrun_grpc.channel import GrpcChannel
-from dagrun_grpc.connection import GuardedProtocol
-from dagrun_grpc.health import Health
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import CHECK, WATCH, Answer, Call, Service
+from dagrun_grpc.aio.channel import GrpcChannel
+from dagrun_grpc.aio.connection import GuardedProtocol
+from dagrun_grpc.aio.health import Health
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.stream import GuardedStream
 
 _log = logging.getLogger(__name__)
 
@@ -43,6 +41,7 @@ class Listening:
 class _Server(Server):
     """grpclib's server, with connections that are watched."""
 
+    bridge: Bridge
     patience: Patience
 
     def _protocol_factory(self) -> GuardedProtocol:
@@ -51,7 +50,8 @@ class _Server(Server):
             *(plain.handler, plain.config, plain.h2_config),
             patience=self.patience,
             accepted=True,
-            loop=self._loop,
+            loop=self.bridge.loop,
+            opened=self.bridge.opened,
         )
 
 
@@ -99,6 +99,7 @@ class Listener:
         answers = {**health.answers(), **self._answers, self._call.path: self._converse}
         calls = (*self._calls, CHECK, WATCH)
         server = _Server([Service(calls, answers, self._listening.gate)])
+        server.bridge = self._bridge
         server.patience = self._listening.patience
         return server
 

@@ -21,7 +21,7 @@ from dagrun.errors import ChannelLost
 from dagrun_grpc.limits import MAX_MESSAGE
 
 if TYPE_CHECKING:
-    from dagrun_grpc.connection import GuardedConnection
+    from dagrun_grpc.aio.connection import GuardedConnection
 
 _PREFIX: Final = struct.Struct(">?I")
 """What stands before each message: whether it is compressed, and its length."""
@@ -131,6 +131,7 @@ class GuardedStream(grpclib_protocol.Stream):
 
         Raises:
             ChannelLost: it is broken.
+            GRPCError: what was sent is refused.
         """
         await trio.lowlevel.checkpoint()
         prefix = await self._read(_PREFIX.size)
@@ -138,7 +139,7 @@ class GuardedStream(grpclib_protocol.Stream):
             return None
         compressed, size = _PREFIX.unpack(prefix)
         if compressed:
-            raise ChannelLost("a compressed message, which nobody asked for")
+            raise GRPCError(Status.UNIMPLEMENTED, "a compressed message, which nobody asked for")
         self._refuse(size)
         return await self._read(size) if size else b""
 
@@ -176,13 +177,17 @@ class GuardedStream(grpclib_protocol.Stream):
         while self.lost is None and not self.buffer.ended:
             await self.changes.next()
 
-    def lose(self, reason: str) -> None:
-        """End the stream at once, on both sides."""
+    def close(self, reason: str) -> None:
+        """Send and receive nothing more. What was sent goes on its way."""
         if self.lost is None:
             self.lost = reason
-            if self.closable:
-                self.reset_nowait(ErrorCodes.CANCEL)
         self.changes.set()
+
+    def lose(self, reason: str) -> None:
+        """End the stream at once, on both sides."""
+        if self.lost is None and self.closable:
+            self.reset_nowait(ErrorCodes.CANCEL)
+        self.close(reason)
 
     def __terminated__(self, reason: str) -> None:
         """Take note that the stream is broken; called by grpclib."""
@@ -203,7 +208,7 @@ class GuardedStream(grpclib_protocol.Stream):
     def _still_open(self) -> None:
         if self.lost is not None:
             raise ChannelLost(self.lost)
-        if self.buffer.ended:
+        if self.trailers is not None:  # the server's, behind which it takes nothing
             raise ChannelLost("the other side has ended the stream")
 
     def _room(self) -> int:

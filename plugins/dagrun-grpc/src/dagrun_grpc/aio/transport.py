@@ -8,17 +8,23 @@ from typing import Self
 
 import trio
 
-from dagrun_grpc.bridge import Bridge  # isort: skip — before anything imports grpclib
-
 from dagrun.errors import ConfigError
 from dagrun.ports.management import Management
 from dagrun.ports.tokens import Gate
 from dagrun.ports.transport import Channel, Handler, Offered
-from dagrun_grpc.access import Accepts, AcceptsGate, metadata
-from dagrun_grpc.calls import ATTACH, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, SESSION, Answer, Call
-from dagrun_grpc.dial import dialled
+from dagrun_grpc.aio.access import Accepts, AcceptsGate, metadata
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import (
+    ATTACH,
+    ENGINE_SERVICE,
+    ORCHESTRATOR_SERVICE,
+    SESSION,
+    Answer,
+    Call,
+)
+from dagrun_grpc.aio.dial import dialled
+from dagrun_grpc.aio.serve import Listener, Listening
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.serve import Listener, Listening
 from dagrun_grpc.tls import Files
 
 
@@ -93,8 +99,8 @@ class GrpcTransport:
     @asynccontextmanager
     async def manage(self, address: str) -> AsyncIterator[Management]:
         """Reach what an orchestrator offers to clients."""
-        from dagrun_grpc.asking import Asking  # noqa: PLC0415 — for clients only
-        from dagrun_grpc.manage_client import ManagementClient  # noqa: PLC0415 — as above
+        from dagrun_grpc.aio.asking import Asking  # noqa: PLC0415 — for clients only
+        from dagrun_grpc.aio.manage_client import ManagementClient  # noqa: PLC0415 — as above
 
         asking = Asking(
             *(self._bridge, address),
@@ -119,7 +125,7 @@ class GrpcTransport:
         answers: Mapping[str, Answer] = {}
         gate: Gate = AcceptsGate(self._accepts)
         if offered is not None:
-            from dagrun_grpc.offering import offering  # noqa: PLC0415 — for orchestrators only
+            from dagrun_grpc.aio.offering import offering  # noqa: PLC0415 — for orchestrators only
 
             calls, answers, gate = offering(offered, self._patience.handshake)
         listener = Listener(self._bridge, self._listening(gate), ATTACH, calls, handler, answers)

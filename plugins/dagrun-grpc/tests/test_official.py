@@ -1,0 +1,86 @@
+"""A client that gRPC's own tools made of ``proto/`` can talk to the listener."""
+
+import json
+import subprocess
+import sys
+from importlib.metadata import version
+from pathlib import Path
+
+import pytest
+import trio
+
+from dagrun.ports.frames import Beat, BeatSeen, LogChunk
+from dagrun_grpc import grpc
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def generated(tmp_path_factory):
+    """Give the folder of what gRPC's own compiler makes."""
+    folder = tmp_path_factory.mktemp("official")
+    proto = folder / "proto"
+    for path in (ROOT / "proto").rglob("*.proto"):
+        # the library itself is called grpc, and its package of the health check grpc_health
+        to = proto / str(path.relative_to(ROOT / "proto")).replace("grpc/health", "grpc_health")
+        to.parent.mkdir(parents=True, exist_ok=True)
+        to.write_text(path.read_text())
+    files = [str(path) for path in proto.rglob("*.proto")]
+    compiler = [sys.executable, "-m", "grpc_tools.protoc", f"--proto_path={proto}"]
+    program = [*compiler, f"--python_out={folder}", f"--grpc_python_out={folder}", *files]
+    subprocess.run(program, check=True, capture_output=True, timeout=60)
+    (folder / "dagrun/__init__.py").touch()  # else the installed package would be found before it
+    return folder
+
+
+async def called(generated, address, service, token="right"):
+    script = Path(__file__).with_name("official_client.py")
+    program = [sys.executable, script, generated, address, service, token]
+    with trio.fail_after(60):
+        done = await trio.run_process(program, capture_stdout=True)
+    return json.loads(done.stdout)
+
+
+def right(token, role):
+    return (token, role) == ("right", "engine")
+
+
+async def test_every_call_to_an_engine(generated):
+    heard = []
+
+    async def echo(channel):
+        while True:
+            heard.extend(await channel.receive())
+            await channel.send([Beat(number=len(heard), held=()), Beat(number=0, held=())])
+
+    async with grpc(port=0, accepts=right) as transport, trio.open_nursery() as nursery:
+        address = await nursery.start(transport.serve_engine, echo)
+        made = await called(generated, address, "EngineService")
+        nursery.cancel_scope.cancel()
+    assert heard == [BeatSeen(number=1), BeatSeen(number=2)]
+    assert made.pop("Session") == [2, 2]
+    release = version("dagrun-core")
+    assert made.pop("HealthCheck") == f'status: STATUS_SERVING\nrelease: "{release}"\n'
+    assert made.pop("Check") == "status: SERVING\n"
+    assert set(made.values()) == {"UNIMPLEMENTED"}
+    assert len(made) == 5
+
+
+async def test_every_call_to_an_orchestrator(generated):
+    heard = []
+
+    async def echo(channel):
+        while True:
+            heard.extend(await channel.receive())
+            await channel.send([BeatSeen(number=len(heard))])
+
+    async with grpc(port=0, accepts=right) as transport, trio.open_nursery() as nursery:
+        address = await nursery.start(transport.serve_orchestrator, echo)
+        made = await called(generated, address, "OrchestratorService")
+        nursery.cancel_scope.cancel()
+    chunk = LogChunk(run_id="r", node_id="", attempt=1, item=None, offset=7, data=b"x" * 1_000_000)
+    assert heard == [Beat(number=1, held=()), chunk]
+    assert made.pop("Attach") == [1, 1]
+    assert made.pop("Check") == "status: SERVING\n"
+    assert set(made.values()) == {"UNIMPLEMENTED"}
+    assert len(made) == 3

@@ -1,0 +1,147 @@
+"""TLS: who may talk to whom, and what the operator is told."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+import trustme
+
+from dagrun.errors import ChannelLost, ConfigError
+from dagrun_grpc import grpc
+from dagrun_grpc.testing import HASTE, LIMIT, ask, connected, serving
+
+
+class Authority:
+    """Somebody who signs certificates, and the files of those."""
+
+    def __init__(self, folder):
+        self._folder = folder
+        folder.mkdir()
+        self._authority = trustme.CA()
+        self.ca = folder / "ca.pem"
+        self._authority.cert_pem.write_to_path(self.ca)
+
+    def issue(self, name="127.0.0.1"):
+        path = self._folder / f"{name}.pem"
+        self._authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(path)
+        return {"tls_cert": path, "tls_key": path}
+
+
+@pytest.fixture
+def ours(tmp_path):
+    return Authority(tmp_path / "ours")
+
+
+@pytest.fixture
+def theirs(tmp_path):
+    return Authority(tmp_path / "theirs")
+
+
+def engine_only(token, role):
+    return token == "right" and role == "engine"
+
+
+@asynccontextmanager
+async def refused(address, **options):
+    async with grpc(**options) as other:
+        with trio.fail_after(LIMIT), pytest.raises(ChannelLost, match=address) as caught:
+            async with other.attach(address):
+                pass
+    yield caught
+
+
+async def test_a_client_certificate_stands_for_the_token_of_an_engine(ours):
+    mutual = {**ours.issue(), "tls_ca": ours.ca}
+    async with (
+        serving(neighbour=False, accepts=engine_only, **mutual) as served,
+        grpc(**mutual) as other,
+        other.attach(served.address) as channel,
+    ):
+        await ask(channel)
+
+
+async def test_who_has_no_certificate_is_refused(ours):
+    async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
+        async with refused(served.address, tls_ca=ours.ca):
+            pass
+        assert served.channels == []
+
+
+async def test_who_has_a_certificate_of_somebody_else_is_refused(ours, theirs):
+    async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
+        async with refused(served.address, **theirs.issue(), tls_ca=ours.ca):
+            pass
+        assert served.channels == []
+
+
+async def test_a_listener_with_a_certificate_of_somebody_else_is_refused(ours, theirs):
+    async with serving(neighbour=False, **ours.issue()) as served:
+        async with refused(served.address, tls_ca=theirs.ca) as caught:
+            pass
+        assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value)
+
+
+async def test_a_listener_with_the_certificate_of_another_host_is_refused(ours):
+    async with serving(neighbour=False, **ours.issue("elsewhere.example")) as served:
+        async with refused(served.address, tls_ca=ours.ca) as caught:
+            pass
+        assert "127.0.0.1" in str(caught.value)
+
+
+async def test_with_tls_and_no_authority_a_token_is_what_counts(ours):
+    async with serving(neighbour=False, accepts=engine_only, **ours.issue()) as served:
+        options = {"tls_ca": ours.ca, "token": "right"}
+        async with grpc(**options) as other, other.attach(served.address) as channel:
+            await ask(channel)
+        async with refused(served.address, tls_ca=ours.ca, token="wrong") as caught:
+            pass
+        assert "UNAUTHENTICATED" in str(caught.value)
+
+
+async def test_who_speaks_no_tls_is_cut_off(ours):
+    async with serving(neighbour=False, **ours.issue()) as served, connected(served.port) as raw:
+        await raw.begin()
+        assert await raw.closed() < HASTE.handshake + 1
+
+
+async def test_who_keeps_silent_before_the_handshake_is_cut_off_in_time(ours):
+    async with serving(neighbour=False, max_connections=1, **ours.issue()) as served:
+        async with connected(served.port) as raw:
+            assert await raw.closed() < HASTE.handshake + 1
+        async with grpc(tls_ca=ours.ca) as other, other.attach(served.address) as channel:
+            await ask(channel)
+
+
+async def test_who_expects_no_tls_is_told_that_it_did_not_work(ours):
+    listening = serving(neighbour=False, **ours.issue())
+    async with listening as served, refused(served.address, patience=HASTE):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("broken", "what"),
+    [
+        ({"tls_cert": "missing.pem", "tls_key": "missing.pem"}, "missing.pem cannot be used"),
+        ({"tls_cert": "junk.pem", "tls_key": "junk.pem"}, "junk.pem cannot be used"),
+        ({"tls_ca": "junk.pem"}, "junk.pem cannot be used"),
+        ({"tls_ca": "missing.pem"}, "missing.pem cannot be used"),
+        ({"tls_key": "junk.pem"}, "belong together"),
+        ({"tls_cert": "junk.pem"}, "belong together"),
+    ],
+)
+def test_files_that_cannot_be_used_are_named(tmp_path, broken, what):
+    (tmp_path / "junk.pem").write_text("junk")
+    with pytest.raises(ConfigError, match=what):
+        grpc(**{name: tmp_path / file for name, file in broken.items()})
+
+
+def test_a_key_of_another_certificate_is_refused(ours, theirs):
+    files = {**ours.issue(), "tls_key": theirs.issue()["tls_key"]}
+    with pytest.raises(ConfigError, match="cannot be used for TLS"):
+        grpc(**files)
+
+
+async def test_an_authority_without_a_certificate_is_not_enough_to_listen(ours):
+    async with grpc(port=0, tls_ca=ours.ca) as transport:
+        with pytest.raises(ConfigError, match="needs tls_cert and tls_key"):
+            await transport.serve_engine(trio.sleep_forever)

@@ -1,0 +1,91 @@
+"""An orchestrator and its engines under faults, in virtual time: nothing is lost or done twice."""
+
+import logging
+import multiprocessing
+import os
+
+import pytest
+from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import strategies as st
+
+from dagrun.testing.simulation import Fault, FaultKind, Script, simulate
+from dagrun.testing.simulation.faults import ActionKind, Ask
+from dagrun.testing.simulation.scripts import LAST_FAULT, LAST_RUN, LONGEST, random_script
+
+SHRUNK = 1000
+DRIVEN = range(9000)
+CHUNK = 50
+
+SECONDS = st.integers(0, 1000)
+ASKS = st.builds(
+    Ask,
+    at=SECONDS.map(lambda n: n * LAST_RUN / 1000),
+    workflow=st.integers(0, 20),
+    action=st.none() | st.sampled_from(ActionKind),
+    after=SECONDS.map(lambda n: n * 3 / 1000),
+)
+FAULTS = st.builds(
+    Fault,
+    at=SECONDS.map(lambda n: n * LAST_FAULT / 1000),
+    kind=st.sampled_from(FaultKind),
+    target=st.integers(-1, 2),
+    seconds=SECONDS.map(lambda n: n * LONGEST / 1000),
+)
+SCRIPTS = st.builds(
+    Script,
+    seed=st.integers(0, 2**32),
+    engines=st.integers(1, 3),
+    capacity=st.integers(1, 3),
+    runs=st.lists(ASKS, min_size=1, max_size=4).map(tuple),
+    faults=st.lists(FAULTS, max_size=4).map(tuple),
+)
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    """Silence what is said of each fault; it is what was asked for."""
+    caplog.set_level(logging.CRITICAL)
+
+
+@pytest.mark.timeout(600)
+@settings(
+    max_examples=SHRUNK,
+    deadline=None,
+    suppress_health_check=list(HealthCheck),
+    phases=[Phase.explicit, Phase.generate, Phase.shrink],
+)
+@given(SCRIPTS)
+def test_every_accepted_run_ends_as_it_should_whatever_fails(script):
+    assert simulate(script).problems == []
+
+
+@pytest.mark.timeout(900)
+def test_seeded_scripts_on_all_processors_find_nothing():
+    chunks = [range(first, first + CHUNK) for first in DRIVEN[::CHUNK]]
+    with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
+        wrong = [one for found in pool.imap_unordered(_play, chunks) for one in found]
+    assert wrong == []
+
+
+def _play(seeds):
+    logging.disable(logging.CRITICAL)
+    found = []
+    for seed in seeds:
+        problems = simulate(random_script(seed)).problems
+        if problems:
+            found.append((seed, problems))
+    return found
+
+
+def test_a_history_is_played_the_same_each_time():
+    first, second = simulate(random_script(3)), simulate(random_script(3))
+    assert first.lines == second.lines
+    assert first.journals == second.journals
+
+
+def test_scripts_do_what_they_say():
+    histories = [simulate(random_script(seed)) for seed in range(60)]
+    assert sum(history.epochs for history in histories) > 30
+    starts = sum(line.endswith("start") for history in histories for line in history.lines)
+    ends = sum(line.endswith("end") for history in histories for line in history.lines)
+    assert starts > ends > 300

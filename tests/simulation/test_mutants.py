@@ -1,0 +1,100 @@
+"""Without any one of its rules, dagrun fails under the faults that the rule is for."""
+
+import logging
+from contextlib import suppress
+
+import attrs
+import pytest
+
+from dagrun.builtin import intake
+from dagrun.builtin.memory_store import tables
+from dagrun.services.fleet import fleet, session
+from dagrun.testing.simulation import simulate
+from dagrun.testing.simulation.scripts import random_script
+
+HISTORIES = 1000
+
+
+@pytest.fixture(autouse=True)
+def _quiet(caplog):
+    caplog.set_level(logging.CRITICAL)
+
+
+def _without_the_epoch_check(monkeypatch):
+    """Believe whoever has, or once had, a run."""
+    choose = intake.choose
+
+    def take_any(events, positions, stored_epoch, *more):
+        known = {run_id: epoch for run_id, (epoch, _) in positions.items()}
+        same = [attrs.evolve(e, epoch=known.get(e.run_id, e.epoch)) for e in events]
+        return choose(same, positions, stored_epoch, *more)
+
+    def keep(self, engine, held):
+        assigned = fleet.Assigned(held.run_id, held.epoch, fleet.trio.current_time())
+        return engine.runs.setdefault(held.run_id, assigned)
+
+    monkeypatch.setattr(tables, "choose", take_any)
+    monkeypatch.setattr(session.Session, "_has", lambda *_: True)
+    monkeypatch.setattr(fleet.Fleet, "_assigned", keep)
+    monkeypatch.setattr(fleet.Fleet, "_stop", lambda *_: None)
+
+
+def _without_the_seq_check(monkeypatch):
+    """Take events as they come, whatever is there already."""
+
+    def take_all(events, positions, *_):
+        return [event for event in events if event.run_id in positions], {}
+
+    monkeypatch.setattr(tables, "choose", take_all)
+
+
+def _without_the_restart_grace(monkeypatch):
+    """Take all runs from their engines as soon as an orchestrator is started."""
+    expect = fleet.Fleet.expect
+
+    def expect_nobody(self, engine_id, instance, runs):
+        engine = expect(self, engine_id, instance, runs)
+        for assigned in engine.runs.values():
+            assigned.renewed = -self._leases.length
+        return engine
+
+    async def impatient(leases, *, task_status):
+        task_status.started()
+        while True:
+            leases._expire(fleet.trio.current_time() - leases.length)
+            await fleet.trio.sleep(leases.length / 10)
+
+    monkeypatch.setattr(fleet.Fleet, "expect", expect_nobody)
+    monkeypatch.setattr(fleet.Leases, "run", impatient)
+
+
+def _without_the_park_check(monkeypatch):
+    """Let a run rest though something was posted that its engine has not seen."""
+    refusal = tables.refusal
+    monkeypatch.setattr(
+        tables,
+        "refusal",
+        lambda wanted, *args, **kwargs: refusal(attrs.evolve(wanted, seen=None), *args, **kwargs),
+    )
+    monkeypatch.setattr(fleet.Fleet, "_tell_kept", lambda *_: None)
+
+
+@pytest.mark.timeout(300)
+@pytest.mark.parametrize(
+    "mutate",
+    [
+        _without_the_epoch_check,
+        _without_the_seq_check,
+        _without_the_restart_grace,
+        _without_the_park_check,
+    ],
+)
+def test_a_missing_rule_is_found_within_a_thousand_histories(mutate, monkeypatch):
+    mutate(monkeypatch)
+    for seed in range(HISTORIES):
+        problems = ["it crashed"]
+        with suppress(Exception):
+            problems = simulate(random_script(seed)).problems
+        if problems:
+            return
+    pytest.fail(f"{HISTORIES} histories found nothing")

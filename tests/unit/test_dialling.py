@@ -1,0 +1,61 @@
+"""An engine that dials says why it has no orchestrator, once for each reason."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from dagrun.errors import ChannelLost
+from dagrun.services.attachment.dialling import Dialling
+
+
+class Attachment:
+    """Talks for a second with whom it reaches."""
+
+    attached = 0
+
+    async def converse(self, channel):
+        self.attached += 1
+        await trio.sleep(1)
+        raise ChannelLost("it went away")
+
+
+class Network:
+    def __init__(self, *answers):
+        self.answers, self.times = list(answers), []
+
+    @asynccontextmanager
+    async def connect(self):
+        await trio.lowlevel.checkpoint()
+        self.times.append(trio.current_time())
+        answer = self.answers.pop(0) if self.answers else "nobody answers"
+        if answer is not None:
+            raise ChannelLost(answer)
+        yield "channel"
+
+
+async def dial(nursery, network):
+    dialling = Dialling(Attachment(), network.connect, draw=lambda: 1.0)
+    await nursery.start(dialling.run)
+
+
+async def test_the_same_reason_is_told_once_and_again_when_it_came_back(
+    nursery, autojump_clock, caplog
+):
+    network = Network("nobody answers", "nobody answers", "turned away", None)
+    await dial(nursery, network)
+    await trio.sleep(30)
+    told = [record.getMessage() for record in caplog.records if record.levelname == "WARNING"]
+    reasons = ("nobody answers", "turned away", "it went away", "nobody answers")
+    assert told == [f"no orchestrator: {reason}" for reason in reasons]
+
+
+async def test_pauses_double_up_to_five_seconds_and_begin_anew_behind_a_conversation(
+    nursery, autojump_clock
+):
+    network = Network(*["nobody answers"] * 7, None)
+    await dial(nursery, network)
+    await trio.sleep(22)
+    pauses = [0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 1 + 0.1, 0.2]
+    expected = [sum(pauses[:count]) for count in range(len(pauses) + 1)]
+    assert network.times[: len(expected)] == pytest.approx(expected)
