@@ -43,11 +43,10 @@ if TYPE_CHECKING:
         RunOwned,
         StoreError,
     )
+    from dagrun.ports.management import Registered, RunSummary
     from dagrun.roles.embedded import open_orchestrator
     from dagrun.roles.program import Orchestrator, Run
-    from dagrun.roles.summary import RunSummary
     from dagrun.roles.synchronous import SyncOrchestrator, SyncRun, open_sync_orchestrator
-    from dagrun.roles.workflows import Registered
 
 _PLACES: Final = {
     "dagrun.domain.monitoring": ("MonitorEvent", "Severity"),
@@ -82,11 +81,10 @@ _PLACES: Final = {
         "RunOwned",
         "StoreError",
     ),
+    "dagrun.ports.management": ("Registered", "RunSummary"),
     "dagrun.roles.embedded": ("open_orchestrator",),
     "dagrun.roles.program": ("Orchestrator", "Run"),
-    "dagrun.roles.summary": ("RunSummary",),
     "dagrun.roles.synchronous": ("SyncOrchestrator", "SyncRun", "open_sync_orchestrator"),
-    "dagrun.roles.workflows": ("Registered",),
 }
 _PLACE_OF: Final = {name: place for place, names in _PLACES.items() for name in names}
 

@@ -13,6 +13,7 @@
     ├── RunFailed          a run did not succeed, and its caller wants to know
     ├── ConflictError      the state of a run forbids what was asked
     │   ├── RunOwned           another live process executes the run
+    │   ├── StillNeeded        registered workflows call what was to be deleted
     │   ├── LimitReached       the concurrency limit has no room for the run
     │   └── QueueFull          too many runs wait already
     ├── StoreError         the database cannot be used; the operator acts
@@ -21,7 +22,11 @@
     │   ├── StoreCorrupt       the file is damaged, or is no database of dagrun
     │   └── StoreTooNew        a newer dagrun wrote the file
     ├── SecretError        a secret cannot be had; the operator provides it
+    ├── AccessError        the caller may not do this
+    │   ├── NotAuthenticated   a token is needed that is accepted
+    │   └── NotAllowed         the token's role is another one
     ├── RemoteError        another process is unwell; a retry may help
+    │   ├── Unreachable        the server does not answer
     │   ├── WorkerDied         a worker or the guard ended unexpectedly
     │   └── ChannelLost        the stream to another process has ended, or never came to be
     └── NodeError          a node failed; its retry policy decides
@@ -164,6 +169,18 @@ class RunOwned(ConflictError):
         super().__init__(f"run {run_id} is being executed by {who}")
 
 
+class StillNeeded(ConflictError):
+    """Registered workflows call what was to be deleted. ``dependents`` names them and their versions."""
+
+    code = "still_needed"
+
+    def __init__(self, what: str, dependents: Sequence[str]) -> None:
+        self.dependents = list(dependents)
+        super().__init__(
+            f"{what} is needed by {', '.join(dependents)}; force deletes it all the same"
+        )
+
+
 class LimitReached(ConflictError):
     """The concurrency limit has no room for the run, and it must not wait."""
 
@@ -221,10 +238,34 @@ class SecretError(DagrunError):
     code = "secret"
 
 
+class AccessError(DagrunError):
+    """The caller may not do this."""
+
+    code = "access"
+
+
+class NotAuthenticated(AccessError):
+    """A token is needed, and none that is accepted was shown."""
+
+    code = "not_authenticated"
+
+
+class NotAllowed(AccessError):
+    """The token's role may not do this."""
+
+    code = "not_allowed"
+
+
 class RemoteError(DagrunError):
     """Another process is unwell; a retry may help."""
 
     code = "remote"
+
+
+class Unreachable(RemoteError):
+    """The server does not answer, or breaks off."""
+
+    code = "unreachable"
 
 
 class WorkerDied(RemoteError):

@@ -120,6 +120,17 @@ def parse(page: Path) -> Iterator[Block]:
 BLOCKS = [block for page in PAGES for block in parse(page)]
 
 
+def of_servers(page: Path, start: str, end: str) -> list[str]:
+    """Give the blocks of the part of a page that needs an orchestrator."""
+    part = page.read_text().partition(start)[2].partition(end)[0]
+    return [text for _, text in FENCED.findall(part)]
+
+
+SERVED = of_servers(ROOT / "README.md", "## Several engines", "\n## ")
+SERVED += of_servers(ROOT / "docs/engines.md", "#", "\0")
+NOT_TRIED |= dict.fromkeys(SERVED, "test_several_engines.py tries it, in one shell")
+
+
 def steps(page: Path) -> Iterator[tuple[Block, str]]:
     """Give what a reader saves or types, one after the other, with what is shown below it."""
     saves = False

@@ -2,8 +2,8 @@
 
 import pytest
 
-from dagrun.cli.follow import PIECE, Tail
 from dagrun.domain.events import Type
+from dagrun.roles.run_logs import PIECE, Tail
 from dagrun.services.node_logs import NodeLogs
 from dagrun.testing.stores import event
 

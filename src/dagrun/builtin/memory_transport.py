@@ -13,10 +13,11 @@ import attrs
 import trio
 
 from dagrun.errors import ChannelLost, ConfigError
-from dagrun.ports.transport import Channel, Handler
+from dagrun.ports.transport import Channel, Handler, Offered
 
 if TYPE_CHECKING:  # most commands have no use for it
     from dagrun.ports.frames import Frame
+    from dagrun.ports.management import Management
 
 BOUND: Final = 16
 """Sendings that are on their way in one direction; one more waits."""
@@ -242,8 +243,16 @@ class MemoryTransport:
         """Open a stream from an orchestrator to an engine."""
         return self._dialled("engine", address)
 
+    def manage(self, address: str) -> AbstractAsyncContextManager["Management"]:
+        """Refuse: who is in the same process needs no transport."""
+        raise ConfigError(f"{address}: the memory transport reaches no clients")
+
     async def serve_orchestrator(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: Offered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for engines until cancelled."""
         await self._serve("orchestrator", handler, task_status)

@@ -10,7 +10,16 @@ from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
 from dagrun.cli import output
 from dagrun.cli.imports import importing
-from dagrun.cli.options import SETTINGS, Config, DataDir, Json, settings_of, version
+from dagrun.cli.options import (
+    SETTINGS,
+    Config,
+    DataDir,
+    Json,
+    Server,
+    client_of,
+    settings_of,
+    version,
+)
 from dagrun.errors import ConfigError, DagrunError
 
 TRUE = ("yes", "y", "1", "true", "t")
@@ -26,6 +35,21 @@ app.command(  # imported when it is used
     "dagrun.cli.app_runs:runs",
     name="runs",
     help="Look at runs, past and present, and change those that go on.",
+)
+app.command(
+    "dagrun.cli.app_workflows:workflows",
+    name="workflows",
+    help="Register workflows, and look at those that are registered.",
+)
+app.command(
+    "dagrun.cli.app_engines:engines",
+    name="engines",
+    help="Look at the engines of an orchestrator, and let them take runs or not.",
+)
+app.command(
+    "dagrun.cli.app_tokens:tokens",
+    name="tokens",
+    help="Decide who may call the orchestrator of the data directory.",
 )
 app.command(
     "dagrun.cli.app_roles:orchestrator",
@@ -157,10 +181,26 @@ def events(
     workflow: Annotated[str | None, Parameter(help="Only events of this workflow.")] = None,
     run: Annotated[str | None, Parameter(help="Only events of this run.")] = None,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Print what happened in all runs of the data directory, whoever executes them."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_streams import print_events as ask  # noqa: PLC0415 — loaded on use
+
+        return ask(
+            client,
+            follow=follow,
+            after=after,
+            limit=limit,
+            severity=severity,
+            types=type or [],
+            workflow=workflow,
+            run=run,
+            as_json=json,
+        )
     from dagrun.cli.events import print_events  # noqa: PLC0415 — loaded on use
 
     return print_events(

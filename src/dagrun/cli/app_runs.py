@@ -1,16 +1,80 @@
 """The commands under ``dagrun runs``. What they do is imported when they are called."""
 
+from pathlib import Path
 from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from dagrun.cli.options import SETTINGS, Config, DataDir, Json, RunId, settings_of, version
+from dagrun.cli.options import (
+    SETTINGS,
+    Config,
+    DataDir,
+    Json,
+    RunId,
+    Server,
+    client_of,
+    needed_client,
+    settings_of,
+    version,
+)
 
 runs = App(
     name="runs",
     help="Look at runs, past and present, and change those that go on.",
     version=version,
 )
+
+
+@runs.command
+def start(
+    workflow: Annotated[str, Parameter(help="Id of the registered workflow.")],
+    /,
+    *,
+    version: Annotated[
+        str | None, Parameter(help="The version. Default: the highest that is no pre-release.")
+    ] = None,
+    input: Annotated[  # noqa: A002 — the flag's name
+        list[str] | None,
+        Parameter(
+            name=["--input", "-i"],
+            negative="",
+            help="An input, as key=value; other values than text as JSON.",
+        ),
+    ] = None,
+    inputs_file: Annotated[
+        Path | None,
+        Parameter(
+            allow_leading_hyphen=True, help="Inputs from a JSON or YAML file; - is standard input."
+        ),
+    ] = None,
+    priority: Annotated[
+        int | None, Parameter(help="Higher goes first. Default: the workflow's.")
+    ] = None,
+    idempotency_key: Annotated[
+        str | None, Parameter(help="Calls with the same key are one run, for 24 hours.")
+    ] = None,
+    wait: Annotated[
+        bool, Parameter(negative="", help="Wait for the end, and print how it went.")
+    ] = False,
+    json: Json = False,
+    server: Server = None,
+    config: Config = None,
+) -> int:
+    """Start a run of a registered workflow, on an orchestrator."""
+    client = needed_client(config, server=server, what="runs start")
+    from dagrun.cli.remote_runs import start_run  # noqa: PLC0415 — loaded on use
+
+    return start_run(
+        client,
+        workflow,
+        version=version,
+        pairs=input or [],
+        inputs_file=inputs_file,
+        priority=priority,
+        idempotency_key=idempotency_key,
+        wait=wait,
+        as_json=json,
+    )
 
 
 @runs.command(name="list")
@@ -27,10 +91,18 @@ def list_runs(
     limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """List runs, newest first."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_runs import list_runs as ask_list_runs  # noqa: PLC0415 — loaded on use
+
+        return ask_list_runs(
+            client, workflow=workflow, status=status, limit=limit, cursor=cursor, as_json=json
+        )
     from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
 
     return command.list_runs(
@@ -49,10 +121,16 @@ def show(
     /,
     *,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Show how a run went, node by node."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_runs import show_run as ask_show_run  # noqa: PLC0415 — loaded on use
+
+        return ask_show_run(client, run_id, as_json=json)
     from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
 
     return command.show_run(settings_of(config, data_dir=data_dir), run_id, as_json=json)
@@ -73,10 +151,18 @@ def logs(
         ),
     ] = False,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Print what the nodes of a run wrote."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_streams import show_logs as ask_show_logs  # noqa: PLC0415 — loaded on use
+
+        return ask_show_logs(
+            client, run_id, node=node, item=item, attempt=attempt, follow=follow, as_json=json
+        )
     if follow:
         from dagrun.cli.follow import follow_logs as show_logs  # noqa: PLC0415 — loaded on use
     else:
@@ -98,10 +184,16 @@ def watch(
     /,
     *,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Show how a run goes, whichever process executes it, until it has ended."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_streams import watch_run as ask_watch_run  # noqa: PLC0415 — loaded on use
+
+        return ask_watch_run(client, run_id, as_json=json)
     from dagrun.cli.watch import watch_run  # noqa: PLC0415 — loaded on use
 
     return watch_run(settings_of(config, data_dir=data_dir), run_id, as_json=json)
@@ -113,10 +205,16 @@ def cancel(
     /,
     *,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Cancel a run, whichever process executes it, also one that was cut off."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_runs import change_run as ask_change_run  # noqa: PLC0415 — loaded on use
+
+        return ask_change_run(client, run_id, "cancel", as_json=json)
     from dagrun.cli.manage import change_run  # noqa: PLC0415 — loaded on use
 
     return change_run(settings_of(config, data_dir=data_dir), run_id, "cancel", as_json=json)
@@ -128,10 +226,16 @@ def pause(
     /,
     *,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Let a run start no further node. What runs finishes."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_runs import change_run as ask_change_run  # noqa: PLC0415 — loaded on use
+
+        return ask_change_run(client, run_id, "pause", as_json=json)
     from dagrun.cli.manage import change_run  # noqa: PLC0415 — loaded on use
 
     return change_run(settings_of(config, data_dir=data_dir), run_id, "pause", as_json=json)
@@ -143,10 +247,16 @@ def resume(
     /,
     *,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Let a paused run go on. One that was cut off is gone on with by dagrun run --resume."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_runs import change_run as ask_change_run  # noqa: PLC0415 — loaded on use
+
+        return ask_change_run(client, run_id, "resume", as_json=json)
     from dagrun.cli.manage import change_run  # noqa: PLC0415 — loaded on use
 
     return change_run(settings_of(config, data_dir=data_dir), run_id, "resume", as_json=json)
@@ -158,13 +268,38 @@ def explain(
     /,
     *,
     json: Json = False,
+    server: Server = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
     """Say why a run stands where it stands."""
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        from dagrun.cli.remote_runs import explain_run as ask_explain_run  # noqa: PLC0415 — loaded on use
+
+        return ask_explain_run(client, run_id, as_json=json)
     from dagrun.cli.manage import explain_run  # noqa: PLC0415 — loaded on use
 
     return explain_run(settings_of(config, data_dir=data_dir), run_id, as_json=json)
+
+
+@runs.command
+def tree(
+    run_id: RunId,
+    /,
+    *,
+    json: Json = False,
+    server: Server = None,
+    data_dir: DataDir = None,
+    config: Config = None,
+) -> int:
+    """Show the runs that a run started, and those that these started."""
+    from dagrun.cli import tree as command  # noqa: PLC0415 — loaded on use
+
+    client = client_of(config, server=server, data_dir=data_dir)
+    if client is not None:
+        return command.show_remote_tree(client, run_id, as_json=json)
+    return command.show_tree(settings_of(config, data_dir=data_dir), run_id, as_json=json)
 
 
 @runs.command

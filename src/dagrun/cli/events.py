@@ -23,7 +23,16 @@ from dagrun.settings import Settings
 LOOK: Final = 0.2  # seconds between looks at the store; other processes cannot be waited for
 PAGE: Final = 1000  # events that are read at once
 MOST: Final = 1_000_000
-_TYPES: Final = sorted({name for kind in Type for name in (str(kind), kind.partition(".")[0])})
+_OTHERS: Final = (
+    "workflow.registered",
+    "workflow.deleted",
+    "engine.joined",
+    "engine.lost",
+    "engine.draining",
+)
+_TYPES: Final = sorted(
+    {name for kind in (*Type, *_OTHERS) for name in (str(kind), kind.partition(".")[0])}
+)
 
 _Pages: TypeAlias = AsyncGenerator[tuple[int, Sequence[MonitorEvent]], None]
 _Show: TypeAlias = Callable[[Iterable[MonitorEvent]], None]
@@ -47,10 +56,9 @@ def print_events(
         ConfigError: an option is wrong.
         NotFound: there is no such run.
     """
-    wanted = _filter(severity, types, workflow, run)
-    start = _position(after)
-    if not 0 <= limit <= MOST:
-        raise ConfigError(f"--limit: a number from 0 to {MOST} is needed, not {limit}")
+    wanted = wanted_events(severity, types, workflow, run)
+    start = position_in(after)
+    check_limit(limit)
     if run is not None:
         check_run(settings, run)
     if not has_database(settings) and not follow:
@@ -59,7 +67,7 @@ def print_events(
 
     def show(events: Iterable[MonitorEvent]) -> None:
         for event in events:
-            _say(event, as_json=as_json)
+            say_event(event, as_json=as_json)
         output.flush()
 
     async def act(store: Store) -> None:
@@ -125,7 +133,24 @@ async def _pages(store: Store, wanted: Filter, after: int, last: int | None) -> 
             return
 
 
-def _filter(severity: str, types: Sequence[str], workflow: str | None, run: str | None) -> Filter:
+def check_limit(limit: int) -> None:
+    """Refuse what is no number of events.
+
+    Raises:
+        ConfigError: it is none.
+    """
+    if not 0 <= limit <= MOST:
+        raise ConfigError(f"--limit: a number from 0 to {MOST} is needed, not {limit}")
+
+
+def wanted_events(
+    severity: str, types: Sequence[str], workflow: str | None, run: str | None
+) -> Filter:
+    """Give which events the options want.
+
+    Raises:
+        ConfigError: an option is wrong.
+    """
     if severity not in list(Severity):
         raise ConfigError(f"--severity: {severity!r} is none of {', '.join(Severity)}")
     for flag, value in (("--workflow", workflow), ("--run", run)):
@@ -144,14 +169,20 @@ def _filter(severity: str, types: Sequence[str], workflow: str | None, run: str 
     )
 
 
-def _position(after: str | None) -> int | None:
+def position_in(after: str | None) -> int | None:
+    """Give where an event stands in the order of all.
+
+    Raises:
+        ConfigError: it is no id of an event.
+    """
     try:
         return None if after is None else position_of(after)
     except ValueError as error:
         raise ConfigError(f"--after: {error}") from error
 
 
-def _say(event: MonitorEvent, *, as_json: bool) -> None:
+def say_event(event: MonitorEvent, *, as_json: bool) -> None:
+    """Print an event."""
     if as_json:
         output.say_json(to_json(event))
         return

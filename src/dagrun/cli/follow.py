@@ -1,33 +1,26 @@
 """``dagrun runs logs --follow``: what the nodes of a run write, while they write it."""
 
-from codecs import IncrementalDecoder, getincrementaldecoder
-from collections.abc import Iterable, Iterator
-from typing import Any, Final
-
-import attrs
+from collections.abc import Iterable
+from typing import Any
 
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import check_run, how_to_go_on, with_store
-from dagrun.cli.runs import check_tried, log_head
+from dagrun.cli.running import check_run, with_store
+from dagrun.cli.runs import log_head
 from dagrun.cli.watch import looks
-from dagrun.domain.events import Event, Type
-from dagrun.domain.handlers import handler_id
+from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
-from dagrun.domain.workflow import Workflow
-from dagrun.errors import NotFound
+from dagrun.ports.management import LogPiece
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
+from dagrun.roles.run_logs import Source, Tail, check_known, check_tried
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
 from dagrun.settings import Settings
-
-UTF8: Final = getincrementaldecoder("utf-8")
-PIECE: Final = 64 * 1024  # bytes of a log that are read at once, and the longest line that waits
 
 
 def follow_logs(
@@ -51,11 +44,11 @@ def follow_logs(
     async def follow(store: Store) -> RunRecord:
         record = await store.run(RunId(run_id))
         workflow = await stored_workflow(store, record)
-        _check_known(workflow, run_id, node)
+        check_known(workflow, run_id, node)
         plan = compile_plan(workflow, handling(registry))
         state = RunState(plan, record.run_id, record.inputs)
         tail = Tail(logs, run_id, node=node, item=item, attempt=attempt)
-        printer = _Printer(as_json=as_json, bare=node is not None)
+        printer = Printer(as_json=as_json, bare=node is not None)
         async for events in looks(settings, store, state):
             tail.see(events)
             printer.show(tail.new())
@@ -70,110 +63,11 @@ def follow_logs(
     return output.DONE
 
 
-def _check_known(workflow: Workflow, run_id: str, node_id: str | None) -> None:
-    """Refuse what the workflow does not have; a handler may yet come."""
-    known = {node.id for node in workflow.nodes} | set(map(handler_id, workflow.handlers))
-    if node_id is not None and node_id not in known:
-        raise NotFound(f"run {run_id} has no node {node_id!r}")
+Where = tuple[str, int | None, int]
+"""Node, item and attempt."""
 
 
-@attrs.define(eq=False)
-class Source:
-    """The log of one attempt, and how far it was read."""
-
-    node_id: str
-    item: int | None
-    attempt: int
-    ended: bool = False
-    """Whether nothing more is written to it."""
-
-    _place: int = attrs.field(default=0, init=False)
-    _line: str = attrs.field(default="", init=False)
-    """The beginning of a line whose end has not come."""
-
-    _decoder: IncrementalDecoder = attrs.field(factory=lambda: UTF8(errors="replace"), init=False)
-
-    def pieces(self, logs: NodeLogs, run_id: str) -> Iterator[str]:
-        """Give what is new in whole lines, and the beginning of one if nothing more came."""
-        came = False
-        while data := self._read(logs, run_id):
-            came = True
-            self._place += len(data)
-            yield from self._whole(self._decoder.decode(data))
-        if self.ended:
-            self._line += self._decoder.decode(b"", final=True)
-        if self._line and (self.ended or not came):
-            yield self._line
-            self._line = ""
-
-    def _read(self, logs: NodeLogs, run_id: str) -> bytes:
-        where = (run_id, self.node_id, self.attempt, self.item)
-        return logs.read(*where, start=self._place, size=PIECE)
-
-    def _whole(self, text: str) -> Iterator[str]:
-        before, end, self._line = (self._line + text).rpartition("\n")
-        if end:
-            yield before + end
-        elif len(self._line) >= PIECE:
-            yield self._line
-            self._line = ""
-
-
-class Tail:
-    """Reads the logs of a run in the order in which their attempts start.
-
-    Args:
-        logs: where they are.
-        run_id: the run.
-        node: only the logs of this one; None for all.
-        item: only those of this item.
-        attempt: only those of this attempt.
-    """
-
-    def __init__(
-        self,
-        logs: NodeLogs,
-        run_id: str,
-        *,
-        node: str | None = None,
-        item: int | None = None,
-        attempt: int | None = None,
-    ) -> None:
-        self._logs, self._run_id = logs, run_id
-        self._wanted = (node, item, attempt)
-        self._open: dict[tuple[str, int | None, int], Source] = {}
-
-    def see(self, events: Iterable[Event]) -> None:
-        """Take in what happened: attempts that have started, and those that have ended."""
-        for event in events:
-            if event.node_id is None or event.attempt is None:
-                continue
-            key = (event.node_id, event.item, event.attempt)
-            if event.type is not Type.NODE_RUNNING:
-                if key in self._open:
-                    self._open[key].ended = True
-            elif self._wants(key) and key not in self._open:
-                self._open[key] = Source(*key)
-
-    def _wants(self, key: tuple[str, int | None, int]) -> bool:
-        return all(wish in (None, part) for wish, part in zip(self._wanted, key, strict=True))
-
-    def new(self) -> Iterator[tuple[Source, str]]:
-        """Give what is new in them."""
-        for key, source in list(self._open.items()):
-            for text in source.pieces(self._logs, self._run_id):
-                yield source, text
-            if source.ended:
-                del self._open[key]
-
-    def rest(self) -> Iterator[tuple[Source, str]]:
-        """Give what is new in them, when nobody writes any more."""
-        for source in self._open.values():
-            source.ended = True
-        return self.new()
-
-
-class _Printer:
+class Printer:
     """Prints pieces of logs, with a line between those of different attempts.
 
     Args:
@@ -183,11 +77,12 @@ class _Printer:
 
     def __init__(self, *, as_json: bool, bare: bool) -> None:
         self._as_json, self._bare = as_json, bare
-        self._last: Source | None = None
+        self._last: Where | None = None
         self._broken = False
         """Whether the last line has not ended."""
 
-    def show(self, pieces: Iterable[tuple[Source, str]]) -> None:
+    def show(self, pieces: Iterable[tuple[Source | LogPiece, str]]) -> None:
+        """Print some pieces."""
         for source, text in pieces:
             if self._as_json:
                 output.say_json(_to_json(source, text))
@@ -197,13 +92,14 @@ class _Printer:
                 self._broken = not text.endswith("\n")
         output.flush()
 
-    def _change_to(self, source: Source) -> None:
-        if source is self._last:
+    def _change_to(self, source: Source | LogPiece) -> None:
+        where = (source.node_id, source.item, source.attempt)
+        if where == self._last:
             return
         self.end()
         if self._last is not None or not self._bare:
-            output.say(log_head(source.node_id, source.item, source.attempt))
-        self._last = source
+            output.say(log_head(*where))
+        self._last = where
 
     def end(self) -> None:
         """End the last line."""
@@ -212,7 +108,7 @@ class _Printer:
         self._broken = False
 
 
-def _to_json(source: Source, text: str) -> dict[str, Any]:
+def _to_json(source: Source | LogPiece, text: str) -> dict[str, Any]:
     return {
         "node_id": source.node_id,
         "item": source.item,

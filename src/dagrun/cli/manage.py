@@ -1,43 +1,34 @@
 """``dagrun runs cancel|pause|resume|explain|prune``."""
 
 from collections.abc import Awaitable, Callable
-from contextlib import redirect_stdout, suppress
-from typing import Final, Literal
+from contextlib import redirect_stdout
 
-from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import live_owners, owner_pid, shared_use
+from dagrun.builtin.ownership import live_owners, shared_use
 from dagrun.cli import output
+from dagrun.cli.changes import What, say_change
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import (
     check_run,
     has_database,
-    how_to_go_on,
     naming_directory,
     run_async,
     with_store,
 )
 from dagrun.cli.runs import say_where_logs_are
-from dagrun.domain.explain import explain_run as explain_state
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED, RunStatus, stands
-from dagrun.errors import ConfigError, DagrunError
-from dagrun.ports.store import RunRecord, Store
+from dagrun.domain.status import RunStatus
+from dagrun.errors import ConfigError
+from dagrun.ports.management import Change
+from dagrun.ports.store import Store
+from dagrun.roles.explaining import explain
 from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
 from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
 from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings, parse
-
-What = Literal["cancel", "pause", "resume"]
-DID: Final = {"cancel": "is cancelled", "pause": "is paused", "resume": "goes on"}
-DID_NOT: Final = {
-    "cancel": "cannot be cancelled",
-    "pause": "cannot be paused",
-    "resume": "cannot be resumed",
-}
 
 
 def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) -> int:
@@ -61,15 +52,8 @@ def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) ->
     # A run that had no process goes on in this one, with handlers that may print.
     with naming_directory(settings), redirect_stdout(output.Notes()):
         changed, status = run_async(call)
-    if as_json:
-        output.say_json({"run_id": run_id, "changed": changed, "status": status})
-    elif changed:
-        output.say(f"run {run_id} {DID[what]}")
-        if what == "pause":
-            output.note(f"dagrun: let it go on with: dagrun runs resume {run_id}")
-    else:
-        output.note(f"dagrun: run {run_id} {DID_NOT[what]}: it {stands(status)} already")
-    return output.DONE if changed else output.FAILED
+    change = Change(run_id=run_id, changed=changed, status=status)
+    return say_change(what, change, as_json=as_json)
 
 
 def _methods(local: Local) -> dict[What, Callable[[RunId], Awaitable[bool]]]:
@@ -89,9 +73,7 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         record = await store.run(RunId(run_id))
         plan = compile_plan(await stored_workflow(store, record), handling(registry))
         state, _ = await restore(store, record, plan)
-        live = record.status in RUN_ENDED or owner_pid(settings.data_dir, record.owner) is not None
-        first, *nodes = explain_state(state, cut_off=not live)
-        return state, [first, *await _whereabouts(settings, store, record), *nodes]
+        return state, await explain(settings.data_dir, store, record, state)
 
     state, reasons = with_store(settings, registry, read)
     if as_json:
@@ -101,30 +83,6 @@ def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
             output.say(reason)
         say_where_logs_are(state, NodeLogs(settings.data_dir / LOGS))
     return output.DONE
-
-
-async def _whereabouts(settings: Settings, store: Store, record: RunRecord) -> list[str]:
-    """Say who has a run that has not ended, and what it waits for there."""
-    if record.status in RUN_ENDED:
-        return []
-    pid = owner_pid(settings.data_dir, record.owner)
-    if pid is None:
-        return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
-    reasons = [f"process {pid} has it"]
-    with suppress(DagrunError):
-        request = {"do": "explain", "run_id": record.run_id}
-        if (why := await ask(settings.data_dir, record.owner, request)) is not None:
-            reasons.append(why)
-    if record.slot_key is not None and not record.admitted:
-        holders = await store.holders(record.slot_key)
-        reasons += [await _holder(settings, holder) for holder in holders[:5]]
-    return reasons
-
-
-async def _holder(settings: Settings, holder: RunRecord) -> str:
-    pid = owner_pid(settings.data_dir, holder.owner)
-    where = f"process {pid}" if pid is not None else "its process has ended; resume or cancel it"
-    return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"
 
 
 def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> int:

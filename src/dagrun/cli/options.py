@@ -6,7 +6,10 @@ from typing import Annotated
 
 from cyclopts import Group, Parameter
 
+from dagrun.errors import ConfigError
 from dagrun.settings import Settings, read_settings
+from dagrun.settings.client import ClientSettings
+from dagrun.settings.reading import read
 
 SETTINGS = Group("Settings", sort_key=9)
 Json = Annotated[
@@ -21,6 +24,15 @@ DataDir = Annotated[
         help="Where state lives. DAGRUN_DATA_DIR; default: the user's data directory.",
     ),
 ]
+Server = Annotated[
+    str | None,
+    Parameter(
+        name="--server",
+        group=SETTINGS,
+        help="The orchestrator to ask, as host:port. DAGRUN_SERVER; default: the data directory "
+        "itself is looked into.",
+    ),
+]
 Config = Annotated[
     Path | None,
     Parameter(
@@ -33,6 +45,37 @@ RunId = Annotated[str, Parameter(help="Id of the run.")]
 def settings_of(config: Path | None, **flags: object) -> Settings:
     """Read the settings, with the flags of a command on top."""
     return read_settings(flags, environ=os.environ, config=config)
+
+
+def client_of(
+    config: Path | None, *, server: str | None, data_dir: Path | None = None
+) -> ClientSettings | None:
+    """Read which server to ask; None to look into the data directory.
+
+    Raises:
+        ConfigError: flags name both.
+    """
+    if server is not None and data_dir is not None:
+        raise ConfigError("name a --server or a --data-dir: a command asks the one or the other")
+    if data_dir is not None:
+        return None
+    client = read(ClientSettings, {"server": server}, environ=os.environ, config=config)
+    return None if client.server is None else client
+
+
+def needed_client(config: Path | None, *, server: str | None, what: str) -> ClientSettings:
+    """Read which server to ask, for what only a server can do.
+
+    Raises:
+        ConfigError: none is named.
+    """
+    client = client_of(config, server=server)
+    if client is None:
+        raise ConfigError(
+            f"{what} needs a running orchestrator: start one with: dagrun orchestrator, and name it "
+            "with --server host:port, or DAGRUN_SERVER"
+        )
+    return client
 
 
 def version() -> str:

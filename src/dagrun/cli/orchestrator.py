@@ -31,7 +31,7 @@ def run_orchestrator(settings: OrchestratorSettings, *, insecure: bool) -> int:
         with trio.CancelScope() as scope:
             async with (
                 heeding(scope.cancel),
-                open_configured_orchestrator(registry, settings) as leading,
+                open_configured_orchestrator(registry, settings, insecure=insecure) as leading,
             ):
                 for address in leading.addresses:
                     _log.info("listening on %s", address)

@@ -26,12 +26,16 @@ from dagrun.errors import (
     SecretError,
     StoreCorrupt,
     StoreTooNew,
+    Unreachable,
 )
 
 DONE: Final = 0
 FAILED: Final = 1
 WRONG: Final = 2
 """Wrong usage, definition or configuration."""
+
+UNREACHABLE: Final = 3
+"""The server does not answer."""
 
 INTERRUPTED: Final = 130
 
@@ -163,10 +167,15 @@ def report(error: DagrunError, *, as_json: bool) -> int:
     """Tell an error, and give the exit code that goes with it."""
     if as_json:
         problems = getattr(error, "problems", ())
-        say_json({"error": {**_error_json(error), "errors": problems_json(problems)}})
+        fields = {**_error_json(error), "errors": problems_json(problems)}
+        if (dependents := getattr(error, "dependents", None)) is not None:
+            fields["dependents"] = dependents
+        say_json({"error": fields})
     else:
         for line in _lines(error):
             note(line)
+    if isinstance(error, Unreachable):
+        return UNREACHABLE
     return WRONG if isinstance(error, _WRONG) else FAILED
 
 
@@ -177,7 +186,7 @@ def _lines(error: DagrunError) -> list[str]:
     ]
 
 
-def _error_json(error: DagrunError) -> dict[str, str]:
+def _error_json(error: DagrunError) -> dict[str, Any]:
     return {"type": error.code, "message": str(error)}
 
 

@@ -1,6 +1,5 @@
 """``dagrun run``: one run in this process."""
 
-import json
 import os
 import sys
 from collections.abc import Mapping, Sequence
@@ -13,23 +12,20 @@ import trio
 
 from dagrun.cli import output
 from dagrun.cli.board import Board
+from dagrun.cli.inputs import inputs_of
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
-from dagrun.cli.running import check_run, first_error, how_to_go_on, naming_directory
+from dagrun.cli.running import check_run, first_error, naming_directory
 from dagrun.cli.signals import Held, Signals
-from dagrun.domain.document.composer import compose, plain
 from dagrun.domain.events import Event
+from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
-from dagrun.domain.schema import MISSING, check_inputs, parse_inputs
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import (
     ConfigError,
     DagrunError,
-    DefinitionError,
-    InputError,
-    Problem,
 )
 from dagrun.plugin.providers import check_providers
 from dagrun.plugin.registry import Registry
@@ -80,7 +76,7 @@ def run_file(
     order = _Order(
         workflow=workflow,
         base=None if file is None else file.absolute().parent,
-        inputs={} if resume or workflow is None else _inputs(workflow, inputs, inputs_file),
+        inputs={} if resume or workflow is None else inputs_of(workflow, inputs, inputs_file),
         resume=None if resume is None else RunId(resume),
         as_json=as_json,
     )
@@ -108,59 +104,6 @@ def _check_usage(
         raise ConfigError("run: name a FILE, or a run to --resume")
     if resume is not None and (inputs or inputs_file):
         raise ConfigError("run: a resumed run keeps its inputs; leave out --input")
-
-
-def _inputs(workflow: Workflow, pairs: Sequence[str], file: Path | None) -> Mapping[str, Any]:
-    given = _read_inputs(file) if file is not None else {}
-    given |= parse_inputs(workflow.inputs, pairs)
-    try:
-        return check_inputs(workflow.inputs, given)
-    except InputError as error:
-        raise InputError([_with_flag(problem) for problem in error.problems]) from error
-
-
-def _with_flag(problem: Problem) -> Problem:
-    """Say of an input that is missing how it is given."""
-    name = problem.path.removeprefix("inputs.")
-    if problem.message != MISSING or "." in name or "[" in name:
-        return problem
-    return attrs.evolve(problem, message=f"{MISSING}; give it with -i {name}=…")
-
-
-def _read_inputs(file: Path) -> dict[str, Any]:
-    name = "standard input" if str(file) == "-" else str(file)
-    try:
-        data = sys.stdin.buffer.read() if str(file) == "-" else file.read_bytes()
-    except (OSError, ValueError) as error:
-        reason = getattr(error, "strerror", None) or error
-        raise ConfigError(f"--inputs-file {name}: {reason}") from error
-    try:
-        inputs = json.loads(data, object_pairs_hook=_object)
-    except (ValueError, RecursionError) as error:
-        if file.suffix == ".json":
-            raise ConfigError(f"--inputs-file {name}: {error}") from error
-        inputs = _read_yaml(data, name)
-    if not isinstance(inputs, dict):
-        raise ConfigError(f"--inputs-file {name}: an object is needed")
-    return inputs
-
-
-def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Make an object of JSON; a key that is there twice is an error, as it is in YAML."""
-    made: dict[str, Any] = {}
-    for key, value in pairs:
-        if key in made:
-            raise ValueError(f"the key {key!r} stands here twice")
-        made[key] = value
-    return made
-
-
-def _read_yaml(data: bytes, name: str) -> dict[str, Any]:
-    try:
-        inputs: dict[str, Any] = plain(compose(data))
-    except DefinitionError as error:
-        raise InputError([attrs.evolve(p, file=name) for p in error.problems]) from error
-    return inputs
 
 
 async def _run(order: _Order, registry: Registry, settings: Settings, held: Held) -> "_Ended":

@@ -7,7 +7,6 @@ from typing import Any, TypeVar
 import trio
 
 from dagrun.domain.ids import is_id
-from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError, NoSuchRun
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
@@ -55,18 +54,6 @@ def naming_directory(settings: Settings) -> Iterator[None]:
         yield
     except NoSuchRun as error:
         raise NoSuchRun(error.run_id, settings.data_dir) from error
-
-
-def how_to_go_on(run_id: str, status: RunStatus | None) -> str:
-    """Say what becomes of a run without a process, by what its journal says."""
-    match status:
-        case RunStatus.CANCELLING:
-            what = "finish cancelling it"
-        case RunStatus.ENDING:
-            what = "finish its handlers"
-        case _:
-            what = "go on"
-    return f"{what} with: dagrun run --resume {run_id}"
 
 
 def has_database(settings: Settings) -> bool:

@@ -9,17 +9,20 @@ from dagrun.cli import output
 from dagrun.cli.board import CUT_OFF, Board
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import headline, plain_line
-from dagrun.cli.running import check_run, has_database, how_to_go_on, with_store
+from dagrun.cli.running import check_run, has_database, with_store
 from dagrun.domain.durations import format_duration
+from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.plan import compile_plan
-from dagrun.domain.result import rfc3339, run_result, to_json
+from dagrun.domain.result import RunResult, rfc3339, run_result, to_json
 from dagrun.domain.scope import run_inputs
-from dagrun.domain.state import NodeState, RunState
+from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus, stands
-from dagrun.errors import ConfigError, NotFound
+from dagrun.errors import ConfigError
+from dagrun.ports.management import RunSummary
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
+from dagrun.roles.run_logs import check_tried, node_of
 from dagrun.roles.stored_runs import restore, stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
@@ -47,7 +50,7 @@ def list_runs(
     Raises:
         ConfigError: an option is wrong.
     """
-    wanted = _wanted(status)
+    wanted = wanted_status(status)
     if not 1 <= limit <= MOST:
         raise ConfigError(f"--limit: a number from 1 to {MOST} is needed, not {limit}")
     for flag, value in (("--workflow", workflow), ("--cursor", cursor)):
@@ -66,11 +69,11 @@ def list_runs(
     else:
         output.note(f"dagrun: no run was ever started in {settings.data_dir}")
     if as_json:
-        items = [_record_json(r, cut_off=_is_cut_off(settings, r)) for r in records]
+        items = [record_json(r, cut_off=_is_cut_off(settings, r)) for r in records]
         output.say_json({"items": items, "next": following})
         return output.DONE
     for record in records:
-        output.say(_record_line(record, cut_off=_is_cut_off(settings, record)))
+        output.say(record_line(record, cut_off=_is_cut_off(settings, record)))
     if not records and workflow is not None and has_database(settings):
         output.note(f"dagrun: there is no such run of {workflow}")
     if following:
@@ -79,7 +82,7 @@ def list_runs(
     return output.DONE
 
 
-def _wanted(status: str | None) -> RunStatus | Literal["cut-off"] | None:
+def wanted_status(status: str | None) -> RunStatus | Literal["cut-off"] | None:
     """Give the state that ``--status`` means; ``cut-off`` is none of the journal's."""
     if status in (CUT_OFF, CUT_OFF.replace("-", " ")):
         return CUT_OFF
@@ -129,20 +132,25 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
         more = {"inputs": run_inputs(state), "resumable": board.cut_off}
         output.say_json({**to_json(run_result(state)), **more})
         return output.DONE
-    output.say(f"{headline(board)}  ({run_id})")
-    if inputs := run_inputs(state):
-        output.say_value(inputs, head="inputs: ")
-    for row in board.rows.values():
-        output.say("  " + plain_line(board, row))
-    if state.error is not None:
-        output.say(f"error: {state.error['message']}")
-    if outputs := run_result(state).outputs:
-        output.say_value(outputs, head="outputs: ")
+    say_run(board, run_result(state), run_inputs(state))
     if board.cut_off:
         output.say(f"its process has ended; {how_to_go_on(run_id, state.status)}")
     if state.error is not None:
         say_where_logs_are(state, NodeLogs(settings.data_dir / LOGS))
     return output.DONE
+
+
+def say_run(board: Board, result: RunResult, inputs: Mapping[str, Any]) -> None:
+    """Print how a run went, node by node."""
+    output.say(f"{headline(board)}  ({result.run_id})")
+    if inputs:
+        output.say_value(inputs, head="inputs: ")
+    for row in board.rows.values():
+        output.say("  " + plain_line(board, row))
+    if result.error is not None:
+        output.say(f"error: {result.error['message']}")
+    if result.outputs:
+        output.say_value(result.outputs, head="outputs: ")
 
 
 def say_where_logs_are(state: RunState, logs: NodeLogs) -> None:
@@ -204,7 +212,7 @@ def show_logs(
     if as_json:
         output.say_json({"items": items, "next": None})
     else:
-        _say_logs(items)
+        say_logs(items)
         if not any(entry["text"] for entry in items):
             output.note(f"dagrun: {_silence(state, node, item)}")
     return output.DONE
@@ -214,52 +222,11 @@ def _silence(state: RunState, node_id: str | None, item: int | None) -> str:
     """Say of what wrote nothing how it went."""
     if node_id is None:
         return f"no node of run {state.run_id} wrote anything"
-    node = _node(state, node_id)
+    node = node_of(state, node_id)
     work = node if item is None else node.items[item]
     what = node_id if item is None else f"item {item} of {node_id}"
     why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
     return f"{what} wrote nothing; it {stands(work.status)}{why}"
-
-
-def check_tried(
-    state: RunState, node_id: str | None, item: int | None, attempt: int | None
-) -> None:
-    """Refuse what was never tried; an attempt that printed nothing is another thing.
-
-    Raises:
-        NotFound: the run has no such node, or there was no such attempt or item.
-    """
-    nodes = [*state.nodes, *state.due] if node_id is None else [_node(state, node_id)]
-    if (item, attempt) == (None, None):
-        return
-    most = max(_tried(node, item) for node in nodes)
-    if not 1 <= (1 if attempt is None else attempt) <= most:
-        asked = {"attempt": attempt, "item": item}
-        words = [f"{word} {number}" for word, number in asked.items() if number is not None]
-        what = " of ".join([*words, *([node_id] if node_id else [])])
-        raise NotFound(f"run {state.run_id} has no {what}{_range(nodes, item)}")
-
-
-def _range(nodes: Sequence[NodeState], item: int | None) -> str:
-    """Say which items there are, if there is not this one."""
-    most = max((len(node.items) for node in nodes), default=0)
-    if item is None or most == 0 or any(item in node.items for node in nodes):
-        return ""
-    return f"; items are counted from 0, and the last one is {most - 1}"
-
-
-def _node(state: RunState, node_id: str) -> NodeState:
-    try:
-        return state.node(node_id)
-    except KeyError:
-        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
-
-
-def _tried(node: NodeState, item: int | None) -> int:
-    """Give how many attempts of an item there were; of any item, or of the node, for None."""
-    if item is not None:
-        return node.items[item].attempt if item in node.items else 0
-    return max([node.attempt, *(work.attempt for work in node.items.values())])
 
 
 def _by_start(board: Board) -> list[str]:
@@ -272,7 +239,8 @@ def _text(log: bytes) -> str:
     return log.decode(errors="replace")
 
 
-def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
+def say_logs(items: Sequence[Mapping[str, Any]]) -> None:
+    """Print whole logs, with a line before each if there are several."""
     for entry in items:
         if len(items) > 1:
             output.say(log_head(entry["node_id"], entry["item"], entry["attempt"]))
@@ -293,7 +261,8 @@ def _is_cut_off(settings: Settings, record: RunRecord) -> bool:
     return live and owner_pid(settings.data_dir, record.owner) is None
 
 
-def _record_json(record: RunRecord, *, cut_off: bool) -> dict[str, Any]:
+def record_json(record: RunRecord | RunSummary, *, cut_off: bool) -> dict[str, Any]:
+    """Give a run as programs read it in a list."""
     return {
         "run_id": record.run_id,
         "workflow_id": record.workflow_id,
@@ -307,7 +276,8 @@ def _record_json(record: RunRecord, *, cut_off: bool) -> dict[str, Any]:
     }
 
 
-def _record_line(record: RunRecord, *, cut_off: bool) -> str:
+def record_line(record: RunRecord | RunSummary, *, cut_off: bool) -> str:
+    """Give a run as people read it in a list."""
     end = record.finished_at or datetime.now(UTC)
     took = "" if record.started_at is None or cut_off else _took(record.started_at, end)
     when = record.created_at.strftime("%Y-%m-%d %H:%M:%SZ")

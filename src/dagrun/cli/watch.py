@@ -11,8 +11,9 @@ from dagrun.cli.board import Board
 from dagrun.cli.events import to_json as event_json
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import open_progress
-from dagrun.cli.running import check_run, how_to_go_on, with_store
+from dagrun.cli.running import check_run, with_store
 from dagrun.domain.events import Event
+from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode
 from dagrun.domain.monitoring import observed

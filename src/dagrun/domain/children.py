@@ -21,10 +21,24 @@ def calls(workflow: Workflow) -> frozenset[str]:
     >>> calls(Workflow("nightly", "1.0.0", nodes=[loads]))
     frozenset({'loader'})
     """
+    return frozenset(workflow_id for workflow_id, _ in versions_called(workflow))
+
+
+def versions_called(workflow: Workflow) -> frozenset[tuple[str, str | None]]:
+    """Give the same ids with the ranges of versions that go with them; None if nothing is said.
+
+    A range that is known at run time only is ``*``.
+    """
     specs = [node.executor for node in workflow.nodes]
     specs += [handler.executor for handler in workflow.handlers.values()]
-    ids = (spec.options.get("id") for spec in specs if spec.type == TYPE)
-    return frozenset(one for one in ids if isinstance(one, str) and not has_mark(one))
+    found = set()
+    for options in (spec.options for spec in specs if spec.type == TYPE):
+        workflow_id, version = options.get("id"), options.get("version")
+        if isinstance(workflow_id, str) and not has_mark(workflow_id):
+            if version is not None and (not isinstance(version, str) or has_mark(version)):
+                version = "*"
+            found.add((workflow_id, version))
+    return frozenset(found)
 
 
 def circle(calls_of: Mapping[str, frozenset[str]], start: str) -> tuple[str, ...] | None:

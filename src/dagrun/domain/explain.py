@@ -31,6 +31,18 @@ def explain_run(state: RunState, *, cut_off: bool = False) -> list[str]:
     return reasons
 
 
+def how_to_go_on(run_id: str, status: RunStatus | None) -> str:
+    """Say what becomes of a run without a process, by what its journal says."""
+    match status:
+        case RunStatus.CANCELLING:
+            what = "finish cancelling it"
+        case RunStatus.ENDING:
+            what = "finish its handlers"
+        case _:
+            what = "go on"
+    return f"{what} with: dagrun run --resume {run_id}"
+
+
 def _run(state: RunState) -> str:
     match state.status:
         case RunStatus.QUEUED:

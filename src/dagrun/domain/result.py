@@ -1,5 +1,6 @@
 """How a run went, as the command line, the API and Python programs see it."""
 
+from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
@@ -137,6 +138,56 @@ def to_json(result: RunResult) -> dict[str, Any]:
     else:
         fields["handlers"] = [_handler_json(handler) for handler in result.handlers]
     return fields
+
+
+def from_json(fields: Mapping[str, Any]) -> RunResult:
+    """Read what :func:`to_json` wrote. Names that it does not know are left out.
+
+    Raises:
+        ValueError, LookupError, TypeError: it is something else.
+    """
+    handlers = fields.get("handlers")
+    return RunResult(
+        run_id=fields["run_id"],
+        workflow_id=fields["workflow_id"],
+        version=fields["version"],
+        status=RunStatus(fields["status"]),
+        outputs=fields["outputs"],
+        error=fields["error"],
+        started_at=_time(fields["started_at"]),
+        finished_at=_time(fields["finished_at"]),
+        duration=fields["duration"],
+        nodes=tuple(map(_node, fields["nodes"])),
+        handlers=None if handlers is None else tuple(map(_node, handlers)),
+    )
+
+
+def _node(fields: Mapping[str, Any]) -> NodeResult:
+    items = fields.get("items")
+    return NodeResult(
+        id=fields["id"],
+        status=NodeStatus(fields["status"]),
+        attempts=fields["attempts"],
+        started_at=_time(fields["started_at"]),
+        finished_at=_time(fields["finished_at"]),
+        outputs=fields["outputs"],
+        error=fields["error"],
+        reason=fields.get("reason"),
+        items=None if items is None else tuple(map(_item_of, items)),
+    )
+
+
+def _item_of(fields: Mapping[str, Any]) -> ItemResult:
+    return ItemResult(
+        index=fields["index"],
+        status=NodeStatus(fields["status"]),
+        attempts=fields["attempts"],
+        error=fields["error"],
+    )
+
+
+def _time(text: str | None) -> datetime | None:
+    return None if text is None else datetime.fromisoformat(text)
 
 
 def _handler_json(handler: NodeResult) -> dict[str, Any]:

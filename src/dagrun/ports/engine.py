@@ -1,7 +1,7 @@
 """What an orchestrator and an engine say to each other, whatever lies between them."""
 
 from collections.abc import Mapping, Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 
@@ -18,6 +18,26 @@ class Offers:
     labels: Mapping[str, str] = attrs.field(factory=dict)
     resources: Mapping[str, float] = attrs.field(factory=dict)
     """Name and amount."""
+
+
+IDLE: Final = "idle"
+RUNNING: Final = "running"
+DRAINING: Final = "draining"
+UNHEALTHY: Final = "unhealthy"
+
+"""How an engine is, in lists."""
+
+
+@attrs.frozen(kw_only=True)
+class EngineView:
+    """An engine in a list, with the names of ``engines list --json``."""
+
+    id: str
+    address: str
+    status: str
+    capacity: int
+    active_runs: int
+    labels: Mapping[str, str]
 
 
 class EngineLink(Protocol):

@@ -1,6 +1,6 @@
 """Where journal and definitions live."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from datetime import datetime
 from enum import StrEnum
 from pathlib import Path
@@ -13,6 +13,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.ports.tokens import Tokens
 
 MAX_LIMIT: Final = 10_000
 """Most of anything that a store is asked for at once."""
@@ -287,7 +288,7 @@ class Rejection(StrEnum):
     """Its parent has ended, is being cancelled, or goes on under another epoch."""
 
 
-class Store(Protocol):
+class Store(Tokens, Protocol):
     """Keeps journals durably, with the projections of runs and nodes.
 
     Open it with ``async with``; leaving closes it. All methods may wait for the disk but never
@@ -420,6 +421,10 @@ class Store(Protocol):
 
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
         """Give the versions of a workflow, or of all, by id; newest registration last."""
+        ...
+
+    async def unregister(self, workflow_id: str, versions: Collection[str]) -> Sequence[str]:
+        """Delete versions of a workflow; give those that were there. Runs keep what they run."""
         ...
 
     async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:

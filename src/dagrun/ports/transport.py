@@ -5,10 +5,13 @@ from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from typing import TYPE_CHECKING, Protocol, Self
 
+import attrs
 import trio
 
 if TYPE_CHECKING:  # most commands have no use for it
     from dagrun.ports.frames import Frame
+    from dagrun.ports.management import Management
+    from dagrun.ports.tokens import Gate
 
 
 class Channel(Protocol):
@@ -47,6 +50,19 @@ Handler = Callable[[Channel], Awaitable[None]]
 usual end; any other exception stops the listener."""
 
 
+@attrs.frozen(kw_only=True)
+class Offered:
+    """What an orchestrator offers beside the streams with engines, and to whom."""
+
+    management: "Management"
+    gate: "Gate"
+    """Is asked before anything is done for somebody, also for engines."""
+
+    register: Callable[[str], None]
+    """Is told of engines that wait to be dialled at ``host:port``. Does not block; raises
+    :class:`~dagrun.errors.ConfigError` if nobody dials them."""
+
+
 class Transport(Protocol):
     """Opens and serves streams. Use it with ``async with``; leaving closes all that is open.
 
@@ -80,10 +96,31 @@ class Transport(Protocol):
         """Open a stream from an orchestrator to an engine; raises as :meth:`attach`."""
         ...
 
+    def manage(self, address: str) -> AbstractAsyncContextManager["Management"]:
+        """Reach what an orchestrator offers to clients.
+
+        The server is called when something is asked for, and not before. All that is asked for
+        raises :class:`~dagrun.errors.Unreachable` if nobody answers.
+
+        Raises:
+            ConfigError: the address is none, or this transport does not reach clients.
+        """
+        ...
+
     async def serve_orchestrator(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: Offered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Listen for engines until cancelled. ``started`` gives the address.
+        """Listen for engines until cancelled, and for clients. ``started`` gives the address.
+
+        Args:
+            handler: talks with engines.
+            offered: what else there is; None for nothing. A transport that does not reach clients
+                has no use for it.
+            task_status: see :meth:`trio.Nursery.start`.
 
         Raises:
             ConfigError: the address cannot be listened on.

@@ -2,25 +2,35 @@
 
 import secrets
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 from importlib.metadata import version
 
+from dagrun.builtin.control import Control
 from dagrun.plugin.registry import Registry
 from dagrun.roles.engine import Working, open_engine
 from dagrun.roles.local import balancers, factories
-from dagrun.roles.network import make_transport
+from dagrun.roles.local_runs import answer
+from dagrun.roles.network import is_loopback, make_transport
 from dagrun.roles.orchestrator import Leading, lead, open_leading
+from dagrun.roles.serving import start
 from dagrun.roles.stores import make_store
 from dagrun.services.attachment import Identity
+from dagrun.services.gate import TokenGate
 from dagrun.settings.engine import ENGINE_PORT, EngineSettings
 from dagrun.settings.orchestrator import OrchestratorSettings
 
 
 @asynccontextmanager
 async def open_configured_orchestrator(
-    registry: Registry, settings: OrchestratorSettings
+    registry: Registry, settings: OrchestratorSettings, *, insecure: bool = False
 ) -> AsyncIterator[Leading]:
     """Wait until no other orchestrator leads, and be one for the length of the block.
+
+    Args:
+        registry: the plugins.
+        settings: what the operator chose.
+        insecure: whether everybody on other machines may do everything while there is no token.
 
     Raises:
         ConfigError: something that was chosen is not installed, or cannot be used.
@@ -45,8 +55,15 @@ async def open_configured_orchestrator(
             queue_limit=settings.queue_limit,
             paused=settings.paused,
             retention=settings.retention,
+            gate=partial(
+                TokenGate,
+                open_without=insecure or is_loopback(settings.grpc_address),
+                engines=settings.token,
+            ),
         ) as leading,
+        AsyncExitStack() as stack,
     ):
+        await start(stack, Control(place.directory, owner, partial(answer, leading)))
         yield leading
 
 

@@ -1,7 +1,7 @@
 """Read workflow documents, and the files that workflows name."""
 
 import gc
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -9,8 +9,9 @@ from typing import Any
 from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.composer import MAX_BYTES
-from dagrun.domain.document.files import inline_files
+from dagrun.domain.document.files import inline_files, relative_programs
 from dagrun.domain.document.loader import load_document
+from dagrun.domain.document.places import Finding
 from dagrun.domain.workflow import ExecutorSpec, Handler, Node, Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.plugin.registry import Registry
@@ -98,6 +99,32 @@ def load_text(text: str, known: Catalogue) -> Workflow:
         catalogue=known,
         complete=lambda workflow: inline_files(workflow, Path(), _read_anywhere, known),
     )
+
+
+def load_sent(document: bytes, files: Mapping[str, str], known: Catalogue) -> Workflow:
+    """Load a document that somebody sent, with the files that it names. Nothing is read here.
+
+    Args:
+        document: YAML or JSON.
+        files: name, as the document writes it → text.
+        known: what it may name.
+
+    Raises:
+        DefinitionError: it is wrong, a file is missing, or it names a program that would be looked
+            for beside it.
+    """
+    sent = {str(Path(name)): text for name, text in files.items()}
+
+    def read(name: str) -> str:
+        if name not in sent:
+            raise ValueError("it was not sent with the document")
+        return sent[name]
+
+    def whole(workflow: Workflow) -> tuple[Workflow, list[Finding]]:
+        workflow, missing = inline_files(workflow, Path(), read, known)
+        return workflow, [*missing, *relative_programs(workflow)]
+
+    return load_document(document, file=None, catalogue=known, complete=whole)
 
 
 def load_file(file: Path, known: Catalogue) -> Workflow:

@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
@@ -250,7 +250,21 @@ class Local:
             await trio.sleep(LOOK)
 
 
-async def answer(local: Local, request: Mapping[str, Any]) -> Any:
+class HasRuns(Protocol):
+    """A process that has runs."""
+
+    @property
+    def store(self) -> Store:
+        """Where they are stored."""
+        ...
+
+    @property
+    def dispatcher(self) -> Dispatcher:
+        """Knows those that have not ended."""
+        ...
+
+
+async def answer(local: HasRuns, request: Mapping[str, Any]) -> Any:
     """Do what another process asks of a run that this one has."""
     wanted = RunId(str(request.get("run_id")))
     if local.dispatcher.ticket(wanted) is None:

@@ -19,29 +19,37 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError, QueueFull
+from dagrun.errors import ConflictError
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.discovery import Discovery
 from dagrun.ports.frames import LogChunk
+from dagrun.ports.management import Management
 from dagrun.ports.store import Definition, Posted, Refusal, Store
-from dagrun.ports.transport import Transport
+from dagrun.ports.tokens import Gate, Tokens
+from dagrun.ports.transport import Offered, Transport
+from dagrun.roles.accepting import Accepting
 from dagrun.roles.children import StoredChildren
 from dagrun.roles.leading import go_on_with_all
 from dagrun.roles.local import DATABASE, LOGS, balancers
+from dagrun.roles.management import manage
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import serve, start
 from dagrun.roles.stored_runs import StoredRuns
-from dagrun.roles.submission import Submission, accept
+from dagrun.roles.submission import Submission
 from dagrun.services.discoveries import Discoveries
 from dagrun.services.dispatcher import Dispatcher
 from dagrun.services.fleet import EngineView, Fleet
+from dagrun.services.gate import TokenGate
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.plans import Plans
 from dagrun.services.retention import Retention, RunFolders
 
 LOOK: Final = 0.5  # seconds between tries to become the orchestrator
+
+CLOSED: Final = partial(TokenGate, open_without=False)
+"""Makes a gate through which nobody comes without a token."""
 
 LOST: Final = "engine.lost"
 
@@ -69,16 +77,12 @@ class Leading:
     runs: StoredRuns
     registrations: Registrations
     discoveries: Discoveries
-    queue_limit: int
-    """Most runs that wait for an engine."""
+    management: Management
+    """What clients can ask for."""
 
-    _now: Callable[[], datetime]
-    _draw_bytes: Callable[[int], bytes]
+    accepting: Accepting
     addresses: Sequence[str] = ()
-    """Where it listens for engines."""
-
-    _coming: int = attrs.field(default=0, init=False)
-    """Submissions on their way into the store."""
+    """Where it listens for engines and clients."""
 
     async def submit(self, submission: Submission) -> RunId:
         """Store a run, and let it start when there is room. Returns when it is durable.
@@ -89,37 +93,7 @@ class Leading:
         Raises:
             QueueFull: too many runs wait already.
         """
-        if self.dispatcher.is_full(self.queue_limit, coming=self._coming):
-            raise QueueFull(self.queue_limit)
-        return await self._submit(submission)
-
-    async def submit_child(self, submission: Submission) -> RunId:
-        """Store a run that another one waits for, however many runs wait; see :meth:`submit`."""
-        return await self._submit(submission)
-
-    async def attach_child(self, run_id: RunId) -> None:
-        """Do nothing: all runs of an orchestrator go on by themselves."""
-
-    async def _submit(self, submission: Submission) -> RunId:
-        prepared = await self.plans.prepare(submission.workflow)
-        new_run, events, ticket = accept(
-            submission, prepared, owner=self.owner, now=self._now(), draw=self._draw_bytes
-        )
-        ticket.set_off()
-        self.dispatcher.adopt(ticket)
-        self._coming += 1
-        try:
-            standing = await self.journal.submit(new_run, prepared.definition, events)
-        except BaseException:
-            self.dispatcher.drop(ticket)
-            raise
-        finally:
-            self._coming -= 1
-        if standing == ticket.run_id:
-            self.dispatcher.enqueue(ticket)
-        else:
-            self.dispatcher.drop(ticket)
-        return standing
+        return await self.accepting.submit(submission)
 
     async def cancel(self, run_id: RunId) -> bool:
         """Cancel a run. Give False if it has ended, or is being cancelled."""
@@ -210,6 +184,7 @@ async def open_leading(
     queue_limit: int = 100_000,
     paused: bool = False,
     retention: float | None = None,
+    gate: Callable[[Tokens], Gate] = CLOSED,
 ) -> AsyncIterator[Leading]:
     """Run an orchestrator that leads until the block is left. What is opened last is closed first.
 
@@ -231,6 +206,7 @@ async def open_leading(
         queue_limit: most runs that wait for an engine.
         paused: whether no run is given to an engine for now.
         retention: seconds for which ended runs are kept; None for ever.
+        gate: makes what decides on calls from outside, from the tokens that are stored.
     """
     async with AsyncExitStack() as stack:
         if store is None:
@@ -286,6 +262,16 @@ async def open_leading(
             log_came=log_came,
             announce=partial(_announce, monitor),
         )
+        accepting = Accepting(
+            plans=plans,
+            journal=journal,
+            dispatcher=dispatcher,
+            owner=owner,
+            limit=queue_limit,
+            now=now,
+            draw_bytes=draw_bytes,
+        )
+        children.runs = accepting
         await start(stack, fleet)
         await start(stack, dispatcher)
         await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
@@ -296,8 +282,22 @@ async def open_leading(
             longest_pause=longest_pause,
             draw=draw,
         )
-        leading = children.runs = Leading(
+        management = manage(
+            registry,
+            data_dir=data_dir,
             store=store,
+            plans=plans,
+            stored=runs,
+            dispatcher=dispatcher,
+            fleet=fleet,
+            monitor=monitor,
+            registrations=registrations,
+            submit=accepting.submit,
+        )
+        leading = Leading(
+            store=store,
+            management=management,
+            accepting=accepting,
             owner=owner,
             journal=journal,
             monitor=monitor,
@@ -307,13 +307,13 @@ async def open_leading(
             runs=runs,
             registrations=registrations,
             discoveries=discoveries,
-            queue_limit=queue_limit,
-            now=now,
-            draw_bytes=draw_bytes,
         )
+        offered = Offered(management=management, gate=gate(store), register=discoveries.register)
         await stack.enter_async_context(transport)
         leading.addresses = [
-            await serve(stack, partial(transport.serve_orchestrator, fleet.converse))
+            await serve(
+                stack, partial(transport.serve_orchestrator, fleet.converse, offered=offered)
+            )
         ]
         await start(stack, discoveries)
         if retention is not None:

@@ -7,12 +7,13 @@ from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.schema import check_inputs
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
+from dagrun.ports.management import Registered, RunSummary
 from dagrun.roles.local import Local, Submission
 from dagrun.roles.recovery import recover
 from dagrun.roles.sub_workflows import SubWorkflows
-from dagrun.roles.summary import RunSummary, summary
+from dagrun.roles.summary import summary
 from dagrun.roles.wanted import HasRunId, inputs_of, run_of, workflow_of
-from dagrun.roles.workflows import Registered, Source, Workflows
+from dagrun.roles.workflows import Source, Workflows
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.monitor import Monitor
 
@@ -169,7 +170,7 @@ class Orchestrator:
             limit=limit,
             cursor=cursor,
         )
-        return [summary(self._local, record) for record in records], following
+        return [summary(self._local.data_dir, record) for record in records], following
 
     async def cancel(self, run_id: str | HasRunId) -> bool:
         """Cancel a run, also of another process. Give False if it has ended, or ends already.

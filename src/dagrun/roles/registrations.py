@@ -1,6 +1,7 @@
 """Registered workflows, found by their ids and versions."""
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
 from pathlib import Path
 
 from dagrun.domain.children import calls
@@ -20,12 +21,13 @@ class Registrations:
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._workflows: dict[tuple[str, str], tuple[Workflow, Path | None]] = {}
-        """Id and version → workflow, and the folder in which its functions and programs are."""
+        self._workflows: dict[tuple[str, str, str], tuple[Workflow, Path | None]] = {}
+        """Id, version and hash → workflow, and the folder of its functions and programs. A version
+        that was deleted may come back with another content."""
 
-    def keep(self, workflow: Workflow, base: Path | None) -> None:
+    def keep(self, workflow: Workflow, base: Path | None, definition_hash: str) -> None:
         """Have a workflow at hand as this program registered it."""
-        self._workflows[workflow.id, workflow.version] = workflow, base
+        self._workflows[workflow.id, workflow.version, definition_hash] = workflow, base
 
     async def find(self, workflow_id: str, version: str | None) -> tuple[Workflow, Path | None]:
         """Give a registered workflow, and the folder of its document or program.
@@ -42,7 +44,7 @@ class Registrations:
         known = {r.version: r for r in await self._store.registrations(workflow_id)}
         wanted = current(known) if version is None else version
         if wanted is None or wanted not in known:
-            raise NotFound(_not_registered(workflow_id, version, list(known)))
+            raise NotFound(not_registered(workflow_id, version, list(known)))
         return await self._load(known[wanted])
 
     async def find_for(
@@ -64,19 +66,17 @@ class Registrations:
         wanted = version or await self._usual(caller, known.values())
         fitting = None if wanted is None else resolve(wanted, known)
         if fitting is None:
-            raise NotFound(_not_registered(workflow_id, wanted, list(known)))
+            raise NotFound(not_registered(workflow_id, wanted, list(known)))
         return await self._load(known[fitting])
 
     async def _usual(self, caller: RunRecord | None, known: Iterable[Registration]) -> str | None:
         """Give the range that a node means which names none."""
-        versions = list(known)
-        before = versions
+        since: datetime | None = None
         if caller is not None:
             own = await self._store.registrations(caller.workflow_id)
-            since = [r.registered_at for r in own if r.version == caller.version]
-            before = [r for r in versions if not since or r.registered_at <= since[0]]
-        newest = current(r.version for r in before) or current(r.version for r in versions)
-        return None if newest is None else f"^{newest.partition('+')[0]}"
+            times = [r.registered_at for r in own if r.version == caller.version]
+            since = times[0] if times else None
+        return usual_range(known, since)
 
     async def calls_of(self, workflow: Workflow) -> Mapping[str, frozenset[str]]:
         """Give what a workflow calls, and what the current versions of these call, and so on."""
@@ -93,16 +93,31 @@ class Registrations:
         return found
 
     async def _load(self, registration: Registration) -> tuple[Workflow, Path | None]:
-        name = registration.workflow_id, registration.version
+        hash_ = registration.definition_hash
+        name = registration.workflow_id, registration.version, hash_
         found = self._workflows.get(name)
         if found is None:
-            definition = await self._store.definition(registration.definition_hash)
+            definition = await self._store.definition(hash_)
             base = Path(registration.base) if registration.base else None
             found = self._workflows[name] = from_json(definition.body), base
         return found
 
 
-def _not_registered(workflow_id: str, version: str | None, known: Sequence[str]) -> str:
+def usual_range(known: Iterable[Registration], since: datetime | None) -> str | None:
+    """Give the range that a node means which names none; None if there is no version.
+
+    Args:
+        known: the versions of the workflow that it runs.
+        since: when the node's own workflow was registered; None if it is not.
+    """
+    versions = list(known)
+    before = [r for r in versions if since is None or r.registered_at <= since]
+    newest = current(r.version for r in before) or current(r.version for r in versions)
+    return None if newest is None else f"^{newest.partition('+')[0]}"
+
+
+def not_registered(workflow_id: str, version: str | None, known: Sequence[str]) -> str:
+    """Say what is registered of a workflow, when something else was wanted."""
     if not known:
         return f"no workflow {workflow_id!r} is registered"
     if version is None:

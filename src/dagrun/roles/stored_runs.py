@@ -116,6 +116,10 @@ class StoredRuns:
         self.go_on: Callable[[RunId], Awaitable[object]]
         """Goes on with a run that was cut off, and with what it waits for."""
 
+    def owns(self, record: RunRecord) -> bool:
+        """Whether a run is of this process."""
+        return record.owner == self._owner
+
     async def load(self, run_id: RunId) -> tuple[RunState, int]:
         """Give a run as its journal tells it, and its present epoch.
 
@@ -226,6 +230,8 @@ class StoredRuns:
             return False
         if self.dispatcher.ticket(record.run_id) is not None:
             return await self.dispatcher.cancel(record.run_id, reason=reason)
+        if self.owns(record):
+            return False  # it has just ended
         if owner_pid(self._data_dir, record.owner) is not None:
             request = {"do": "cancel", "run_id": record.run_id, "reason": reason}
             return bool(await ask(self._data_dir, record.owner, request))

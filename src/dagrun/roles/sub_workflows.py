@@ -2,19 +2,17 @@
 
 import secrets
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import ConflictError, NodeError
+from dagrun.ports.management import RunSummary
 from dagrun.ports.store import Parent, RunRecord
 from dagrun.roles.children import child_of, depth_below
 from dagrun.roles.local import Local
-from dagrun.roles.summary import RunSummary, summary
-
-NO_NODE: Final = ""
-"""In place of a node's id: a program started the child. No node can be called so."""
+from dagrun.roles.summary import NO_NODE, summary
 
 
 class SubWorkflows:
@@ -59,7 +57,7 @@ class SubWorkflows:
         found = await self._local.registrations.find_for(None, workflow_id, version)
         while True:
             of = await self._local.store.run(RunId(parent))
-            submission = child_of(of, *found, inputs or {}, _relation(of), priority=priority)
+            submission = child_of(of, *found, inputs or {}, relation_to(of), priority=priority)
             try:
                 ticket = await self._local.submit(submission)
             except ConflictError:
@@ -80,7 +78,7 @@ class SubWorkflows:
     async def children(self, parent: str) -> Sequence[RunSummary]:
         """Give the runs that a run, or a program for it, started, the oldest first."""
         records = await self._local.store.children(RunId(parent))
-        return [summary(self._local, record) for record in records]
+        return [summary(self._local.data_dir, record) for record in records]
 
     async def cancel_children(self, parent: str) -> Sequence[str]:
         """Cancel all runs that a run started and that have not ended; give their ids.
@@ -91,7 +89,12 @@ class SubWorkflows:
         return [run.run_id for run in left if await self._local.cancel(RunId(run.run_id))]
 
 
-def _relation(parent: RunRecord) -> Parent | None:
+def relation_to(parent: RunRecord) -> Parent | None:
+    """Say how a run belongs to another one for which a client starts it; None if that has ended.
+
+    Raises:
+        ConflictError: too many runs are above it.
+    """
     if parent.status in RUN_ENDED:
         return None
     try:

@@ -1,44 +1,44 @@
-"""Runs in lists, for Python programs."""
+"""Runs in lists."""
 
-from collections.abc import Mapping
-from datetime import datetime
-
-import attrs
+from pathlib import Path
+from typing import Final
 
 from dagrun.builtin.ownership import owner_pid
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RUN_ENDED
+from dagrun.ports.management import ChildRun, RunSummary
 from dagrun.ports.store import RunRecord
-from dagrun.roles.local import Local
+
+NO_NODE: Final = ""
+"""In place of a node's id: a program or a client started the child. No node can be called so."""
 
 
-@attrs.frozen(kw_only=True)
-class RunSummary:
-    """A run in a list, with the names of ``runs list --json``."""
-
-    run_id: str
-    workflow_id: str
-    version: str
-    status: RunStatus
-    resumable: bool
-    """Whether it was cut off: it has not ended, and its process has."""
-
-    created_at: datetime
-    started_at: datetime | None
-    finished_at: datetime | None
-    error: Mapping[str, str] | None
-
-
-def summary(local: Local, record: RunRecord) -> RunSummary:
-    """Take a picture of a stored run."""
+def summary(data_dir: Path, record: RunRecord) -> RunSummary:
+    """Take a picture of a stored run, of whichever process that uses the data directory."""
     live = record.status not in RUN_ENDED
     return RunSummary(
         run_id=record.run_id,
         workflow_id=record.workflow_id,
         version=record.version,
         status=record.status,
-        resumable=live and owner_pid(local.data_dir, record.owner) is None,
+        resumable=live and owner_pid(data_dir, record.owner) is None,
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,
         error=record.error,
+    )
+
+
+def child_run(data_dir: Path, record: RunRecord) -> ChildRun | None:
+    """Take a picture of a run that was started for another one; None of any other run."""
+    parent = record.parent
+    if parent is None:
+        return None
+    by_node = parent.node_id != NO_NODE
+    return ChildRun(
+        run=summary(data_dir, record),
+        parent_run_id=parent.run_id,
+        node_id=parent.node_id if by_node else None,
+        item=parent.item,
+        attempt=parent.attempt if by_node else None,
+        depth=parent.depth,
     )

@@ -17,12 +17,12 @@ from dagrun.domain.result import RunResult
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import sole
+from dagrun.ports.management import Registered, RunSummary
 from dagrun.roles.embedded import open_orchestrator
 from dagrun.roles.program import Orchestrator, Run
 from dagrun.roles.sub_workflows import SubWorkflows
-from dagrun.roles.summary import RunSummary
 from dagrun.roles.wanted import HasRunId
-from dagrun.roles.workflows import Registered, Source
+from dagrun.roles.workflows import Source
 
 P = ParamSpec("P")
 T = TypeVar("T")

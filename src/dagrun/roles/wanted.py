@@ -6,7 +6,7 @@ from typing import Any, Protocol
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import NoSuchRun
-from dagrun.roles.workflows import Registered
+from dagrun.ports.management import Registered
 
 
 class HasRunId(Protocol):

@@ -6,14 +6,13 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-import attrs
-
 from dagrun.domain.children import circle
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.jsonvalue import encode
 from dagrun.domain.specs import program_file
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, Problem
+from dagrun.ports.management import Registered
 from dagrun.ports.store import Registration, Store
 from dagrun.roles.documents import complete, load_file, load_text
 from dagrun.roles.registrations import Registrations
@@ -25,16 +24,6 @@ Source = Workflow | Callable[[], Workflow] | Path | str
 
 A text of one line is taken for a path.
 """
-
-
-@attrs.frozen(kw_only=True)
-class Registered:
-    """What came of a registration."""
-
-    workflow_id: str
-    version: str
-    created: bool
-    """False when the same content was registered before."""
 
 
 class Workflows:
@@ -56,7 +45,23 @@ class Workflows:
     async def register(self, source: Source, metadata: Mapping[str, Any] | None) -> Registered:
         """Keep a version of a workflow under its id; see the method of a program's class."""
         workflow, base = self._read(source)
-        await self._refuse_circle(workflow)
+        return await self.keep(workflow, base, metadata)
+
+    async def keep(
+        self, workflow: Workflow, base: Path | None, metadata: Mapping[str, Any] | None
+    ) -> Registered:
+        """Keep a version of a workflow that was read.
+
+        Args:
+            workflow: it.
+            base: the folder of its document; None if it lies nowhere.
+            metadata: what is kept beside it.
+
+        Raises:
+            DefinitionError: it would come to call itself.
+            ConflictError: the version is there with another content.
+        """
+        await self.refuse_circle(workflow)
         prepared = await self._plans.prepare(workflow)
         registration = Registration(
             workflow_id=workflow.id,
@@ -67,10 +72,15 @@ class Workflows:
             registered_at=datetime.now(UTC),
         )
         created = await self._store.register(registration, prepared.definition)
-        self._registrations.keep(workflow, base)
+        self._registrations.keep(workflow, base, prepared.definition.hash)
         return Registered(workflow_id=workflow.id, version=workflow.version, created=created)
 
-    async def _refuse_circle(self, workflow: Workflow) -> None:
+    async def refuse_circle(self, workflow: Workflow) -> None:
+        """Refuse a workflow that would come to call itself.
+
+        Raises:
+            DefinitionError: it would.
+        """
         way = circle(await self._registrations.calls_of(workflow), workflow.id)
         if way is not None:
             message = f"runs of it would start each other for ever: {' → '.join(way)}"

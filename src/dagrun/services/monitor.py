@@ -71,7 +71,8 @@ class Subscription:
                 return missed
             if self.closed:
                 raise StopAsyncIteration
-            self._some = self._some or trio.Event()
+            if self._some is None:  # else a call before this one was cancelled
+                self._some = trio.Event()
             await self._some.wait()
         return self._buffer.popleft()
 

@@ -41,6 +41,7 @@ PREFIXED: Final = frozenset(
         "resources",
         "retention",
         "secrets_dir",
+        "server",
         "store",
         "tls_ca",
         "tls_cert",

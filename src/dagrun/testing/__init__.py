@@ -3,9 +3,10 @@
 A suite is a class of tests to inherit: :class:`~dagrun.testing.executors.ExecutorSuite`,
 :class:`~dagrun.testing.balancers.BalancerSuite`, :class:`~dagrun.testing.stores.StoreSuite`,
 :class:`~dagrun.testing.discoveries.DiscoverySuite`,
+:class:`~dagrun.testing.management.ManagementSuite`,
 :class:`~dagrun.testing.transports.TransportSuite` and
 :class:`~dagrun.testing.triggers.TriggerSuite`. They need pytest; those of executors, discoveries,
-stores and transports need pytest-trio, too, and ``trio_mode = true``.
+management, stores and transports need pytest-trio, too, and ``trio_mode = true``.
 """
 
 import sys
@@ -16,8 +17,10 @@ _WITH_TESTS: Final = (
     "discoveries",
     "executors",
     "journals",
+    "management",
     "stores",
     "stores_engines",
+    "stores_tokens",
     "transports",
     "triggers",
 )

@@ -39,9 +39,10 @@ from dagrun.testing.journals import (
     registration,
 )
 from dagrun.testing.stores_engines import EnginesSuite, add_child, assignment, taken, waiting
+from dagrun.testing.stores_tokens import TokensSuite, token
 
 
-class StoreSuite(EnginesSuite):
+class StoreSuite(EnginesSuite, TokensSuite):
     """Inherit it in a test module, and say how to make a store; pytest-trio runs the rest."""
 
     async def test_a_store_says_what_people_know_it_by(self, store: Store) -> None:
@@ -545,6 +546,12 @@ class DurableStoreSuite(StoreSuite):
         async with self.make_store(tmp_path) as store:
             await store.post(RunId("r"), MessageKind.PAUSE)
             assert await waiting(store) == [(2, "pause")]
+
+    async def test_tokens_are_there_after_reopening(self, tmp_path: Path) -> None:
+        async with self.make_store(tmp_path) as store:
+            await store.add_token(token())
+        async with self.make_store(tmp_path) as store:
+            assert await store.tokens() == [token()]
 
     async def test_what_is_there_is_dropped_and_refused_after_reopening(
         self, tmp_path: Path

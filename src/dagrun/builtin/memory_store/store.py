@@ -1,7 +1,7 @@
 """The store ``memory``."""
 
 from bisect import bisect_right
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from datetime import datetime
 from itertools import islice
 from operator import itemgetter
@@ -14,6 +14,7 @@ import trio
 from dagrun.builtin.intake import KEPT, check_limit
 from dagrun.builtin.memory_store import families
 from dagrun.builtin.memory_store.tables import Tables
+from dagrun.builtin.memory_store.tokens import TokenTable
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RunStatus
@@ -35,7 +36,7 @@ from dagrun.ports.store import (
 )
 
 
-class MemoryStore(Tables):
+class MemoryStore(Tables, TokenTable):
     """Keeps journals in dictionaries; implements :class:`~dagrun.ports.store.Store`.
 
     Args:
@@ -44,7 +45,8 @@ class MemoryStore(Tables):
     """
 
     def __init__(self, *, faults: Iterable[Exception | None] = (), seconds: float = 0.0) -> None:
-        super().__init__()
+        Tables.__init__(self)
+        TokenTable.__init__(self)
         self._faults = list(faults)
         self._seconds = seconds
 
@@ -160,6 +162,13 @@ class MemoryStore(Tables):
             )
         return earlier is None
 
+    async def unregister(self, workflow_id: str, versions: Collection[str]) -> Sequence[str]:
+        """Delete versions of a workflow; see the port."""
+        await trio.lowlevel.checkpoint()
+        there = [one for one in versions if self._registrations.pop((workflow_id, one), None)]
+        self._delete_unused()
+        return there
+
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
         """Give the versions of a workflow, or of all."""
         await trio.lowlevel.checkpoint()
@@ -206,9 +215,7 @@ class MemoryStore(Tables):
         self._nodes = {key: node for key, node in self._nodes.items() if key[0] in self._runs}
         self._log = [entry for entry in self._log if entry[1].run_id in self._runs]
         self._requests = {k: run for k, run in self._requests.items() if run.run_id in self._runs}
-        used = {run.definition_hash for run in self._runs.values()}
-        used |= {version.definition_hash for version in self._registrations.values()}
-        self._definitions = {h: d for h, d in self._definitions.items() if h in used}
+        self._delete_unused()
         return gone
 
     async def backup(self, target: Path) -> None:

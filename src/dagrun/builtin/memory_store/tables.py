@@ -172,6 +172,12 @@ class Tables:
             outputs = self._outputs(key[0], node.outputs_seq)
             self._nodes[key] = changed_node(self._nodes.get(key) or new_node(*key), node, outputs)
 
+    def _delete_unused(self) -> None:
+        """Delete the definitions that no run and no registered workflow has."""
+        used = {run.definition_hash for run in self._runs.values()}
+        used |= {version.definition_hash for version in self._registrations.values()}
+        self._definitions = {h: d for h, d in self._definitions.items() if h in used}
+
     def _outputs(self, run_id: RunId, seq: int | None) -> Raw | None:
         if seq is None:
             return None

@@ -2,7 +2,7 @@
 
 import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from datetime import datetime
 from typing import Final
 
@@ -33,8 +33,13 @@ def prune(
     ids = json.dumps([run_id for run_id, _ in found])
     for table in ("events", "nodes", "runs"):
         connection.execute(f"delete from {table} where {_THEIRS}", (ids,))
-    connection.execute(_UNUSED, (json.dumps(list({hash_ for _, hash_ in found})),))
+    delete_unused(connection, {hash_ for _, hash_ in found})
     return [RunId(run_id) for run_id, _ in found]
+
+
+def delete_unused(connection: sqlite3.Connection, hashes: Collection[str]) -> None:
+    """Delete those of some definitions that no run and no registered workflow has."""
+    connection.execute(_UNUSED, (json.dumps(list(hashes)),))
 
 
 def _text(time: datetime) -> str:

@@ -1,8 +1,10 @@
 """The versions of workflows that were registered."""
 
+import json
 import sqlite3
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
+from dagrun.builtin.sqlite.prune import delete_unused
 from dagrun.builtin.sqlite.read import moment
 from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import ConflictError
@@ -41,6 +43,19 @@ def register(
         (*key, registration.definition_hash, metadata, registration.base, time),
     )
     return True
+
+
+def unregister(
+    connection: sqlite3.Connection, workflow_id: str, versions: Collection[str]
+) -> Sequence[str]:
+    """Delete versions of a workflow, and definitions that nothing else uses. Give what was there."""
+    rows = connection.execute(
+        "delete from workflows where workflow_id = ?"
+        " and version in (select value from json_each(?)) returning version, definition_hash",
+        (workflow_id, json.dumps(list(versions))),
+    ).fetchall()
+    delete_unused(connection, {hash_ for _, hash_ in rows})
+    return [version for version, _ in rows]
 
 
 def read_registrations(

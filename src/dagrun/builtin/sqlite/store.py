@@ -1,7 +1,7 @@
 """The store ``sqlite``: one writer, any number of readers, all in threads."""
 
 import sqlite3
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
 from functools import partial
 from pathlib import Path
@@ -16,8 +16,9 @@ from dagrun.builtin.sqlite.assignments import claim
 from dagrun.builtin.sqlite.backup import backup
 from dagrun.builtin.sqlite.messages import post, read_messages
 from dagrun.builtin.sqlite.prune import prune
-from dagrun.builtin.sqlite.registrations import read_registrations, register
+from dagrun.builtin.sqlite.registrations import read_registrations, register, unregister
 from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, identity, open_database
+from dagrun.builtin.sqlite.tokens import add_token, read_tokens, revoke_token
 from dagrun.builtin.sqlite.trouble import SENSELESS, damage, translated
 from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
@@ -39,6 +40,7 @@ from dagrun.ports.store import (
     Slot,
     Taken,
 )
+from dagrun.ports.tokens import TokenRecord
 
 T = TypeVar("T")
 
@@ -124,6 +126,18 @@ class SqliteStore:
         """Store a version of a workflow; see the port."""
         return await self._write(lambda connection: register(connection, registration, definition))
 
+    async def unregister(self, workflow_id: str, versions: Collection[str]) -> Sequence[str]:
+        """Delete versions of a workflow; see the port."""
+        return await self._write(lambda connection: unregister(connection, workflow_id, versions))
+
+    async def add_token(self, token: TokenRecord) -> None:
+        """Store a token; see the port."""
+        await self._write(lambda connection: add_token(connection, token))
+
+    async def revoke_token(self, token_id: str, *, now: datetime) -> bool:
+        """Accept a token no more; see the port."""
+        return await self._write(lambda connection: revoke_token(connection, token_id, now))
+
     async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
         check_limit(limit)
@@ -163,6 +177,10 @@ class SqliteStore:
     async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
         """Give the runs with a key that have a slot, or wait and are not newer; see the port."""
         return await self._read(read.read_rivals, run_id, key)
+
+    async def tokens(self) -> list[TokenRecord]:
+        """Give all tokens."""
+        return await self._read(read_tokens)
 
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
         """Give the versions of a workflow, or of all."""

@@ -2,16 +2,21 @@
 
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import TypeVar
+from typing import Final, TypeVar
 
 import attrs
 
 from dagrun.domain.document.catalogue import Catalogue
 from dagrun.domain.document.places import Finding
 from dagrun.domain.document.places import Path as FindingPath
+from dagrun.domain.templates import has_mark
 from dagrun.domain.workflow import JSON, ExecutorSpec, Handler, Node, Workflow
 
 T = TypeVar("T", Node, Handler)
+
+_NOWHERE: Final = (
+    "it is relative, and a document that is registered lies beside nothing; write a whole path"
+)
 
 
 def inline_files(
@@ -41,6 +46,30 @@ def inline_files(
     if all(new is one for new, one in zip((*nodes, *handlers.values()), old, strict=True)):
         return workflow, reader.findings
     return attrs.evolve(workflow, nodes=nodes, handlers=handlers), reader.findings
+
+
+def relative_programs(workflow: Workflow) -> list[Finding]:
+    """Find programs and folders of which nobody can say where they are, if the document lies nowhere."""
+    parts: list[tuple[FindingPath, ExecutorSpec]] = [
+        (("spec", "nodes", number), node.executor) for number, node in enumerate(workflow.nodes)
+    ]
+    parts += [
+        (("spec", "handlers", event), handler.executor)
+        for event, handler in workflow.handlers.items()
+    ]
+    found = []
+    for place, spec in parts:
+        command, folder = spec.options.get("command"), spec.options.get("cwd")
+        first = command[0] if isinstance(command, list | tuple) and command else None
+        if isinstance(first, str) and "/" in first and _is_relative(first):
+            found.append(Finding(path=(*place, "executor", "command", 0), message=_NOWHERE))
+        if isinstance(folder, str) and _is_relative(folder):
+            found.append(Finding(path=(*place, "executor", "cwd"), message=_NOWHERE))
+    return found
+
+
+def _is_relative(name: str) -> bool:
+    return not name.startswith("/") and not has_mark(name)
 
 
 class _Reader:

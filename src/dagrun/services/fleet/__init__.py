@@ -4,7 +4,8 @@
 runs), ``session`` (one stream) and ``leases``.
 """
 
+from dagrun.ports.engine import EngineView
 from dagrun.services.fleet.fleet import Fleet, FleetStatistics
-from dagrun.services.fleet.remote import EngineView, RemoteEngine
+from dagrun.services.fleet.remote import RemoteEngine
 
 __all__ = ["EngineView", "Fleet", "FleetStatistics", "RemoteEngine"]

@@ -14,7 +14,7 @@ from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ChannelLost, DagrunError, NodeError, StoreBusy, StoreFull
 from dagrun.ports.children import Children
-from dagrun.ports.engine import Placer
+from dagrun.ports.engine import EngineView, Placer
 from dagrun.ports.frames import (
     PROTOCOL,
     ChildStarted,
@@ -35,7 +35,7 @@ from dagrun.ports.store import Assignment, Definition, Message, MessageKind, Ref
 from dagrun.ports.transport import Channel
 from dagrun.services.fleet.leases import Leases
 from dagrun.services.fleet.parts import dispatch_frames
-from dagrun.services.fleet.remote import Assigned, EngineView, Outbox, RemoteEngine
+from dagrun.services.fleet.remote import Assigned, Outbox, RemoteEngine
 from dagrun.services.fleet.session import Session
 
 T = TypeVar("T")

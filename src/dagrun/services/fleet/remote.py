@@ -9,24 +9,9 @@ import trio
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
-from dagrun.ports.engine import Offers
+from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineView, Offers
 from dagrun.ports.frames import Durable, Frame, Hello, Tell
 from dagrun.ports.store import Message, MessageKind
-
-IDLE, RUNNING, DRAINING, UNHEALTHY = "idle", "running", "draining", "unhealthy"
-"""How an engine is, in lists."""
-
-
-@attrs.frozen(kw_only=True)
-class EngineView:
-    """An engine in a list, with the names of ``engines list --json``."""
-
-    id: str
-    address: str
-    status: str
-    capacity: int
-    active_runs: int
-    labels: Mapping[str, str]
 
 
 @attrs.define(eq=False)

@@ -8,9 +8,10 @@ from typing import Final
 import attrs
 import trio
 
-from dagrun.errors import ChannelLost
+from dagrun.errors import ChannelLost, ConfigError
 from dagrun.ports.frames import Frame
-from dagrun.ports.transport import Handler
+from dagrun.ports.management import Management
+from dagrun.ports.transport import Handler, Offered
 
 LATENCY: Final = 0.001  # seconds that frames travel when nothing is wrong
 WINDOW: Final = 64  # sends that are on their way before a sender waits
@@ -233,8 +234,16 @@ class SimulatedTransport:
         """Open a stream to an engine."""
         return self._network.connect(self._host, address)
 
+    def manage(self, address: str) -> AbstractAsyncContextManager[Management]:
+        """Refuse: a simulation has no clients."""
+        raise ConfigError(f"{address}: nobody is simulated who would ask")
+
     async def serve_orchestrator(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: Offered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for engines."""
         await self._network.listen(self._host, handler, task_status)

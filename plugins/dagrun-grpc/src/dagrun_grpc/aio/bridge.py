@@ -15,6 +15,8 @@ from dagrun.errors import ChannelLost
 if TYPE_CHECKING:
     from dagrun_grpc.aio.connection import GuardedProtocol
 
+from dagrun.errors import sole
+
 P = ParamSpec("P")
 T = TypeVar("T")
 
@@ -70,6 +72,17 @@ class Bridge:
             loop.set_exception_handler(_note)
             task_status.started(loop)
             await trio.sleep_forever()
+
+
+async def in_trio(function: Callable[P, Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
+    """Call a coroutine function of trio, from asyncio. Raises what it raises, in no group."""
+    loop = asyncio.get_running_loop()  # the tasks of a server do not inherit it
+    try:
+        result: T = await trio_asyncio.trio_as_aio(function, loop=loop)(*args, **kw)
+    except BaseExceptionGroup as group:
+        cause = sole(group)
+        raise cause from cause.__cause__
+    return result
 
 
 def _note(loop: Any, context: dict[str, Any]) -> None:

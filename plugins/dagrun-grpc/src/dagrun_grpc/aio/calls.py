@@ -11,7 +11,11 @@ from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
-from dagrun_grpc.aio.access import ENGINE, Accepts, allowed
+from dagrun.errors import DagrunError
+from dagrun.ports.tokens import Gate, Role
+from dagrun_grpc.aio.access import admit, admitted
+from dagrun_grpc.aio.bridge import in_trio
+from dagrun_grpc.aio.refusals import refuse
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 
@@ -30,45 +34,57 @@ class Call:
     kind: Cardinality
     request: type
     reply: type
-    role: str | None = ENGINE
+    role: Role | None
     """Who may use it; None for everybody."""
 
 
-SESSION: Final = Call("/dagrun.v1.EngineService/Session", BOTH, v1.FromOrchestrator, v1.FromEngine)
-ATTACH: Final = Call(
+def _for_engines(path: str, kind: Cardinality, request: type, reply: type) -> Call:
+    return Call(path, kind, request, reply, Role.ENGINE)
+
+
+SESSION: Final = _for_engines(
+    "/dagrun.v1.EngineService/Session", BOTH, v1.FromOrchestrator, v1.FromEngine
+)
+ATTACH: Final = _for_engines(
     "/dagrun.v1.OrchestratorService/Attach", BOTH, v1.FromEngine, v1.FromOrchestrator
 )
-HEALTH_CHECK: Final = Call(
+HEALTH_CHECK: Final = _for_engines(
     "/dagrun.v1.EngineService/HealthCheck", UNARY, v1.HealthCheckRequest, v1.HealthCheckResponse
+)
+REGISTER_ENGINE: Final = _for_engines(
+    "/dagrun.v1.OrchestratorService/RegisterEngine",
+    UNARY,
+    v1.RegisterEngineRequest,
+    v1.RegisterEngineResponse,
 )
 ENGINE_SERVICE: Final[Sequence[Call]] = (
     SESSION,
-    Call(
+    _for_engines(
         "/dagrun.v1.EngineService/ExecuteWorkflow",
         UNARY,
         v1.ExecuteWorkflowRequest,
         v1.ExecuteWorkflowResponse,
     ),
-    Call(
+    _for_engines(
         "/dagrun.v1.EngineService/ExecuteSubWorkflow",
         UNARY,
         v1.ExecuteSubWorkflowRequest,
         v1.ExecuteSubWorkflowResponse,
     ),
-    Call(
+    _for_engines(
         "/dagrun.v1.EngineService/StopWorkflow",
         UNARY,
         v1.StopWorkflowRequest,
         v1.StopWorkflowResponse,
     ),
     HEALTH_CHECK,
-    Call(
+    _for_engines(
         "/dagrun.v1.EngineService/GetEngineStatus",
         UNARY,
         v1.GetEngineStatusRequest,
         v1.GetEngineStatusResponse,
     ),
-    Call(
+    _for_engines(
         "/dagrun.v1.EngineService/StreamWorkflowEvents",
         GIVES,
         v1.StreamWorkflowEventsRequest,
@@ -77,19 +93,19 @@ ENGINE_SERVICE: Final[Sequence[Call]] = (
 )
 ORCHESTRATOR_SERVICE: Final[Sequence[Call]] = (
     ATTACH,
-    Call(
+    _for_engines(
         "/dagrun.v1.OrchestratorService/RegisterEngine",
         UNARY,
         v1.RegisterEngineRequest,
         v1.RegisterEngineResponse,
     ),
-    Call(
+    _for_engines(
         "/dagrun.v1.OrchestratorService/ReportStatus",
         UNARY,
         v1.ReportStatusRequest,
         v1.ReportStatusResponse,
     ),
-    Call(
+    _for_engines(
         "/dagrun.v1.OrchestratorService/StreamStatus",
         BOTH,
         v1.StreamStatusRequest,
@@ -115,15 +131,10 @@ WATCH: Final = Call(
 class Service:
     """Calls and what answers them, as grpclib wants it."""
 
-    def __init__(
-        self,
-        calls: Sequence[Call],
-        answers: Mapping[str, Answer],
-        accepts: Accepts | None,
-    ) -> None:
+    def __init__(self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate) -> None:
         self._handlers = {
             call.path: Handler(
-                _checked(call, answers.get(call.path, _unimplemented), accepts),
+                _checked(call, answers.get(call.path, _unimplemented), gate),
                 call.kind,
                 call.request,
                 call.reply,
@@ -136,18 +147,25 @@ class Service:
         return self._handlers
 
 
-def _checked(call: Call, answer: Answer, accepts: Accepts | None) -> Answer:
+def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
     """Let in who may use a call, and keep out all others."""
 
     async def checked(stream: Stream[Any, Any]) -> None:
-        if not allowed(stream, call.role or ENGINE, accepts):
+        try:
             if call.role is not None:
-                raise GRPCError(Status.UNAUTHENTICATED, "this call needs a token that is accepted")
-        else:
-            stream._stream.connection.let_in = True  # type: ignore[attr-defined]  # noqa: SLF001 — ours
-        await answer(stream)
+                await in_trio(admit, stream, call.role, gate)
+                _let_in(stream)
+            elif await in_trio(admitted, stream, Role.ENGINE, gate):
+                _let_in(stream)
+            await answer(stream)
+        except DagrunError as error:
+            await refuse(stream, error)
 
     return checked
+
+
+def _let_in(stream: Stream[Any, Any]) -> None:
+    stream._stream.connection.let_in = True  # type: ignore[attr-defined]  # noqa: SLF001 — ours
 
 
 async def _unimplemented(stream: Stream[Any, Any]) -> None:

@@ -20,7 +20,7 @@ from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import CLOSING, Patience
 
 
-class _Client(Client):
+class WatchedClient(Client):
     """grpclib's client, with a connection that is watched."""
 
     def __init__(
@@ -92,14 +92,14 @@ class _Dialling:
         self._where = (bridge, host, port, context, patience)
         self._call = call
         self._metadata = metadata
-        self._client: _Client | None = None
+        self._client: WatchedClient | None = None
         self._request: ClientStream[Any, Any] | None = None
         self.stream: GuardedStream | None = None
 
     async def open(self) -> None:
         """Open the stream, in asyncio, and wait until the server has accepted it."""
         call = self._call
-        self._client = _Client(*self._where)
+        self._client = WatchedClient(*self._where)
         self._request = self._client.request(
             call.path, call.kind, call.request, call.reply, metadata=dict(self._metadata)
         )

@@ -3,7 +3,7 @@
 import logging
 import socket
 import ssl
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import partial
 from typing import Any, cast
 
@@ -12,11 +12,11 @@ import trio
 from grpclib.server import Server, Stream
 
 from dagrun.errors import ChannelLost, ConfigError
+from dagrun.ports.tokens import Gate
 from dagrun.ports.transport import Handler
 from dagrun_grpc.address import joined
-from dagrun_grpc.aio.access import Accepts
 from dagrun_grpc.aio.bridge import Bridge
-from dagrun_grpc.aio.calls import CHECK, WATCH, Call, Service
+from dagrun_grpc.aio.calls import CHECK, WATCH, Answer, Call, Service
 from dagrun_grpc.aio.channel import GrpcChannel
 from dagrun_grpc.aio.connection import GuardedProtocol
 from dagrun_grpc.aio.health import Health
@@ -33,7 +33,7 @@ class Listening:
     host: str
     port: int
     context: ssl.SSLContext | None
-    accepts: Accepts | None
+    gate: Gate
     max_connections: int
     patience: Patience
 
@@ -65,7 +65,9 @@ class Listener:
         call: Call,
         calls: Sequence[Call],
         handler: Handler,
+        answers: Mapping[str, Answer] | None = None,
     ) -> None:
+        self._answers = answers or {}
         self._bridge = bridge
         self._listening = listening
         self._call = call
@@ -94,9 +96,9 @@ class Listener:
         """Put together, in asyncio, what answers the calls."""
         names = {call.path.split("/")[1] for call in self._calls}
         health = Health(names, self._listening.patience.handshake)
-        answers = {**health.answers(), self._call.path: self._converse}
+        answers = {**health.answers(), **self._answers, self._call.path: self._converse}
         calls = (*self._calls, CHECK, WATCH)
-        server = _Server([Service(calls, answers, self._listening.accepts)])
+        server = _Server([Service(calls, answers, self._listening.gate)])
         server.bridge = self._bridge
         server.patience = self._listening.patience
         return server

@@ -1,6 +1,7 @@
 """The transport ``grpc``."""
 
-from contextlib import AbstractAsyncContextManager
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -8,10 +9,19 @@ from typing import Self
 import trio
 
 from dagrun.errors import ConfigError
-from dagrun.ports.transport import Channel, Handler
-from dagrun_grpc.aio.access import Accepts, metadata
+from dagrun.ports.management import Management
+from dagrun.ports.tokens import Gate
+from dagrun.ports.transport import Channel, Handler, Offered
+from dagrun_grpc.aio.access import Accepts, AcceptsGate, metadata
 from dagrun_grpc.aio.bridge import Bridge
-from dagrun_grpc.aio.calls import ATTACH, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, SESSION, Call
+from dagrun_grpc.aio.calls import (
+    ATTACH,
+    ENGINE_SERVICE,
+    ORCHESTRATOR_SERVICE,
+    SESSION,
+    Answer,
+    Call,
+)
 from dagrun_grpc.aio.dial import dialled
 from dagrun_grpc.aio.serve import Listener, Listening
 from dagrun_grpc.limits import Patience
@@ -26,7 +36,8 @@ class GrpcTransport:
         port: where to listen; 0 for any that is free.
         token: what it shows when it dials; None for none.
         accepts: says whether a token, or None for none, may do what needs a role; None if there is
-            nothing to ask for. A verified client certificate stands for the role ``engine``.
+            nothing to ask for. A verified client certificate stands for the role ``engine``. Where an
+            orchestrator offers something, its gate decides in place of this.
         tls_cert: this side's certificate, in PEM; None without TLS.
         tls_key: its key.
         tls_ca: who signs the certificates of others. With it, those who dial must have one.
@@ -85,18 +96,52 @@ class GrpcTransport:
         """Open a stream from an orchestrator to an engine."""
         return self._dialled(address, SESSION)
 
+    @asynccontextmanager
+    async def manage(self, address: str) -> AsyncIterator[Management]:
+        """Reach what an orchestrator offers to clients."""
+        from dagrun_grpc.aio.asking import Asking  # noqa: PLC0415 — for clients only
+        from dagrun_grpc.aio.manage_client import ManagementClient  # noqa: PLC0415 — as above
+
+        asking = Asking(
+            *(self._bridge, address),
+            context=self._dialling,
+            metadata=self._metadata,
+            patience=self._patience,
+        )
+        try:
+            yield ManagementClient(asking)
+        finally:
+            await asking.close()
+
     async def serve_orchestrator(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: Offered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
-        """Listen for engines until cancelled."""
-        listener = Listener(self._bridge, self._listening(), ATTACH, ORCHESTRATOR_SERVICE, handler)
+        """Listen for engines until cancelled, and for clients."""
+        calls: Sequence[Call] = ORCHESTRATOR_SERVICE
+        answers: Mapping[str, Answer] = {}
+        gate: Gate = AcceptsGate(self._accepts)
+        if offered is not None:
+            from dagrun_grpc.aio.offering import offering  # noqa: PLC0415 — for orchestrators only
+
+            calls, answers, gate = offering(offered, self._patience.handshake)
+        listener = Listener(self._bridge, self._listening(gate), ATTACH, calls, handler, answers)
         await listener.run(task_status=task_status)
 
     async def serve_engine(
         self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
     ) -> None:
         """Listen for orchestrators until cancelled."""
-        listener = Listener(self._bridge, self._listening(), SESSION, ENGINE_SERVICE, handler)
+        listener = Listener(
+            self._bridge,
+            self._listening(AcceptsGate(self._accepts)),
+            SESSION,
+            ENGINE_SERVICE,
+            handler,
+        )
         await listener.run(task_status=task_status)
 
     def _dialled(self, address: str, call: Call) -> AbstractAsyncContextManager[Channel]:
@@ -107,13 +152,13 @@ class GrpcTransport:
             patience=self._patience,
         )
 
-    def _listening(self) -> Listening:
+    def _listening(self, gate: Gate) -> Listening:
         host, port = self._where
         return Listening(
             host=host,
             port=port,
             context=self._files.for_server(),
-            accepts=self._accepts,
+            gate=gate,
             max_connections=self._max_connections,
             patience=self._patience,
         )

@@ -1,0 +1,262 @@
+"""``dagrun workflows``: the registered workflows, of a server or of the data directory."""
+
+import json
+from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from difflib import unified_diff
+from pathlib import Path
+from typing import Any, TypeVar
+
+import attrs
+import trio
+
+from dagrun.cli import output
+from dagrun.cli.plugins import load_with_warnings
+from dagrun.cli.remote import with_server
+from dagrun.cli.running import with_store
+from dagrun.domain.document.composer import MAX_BYTES, compose, plain
+from dagrun.domain.jsonvalue import decode
+from dagrun.domain.result import rfc3339
+from dagrun.domain.serialize import to_json
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import ConfigError, DefinitionError, Problem
+from dagrun.plugin.registry import Registry
+from dagrun.ports.management import Page, Registered, WorkflowManagement, WorkflowView
+from dagrun.ports.store import Store
+from dagrun.roles.management import manage_workflows
+from dagrun.roles.orchestrator import NothingToOpen
+from dagrun.roles.registrations import Registrations
+from dagrun.services.plans import Plans
+from dagrun.settings import Settings
+from dagrun.settings.client import ClientSettings
+
+T = TypeVar("T")
+
+Where = ClientSettings | Settings
+"""The server to ask, or the data directory to look into."""
+
+
+def register(where: Where, files: Sequence[Path], *, metadata: Sequence[str], as_json: bool) -> int:
+    """Register documents, each whole or not at all. Give the exit code.
+
+    Raises:
+        DefinitionError: one is wrong. Those before it are registered.
+        ConflictError: a version is registered with another content.
+    """
+    said = dict(_pair(pair) for pair in metadata)
+
+    async def act(workflows: WorkflowManagement) -> list[Registered]:
+        return [await _register(workflows, file, said) for file in files]
+
+    done = _with(where, act)
+    if as_json:
+        output.say_json({"items": [attrs.asdict(one) for one in done], "next": None})
+        return output.DONE
+    for one in done:
+        what = "is registered" if one.created else "is registered already, with the same content"
+        output.say(f"{one.workflow_id} {one.version} {what}")
+    return output.DONE
+
+
+def list_workflows(where: Where, *, limit: int, cursor: str | None, as_json: bool) -> int:
+    """List the current version of each workflow. Give the exit code."""
+
+    async def act(workflows: WorkflowManagement) -> Page[WorkflowView]:
+        return await workflows.list(limit=limit, cursor=cursor)
+
+    page = _with(where, act)
+    if as_json:
+        output.say_json({"items": [_view_json(one) for one in page.items], "next": page.next})
+        return output.DONE
+    for one in page.items:
+        output.say(_line(one))
+    if not page.items:
+        output.note("dagrun: no workflow is registered")
+    if page.next:
+        output.flush()  # what is listed comes first on a terminal
+        output.note(f"dagrun: more with --cursor {page.next}")
+    return output.DONE
+
+
+def list_versions(where: Where, workflow_id: str, *, as_json: bool) -> int:
+    """List the versions of a workflow, the highest first. Give the exit code.
+
+    Raises:
+        NotFound: there is none.
+    """
+
+    async def act(workflows: WorkflowManagement) -> Sequence[WorkflowView]:
+        return await workflows.versions(workflow_id)
+
+    versions = _with(where, act)
+    if as_json:
+        output.say_json({"items": [_view_json(one) for one in versions], "next": None})
+        return output.DONE
+    for one in versions:
+        output.say(_line(one) + ("  current" if one.current else ""))
+    return output.DONE
+
+
+def show(where: Where, workflow_id: str, version: str | None, *, as_json: bool) -> int:
+    """Show a version of a workflow with its content. Give the exit code.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+
+    async def act(workflows: WorkflowManagement) -> tuple[WorkflowView, Workflow]:
+        return await workflows.get(workflow_id, version)
+
+    view, workflow = _with(where, act)
+    content = decode(to_json(workflow))
+    if as_json:
+        output.say_json({**_view_json(view), "definition": content})
+        return output.DONE
+    output.say(_line(view) + ("  current" if view.current else ""))
+    for text in (view.name, view.description):
+        if text:
+            output.say(text)
+    output.say_value(content)
+    return output.DONE
+
+
+def diff(where: Where, workflow_id: str, old: str, new: str | None, *, as_json: bool) -> int:
+    """Show what changed from one version to another. Give the exit code.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+    """
+
+    async def act(workflows: WorkflowManagement) -> tuple[Workflow, Workflow]:
+        return (await workflows.get(workflow_id, old))[1], (await workflows.get(workflow_id, new))[
+            1
+        ]
+
+    before, after = _with(where, act)
+    lines = list(_changes(before, after))
+    if as_json:
+        output.say_json({"old": before.version, "new": after.version, "diff": lines})
+        return output.DONE
+    for line in lines:
+        output.say(line)
+    if not lines:
+        output.note(f"dagrun: {before.version} and {after.version} say the same")
+    return output.DONE
+
+
+def delete(
+    where: Where, workflow_id: str, version: str | None, *, force: bool, as_json: bool
+) -> int:
+    """Delete a version, or all. Give the exit code.
+
+    Raises:
+        NotFound: there is no such workflow or version.
+        StillNeeded: a registered workflow calls it.
+    """
+
+    async def act(workflows: WorkflowManagement) -> Sequence[str]:
+        return await workflows.delete(workflow_id, version, force=force)
+
+    gone = list(_with(where, act))
+    if as_json:
+        output.say_json({"workflow_id": workflow_id, "deleted": gone})
+    else:
+        output.say(f"{workflow_id}: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} deleted")
+    return output.DONE
+
+
+def _with(where: Where, use: Callable[[WorkflowManagement], Awaitable[T]]) -> T:
+    """Use the workflows of a server, or of the data directory."""
+    if isinstance(where, ClientSettings):
+        return with_server(where, lambda server: use(server.workflows))
+    registry = load_with_warnings().registry
+
+    async def call(store: Store) -> T:
+        return await use(_stored(registry, store))
+
+    return with_store(where, registry, call)
+
+
+def _stored(registry: Registry, store: Store) -> WorkflowManagement:
+    plans = Plans(registry, NothingToOpen(), NothingToOpen())
+    return manage_workflows(registry, store, Registrations(store), plans, None)
+
+
+async def _register(
+    workflows: WorkflowManagement, file: Path, metadata: Mapping[str, str]
+) -> Registered:
+    text, files = await trio.to_thread.run_sync(_read_whole, file)
+    try:
+        return await workflows.register(text, files=files, metadata=metadata or None)
+    except DefinitionError as error:
+        problems = [attrs.evolve(problem, file=str(file)) for problem in error.problems]
+        raise DefinitionError(problems) from error
+
+
+def _read_whole(file: Path) -> tuple[bytes, Mapping[str, str]]:
+    """Give a document, and the files whose contents belong to it."""
+    text = _read(file)
+    return text, _files(text, file.absolute().parent)
+
+
+def _read(file: Path) -> bytes:
+    try:
+        with file.open("rb") as stream:
+            return stream.read(MAX_BYTES + 1)
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}"
+        raise DefinitionError([Problem(message=message, file=str(file))]) from error
+
+
+def _files(text: bytes, base: Path) -> Mapping[str, str]:
+    """Give the files whose contents belong to a document, as far as they can be read.
+
+    Executors take them by the option ``file``. Where one means something else by it, its contents
+    are of no use to the server, and do no harm.
+    """
+    try:
+        document = plain(compose(text))
+    except DefinitionError:
+        return {}  # the server says what is wrong, with all the rest
+    found = {}
+    for name in set(_named(document)):
+        try:
+            found[name] = (base / name).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue  # the server says that it was not sent
+    return found
+
+
+def _named(part: Any) -> Iterator[str]:
+    if isinstance(part, list):
+        for element in part:
+            yield from _named(element)
+    if isinstance(part, dict):
+        for key, value in part.items():
+            if key == "file" and isinstance(value, str):
+                yield value
+            else:
+                yield from _named(value)
+
+
+def _pair(text: str) -> tuple[str, str]:
+    key, given, value = text.partition("=")
+    if not given or not key:
+        raise ConfigError(f"--metadata: key=value is needed, not {text!r}")
+    return key, value
+
+
+def _line(view: WorkflowView) -> str:
+    when = view.registered_at.strftime("%Y-%m-%d %H:%M:%SZ")
+    return f"{view.workflow_id}  {view.version}  {when}" + (f"  {view.name}" if view.name else "")
+
+
+def _view_json(view: WorkflowView) -> dict[str, Any]:
+    return {**attrs.asdict(view, recurse=False), "registered_at": rfc3339(view.registered_at)}
+
+
+def _changes(before: Workflow, after: Workflow) -> Iterator[str]:
+    old, new = (
+        json.dumps(decode(to_json(workflow)), indent=2, ensure_ascii=False).splitlines()
+        for workflow in (before, after)
+    )
+    return unified_diff(old, new, before.version, after.version, lineterm="")

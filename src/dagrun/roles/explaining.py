@@ -1,0 +1,70 @@
+"""Why a run stands where it stands, as far as the processes of its data directory know."""
+
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+
+from dagrun.builtin.control import ask
+from dagrun.builtin.ownership import owner_pid
+from dagrun.domain.explain import explain_run, how_to_go_on
+from dagrun.domain.ids import RunId
+from dagrun.domain.state import RunState
+from dagrun.domain.status import RUN_ENDED
+from dagrun.errors import DagrunError
+from dagrun.ports.store import RunRecord, Store
+
+HOLDERS = 5
+"""Runs that are named of those that hold a slot."""
+
+
+async def explain(
+    data_dir: Path,
+    store: Store,
+    record: RunRecord,
+    state: RunState,
+    *,
+    here: Callable[[RunId], str | None] = lambda _: None,
+) -> list[str]:
+    """Say it in sentences, from the run to its nodes.
+
+    Args:
+        data_dir: the directory that the processes share.
+        store: an open store.
+        record: what it says of the run.
+        state: the run, as its journal tells it.
+        here: says where a run of this process is; None for one of another process.
+    """
+    ended = record.status in RUN_ENDED
+    live = ended or owner_pid(data_dir, record.owner) is not None
+    first, *nodes = explain_run(state, cut_off=not live)
+    if ended:
+        return [first, *nodes]
+    where = here(record.run_id)
+    found = await _elsewhere(data_dir, record) if where is None else [where]
+    return [first, *found, *await _holders(data_dir, store, record), *nodes]
+
+
+async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:
+    """Say which process has a run, and what it waits for there."""
+    pid = owner_pid(data_dir, record.owner)
+    if pid is None:
+        return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
+    reasons = [f"process {pid} has it"]
+    with suppress(DagrunError):
+        request = {"do": "explain", "run_id": record.run_id}
+        if (why := await ask(data_dir, record.owner, request)) is not None:
+            reasons.append(why)
+    return reasons
+
+
+async def _holders(data_dir: Path, store: Store, record: RunRecord) -> list[str]:
+    if record.slot_key is None or record.admitted or owner_pid(data_dir, record.owner) is None:
+        return []
+    holders = await store.holders(record.slot_key)
+    return [_holder(data_dir, holder) for holder in holders[:HOLDERS]]
+
+
+def _holder(data_dir: Path, holder: RunRecord) -> str:
+    pid = owner_pid(data_dir, holder.owner)
+    where = f"process {pid}" if pid is not None else "its process has ended; resume or cancel it"
+    return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"

@@ -1,0 +1,85 @@
+"""All that can be asked of an orchestrator, put together."""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import attrs
+
+from dagrun.plugin.registry import Registry
+from dagrun.ports.store import Store
+from dagrun.roles.documents import catalogue
+from dagrun.roles.local import LOGS
+from dagrun.roles.management.engines import ManagedEngines
+from dagrun.roles.management.events import ManagedEvents
+from dagrun.roles.management.looks import Looks
+from dagrun.roles.management.runs import ManagedRuns, Submit
+from dagrun.roles.management.workflows import ManagedWorkflows
+from dagrun.roles.registrations import Registrations
+from dagrun.roles.run_logs import RunLogs
+from dagrun.roles.stored_runs import StoredRuns
+from dagrun.roles.workflows import Workflows
+from dagrun.services.dispatcher import Dispatcher
+from dagrun.services.fleet import Fleet
+from dagrun.services.monitor import Monitor
+from dagrun.services.node_logs import NodeLogs
+from dagrun.services.plans import Plans
+
+
+@attrs.frozen(kw_only=True)
+class Managed:
+    """Implements :class:`~dagrun.ports.management.Management`."""
+
+    workflows: ManagedWorkflows
+    runs: ManagedRuns
+    events: ManagedEvents
+    engines: ManagedEngines
+
+
+def manage(
+    registry: Registry,
+    *,
+    data_dir: Path,
+    store: Store,
+    plans: Plans,
+    stored: StoredRuns,
+    dispatcher: Dispatcher,
+    fleet: Fleet,
+    monitor: Monitor,
+    registrations: Registrations,
+    submit: Submit,
+) -> Managed:
+    """Put together what clients can ask for, from the parts of an orchestrator."""
+    return Managed(
+        workflows=manage_workflows(registry, store, registrations, plans, monitor),
+        runs=ManagedRuns(
+            data_dir=data_dir,
+            store=store,
+            registrations=registrations,
+            stored=stored,
+            dispatcher=dispatcher,
+            looks=Looks(store, monitor),
+            run_logs=RunLogs(NodeLogs(data_dir / LOGS)),
+            submit=submit,
+        ),
+        events=ManagedEvents(store, monitor),
+        engines=ManagedEngines(fleet),
+    )
+
+
+def manage_workflows(
+    registry: Registry,
+    store: Store,
+    registrations: Registrations,
+    plans: Plans,
+    monitor: Monitor | None,
+) -> ManagedWorkflows:
+    """Put together what needs a store only."""
+    known = catalogue(registry)
+
+    def announce(kind: str, workflow_id: str, data: Mapping[str, Any]) -> None:
+        if monitor is not None:
+            monitor.announce(kind, workflow_id=workflow_id, data=data)
+
+    workflows = Workflows(store, registrations, plans, known)
+    return ManagedWorkflows(store, workflows, known, announce)

@@ -1,0 +1,267 @@
+"""What the nodes of a run wrote and write, as far as it lies on this machine."""
+
+from codecs import IncrementalDecoder, getincrementaldecoder
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import aclosing
+from datetime import UTC, datetime
+from typing import Final, Protocol
+
+import attrs
+import trio
+
+from dagrun.domain.events import Event, Type
+from dagrun.domain.fold import replay
+from dagrun.domain.handlers import handler_id
+from dagrun.domain.ids import RunId
+from dagrun.domain.state import NodeState, RunState
+from dagrun.domain.workflow import Workflow
+from dagrun.errors import NotFound
+from dagrun.ports.management import LogPiece
+from dagrun.services.node_logs import NodeLogs
+
+UTF8: Final = getincrementaldecoder("utf-8")
+PIECE: Final = 64 * 1024  # bytes of a log that are read at once, and the longest line that waits
+LOOK: Final = 0.2  # seconds between looks at files that somebody writes
+
+_NEVER: Final = datetime.max.replace(tzinfo=UTC)
+
+Wish = tuple[str | None, int | None, int | None]
+"""The node, the item and the attempt whose logs are wanted; None for all."""
+
+
+class LooksAt(Protocol):
+    """Looks at the journal of a run; see the management's looks."""
+
+    def at(
+        self, run_id: RunId, *, after: int = 0, patience: float = ...
+    ) -> AsyncGenerator[Sequence[Event], None]:
+        """Give what each look finds."""
+        ...
+
+
+def check_known(workflow: Workflow, run_id: str, node_id: str | None) -> None:
+    """Refuse what the workflow does not have; a handler may yet come."""
+    known = {node.id for node in workflow.nodes} | set(map(handler_id, workflow.handlers))
+    if node_id is not None and node_id not in known:
+        raise NotFound(f"run {run_id} has no node {node_id!r}")
+
+
+def check_tried(
+    state: RunState, node_id: str | None, item: int | None, attempt: int | None
+) -> None:
+    """Refuse what was never tried; an attempt that printed nothing is another thing.
+
+    Raises:
+        NotFound: the run has no such node, or there was no such attempt or item.
+    """
+    nodes = [*state.nodes, *state.due] if node_id is None else [node_of(state, node_id)]
+    if (item, attempt) == (None, None):
+        return
+    most = max(_tried(node, item) for node in nodes)
+    if not 1 <= (1 if attempt is None else attempt) <= most:
+        asked = {"attempt": attempt, "item": item}
+        words = [f"{word} {number}" for word, number in asked.items() if number is not None]
+        what = " of ".join([*words, *([node_id] if node_id else [])])
+        raise NotFound(f"run {state.run_id} has no {what}{_range(nodes, item)}")
+
+
+def _range(nodes: Sequence[NodeState], item: int | None) -> str:
+    """Say which items there are, if there is not this one."""
+    most = max((len(node.items) for node in nodes), default=0)
+    if item is None or most == 0 or any(item in node.items for node in nodes):
+        return ""
+    return f"; items are counted from 0, and the last one is {most - 1}"
+
+
+def node_of(state: RunState, node_id: str) -> NodeState:
+    """Give a node of a run, or a handler that has its turn.
+
+    Raises:
+        NotFound: there is none of this id.
+    """
+    try:
+        return state.node(node_id)
+    except KeyError:
+        raise NotFound(f"run {state.run_id} has no node {node_id!r}") from None
+
+
+def _tried(node: NodeState, item: int | None) -> int:
+    """Give how many attempts of an item there were; of any item, or of the node, for None."""
+    if item is not None:
+        return node.items[item].attempt if item in node.items else 0
+    return max([node.attempt, *(work.attempt for work in node.items.values())])
+
+
+@attrs.define(eq=False)
+class Source:
+    """The log of one attempt, and how far it was read."""
+
+    node_id: str
+    item: int | None
+    attempt: int
+    ended: bool = False
+    """Whether nothing more is written to it."""
+
+    _place: int = attrs.field(default=0, init=False)
+    _line: str = attrs.field(default="", init=False)
+    """The beginning of a line whose end has not come."""
+
+    _decoder: IncrementalDecoder = attrs.field(factory=lambda: UTF8(errors="replace"), init=False)
+
+    def pieces(self, logs: NodeLogs, run_id: str) -> Iterator[str]:
+        """Give what is new in whole lines, and the beginning of one if nothing more came."""
+        came = False
+        while data := self._read(logs, run_id):
+            came = True
+            self._place += len(data)
+            yield from self._whole(self._decoder.decode(data))
+        if self.ended:
+            self._line += self._decoder.decode(b"", final=True)
+        if self._line and (self.ended or not came):
+            yield self._line
+            self._line = ""
+
+    def _read(self, logs: NodeLogs, run_id: str) -> bytes:
+        where = (run_id, self.node_id, self.attempt, self.item)
+        return logs.read(*where, start=self._place, size=PIECE)
+
+    def _whole(self, text: str) -> Iterator[str]:
+        before, end, self._line = (self._line + text).rpartition("\n")
+        if end:
+            yield before + end
+        elif len(self._line) >= PIECE:
+            yield self._line
+            self._line = ""
+
+
+class Tail:
+    """Reads the logs of a run in the order in which their attempts start.
+
+    Args:
+        logs: where they are.
+        run_id: the run.
+        node: only the logs of this one; None for all.
+        item: only those of this item.
+        attempt: only those of this attempt.
+    """
+
+    def __init__(
+        self,
+        logs: NodeLogs,
+        run_id: str,
+        *,
+        node: str | None = None,
+        item: int | None = None,
+        attempt: int | None = None,
+    ) -> None:
+        self._logs, self._run_id = logs, run_id
+        self._wanted = (node, item, attempt)
+        self._open: dict[tuple[str, int | None, int], Source] = {}
+
+    def see(self, events: Iterable[Event]) -> None:
+        """Take in what happened: attempts that have started, and those that have ended."""
+        for event in events:
+            if event.node_id is None or event.attempt is None:
+                continue
+            key = (event.node_id, event.item, event.attempt)
+            if event.type is not Type.NODE_RUNNING:
+                if key in self._open:
+                    self._open[key].ended = True
+            elif self._wants(key) and key not in self._open:
+                self._open[key] = Source(*key)
+
+    def _wants(self, key: tuple[str, int | None, int]) -> bool:
+        return all(wish in (None, part) for wish, part in zip(self._wanted, key, strict=True))
+
+    def new(self) -> Iterator[tuple[Source, str]]:
+        """Give what is new in them."""
+        for key, source in list(self._open.items()):
+            for text in source.pieces(self._logs, self._run_id):
+                yield source, text
+            if source.ended:
+                del self._open[key]
+
+    def rest(self) -> Iterator[tuple[Source, str]]:
+        """Give what is new in them, when nobody writes any more."""
+        for source in self._open.values():
+            source.ended = True
+        return self.new()
+
+
+class RunLogs:
+    """Reads the logs of runs.
+
+    Args:
+        logs: where they are.
+    """
+
+    def __init__(self, logs: NodeLogs) -> None:
+        self._logs = logs
+
+    async def so_far(self, state: RunState, wish: Wish) -> AsyncGenerator[LogPiece, None]:
+        """Give what was written, attempt by attempt, in the order of the nodes' first starts.
+
+        Raises:
+            NotFound: there is no such node, item or attempt.
+        """
+        node_id, item, attempt = wish
+        check_tried(state, node_id, item, attempt)
+        for name in [node_id] if node_id is not None else _by_start(state):
+            for index, number in await trio.to_thread.run_sync(
+                self._logs.attempts, state.run_id, name
+            ):
+                if item in (None, index) and attempt in (None, number):
+                    source = Source(name, index, number, ended=True)
+                    async for piece in self._pieces(source, state.run_id):
+                        yield piece
+
+    async def followed(
+        self, state: RunState, events: Iterable[Event], wish: Wish, looks: LooksAt
+    ) -> AsyncGenerator[LogPiece, None]:
+        """Give what was written and is written, until the run has ended.
+
+        Args:
+            state: the run.
+            events: its journal so far.
+            wish: whose logs.
+            looks: tells of what comes.
+
+        Raises:
+            NotFound: there is no such node; or, in the end, no such item or attempt.
+        """
+        node_id, item, attempt = wish
+        check_known(state.plan.workflow, state.run_id, node_id)
+        tail = Tail(self._logs, state.run_id, node=node_id, item=item, attempt=attempt)
+        tail.see(events)
+        batches = looks.at(state.run_id, after=state.seq, patience=LOOK)
+        async with aclosing(batches):
+            async for batch in batches:
+                replay(state, list(batch))
+                tail.see(batch)
+                for piece in await trio.to_thread.run_sync(lambda: list(tail.new())):
+                    yield _piece(*piece)
+        for piece in await trio.to_thread.run_sync(lambda: list(tail.rest())):
+            yield _piece(*piece)
+        check_tried(state, node_id, item, attempt)
+
+    async def _pieces(self, source: "Source", run_id: RunId) -> AsyncGenerator[LogPiece, None]:
+        """Read a log piece by piece; it may have many megabytes."""
+        pieces = source.pieces(self._logs, run_id)
+        nothing_came = True
+        while (text := await trio.to_thread.run_sync(next, pieces, None)) is not None:
+            nothing_came = False
+            yield _piece(source, text)
+        if nothing_came:
+            yield _piece(source, "")
+
+
+def _piece(source: "Source", text: str) -> LogPiece:
+    return LogPiece(node_id=source.node_id, item=source.item, attempt=source.attempt, text=text)
+
+
+def _by_start(state: RunState) -> list[str]:
+    """List the nodes and handlers that have started, in that order."""
+    nodes = [*state.nodes, *state.due]
+    started = [node for node in nodes if node.started_at is not None]
+    ordered = sorted(started, key=lambda node: node.started_at or _NEVER)
+    return [node.step.node.id for node in ordered]

@@ -1,0 +1,323 @@
+"""The commands with a server: an orchestrator and an engine in processes of their own."""
+
+import json
+import re
+
+import pytest
+
+from dagrun.testing.programs import COMMAND, call, until
+
+DOCUMENT = """
+  inputs: {type: object, properties: {n: {type: integer, default: 1}}}
+  outputs: {n: "${nodes.a.n}"}
+  nodes:
+    - {id: a, executor: {type: lua, file: double.lua}}
+"""
+LUA = "return {n = inputs.n * 2}"
+WAITS = """
+  nodes:
+    - {id: a, executor: {type: shell, command: "while ! test -e GATE; do sleep 0.05; done; echo opened"}}
+    - {id: b, dependencies: [a], executor: {type: shell, command: "true"}}
+"""
+PARENT = """
+  nodes:
+    - {id: c, executor: {type: workflow, id: w}, inputs: {n: "${item}"}, for_each: [1, 2]}
+"""
+
+
+@pytest.fixture
+def server(start, tmp_path):
+    """Start an orchestrator, and give its address."""
+    program = start("orchestrator", "--grpc-port", "0")
+    while not (found := re.search(r"listening on ([\d.:]+)", program.read_line("stderr"))):
+        pass
+    return found[1]
+
+
+@pytest.fixture
+def engine(start, server):
+    """Start an engine in the same data directory, and wait until it is attached."""
+    program = start("engine", "--orchestrator", server, "--engine-id", "e1", "--labels", "zone=a")
+    program.read_past("is attached", "stderr")
+    return program
+
+
+@pytest.fixture
+def ask(server, tmp_path):
+    """Ask the server."""
+
+    def asking(*arguments, **environment):
+        return call(*COMMAND, *arguments, folder=tmp_path, DAGRUN_SERVER=server, **environment)
+
+    return asking
+
+
+@pytest.fixture
+def asked(ask):
+    """Ask the server, and give what a program reads of the answer."""
+
+    def asking(*arguments, **environment):
+        done = ask(*arguments, "--json", **environment)
+        assert (done.returncode, done.stderr) == (0, ""), done
+        return json.loads(done.stdout)
+
+    return asking
+
+
+def identified(spec, workflow_id):
+    return spec.read_text().replace("{id: w,", f"{{id: {workflow_id},")
+
+
+def test_workflows_are_registered_started_and_looked_at(asked, ask, engine, write, tmp_path):
+    (tmp_path / "double.lua").write_text(LUA)
+    document = write(DOCUMENT)
+    registered = {"workflow_id": "w", "version": "1.0.0"}
+    assert asked("workflows", "register", document, "--metadata", "owner=me")["items"] == [
+        {**registered, "created": True}
+    ]
+    assert asked("workflows", "register", document)["items"] == [{**registered, "created": False}]
+    (listed,) = asked("workflows", "list")["items"]
+    assert (listed["workflow_id"], listed["current"], listed["metadata"]) == (
+        "w",
+        True,
+        {"owner": "me"},
+    )
+    shown = asked("workflows", "show", "w")
+    assert shown["definition"]["nodes"][0]["executor"]["options"] == {"code": LUA}
+    document.write_text(
+        document.read_text().replace("1.0.0", "1.1.0").replace("default: 1", "default: 5")
+    )
+    asked("workflows", "register", document)
+    assert [one["version"] for one in asked("workflows", "versions", "w")["items"]] == [
+        "1.1.0",
+        "1.0.0",
+    ]
+    changes = ask("workflows", "diff", "w", "1.0.0").stdout.splitlines()
+    assert [line for line in changes if re.match(r"[+-] ", line) and "default" in line] == [
+        '-        "default": 1,',
+        '+        "default": 5,',
+    ]
+
+    done = asked("runs", "start", "w", "-i", "n=4", "--version", "1.0.0")
+    assert (done["workflow_id"], done["status"] in ("queued", "running")) == ("w", True)
+    waited = ask("runs", "start", "w", "--wait", "--json")
+    result = json.loads(waited.stdout)
+    assert (result["status"], result["outputs"], result["version"]) == (
+        "succeeded",
+        {"n": 10},
+        "1.1.0",
+    )
+    assert result["inputs"] == {"n": 5}
+    assert asked("runs", "show", result["run_id"]) == result
+    listed = asked("runs", "list", "--workflow", "w")["items"]
+    assert [one["run_id"] for one in listed] == [result["run_id"], done["run_id"]]
+    shown = ask("runs", "show", result["run_id"]).stdout
+    assert "✓ a  succeeded" in shown
+    assert '"n": 10' in shown
+
+    assert asked("workflows", "delete", "w", "1.0.0") == {"workflow_id": "w", "deleted": ["1.0.0"]}
+    assert ask("workflows", "delete", "w", "1.0.0").returncode == 2
+
+
+def test_a_wrong_document_is_told_with_its_places_and_inputs_with_their_names(ask, write):
+    document = write("  nodes:\n    - {id: a, executer: {type: lua}}\n    - {id: a b}\n")
+    done = ask("workflows", "register", document)
+    assert done.returncode == 2
+    assert f"{document}:6:7: spec.nodes[0]: the key 'executor'" in done.stderr
+    assert f"{document}:7:" in done.stderr
+    told = json.loads(ask("workflows", "register", document, "--json").stdout)["error"]
+    assert told["type"] == "definition"
+    assert {"line", "column", "path", "suggestion"} <= told["errors"][0].keys()
+    ask("workflows", "register", write(DOCUMENT.replace("file: double.lua", "code: 'return {}'")))
+    refused = ask("runs", "start", "w", "-i", "n=x")
+    assert (refused.returncode, "inputs.n" in refused.stderr) == (2, True)
+
+
+def test_a_run_is_watched_paused_explained_and_cancelled(
+    asked, ask, start, server, engine, write, tmp_path
+):
+    gate = tmp_path / "gate"
+    asked("workflows", "register", write(WAITS.replace("GATE", str(gate))))
+    run_id = ask("runs", "start", "w").stdout.strip()
+    until(lambda: asked("runs", "show", run_id)["status"] == "running")
+    reasons = asked("runs", "explain", run_id)["reasons"]
+    assert "engine e1 has it" in reasons
+    assert asked("runs", "pause", run_id)["changed"]
+    until(lambda: asked("runs", "show", run_id)["status"] == "paused")
+    again = ask("runs", "pause", run_id)
+    assert (again.returncode, "is paused already" in again.stderr) == (1, True)
+    watching = start("runs", "watch", run_id, "--json", "--server", server)
+    following = start("runs", "logs", run_id, "--follow", "--server", server)
+    gate.touch()
+    assert asked("runs", "resume", run_id)["changed"]
+    events = [json.loads(line)["type"] for line in watching.communicate()[0].splitlines()]
+    assert events[0] == "run.queued"
+    assert events[-1] == "run.succeeded"
+    assert watching.returncode == 0
+    assert following.communicate()[0] == "==> a, attempt 1 <==\nopened\n"
+    assert asked("runs", "logs", run_id)["items"] == [
+        {"node_id": "a", "item": None, "attempt": 1, "text": "opened\n"}
+    ]
+    assert "succeeded" in ask("runs", "watch", run_id).stderr
+
+    gate.unlink()
+    other = ask("runs", "start", "w").stdout.strip()
+    assert asked("runs", "cancel", other)["changed"]
+    assert ask("runs", "watch", other).returncode == 1
+    assert asked("runs", "show", other)["status"] == "cancelled"
+    assert ask("runs", "cancel", other).returncode == 1
+
+
+def test_children_are_shown_below_their_parents(asked, ask, engine, write):
+    child = write(DOCUMENT.replace("file: double.lua", f"code: '{LUA}'"))
+    parent = write(PARENT, "parent.yaml")
+    parent.write_text(identified(parent, "p"))
+    asked("workflows", "register", child, parent)
+    done = json.loads(ask("runs", "start", "p", "--wait", "--json").stdout)
+    assert done["status"] == "succeeded", done
+    tree = asked("runs", "tree", done["run_id"])
+    assert sorted((one["node_id"], one["item"], one["status"]) for one in tree["children"]) == [
+        ("c", 0, "succeeded"),
+        ("c", 1, "succeeded"),
+    ]
+    lines = ask("runs", "tree", done["run_id"]).stdout.splitlines()
+    assert sorted(line.split(":")[0] for line in lines[1:]) == ["  c[0]", "  c[1]"]
+    local = call(*COMMAND, "runs", "tree", done["run_id"], "--json", folder=child.parent)
+    assert json.loads(local.stdout) == tree
+    refused = ask("workflows", "delete", "w", "--json")
+    assert refused.returncode == 1
+    assert json.loads(refused.stdout)["error"]["dependents"] == ["p 1.0.0"]
+    assert ask("workflows", "delete", "w", "--force").returncode == 0
+
+
+def test_engines_are_listed_and_drained(asked, ask, engine):
+    (shown,) = asked("engines", "list")["items"]
+    assert shown.pop("address").startswith("127.0.0.1:")
+    assert shown == {
+        "id": "e1",
+        "status": "idle",
+        "capacity": 10,
+        "active_runs": 0,
+        "labels": {"zone": "a"},
+    }
+    assert asked("engines", "drain", "e1")["status"] == "draining"
+    assert "draining" in ask("engines", "list").stdout
+    assert asked("engines", "undrain", "e1")["status"] == "idle"
+    assert ask("engines", "drain", "none").returncode == 2
+
+
+def test_events_are_printed_and_followed(asked, ask, start, server, engine, write):
+    asked(
+        "workflows",
+        "register",
+        write(DOCUMENT.replace("file: double.lua", "code: 'return {n = 1}'")),
+    )
+    following = start(
+        "events", "--follow", "--limit", "0", "--json", "--type", "run", "--server", server
+    )
+    run_ids = [json.loads(ask("runs", "start", "w", "--wait", "--json").stdout)["run_id"]]
+    while not run_ids[1:]:
+        event = json.loads(following.read_line())
+        run_ids += [event["run_id"]] if event["type"] == "run.succeeded" else []
+        if event["type"] == "run.succeeded" and event["run_id"] != run_ids[0]:
+            break
+    assert run_ids[0] == run_ids[1]
+    lines = ask("events", "--json", "--limit", "2").stdout.splitlines()
+    assert json.loads(lines[-1])["type"] == "run.succeeded"
+    first = ask("events", "--after", "0", "--limit", "1").stdout
+    assert "run.queued" in first
+
+
+def test_a_server_that_is_not_there_ends_a_command_with_3(dagrun):
+    for command in (
+        ("runs", "list"),
+        ("runs", "start", "w"),
+        ("workflows", "list"),
+        ("engines", "list"),
+        ("events",),
+    ):
+        done = dagrun(*command, "--server", "127.0.0.1:1", "--json")
+        assert done.returncode == 3, done
+        assert json.loads(done.stdout)["error"]["type"] == "unreachable"
+
+
+def test_what_only_a_server_can_do_says_how_to_have_one(dagrun):
+    for command in (("runs", "start", "w"), ("engines", "list"), ("engines", "drain", "e")):
+        done = dagrun(*command)
+        assert done.returncode == 2
+        assert "dagrun orchestrator" in done.stderr
+        assert "--server" in done.stderr
+
+
+def test_a_command_asks_a_server_or_looks_into_a_directory(dagrun, tmp_path):
+    both = dagrun("runs", "list", "--server", "127.0.0.1:1", "--data-dir", tmp_path)
+    assert (both.returncode, "--data-dir" in both.stderr) == (2, True)
+    named = call(
+        *COMMAND,
+        "runs",
+        "list",
+        "--data-dir",
+        tmp_path,
+        folder=tmp_path,
+        DAGRUN_SERVER="127.0.0.1:1",
+    )
+    assert named.returncode == 0
+    wrong = dagrun("runs", "list", "--server", "nowhere")
+    assert (wrong.returncode, "--server" in wrong.stderr) == (2, True)
+
+
+def test_workflows_of_the_data_directory_are_managed_without_a_server(dagrun, write, tmp_path):
+    document = write(DOCUMENT.replace("file: double.lua", "code: 'return {}'"))
+    assert dagrun("workflows", "register", document).stdout == "w 1.0.0 is registered\n"
+    assert dagrun("workflows", "list").stdout.startswith("w  1.0.0  ")
+    document.write_text(document.read_text().replace("return {}", "return {n = 1}"))
+    changed = dagrun("workflows", "register", document)
+    assert (changed.returncode, "another content" in changed.stderr) == (1, True)
+    assert dagrun("workflows", "delete", "w").stdout == "w: 1.0.0 is deleted\n"
+    assert dagrun("workflows", "show", "w").returncode == 2
+
+
+def test_tokens_decide_who_may_do_what(dagrun, ask, asked, tmp_path):
+    assert asked("runs", "list")["items"] == []
+    made = {
+        role: json.loads(dagrun("tokens", "create", role, "--json").stdout)
+        for role in ("viewer", "admin")
+    }
+    until(lambda: ask("runs", "list").returncode == 1)
+    assert "dagrun tokens create" in ask("runs", "list").stderr
+    assert asked("runs", "list", DAGRUN_TOKEN=made["viewer"]["token"])["items"] == []
+    refused = ask("engines", "drain", "e", "--json", DAGRUN_TOKEN=made["viewer"]["token"])
+    assert json.loads(refused.stdout)["error"]["type"] == "not_allowed"
+    drained = ask("engines", "drain", "e", DAGRUN_TOKEN=made["admin"]["token"])
+    assert (drained.returncode, "no engine 'e'" in drained.stderr) == (2, True)
+    listed = json.loads(dagrun("tokens", "list", "--json").stdout)["items"]
+    assert [one["role"] for one in listed] == ["viewer", "admin"]
+    assert all({"token", "hash"}.isdisjoint(one) for one in listed)
+    assert dagrun("tokens", "revoke", made["viewer"]["token_id"]).returncode == 0
+    until(lambda: ask("runs", "list", DAGRUN_TOKEN=made["viewer"]["token"]).returncode == 1)
+    assert dagrun("tokens", "revoke", made["viewer"]["token_id"]).returncode == 1
+    assert dagrun("tokens", "revoke", "none").returncode == 2
+    assert "revoked" in dagrun("tokens", "list").stdout
+    database = b"".join(path.read_bytes() for path in (tmp_path / "data").glob("dagrun.db*"))
+    assert made["admin"]["token"].encode() not in database
+
+
+@pytest.mark.parametrize(
+    "arguments", [("boss",), ("viewer", "--expires", "soon"), ("viewer", "--note", "a\nb")]
+)
+def test_a_token_that_makes_no_sense_is_not_made(dagrun, arguments):
+    assert dagrun("tokens", "create", *arguments).returncode == 2
+
+
+def test_an_engine_needs_a_token_once_there_is_one(dagrun, start, server, asked):
+    token = dagrun("tokens", "create", "engine").stdout.strip()
+    stranger = start("engine", "--orchestrator", server, "--engine-id", "e1")
+    stranger.read_past("token", "stderr")
+    known = start("engine", "--orchestrator", server, "--engine-id", "e2", DAGRUN_TOKEN=token)
+    known.read_past("is attached", "stderr")
+    admin = dagrun("tokens", "create", "viewer").stdout.strip()
+    until(
+        lambda: (
+            [one["id"] for one in asked("engines", "list", DAGRUN_TOKEN=admin)["items"]] == ["e2"]
+        )
+    )
