@@ -58,7 +58,10 @@ class Proxy:
     async def _serve(self, near: trio.SocketStream) -> None:
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
-            far = await trio.open_tcp_stream("127.0.0.1", self._target)
+            try:
+                far = await trio.open_tcp_stream("127.0.0.1", self._target)
+            except OSError:  # nobody listens there for now
+                return
             async with far, trio.open_nursery() as nursery:
                 nursery.start_soon(self._pump, near, far)
                 nursery.start_soon(self._pump, far, near)
