@@ -11,7 +11,6 @@ sys.path[:0] = sys.argv[1:]
 
 # E402: these are found through the path that has just been set.
 from dagrun.domain.lua import MAX_DEPTH, VALUES, Converter, open_runtime  # noqa: E402 — see above
-from dagrun.domain.nulls import with_null_tests  # noqa: E402 — see above
 from dagrun.workers.child import serve  # noqa: E402 — see above
 
 # Read, not imported: importing the package would load the engine's side, 90 ms.
@@ -22,6 +21,15 @@ _NO_NEW_PRIVS = 38  # PR_SET_NO_NEW_PRIVS, linux/prctl.h
 _ROOM = 1 << 30  # bytes of address space beside Lua's: Python, its libraries, the request
 _LEAST = 1 << 20  # bytes that the sandbox itself is made with, and that a call needs
 _NAMES = ("inputs", "nodes", "run", "env", "item", "item_index", "secrets")
+
+
+def _with_null_tests(code: str) -> str:
+    """Let code compare with ``json.null``, which Lua reads as nil."""
+    if "null" not in code:
+        return code
+    from dagrun.domain.nulls import with_null_tests  # noqa: PLC0415 — most code has no use for it
+
+    return with_null_tests(code)
 
 
 class Machine:
@@ -36,7 +44,7 @@ class Machine:
     def run(self, asked: dict) -> tuple[str, str]:  # type: ignore[type-arg]  # typing takes 4 ms
         """Run the code that is asked for; give the kind of its end, and outputs or message."""
         memory, scope = asked["memory"], asked["scope"]
-        code = with_null_tests(asked["code"])
+        code = _with_null_tests(asked["code"])
         _limit(resource.RLIMIT_AS, 2 * memory + _ROOM)
         # Values are made before the limit holds: outside of a call, reaching it ends the process.
         to_lua = Converter(self._runtime, self._values, memory).to_lua
