@@ -1,0 +1,123 @@
+"""Runs that start runs, on engines in processes of their own, over gRPC on loopback."""
+
+import time
+from contextlib import asynccontextmanager
+from datetime import UTC, datetime
+
+import pytest
+import trio
+
+from dagrun.domain.children import DEPTH
+from dagrun.domain.serialize import content_hash, to_json
+from dagrun.domain.status import RunStatus
+from dagrun.domain.workflow import Node, Workflow
+from dagrun.plugin.loading import load_plugins
+from dagrun.ports.store import Definition, Registration
+from dagrun.roles.configured import open_configured_orchestrator
+from dagrun.roles.submission import Submission
+from dagrun.settings.orchestrator import OrchestratorSettings
+from dagrun.testing.programs import COMMAND, LIMIT, sleepers
+
+SLEEP = 86_123  # seconds; no other test's processes sleep for as long
+SOON = 2.0  # seconds in which all that is cancelled has stopped
+
+
+def node(node_id, *dependencies, **fields):
+    executor = {"type": "lua", "code": "return {depth = (inputs.depth or 0)}"}
+    return Node(node_id, dependencies=dependencies, executor=executor, **fields)
+
+
+def calls(node_id, workflow_id, **fields):
+    return Node(node_id, executor={"type": "workflow", "id": workflow_id}, **fields)
+
+
+@pytest.fixture
+def opened(tmp_path, launch):
+    """Open an orchestrator, and start engines with a capacity each."""
+
+    @asynccontextmanager
+    async def opening(*capacities):
+        settings = OrchestratorSettings(data_dir=tmp_path / "data", grpc_port=0, lease=30.0)
+        registry = load_plugins().registry
+        async with open_configured_orchestrator(registry, settings) as leading:
+            for number, capacity in enumerate(capacities):
+                launch(
+                    *(*COMMAND, "engine", "--engine-id", f"e{number}"),
+                    *("--orchestrator", leading.addresses[0], "--capacity", capacity),
+                    *("--data-dir", tmp_path / f"e{number}"),
+                )
+            with trio.fail_after(LIMIT):
+                while len(leading.engines()) < len(capacities):  # noqa: ASYNC110 — as above
+                    await trio.sleep(0.02)
+            yield leading
+
+    return opening
+
+
+async def register(leading, *workflows):
+    for workflow in workflows:
+        body = to_json(workflow)
+        definition = Definition(hash=content_hash(body), body=body)
+        await leading.store.register(
+            Registration(
+                workflow_id=workflow.id,
+                version=workflow.version,
+                definition_hash=definition.hash,
+                registered_at=datetime.now(UTC),
+            ),
+            definition,
+        )
+
+
+async def submit(leading, workflow):
+    return await leading.submit(Submission(workflow=workflow, inputs={}))
+
+
+async def test_one_engine_of_capacity_one_completes_runs_nested_to_the_depth_limit(opened):
+    levels = [Workflow("level-0", "1.0.0", nodes=[node("a")])]
+    for depth in range(1, DEPTH + 1):
+        below = calls("below", f"level-{depth - 1}", inputs={})
+        levels.append(Workflow(f"level-{depth}", "1.0.0", nodes=[below, node("a", "below")]))
+    too_deep = Workflow("too-deep", "1.0.0", nodes=[calls("below", f"level-{DEPTH}", inputs={})])
+    async with opened(1) as leading:
+        await register(leading, *levels)
+        run_id = await submit(leading, levels[-1])
+        with trio.fail_after(3 * LIMIT):
+            assert (await leading.result(run_id)).status is RunStatus.SUCCEEDED
+        records, _ = await leading.store.runs()
+        assert len(records) == DEPTH + 1
+        refused = await submit(leading, too_deep)
+        with trio.fail_after(3 * LIMIT):
+            assert (await leading.result(refused)).status is RunStatus.FAILED
+
+
+async def test_cancelling_a_parent_stops_ten_children_on_three_engines(opened):
+    sleeper = Workflow(
+        "sleeper",
+        "1.0.0",
+        nodes=[Node("s", executor={"type": "shell", "command": ["sleep", str(SLEEP)]})],
+    )
+    items = list(range(10))
+    parent = Workflow(
+        "parent",
+        "1.0.0",
+        nodes=[calls("each", "sleeper", inputs={}, for_each=items)],
+        placement={"balancer": "least-loaded"},
+    )
+    async with opened(4, 4, 4) as leading:
+        await register(leading, sleeper)
+        run_id = await submit(leading, parent)
+        with trio.fail_after(LIMIT):
+            while len(sleepers(SLEEP)) < len(items):  # noqa: ASYNC110 — other processes do it
+                await trio.sleep(0.05)
+        children = await leading.store.children(run_id)
+        assert len({child.engine_id for child in children}) == 3
+        before = time.monotonic()
+        assert await leading.cancel(run_id)
+        with trio.fail_after(LIMIT):
+            result = await leading.result(run_id)
+        assert time.monotonic() - before < SOON
+        assert result.status is RunStatus.CANCELLED
+        assert sleepers(SLEEP) == []
+        stopped = await leading.store.children(run_id)
+        assert {child.status for child in stopped} == {RunStatus.CANCELLED}
