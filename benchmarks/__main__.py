@@ -19,7 +19,7 @@ from typing import Any
 import attrs
 import msgspec
 
-from benchmarks import bare, floor, placement
+from benchmarks import bare, engines, floor, placement
 from benchmarks.measure import (
     LUA,
     NOOP,
@@ -251,6 +251,74 @@ def queue_figures(times: int) -> list[Figure]:
     ]
 
 
+def engine_figures(times: int) -> list[Figure]:
+    """An engine in another process, over gRPC, beside the embedded one."""
+    figures = []
+    warm = chain(1, NOOP, Durability.BATCHED)
+    for name, workflow, runs, most in (
+        ("1000 runs of 3", chain(3, NOOP, Durability.BATCHED), 1000, "≤ 2.5×"),
+        ("fan-out 1→1000→1", fan_out(1000, NOOP, Durability.BATCHED), 1, "≤ 1.5×"),
+    ):
+        count = len(workflow.nodes) * runs
+        ours, theirs = compare(
+            partial(engines.seconds_of, workflow, runs=runs, warm=warm),
+            partial(seconds_of, workflow, runs=runs, warm=warm),
+            times,
+        )
+        figures.append(
+            Figure(
+                name=f"gRPC (floor: embedded): {name}",
+                unit="µs a node",
+                value=ours / count * MICRO,
+                floor=theirs / count * MICRO,
+                target=most,
+            )
+        )
+    idle = engines.first_node_latencies(300)
+    busy = engines.first_node_latencies(100, queued=engines.QUEUED)
+    fresh, old = compare(
+        partial(engines.ended_seconds, 100_000, runs=500),
+        partial(engines.ended_seconds, 100, runs=500),
+        times,
+    )
+    argv = [sys.executable, "-m", "benchmarks.engines"]
+    memory = subprocess.run(argv, check=True, capture_output=True, text=True, cwd=ROOT)
+    return [
+        *figures,
+        Figure(
+            name="gRPC: submit to first node, p50",
+            unit="ms",
+            value=engines.quantile(idle, 0.5) * MILLI,
+            target="≤ 10 ms",
+        ),
+        Figure(
+            name="gRPC: submit to first node, p99",
+            unit="ms",
+            value=engines.quantile(idle, 0.99) * MILLI,
+            target="≤ 50 ms",
+        ),
+        Figure(
+            name="the same with 100,000 queued runs, p50",
+            unit="ms",
+            value=engines.quantile(busy, 0.5) * MILLI,
+            target="≤ 20 ms",
+        ),
+        Figure(
+            name="memory of 100,000 queued runs",
+            unit="MB",
+            value=float(memory.stdout),
+            target="≤ 300 MB",
+        ),
+        Figure(
+            name="a run beside 100,000 ended (floor: 100)",
+            unit="µs",
+            value=fresh * MICRO,
+            floor=old * MICRO,
+            target="≤ 1.2×",
+        ),
+    ]
+
+
 def table(figures: list[Figure]) -> str:
     """Lay the figures out."""
     lines = [f"{'':44} {'dagrun':>9} {'floor':>9}  {'ratio':>6}  {'unit':10} target"]
@@ -279,6 +347,7 @@ def main() -> None:
         memory_figure(),
         *balancer_figures(arguments.times),
         *queue_figures(arguments.times),
+        *engine_figures(arguments.times),
     ]
     print(table(figures))
     if arguments.json:

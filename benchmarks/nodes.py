@@ -15,3 +15,8 @@ def note(**_inputs: object) -> dict[str, object]:
     """Remember when."""
     FIRST.append(time.perf_counter())
     return {}
+
+
+def when(**_inputs: object) -> dict[str, object]:
+    """Tell when, by a clock that all processes of a machine share."""
+    return {"at": time.perf_counter()}

@@ -9,6 +9,13 @@ from dagrun.domain.fold import apply
 from dagrun.domain.state import RunState, Work
 
 
+def first_event(state: RunState) -> Event:
+    """Give the event with which a run was accepted, from what it made of the run."""
+    assert state.created_at is not None  # noqa: S101 — it was accepted
+    data = {"base": state.base} if state.base else None
+    return Event(state.run_id, 1, 1, Type.RUN_QUEUED, state.created_at, data=data)
+
+
 def queue(state: RunState, work: Work) -> None:
     """Put a node or item in line; its turn comes when there is a place."""
     work.queued = True

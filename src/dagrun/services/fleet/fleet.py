@@ -9,6 +9,7 @@ import trio
 
 from dagrun.domain.events import RUN_ENDS, Event
 from dagrun.domain.ids import RunId
+from dagrun.domain.moves import first_event
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
@@ -324,7 +325,7 @@ class Fleet:
             return
         try:
             definition = await _patiently(lambda: self._definition(state.plan.workflow))
-            events = await _patiently(lambda: self._store.events(run_id))
+            events = [first_event(state)] if state.seq == 1 else await self._events(run_id)
         except DagrunError as error:  # damaged: the others go on
             self._off(engine, run_id)
             self._placer.abandoned(run_id, str(error))
@@ -338,6 +339,9 @@ class Fleet:
             engine.outbox.put(
                 *dispatch_frames(assigned, state, definition, events, messages=told, lost=lost)
             )
+
+    async def _events(self, run_id: RunId) -> Sequence[Event]:
+        return await _patiently(lambda: self._store.events(run_id))
 
     async def post(
         self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
