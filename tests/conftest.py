@@ -15,6 +15,18 @@ if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_addoption(parser):
+    parser.addoption(
+        "--full", action="store_true", help="let monkeys rage for as long as the promises say"
+    )
+
+
+@pytest.fixture
+def monkey_seconds(request):
+    """For how long monkeys rage: a minute with ``--full``."""
+    return 60 if request.config.getoption("--full") else 15
+
+
 @pytest.fixture
 def launch(tmp_path):
     """Start Python programs in the test's folder; they are killed with the test."""

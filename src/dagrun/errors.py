@@ -9,6 +9,7 @@
     │   ├── UnknownPlugin      nothing of that name is installed
     │   └── PluginConflict     two plugins want one name, or a hook is misspelt
     ├── NotFound           there is no such run or workflow
+    │   └── NoSuchRun          there is no such run
     ├── RunFailed          a run did not succeed, and its caller wants to know
     ├── ConflictError      the state of a run forbids what was asked
     │   ├── RunOwned           another live process executes the run
@@ -130,6 +131,14 @@ class NotFound(DagrunError):
     """There is no such run or workflow."""
 
     code = "not_found"
+
+
+class NoSuchRun(NotFound):
+    """There is no such run, or not where it was looked for."""
+
+    def __init__(self, run_id: str, place: object = None) -> None:
+        super().__init__(f"there is no run {run_id!r}{'' if place is None else f' in {place}'}")
+        self.run_id = run_id
 
 
 class RunFailed(DagrunError):

@@ -94,7 +94,7 @@ def test_run_prints_the_result_on_stdout_and_progress_on_stderr(dagrun, write):
     result = json.loads(shown.stdout)
     assert set(result) == {
         "run_id", "workflow_id", "version", "status", "outputs", "error", "duration",
-        "started_at", "finished_at", "nodes", "resumable",
+        "started_at", "finished_at", "nodes", "inputs", "resumable",
     }  # fmt: skip
     (node,) = result["nodes"]
     assert set(node) == {
@@ -648,6 +648,9 @@ def test_inputs_come_from_standard_input(tmp_path, write):
     assert json.loads(done.stdout) == {"n": 7}
 
 
+COUNTED = "; items are counted from 0, and the last one is 1"
+
+
 def test_what_was_never_tried_has_no_log_and_the_answer_says_so(dagrun, write):
     file = write(
         """
@@ -661,13 +664,13 @@ def test_what_was_never_tried_has_no_log_and_the_answer_says_so(dagrun, write):
     )
     run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
     never = {
-        ("a", "--item", 2): "item 2 of a",
+        ("a", "--item", 2): f"item 2 of a{COUNTED}",
         ("a", "--attempt", 3): "attempt 3 of a",
         ("a", "--item", 0, "--attempt", 2): "attempt 2 of item 0 of a",
         ("quiet", "--item", 0): "item 0 of quiet",
         ("quiet", "--attempt", 2): "attempt 2 of quiet",
         ("quiet", "--attempt", 0): "attempt 0 of quiet",
-        ("--item", 77): "item 77",
+        ("--item", 77): f"item 77{COUNTED}",
         ("--attempt", 3): "attempt 3",
         ("--item", 0, "--attempt", 2): "attempt 2 of item 0",
     }

@@ -61,7 +61,8 @@ def test_handlers_of_all_executors_see_a_success(dagrun, write):
         "inputs": {"bad": False},
     }
     shown = dagrun("runs", "show", result["run_id"], "--json")
-    assert json.loads(shown.stdout) == {**result, "resumable": False}
+    more = {"inputs": {"bad": False}, "resumable": False}
+    assert json.loads(shown.stdout) == {**result, **more}
     logs = dagrun("runs", "logs", result["run_id"], "handler:success")
     assert logs.stdout == "succeeded\ttrue\t3\tw\n"
     assert dagrun("runs", "logs", result["run_id"], "handler:failure").returncode == 2

@@ -175,7 +175,7 @@ async def test_calls_that_are_taken_back_at_once_are_cut_off_and_keep_nobody_wai
                 for number in range(20):
                     began = trio.current_time()
                     await ask(channel, number)
-                    assert trio.current_time() - began < 1
+                    assert trio.current_time() - began < LIMIT / 2
         assert memory() - before < 16 * MIB
 
 
@@ -523,7 +523,7 @@ async def test_nothing_of_a_stream_is_left_behind():
                 await trio.sleep(0.01)
 
 
-async def test_a_thousand_streams_leave_memory_as_it_was():
+async def test_hundreds_of_streams_leave_memory_as_it_was():
     async with serving() as served, grpc() as other:
 
         async def use(times):
@@ -531,9 +531,9 @@ async def test_a_thousand_streams_leave_memory_as_it_was():
                 async with other.attach(served.address) as channel:
                     await ask(channel)
 
-        await use(100)
+        await use(50)
         before = memory()
-        await use(300)
+        await use(200)
         assert memory() - before < 8 * MIB
 
 

@@ -7,7 +7,7 @@ from typing import Any, TypeVar
 import trio
 
 from dagrun.domain.ids import is_id
-from dagrun.errors import DagrunError, NotFound
+from dagrun.errors import DagrunError, NoSuchRun
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.local import DATABASE
@@ -49,11 +49,11 @@ def with_store(
 
 @contextmanager
 def naming_directory(settings: Settings) -> Iterator[None]:
-    """Say of what is not there where it was looked for."""
+    """Say of a run that is not there where it was looked for."""
     try:
         yield
-    except NotFound as error:
-        raise NotFound(f"{error} in {settings.data_dir}") from error
+    except NoSuchRun as error:
+        raise NoSuchRun(error.run_id, settings.data_dir) from error
 
 
 def has_database(settings: Settings) -> bool:
@@ -65,7 +65,7 @@ def check_run(settings: Settings, run_id: str) -> None:
     """Refuse what cannot be a run, before anything is opened or made.
 
     Raises:
-        NotFound: the id is none, or there is no database.
+        NoSuchRun: the id is none, or there is no database.
     """
     if not is_id(run_id) or not has_database(settings):
-        raise NotFound(f"there is no run {run_id!r} in {settings.data_dir}")
+        raise NoSuchRun(run_id, settings.data_dir)

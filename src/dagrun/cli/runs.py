@@ -154,14 +154,14 @@ def say_run(board: Board, result: RunResult, inputs: Mapping[str, Any]) -> None:
 
 
 def say_where_logs_are(state: RunState, logs: NodeLogs) -> None:
-    """Tell the person who watches how to read what a node wrote that failed, if one did."""
+    """Say how to read what a node wrote that failed, if one did."""
     failed = (
         node.step.node.id for node in state.nodes if node.error and not node.step.node.allow_failure
     )
     if (
         wrote := next((node for node in failed if logs.attempts(state.run_id, node)), None)
     ) is not None:
-        output.note(f"dagrun: see what it wrote with: dagrun runs logs {state.run_id} {wrote}")
+        output.say(f"see what {wrote} wrote with: dagrun runs logs {state.run_id} {wrote}")
 
 
 def _replayed(settings: Settings, run_id: str) -> tuple[RunState, Board]:

@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import NotFound
+from dagrun.errors import NoSuchRun
 from dagrun.ports.management import Registered
 
 
@@ -22,14 +22,14 @@ def run_of(run: str | HasRunId) -> RunId:
     """Give the id of a run.
 
     Raises:
-        NotFound: no run can have this id.
+        NoSuchRun: no run can have this id.
         TypeError: it is no run.
     """
     text = run if isinstance(run, str) else getattr(run, "run_id", None)
     if not isinstance(text, str):
         raise TypeError(f"a run or its id is needed, such as run.run_id, not {_kind(run)}")
     if not is_id(text):
-        raise NotFound(f"there is no run {text!r}")
+        raise NoSuchRun(text)
     return RunId(text)
 
 

@@ -18,7 +18,7 @@ from dagrun.builtin.memory_store.tokens import TokenTable
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, NotFound, StoreError
+from dagrun.errors import ConflictError, NoSuchRun, NotFound, StoreError
 from dagrun.ports.store import (
     Assignment,
     CommitResult,
@@ -226,7 +226,7 @@ class MemoryStore(Tables, TokenTable):
         """Give one run."""
         await trio.lowlevel.checkpoint()
         if run_id not in self._runs:
-            raise NotFound(f"there is no run {run_id!r}")
+            raise NoSuchRun(run_id)
         return self._runs[run_id]
 
     async def runs(

@@ -7,7 +7,7 @@ from typing import Final
 from dagrun.builtin.intake import KEPT
 from dagrun.builtin.sqlite.children import child_problem
 from dagrun.domain.ids import RunId
-from dagrun.errors import NotFound
+from dagrun.errors import NoSuchRun
 from dagrun.ports.store import NewRun, Rejection, Slot
 
 _TAKEN: Final = """
@@ -53,7 +53,7 @@ def admit(connection: sqlite3.Connection, run_id: RunId, slot: Slot) -> bool:
         "update runs set admitted = 1, concurrency_key = ? where run_id = ?", (slot.key, run_id)
     ).rowcount
     if not changed:
-        raise NotFound(f"there is no run {run_id!r}")
+        raise NoSuchRun(run_id)
     return True
 
 

@@ -10,7 +10,7 @@ from dagrun.builtin.intake import CANCELLED_WITH_PARENT
 from dagrun.builtin.sqlite.read import read_data
 from dagrun.builtin.sqlite.rows import columns, ids, text
 from dagrun.domain.ids import RunId
-from dagrun.errors import NotFound
+from dagrun.errors import NoSuchRun
 from dagrun.ports.store import Message, MessageKind, Posted, Taken
 
 CANCEL_WAITS: Final = (
@@ -77,7 +77,7 @@ def post(
         (run_id,),
     ).fetchone()
     if row is None:
-        raise NotFound(f"there is no run {run_id!r}")
+        raise NoSuchRun(run_id)
     ended, cancelled = row
     if ended or (cancelled and kind is MessageKind.CANCEL):
         return []

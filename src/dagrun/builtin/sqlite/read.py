@@ -14,7 +14,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.serialize import content_hash
 from dagrun.domain.status import RUN_ENDED, NodeStatus, RunStatus
-from dagrun.errors import NotFound, StoreTooNew
+from dagrun.errors import NoSuchRun, NotFound, StoreTooNew
 from dagrun.ports.store import Definition, Logged, NodeRecord, Parent, RunRecord
 
 _RUN: Final = """
@@ -65,7 +65,7 @@ def read_run(connection: sqlite3.Connection, run_id: str) -> RunRecord:
     """
     row = connection.execute(_RUN + " where run_id = ?", (run_id,)).fetchone()
     if row is None:
-        raise NotFound(f"there is no run {run_id!r}")
+        raise NoSuchRun(run_id)
     return _run(row)
 
 

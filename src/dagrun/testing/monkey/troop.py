@@ -1,0 +1,270 @@
+"""One orchestrator, three engines and a client that submits runs all along, on loopback."""
+
+import os
+import random
+import signal
+import socket
+import sys
+from collections.abc import AsyncIterator, Mapping, Sequence
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any, Final
+
+import attrs
+import trio
+
+from dagrun.builtin.sqlite import SqliteStore
+from dagrun.domain.events import Event
+from dagrun.domain.ids import RunId
+from dagrun.domain.serialize import from_json
+from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.errors import DagrunError, RemoteError
+from dagrun.plugin.loading import load_plugins
+from dagrun.ports.management import Management
+from dagrun.ports.store import RunRecord
+from dagrun.testing.checker import check
+from dagrun.testing.effects import check_effects
+from dagrun.testing.monkey.workflows import CHILD, documents
+from dagrun.testing.programs import COMMAND
+from dagrun.testing.proxy import Proxy
+
+LEASE: Final = 3.0  # seconds
+ENGINES: Final = 3
+PAUSE: Final = 0.25  # seconds between two submissions
+ANSWER: Final = 5.0  # seconds in which the orchestrator answers, or is asked again
+PATIENCE: Final = 180.0  # seconds in which all runs end once nothing fails any more
+START: Final = 30.0  # seconds in which a process is ready
+
+
+@attrs.define(eq=False)
+class Member:
+    """A process that is started, killed and frozen."""
+
+    name: str
+    arguments: Sequence[str]
+    folder: Path
+    process: trio.Process | None = None
+    frozen: bool = False
+
+
+class Troop:
+    """The processes, and what is known of the runs.
+
+    Args:
+        folder: where all of it lives.
+        proxies: whether a proxy stands between each engine and the orchestrator.
+        seed: of the workflows.
+    """
+
+    def __init__(self, folder: Path, *, proxies: bool = False, seed: int = 0) -> None:
+        self._folder = folder
+        self._with_proxies = proxies
+        self._witness = folder / "witness"
+        self._draw = random.Random(seed)  # noqa: S311 — to be repeated
+        self._port = _free_port()
+        self.proxies: dict[str, Proxy] = {}
+        self.members: dict[str, Member] = {}
+        self.accepted: dict[str, str] = {}
+        """Run → workflow, of all submissions that were answered."""
+
+        self._problems: list[str] = []
+        self._nursery: trio.Nursery
+        self._management: Management
+        self._submitting = trio.CancelScope()
+
+    @asynccontextmanager
+    async def open(self) -> AsyncIterator["Troop"]:
+        """Start all processes, and submit runs until :meth:`settle`. Leaving kills all of them."""
+        transport = load_plugins().registry.transports.get("grpc")(connection_timeout=ANSWER)
+        async with transport, trio.open_nursery() as self._nursery:
+            try:
+                await self._start_all()
+                address = f"127.0.0.1:{self._port}"
+                async with transport.manage(address) as self._management:
+                    await self._register()
+                    self._nursery.start_soon(self._submit_all)
+                    yield self
+            finally:
+                with trio.CancelScope(shield=True):
+                    for name in self.members:
+                        await self.kill(name)
+                self._nursery.cancel_scope.cancel()
+
+    async def _start_all(self) -> None:
+        own = self._folder / "orchestrator"
+        self.members["orchestrator"] = Member(
+            "orchestrator",
+            [
+                *("orchestrator", "--grpc-port", str(self._port), "--lease", str(LEASE)),
+                *("--data-dir", str(own)),
+            ],
+            self._folder,
+        )
+        for number in range(ENGINES):
+            name, port = f"e{number}", self._port
+            if self._with_proxies:
+                self.proxies[name] = await self._nursery.start(Proxy(self._port).run)
+                port = self.proxies[name].port
+            arguments = [
+                *("engine", "--engine-id", name, "--orchestrator", f"127.0.0.1:{port}"),
+                *("--capacity", "5", "--data-dir", str(self._folder / name)),
+            ]
+            self.members[name] = Member(name, arguments, self._folder)
+        for name in self.members:
+            await self.start(name)
+
+    # processes
+
+    async def start(self, name: str) -> None:
+        """Start a process, unless it runs."""
+        member = self.members[name]
+        if member.process is None:
+            with (self._folder / f"{name}.log").open("ab") as log:
+                member.process = await trio.lowlevel.open_process(
+                    [sys.executable, *COMMAND, *member.arguments],
+                    cwd=member.folder,
+                    stdin=None,
+                    stdout=log,
+                    stderr=log,
+                )
+
+    async def kill(self, name: str) -> None:
+        """End a process without a last word."""
+        member = self.members[name]
+        if member.process is not None:
+            member.process.kill()
+            await member.process.wait()
+            member.process, member.frozen = None, False
+
+    def freeze(self, name: str, *, on: bool) -> None:
+        """Let a process hang, or go on."""
+        member = self.members[name]
+        if member.process is not None and member.frozen is not on:
+            member.process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
+            member.frozen = on
+
+    # runs
+
+    async def _register(self) -> None:
+        made = documents(self._witness, self._draw)
+        with trio.fail_after(START):
+            for name in (CHILD, *(name for name in made if name != CHILD)):
+                await self._until_answered(
+                    lambda name=name: self._management.workflows.register(made[name])
+                )
+        self._names = [name for name in made if name != CHILD]
+
+    async def _submit_all(self) -> None:
+        number = 0
+        with self._submitting:
+            while True:
+                number += 1
+                name = self._draw.choice(self._names)
+                key = f"k{number}"
+                summary = await self._until_answered(
+                    lambda name=name, key=key: self._management.runs.start(
+                        name, idempotency_key=key
+                    )
+                )
+                self.accepted[summary.run_id] = name
+                await trio.sleep(PAUSE)
+
+    async def _until_answered(self, ask: Any) -> Any:
+        """Ask again and again: the orchestrator may be dead, frozen or cut off."""
+        while True:
+            with trio.move_on_after(ANSWER):
+                try:
+                    return await ask()
+                except (RemoteError, DagrunError):
+                    await trio.sleep(PAUSE)
+
+    async def settle(self) -> None:
+        """Submit nothing more, let nothing fail any more, and wait until all runs have ended."""
+        self._submitting.cancel()
+        for proxy in self.proxies.values():
+            proxy.resume()
+            proxy.latency, proxy.left = 0.0, None
+        for name, member in self.members.items():
+            if member.frozen:
+                self.freeze(name, on=False)
+            await self.start(name)
+        with trio.move_on_after(PATIENCE) as patience:
+            while await self._unfinished():
+                await self._resume_poisoned()
+                await trio.sleep(1.0)
+        if patience.cancelled_caught:
+            left = await self._unfinished()
+            self._problems += [f"run {r.run_id} does not end: {r.status}" for r in left]
+
+    async def _unfinished(self) -> Sequence[RunRecord]:
+        async with self._store() as store:
+            return await store.unfinished("orchestrator")
+
+    async def _resume_poisoned(self) -> None:
+        for record in await self._unfinished():
+            if record.status is RunStatus.PAUSED:
+                await self._until_answered(
+                    lambda run_id=record.run_id: self._management.runs.resume(run_id)
+                )
+
+    def _store(self) -> SqliteStore:
+        return SqliteStore(path=self._folder / "orchestrator" / "dagrun.db")
+
+    # what came of it
+
+    async def judge(self) -> Sequence[str]:
+        """Give all that is wrong with the journals, and with what nodes did outside."""
+        problems = list(self._problems)
+        events: list[Event] = []
+        async with self._store() as store:
+            for run_id in self.accepted:
+                try:
+                    record = await store.run(RunId(run_id))
+                except DagrunError:
+                    problems.append(f"run {run_id} was accepted, and is lost")
+                    continue
+                if record.status not in RUN_ENDED:
+                    continue  # told by settle
+                if record.status is not RunStatus.SUCCEEDED:
+                    problems.append(f"run {run_id} has {record.status}: {record.error}")
+            found, cursor = await store.runs(limit=1000)
+            records = list(found)
+            while cursor is not None:
+                found, cursor = await store.runs(limit=1000, cursor=cursor)
+                records += found
+            for record in records:
+                journal = await store.events(record.run_id)
+                workflow = from_json((await store.definition(record.definition_hash)).body)
+                problems += [f"run {record.run_id}: {one}" for one in check(workflow, journal)]
+                events += journal
+        lines = self._witness.read_text().splitlines() if self._witness.exists() else []
+        return problems + check_effects(lines, events)
+
+    def statistics(self) -> Mapping[str, int]:
+        """Say how much happened."""
+        lines = self._witness.read_text().splitlines() if self._witness.exists() else []
+        return {"runs": len(self.accepted), "lines": len(lines)}
+
+    def leftovers(self) -> Sequence[str]:
+        """Give the command lines of processes that still know where the witness is."""
+        return [
+            text
+            for path in Path("/proc").glob("[0-9]*")
+            if int(path.name) != os.getpid() and (text := _environment(path, self._witness))
+        ]
+
+
+def _free_port() -> int:
+    with socket.socket() as one:
+        one.bind(("127.0.0.1", 0))
+        port: int = one.getsockname()[1]
+        return port
+
+
+def _environment(process: Path, witness: Path) -> str | None:
+    try:
+        if f"WITNESS={witness}".encode() in (process / "environ").read_bytes():
+            return (process / "cmdline").read_bytes().replace(b"\0", b" ").decode()
+    except OSError:  # it has ended meanwhile
+        return None
+    return None
