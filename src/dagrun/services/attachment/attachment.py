@@ -29,6 +29,7 @@ from dagrun.ports.frames import (
     Held,
     Hello,
     JournalPart,
+    LogChunk,
     StartChild,
     Stop,
     Tell,
@@ -42,6 +43,7 @@ from dagrun.ports.transport import Channel
 from dagrun.services.attachment.lease import Lease
 
 GREETING: Final = 30.0  # seconds that an orchestrator may take for its welcome
+MAX_LOGS: Final = 4  # pieces of logs that travel together
 MAX_REPORTS: Final = 4  # reports that travel together
 
 _log: Final = logging.getLogger(__name__)
@@ -128,6 +130,11 @@ class Attachment:
         self._questions: dict[int, _Question] = {}
         self._numbers = 0
         self._dropped = trio.Event()
+        self._logs: deque[LogChunk] = deque()
+        self._logs_sent = trio.Event()
+        self.settled: Callable[[], None] = lambda: None
+        """Is called when a conversation has begun."""
+
         uplink.call_when_unsent(self._wake)
         self.attached = 0
         """How often an orchestrator has welcomed the engine."""
@@ -200,6 +207,14 @@ class Attachment:
             raise ConflictError(message)
         raise NodeError(kind, message, retryable=answer.retryable)
 
+    async def ship(self, chunk: LogChunk) -> None:
+        """Send a piece of a log; wait while there is no conversation, or others are on their way."""
+        while self._talking is None or len(self._logs) >= MAX_LOGS:
+            self._logs_sent = trio.Event()
+            await self._logs_sent.wait()
+        self._logs.append(chunk)
+        self._wake()
+
     # draining
 
     def drain(self) -> None:
@@ -237,6 +252,8 @@ class Attachment:
             welcome, rest = await self._welcome(channel)
             self._settle(welcome, holdings, since)
             self._talking = scope
+            self._logs_sent.set()
+            self.settled()
             try:
                 with as_one_loss():
                     await self._talk(channel, rest)
@@ -294,6 +311,7 @@ class Attachment:
         """Keep and drop runs as the orchestrator says, and begin the lease."""
         kept = {(run_id, epoch): seq for run_id, epoch, seq in welcome.kept}
         self._outgoing.clear()
+        self._logs.clear()
         for held in holdings:
             seq = kept.get((held.run_id, held.epoch))
             if seq is None:
@@ -318,9 +336,10 @@ class Attachment:
             await channel.send(frames)
 
     def _next_frames(self) -> list[Frame]:
-        """Give heartbeats first; what is said of a run comes behind its events."""
+        """Give heartbeats first; what is said of a run comes behind its events, and its log before."""
         frames: list[Frame] = [frame for frame in self._outgoing if isinstance(frame, Beat)]
         self._outgoing = deque(frame for frame in self._outgoing if not isinstance(frame, Beat))
+        frames += self._take_logs()
         for _ in range(MAX_REPORTS):
             report = self._uplink.take_report()
             if report is None:
@@ -329,6 +348,13 @@ class Attachment:
                 break
             frames.append(report)
         return frames
+
+    def _take_logs(self) -> list[LogChunk]:
+        """Give the pieces of logs that wait; they are few."""
+        logs = list(self._logs)
+        self._logs.clear()
+        self._logs_sent.set()
+        return logs
 
     async def _beat(self) -> None:
         while True:
