@@ -49,7 +49,7 @@ async def test_a_run_over_its_limit_is_rejected_and_nothing_is_stored(tmp_path):
 
 
 async def test_a_key_that_cannot_be_evaluated_refuses_the_inputs(tmp_path):
-    broken = gated(concurrency=Concurrency(key="${inputs.name.x.y}"))
+    broken = gated(concurrency=Concurrency(key="${inputs.name.x()}"))
     async with rig(tmp_path / "data") as r:
         with pytest.raises(InputError, match=r"spec\.concurrency\.key"):
             await r.submit(broken, "x")

@@ -1,11 +1,12 @@
 """What a program gives in place of what is asked for."""
 
-import asyncio
+import re
 
 import pytest
 
 import dagrun
 from dagrun import Node, Workflow
+from dagrun.testing.programs import call
 
 
 def workflow(version="1.0.0", code="return {v = run.version}", **fields):
@@ -112,10 +113,19 @@ async def test_another_content_comes_with_what_to_do(tmp_path, store):
             await orchestrator.register_workflow(workflow(code="return {}"))
 
 
-def test_under_asyncio_one_is_told_what_to_take(opened):
-    async def main():
-        async with opened:
-            pass
+UNDER_ASYNCIO = """
+import asyncio, dagrun
 
-    with pytest.raises(RuntimeError, match=r"needs trio: .* open_sync_orchestrator"):
-        asyncio.run(main())
+async def main():
+    async with dagrun.open_orchestrator(store="memory"):
+        pass
+
+asyncio.run(main())
+"""
+"""A program of its own: trio-asyncio, wherever it was imported, changes what asyncio.run does."""
+
+
+def test_under_asyncio_one_is_told_what_to_take(tmp_path):
+    done = call("-c", UNDER_ASYNCIO, folder=tmp_path)
+    assert done.returncode == 1
+    assert re.search(r"RuntimeError: .*needs trio: .* open_sync_orchestrator", done.stderr)

@@ -83,6 +83,7 @@ class Control:
     ) -> None:
         """Answer until cancelled."""
         with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as plain:
+            (self._folder / self._name).unlink(missing_ok=True)  # of a life that was killed
             with _short(self._folder, self._name) as path:
                 plain.bind(path)
             (self._folder / self._name).chmod(0o600)
