@@ -15,7 +15,7 @@ from dagrun.domain.plan import Plan
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Definition
-from dagrun.ports.transport import Channel, Transport
+from dagrun.ports.transport import Channel, EngineOffered, Transport
 from dagrun.roles.local import LOGS, SCRATCH, factories
 from dagrun.roles.serving import serve, start
 from dagrun.roles.shipped_logs import ShippedLogs
@@ -137,13 +137,16 @@ async def open_engine(
         await start(stack, engine)
         await start(stack, attachment)
         await stack.enter_async_context(transport)
+        offered = EngineOffered(report=attachment.report, hear=attachment.take)
         address = None
         if orchestrator is None:
             handler = partial(_converse_unless_heard, attachment)
-            address = await serve(stack, partial(transport.serve_engine, handler))
+            address = await serve(stack, partial(transport.serve_engine, handler, offered=offered))
         else:
             if listens:
-                address = await serve(stack, partial(transport.serve_engine, _refuse))
+                address = await serve(
+                    stack, partial(transport.serve_engine, _refuse, offered=offered)
+                )
             await start(
                 stack, Dialling(attachment, partial(transport.attach, orchestrator), draw=draw)
             )

@@ -16,7 +16,16 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ChannelLost, ConflictError, DagrunError, NodeError, as_one_loss
 from dagrun.ports.children import Child, ChildRequest
-from dagrun.ports.engine import AttachedEngine, Holding
+from dagrun.ports.engine import (
+    DRAINING,
+    IDLE,
+    RUNNING,
+    UNHEALTHY,
+    AttachedEngine,
+    EngineReport,
+    Holding,
+    Offers,
+)
 from dagrun.ports.frames import (
     Beat,
     BeatSeen,
@@ -175,6 +184,47 @@ class Attachment:
         """End the present conversation; whoever holds it begins another one."""
         if self._conversation is not None:
             self._conversation.cancel()
+
+    # what others ask
+
+    def report(self) -> EngineReport:
+        """Say how the engine is."""
+        who, holdings = self._identity, self._engine.holdings()
+        status = RUNNING if holdings else IDLE
+        if self.draining:
+            status = DRAINING
+        return EngineReport(
+            engine_id=who.engine_id,
+            instance=who.instance,
+            release=who.release,
+            status=status if self.heard else UNHEALTHY,
+            capacity=who.capacity,
+            runs=[(held.run_id, held.epoch) for held in holdings],
+            offers=Offers(
+                executors=frozenset(who.executors), labels=who.labels, resources=who.resources
+            ),
+        )
+
+    async def take(self, frame: Dispatch | Stop) -> str | None:
+        """Do what a frame says that did not come on the stream. Give why not, if it is refused.
+
+        A run is executed under the lease of the orchestrator that is heard, and reported to it; it
+        has the run stopped if it knows nothing of it.
+        """
+        if not self.heard:
+            return "no orchestrator is heard, so there is no lease for a run"
+        if isinstance(frame, Dispatch):
+            if frame.more:
+                return "its journal is not complete"
+            await self._execute(frame, list(frame.events))
+            return None if self._has(frame.run_id, frame.epoch) else "it cannot be executed here"
+        if not self._has(frame.run_id, frame.epoch):
+            return "the engine does not have the run under this epoch"
+        self._drop(frame.run_id, frame.reason)
+        return None
+
+    def _has(self, run_id: RunId, epoch: int) -> bool:
+        return any((held.run_id, held.epoch) == (run_id, epoch) for held in self._engine.holdings())
 
     # what the engine says
 
@@ -407,7 +457,7 @@ class Attachment:
 
     async def _execute(self, dispatch: Dispatch, events: list[Event]) -> None:
         run_id, epoch = dispatch.run_id, dispatch.epoch
-        if any((held.run_id, held.epoch) == (run_id, epoch) for held in self._engine.holdings()):
+        if self._has(run_id, epoch):
             return  # it was said twice
         self._drop(run_id, "it goes on under another epoch")
         self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
