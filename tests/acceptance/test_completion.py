@@ -11,12 +11,26 @@ import pytest
 
 SHELLS = ("bash", "zsh", "fish")
 ROLES = ("engine", "orchestrator")
-COMMANDS = ("backup", "completion", "events", "plugins", "run", "runs", "validate", *ROLES)
+OF_SERVERS = ("engines", "tokens", "workflows")
+COMMANDS = (
+    *("backup", "completion", "events", "plugins", "run", "runs", "validate"),
+    *ROLES,
+    *OF_SERVERS,
+)
 OF_RUNS = (
-    *("list", "show", "logs", "watch", "explain"),
+    *("start", "tree", "list", "show", "logs", "watch", "explain"),
     *("cancel", "pause", "resume", "prune"),
 )
-OF_EVENTS = ("--after", "--follow", "--limit", "--run", "--severity", "--type", "--workflow")
+OF_EVENTS = (
+    "--after",
+    "--follow",
+    "--limit",
+    "--run",
+    "--server",
+    "--severity",
+    "--type",
+    "--workflow",
+)
 EVERYWHERE = ("--config", "--data-dir", "--help", "--json", "--version")
 LOADED = """
 import sys
@@ -72,6 +86,8 @@ def complete(tmp_path, bash_script):
         (["ru"], {"run", "runs"}),
         (["val"], {"validate"}),
         (["runs", ""], set(OF_RUNS)),
+        (["engines", ""], {"list", "drain", "undrain"}),
+        (["workflows", "re"], {"register"}),
         (["runs", "logs", "--at"], {"--attempt"}),
         (["runs", "logs", "--f"], {"--follow"}),
         (["runs", "prune", "--"], {"--older-than", "--retention", *EVERYWHERE}),

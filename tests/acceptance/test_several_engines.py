@@ -39,7 +39,11 @@ def shell(tmp_path, port):
     command = tools / "dagrun"
     command.write_text(f'#!/bin/sh\nexec {sys.executable} -m dagrun "$@"\n')
     command.chmod(0o755)
-    environment = {"HOME": str(tmp_path), "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin"}
+    environment = {
+        "GRPC_PORT": port,
+        "HOME": str(tmp_path),
+        "PATH": f"{tools}:/usr/local/bin:/usr/bin:/bin",
+    }
     process = subprocess.Popen(
         ["/bin/bash"],
         cwd=tmp_path,
@@ -98,6 +102,11 @@ def test_a_reader_of_the_readme_kills_an_engine_and_the_other_one_goes_on(shell,
         run_id = next(iter(re.findall(r"\b[0-9a-v]{26}\b", printed)), run_id)
 
 
+def token_in(printed):
+    (token,) = re.findall(r"^dagrun_\S+$", printed, re.MULTILINE)
+    return token
+
+
 def certificates(folder):
     authority = trustme.CA()
     own = authority.issue_cert("localhost")
@@ -113,10 +122,10 @@ def test_a_reader_of_the_page_lets_an_engine_in_with_a_token_and_tls(shell, tmp_
     certificates(tmp_path)
     typed = [text for _, text in blocks("docs/engines.md", "#", "\0")]
     create, listing, orchestrator, engine, client, _compiles = typed
-    admin = shell.type(create).splitlines()[0]
+    admin = token_in(shell.type(create))
     assert "accepted   me" in shell.type(listing)
     make, serve = orchestrator.splitlines()
-    token = shell.type(make).splitlines()[0]
+    token = token_in(shell.type(make))
 
     def program(line):
         places = {

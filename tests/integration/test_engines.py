@@ -308,7 +308,7 @@ async def test_an_engine_that_is_registered_is_dialled_and_by_two_names_has_one_
 async def test_only_who_has_the_token_is_let_in(opened, start):
     async with opened(token="secret-7") as leading:
         stranger = start("e1", leading, DAGRUN_TOKEN="secret-8")
-        assert "needs a token that is accepted" in await logs(stranger, "no orchestrator")
+        assert "the token is not accepted" in await logs(stranger, "no orchestrator")
         start("e2", leading, DAGRUN_TOKEN="secret-7")
         await attached(leading, "e2")
         assert [view.id for view in leading.engines()] == ["e2"]

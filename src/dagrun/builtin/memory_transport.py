@@ -13,7 +13,7 @@ import attrs
 import trio
 
 from dagrun.errors import ChannelLost, ConfigError
-from dagrun.ports.transport import Channel, Handler, Offered
+from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
 
 if TYPE_CHECKING:  # most commands have no use for it
     from dagrun.ports.frames import Frame
@@ -258,7 +258,11 @@ class MemoryTransport:
         await self._serve("orchestrator", handler, task_status)
 
     async def serve_engine(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: EngineOffered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for orchestrators until cancelled."""
         await self._serve("engine", handler, task_status)

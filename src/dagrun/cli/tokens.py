@@ -8,7 +8,7 @@ import attrs
 
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import with_store
+from dagrun.cli.running import has_database, with_store
 from dagrun.domain.ids import is_id
 from dagrun.domain.result import rfc3339
 from dagrun.errors import ConfigError, NotFound
@@ -60,7 +60,9 @@ def list_tokens(settings: Settings, *, as_json: bool) -> int:
     async def read(store: Store) -> list[TokenRecord]:
         return await store.tokens()
 
-    tokens = with_store(settings, load_with_warnings().registry, read)
+    tokens: list[TokenRecord] = []
+    if has_database(settings):
+        tokens = with_store(settings, load_with_warnings().registry, read)
     if as_json:
         output.say_json({"items": [_json(one) for one in tokens], "next": None})
         return output.DONE
@@ -77,7 +79,7 @@ def revoke(settings: Settings, token_id: str, *, as_json: bool) -> int:
     Raises:
         NotFound: there is no such token.
     """
-    if not is_id(token_id):
+    if not is_id(token_id) or not has_database(settings):
         raise NotFound(f"there is no token {token_id[:200]!r}")
 
     async def act(store: Store) -> bool:

@@ -12,13 +12,13 @@ import trio
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.remote import with_server
-from dagrun.cli.running import with_store
+from dagrun.cli.running import has_database, with_store
 from dagrun.domain.document.composer import MAX_BYTES, compose, plain
 from dagrun.domain.jsonvalue import decode
 from dagrun.domain.result import rfc3339
 from dagrun.domain.serialize import to_json
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, DefinitionError, Problem
+from dagrun.errors import ConfigError, DefinitionError, NotFound, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.management import Page, Registered, WorkflowManagement, WorkflowView
 from dagrun.ports.store import Store
@@ -47,7 +47,7 @@ def register(where: Where, files: Sequence[Path], *, metadata: Sequence[str], as
     async def act(workflows: WorkflowManagement) -> list[Registered]:
         return [await _register(workflows, file, said) for file in files]
 
-    done = _with(where, act)
+    done = _with(where, act, makes=True)
     if as_json:
         output.say_json({"items": [attrs.asdict(one) for one in done], "next": None})
         return output.DONE
@@ -63,7 +63,8 @@ def list_workflows(where: Where, *, limit: int, cursor: str | None, as_json: boo
     async def act(workflows: WorkflowManagement) -> Page[WorkflowView]:
         return await workflows.list(limit=limit, cursor=cursor)
 
-    page = _with(where, act)
+    nothing = isinstance(where, Settings) and not has_database(where)
+    page = Page[WorkflowView](items=[]) if nothing else _with(where, act)
     if as_json:
         output.say_json({"items": [_view_json(one) for one in page.items], "next": page.next})
         return output.DONE
@@ -164,10 +165,18 @@ def delete(
     return output.DONE
 
 
-def _with(where: Where, use: Callable[[WorkflowManagement], Awaitable[T]]) -> T:
-    """Use the workflows of a server, or of the data directory."""
+def _with(
+    where: Where, use: Callable[[WorkflowManagement], Awaitable[T]], *, makes: bool = False
+) -> T:
+    """Use the workflows of a server, or of the data directory.
+
+    Raises:
+        NotFound: there is no database, and none is to be made.
+    """
     if isinstance(where, ClientSettings):
         return with_server(where, lambda server: use(server.workflows))
+    if not makes and not has_database(where):
+        raise NotFound(f"no workflow is registered in {where.data_dir}")
     registry = load_with_warnings().registry
 
     async def call(store: Store) -> T:

@@ -40,6 +40,26 @@ class EngineView:
     labels: Mapping[str, str]
 
 
+@attrs.frozen(kw_only=True)
+class EngineReport:
+    """What an engine says of itself when it is asked."""
+
+    engine_id: str
+    instance: str
+    """Random, new with each start of its process."""
+
+    release: str
+    status: str
+    """One of :data:`IDLE`, :data:`RUNNING`, :data:`DRAINING` and :data:`UNHEALTHY`; the last one says
+    that no orchestrator is heard."""
+
+    capacity: int
+    runs: Sequence[tuple[RunId, int]]
+    """Those that it has, with their epochs."""
+
+    offers: Offers
+
+
 class EngineLink(Protocol):
     """An engine, seen from the orchestrator. In one process the engine itself is one."""
 

@@ -9,7 +9,8 @@ import attrs
 import trio
 
 if TYPE_CHECKING:  # most commands have no use for it
-    from dagrun.ports.frames import Frame
+    from dagrun.ports.engine import EngineReport
+    from dagrun.ports.frames import Dispatch, Frame, Stop
     from dagrun.ports.management import Management
     from dagrun.ports.tokens import Gate
 
@@ -61,6 +62,17 @@ class Offered:
     register: Callable[[str], None]
     """Is told of engines that wait to be dialled at ``host:port``. Does not block; raises
     :class:`~dagrun.errors.ConfigError` if nobody dials them."""
+
+
+@attrs.frozen(kw_only=True)
+class EngineOffered:
+    """What an engine offers beside the stream with its orchestrator."""
+
+    report: Callable[[], "EngineReport"]
+    """Says how the engine is. Does not block."""
+
+    hear: Callable[["Dispatch | Stop"], Awaitable[str | None]]
+    """Takes a frame as if it had come on the stream. Gives why it is refused; None if it is not."""
 
 
 class Transport(Protocol):
@@ -128,7 +140,11 @@ class Transport(Protocol):
         ...
 
     async def serve_engine(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: EngineOffered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for orchestrators until cancelled; as :meth:`serve_orchestrator`."""
         ...

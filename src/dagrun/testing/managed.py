@@ -64,6 +64,7 @@ class World:
     """An orchestrator, with what its nodes wait for."""
 
     leading: Leading
+    registry: Registry
     told: Told
     address: str
     """Where clients reach it."""
@@ -99,7 +100,7 @@ async def managed(
             gate=gate,
         ) as leading,
     ):
-        world = World(leading=leading, told=told, address=leading.addresses[0])
+        world = World(leading=leading, registry=registry, told=told, address=leading.addresses[0])
         if not engine:
             yield world
             return

@@ -16,7 +16,16 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ChannelLost, ConflictError, DagrunError, NodeError, as_one_loss
 from dagrun.ports.children import Child, ChildRequest
-from dagrun.ports.engine import AttachedEngine, Holding
+from dagrun.ports.engine import (
+    DRAINING,
+    IDLE,
+    RUNNING,
+    UNHEALTHY,
+    AttachedEngine,
+    EngineReport,
+    Holding,
+    Offers,
+)
 from dagrun.ports.frames import (
     Beat,
     BeatSeen,
@@ -29,6 +38,7 @@ from dagrun.ports.frames import (
     Held,
     Hello,
     JournalPart,
+    LogChunk,
     StartChild,
     Stop,
     Tell,
@@ -42,6 +52,7 @@ from dagrun.ports.transport import Channel
 from dagrun.services.attachment.lease import Lease
 
 GREETING: Final = 30.0  # seconds that an orchestrator may take for its welcome
+MAX_LOGS: Final = 4  # pieces of logs that travel together
 MAX_REPORTS: Final = 4  # reports that travel together
 
 _log: Final = logging.getLogger(__name__)
@@ -128,6 +139,11 @@ class Attachment:
         self._questions: dict[int, _Question] = {}
         self._numbers = 0
         self._dropped = trio.Event()
+        self._logs: deque[LogChunk] = deque()
+        self._logs_sent = trio.Event()
+        self.settled: Callable[[], None] = lambda: None
+        """Is called when a conversation has begun."""
+
         uplink.call_when_unsent(self._wake)
         self.attached = 0
         """How often an orchestrator has welcomed the engine."""
@@ -169,6 +185,47 @@ class Attachment:
         if self._conversation is not None:
             self._conversation.cancel()
 
+    # what others ask
+
+    def report(self) -> EngineReport:
+        """Say how the engine is."""
+        who, holdings = self._identity, self._engine.holdings()
+        status = RUNNING if holdings else IDLE
+        if self.draining:
+            status = DRAINING
+        return EngineReport(
+            engine_id=who.engine_id,
+            instance=who.instance,
+            release=who.release,
+            status=status if self.heard else UNHEALTHY,
+            capacity=who.capacity,
+            runs=[(held.run_id, held.epoch) for held in holdings],
+            offers=Offers(
+                executors=frozenset(who.executors), labels=who.labels, resources=who.resources
+            ),
+        )
+
+    async def take(self, frame: Dispatch | Stop) -> str | None:
+        """Do what a frame says that did not come on the stream. Give why not, if it is refused.
+
+        A run is executed under the lease of the orchestrator that is heard, and reported to it; it
+        has the run stopped if it knows nothing of it.
+        """
+        if not self.heard:
+            return "no orchestrator is heard, so there is no lease for a run"
+        if isinstance(frame, Dispatch):
+            if frame.more:
+                return "its journal is not complete"
+            await self._execute(frame, list(frame.events))
+            return None if self._has(frame.run_id, frame.epoch) else "it cannot be executed here"
+        if not self._has(frame.run_id, frame.epoch):
+            return "the engine does not have the run under this epoch"
+        self._drop(frame.run_id, frame.reason)
+        return None
+
+    def _has(self, run_id: RunId, epoch: int) -> bool:
+        return any((held.run_id, held.epoch) == (run_id, epoch) for held in self._engine.holdings())
+
     # what the engine says
 
     def left(self, state: RunState, abandoned: str | None) -> None:
@@ -199,6 +256,14 @@ class Attachment:
         if kind == ConflictError.code:
             raise ConflictError(message)
         raise NodeError(kind, message, retryable=answer.retryable)
+
+    async def ship(self, chunk: LogChunk) -> None:
+        """Send a piece of a log; wait while there is no conversation, or others are on their way."""
+        while self._talking is None or len(self._logs) >= MAX_LOGS:
+            self._logs_sent = trio.Event()
+            await self._logs_sent.wait()
+        self._logs.append(chunk)
+        self._wake()
 
     # draining
 
@@ -237,6 +302,8 @@ class Attachment:
             welcome, rest = await self._welcome(channel)
             self._settle(welcome, holdings, since)
             self._talking = scope
+            self._logs_sent.set()
+            self.settled()
             try:
                 with as_one_loss():
                     await self._talk(channel, rest)
@@ -294,6 +361,7 @@ class Attachment:
         """Keep and drop runs as the orchestrator says, and begin the lease."""
         kept = {(run_id, epoch): seq for run_id, epoch, seq in welcome.kept}
         self._outgoing.clear()
+        self._logs.clear()
         for held in holdings:
             seq = kept.get((held.run_id, held.epoch))
             if seq is None:
@@ -318,9 +386,10 @@ class Attachment:
             await channel.send(frames)
 
     def _next_frames(self) -> list[Frame]:
-        """Give heartbeats first; what is said of a run comes behind its events."""
+        """Give heartbeats first; what is said of a run comes behind its events, and its log before."""
         frames: list[Frame] = [frame for frame in self._outgoing if isinstance(frame, Beat)]
         self._outgoing = deque(frame for frame in self._outgoing if not isinstance(frame, Beat))
+        frames += self._take_logs()
         for _ in range(MAX_REPORTS):
             report = self._uplink.take_report()
             if report is None:
@@ -329,6 +398,13 @@ class Attachment:
                 break
             frames.append(report)
         return frames
+
+    def _take_logs(self) -> list[LogChunk]:
+        """Give the pieces of logs that wait; they are few."""
+        logs = list(self._logs)
+        self._logs.clear()
+        self._logs_sent.set()
+        return logs
 
     async def _beat(self) -> None:
         while True:
@@ -381,7 +457,7 @@ class Attachment:
 
     async def _execute(self, dispatch: Dispatch, events: list[Event]) -> None:
         run_id, epoch = dispatch.run_id, dispatch.epoch
-        if any((held.run_id, held.epoch) == (run_id, epoch) for held in self._engine.holdings()):
+        if self._has(run_id, epoch):
             return  # it was said twice
         self._drop(run_id, "it goes on under another epoch")
         self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)

@@ -11,7 +11,7 @@ import trio
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun.ports.frames import Frame
 from dagrun.ports.management import Management
-from dagrun.ports.transport import Handler, Offered
+from dagrun.ports.transport import EngineOffered, Handler, Offered
 
 LATENCY: Final = 0.001  # seconds that frames travel when nothing is wrong
 WINDOW: Final = 64  # sends that are on their way before a sender waits
@@ -249,7 +249,11 @@ class SimulatedTransport:
         await self._network.listen(self._host, handler, task_status)
 
     async def serve_engine(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: EngineOffered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for orchestrators."""
         await self._network.listen(self._host, handler, task_status)

@@ -57,33 +57,37 @@ REGISTER_ENGINE: Final = _for_engines(
     v1.RegisterEngineRequest,
     v1.RegisterEngineResponse,
 )
+EXECUTE_WORKFLOW: Final = _for_engines(
+    "/dagrun.v1.EngineService/ExecuteWorkflow",
+    UNARY,
+    v1.ExecuteWorkflowRequest,
+    v1.ExecuteWorkflowResponse,
+)
+EXECUTE_SUB_WORKFLOW: Final = _for_engines(
+    "/dagrun.v1.EngineService/ExecuteSubWorkflow",
+    UNARY,
+    v1.ExecuteSubWorkflowRequest,
+    v1.ExecuteSubWorkflowResponse,
+)
+STOP_WORKFLOW: Final = _for_engines(
+    "/dagrun.v1.EngineService/StopWorkflow",
+    UNARY,
+    v1.StopWorkflowRequest,
+    v1.StopWorkflowResponse,
+)
+GET_ENGINE_STATUS: Final = _for_engines(
+    "/dagrun.v1.EngineService/GetEngineStatus",
+    UNARY,
+    v1.GetEngineStatusRequest,
+    v1.GetEngineStatusResponse,
+)
 ENGINE_SERVICE: Final[Sequence[Call]] = (
     SESSION,
-    _for_engines(
-        "/dagrun.v1.EngineService/ExecuteWorkflow",
-        UNARY,
-        v1.ExecuteWorkflowRequest,
-        v1.ExecuteWorkflowResponse,
-    ),
-    _for_engines(
-        "/dagrun.v1.EngineService/ExecuteSubWorkflow",
-        UNARY,
-        v1.ExecuteSubWorkflowRequest,
-        v1.ExecuteSubWorkflowResponse,
-    ),
-    _for_engines(
-        "/dagrun.v1.EngineService/StopWorkflow",
-        UNARY,
-        v1.StopWorkflowRequest,
-        v1.StopWorkflowResponse,
-    ),
+    EXECUTE_WORKFLOW,
+    EXECUTE_SUB_WORKFLOW,
+    STOP_WORKFLOW,
     HEALTH_CHECK,
-    _for_engines(
-        "/dagrun.v1.EngineService/GetEngineStatus",
-        UNARY,
-        v1.GetEngineStatusRequest,
-        v1.GetEngineStatusResponse,
-    ),
+    GET_ENGINE_STATUS,
     _for_engines(
         "/dagrun.v1.EngineService/StreamWorkflowEvents",
         GIVES,

@@ -11,7 +11,7 @@ import trio
 from dagrun.errors import ConfigError
 from dagrun.ports.management import Management
 from dagrun.ports.tokens import Gate
-from dagrun.ports.transport import Channel, Handler, Offered
+from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
 from dagrun_grpc.aio.access import Accepts, AcceptsGate, metadata
 from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import (
@@ -132,16 +132,20 @@ class GrpcTransport:
         await listener.run(task_status=task_status)
 
     async def serve_engine(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: EngineOffered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for orchestrators until cancelled."""
-        listener = Listener(
-            self._bridge,
-            self._listening(AcceptsGate(self._accepts)),
-            SESSION,
-            ENGINE_SERVICE,
-            handler,
-        )
+        answers: Mapping[str, Answer] = {}
+        if offered is not None:
+            from dagrun_grpc.aio.engine_serve import answers as of_engine  # noqa: PLC0415 — as above
+
+            answers = of_engine(offered, self._patience.handshake)
+        listening = self._listening(AcceptsGate(self._accepts))
+        listener = Listener(self._bridge, listening, SESSION, ENGINE_SERVICE, handler, answers)
         await listener.run(task_status=task_status)
 
     def _dialled(self, address: str, call: Call) -> AbstractAsyncContextManager[Channel]:

@@ -1,0 +1,182 @@
+"""What an engine answers to those who ask it beside the stream with its orchestrator."""
+
+from contextlib import asynccontextmanager
+
+import pytest
+import trio
+
+from dagrun.errors import InputError
+from dagrun.plugin.loading import load_plugins
+from dagrun.ports.engine import EngineReport, Offers
+from dagrun.ports.frames import Dispatch, Stop
+from dagrun.ports.transport import EngineOffered
+from dagrun.roles.engine import open_engine
+from dagrun.services.attachment import Identity
+from dagrun.settings import Settings
+from dagrun.testing.frames import from_orchestrator
+from dagrun.testing.managed import managed
+from dagrun.testing.management import document, node
+from dagrun_grpc import grpc
+from dagrun_grpc.aio.asking import Asking
+from dagrun_grpc.aio.bridge import Bridge
+from dagrun_grpc.aio.calls import (
+    EXECUTE_SUB_WORKFLOW,
+    EXECUTE_WORKFLOW,
+    GET_ENGINE_STATUS,
+    STOP_WORKFLOW,
+)
+from dagrun_grpc.codec import encode
+from dagrun_grpc.limits import Patience
+from dagrun_grpc.wire.dagrun import v1
+
+REPORT = EngineReport(
+    engine_id="e1",
+    instance="i",
+    release="0.1",
+    status="running",
+    capacity=3,
+    runs=[("r", 2)],
+    offers=Offers(executors=frozenset({"lua", "shell"}), labels={"a": "b"}, resources={"c": 1.5}),
+)
+DISPATCH = next(
+    frame for frame in from_orchestrator() if isinstance(frame, Dispatch) and not frame.more
+)
+
+
+def wire(frame):
+    return v1.FromOrchestrator.parse(encode([frame], v1.FromOrchestrator)).frames[0].dispatch
+
+
+class Engine:
+    def __init__(self):
+        self.heard, self.why = [], None
+
+    async def hear(self, frame):
+        self.heard.append(frame)
+        return self.why
+
+
+@asynccontextmanager
+async def asked(engine):
+    async def hold(channel):
+        await channel.receive()
+
+    offered = EngineOffered(report=lambda: REPORT, hear=engine.hear)
+    with trio.fail_after(10):
+        async with grpc(port=0) as transport, trio.open_nursery() as nursery, Bridge() as bridge:
+            serve = transport.serve_engine
+            address = await nursery.start(
+                lambda task_status: serve(hold, offered=offered, task_status=task_status)
+            )
+            asks = Asking(bridge, address, context=None, metadata={}, patience=Patience())
+            yield asks
+            await asks.close()
+            nursery.cancel_scope.cancel()
+
+
+async def test_an_engine_says_how_it_is():
+    async with asked(Engine()) as asks:
+        status = (await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())).status
+    assert (status.engine_id, status.instance, status.release) == ("e1", "i", "0.1")
+    assert (status.state, status.capacity) == (v1.EngineStatusState.RUNNING, 3)
+    assert [(run.run_id, run.epoch) for run in status.runs] == [("r", 2)]
+    assert (status.executors, status.labels, status.resources) == (
+        ["lua", "shell"],
+        {"a": "b"},
+        {"c": 1.5},
+    )
+    assert status.time_us > 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize(
+    ("call", "request_of"),
+    [
+        (EXECUTE_WORKFLOW, v1.ExecuteWorkflowRequest),
+        (EXECUTE_SUB_WORKFLOW, v1.ExecuteSubWorkflowRequest),
+    ],
+)
+async def test_a_run_is_handed_to_the_same_intake_as_on_the_stream(call, request_of):
+    engine = Engine()
+    async with asked(engine) as asks:
+        assert (await asks.once(call, request_of(dispatch=wire(DISPATCH)))).accepted
+        engine.why = "it is full"
+        refused = await asks.once(call, request_of(dispatch=wire(DISPATCH)))
+        assert (refused.accepted, refused.reason) == (False, "it is full")
+        with pytest.raises(InputError):
+            await asks.once(call, request_of(dispatch=v1.Dispatch(run_id="r", inputs=b"[")))
+    assert engine.heard == [DISPATCH, DISPATCH]
+
+
+async def test_a_run_is_stopped_under_its_epoch():
+    engine = Engine()
+    async with asked(engine) as asks:
+        request = v1.StopWorkflowRequest(run_id="r", epoch=2, reason="enough")
+        assert (await asks.once(STOP_WORKFLOW, request)).stopped
+        engine.why = "it is not there"
+        assert not (await asks.once(STOP_WORKFLOW, request)).stopped
+    assert engine.heard == [Stop(run_id="r", epoch=2, reason="enough")] * 2
+
+
+async def test_a_real_engine_says_what_it_has_and_stops_it(tmp_path):
+    with trio.fail_after(20):
+        async with (
+            managed(tmp_path, lambda: grpc(port=0), engine=False) as world,
+            open_engine(
+                world.registry,
+                Settings(data_dir=tmp_path / "e1", parallel=4),
+                identity=Identity(
+                    engine_id="e1", instance="i", release="0", capacity=2, executors=("told",)
+                ),
+                transport=grpc(port=0),
+                orchestrator=world.address,
+                listens=True,
+            ) as working,
+            Bridge() as bridge,
+        ):
+            asks = Asking(bridge, working.address, context=None, metadata={}, patience=Patience())
+
+            async def status():
+                return (await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())).status
+
+            while (await status()).state is not v1.EngineStatusState.IDLE:  # noqa: ASYNC110 — it tells nobody
+                await trio.sleep(0.02)
+            management = world.leading.management
+            await management.workflows.register(document(node("a", gate="never")))
+            run = await management.runs.start("w")
+            while not (shown := await status()).runs:  # noqa: ASYNC110 — as above
+                await trio.sleep(0.02)
+            assert shown.state is v1.EngineStatusState.RUNNING
+            (held,) = shown.runs
+            assert held.run_id == run.run_id
+            for epoch, stopped in ((held.epoch + 1, False), (held.epoch, True)):
+                request = v1.StopWorkflowRequest(run_id=run.run_id, epoch=epoch, reason="enough")
+                assert (await asks.once(STOP_WORKFLOW, request)).stopped is stopped
+            assert not (await status()).runs
+            refused = await asks.once(
+                EXECUTE_WORKFLOW, v1.ExecuteWorkflowRequest(dispatch=wire(DISPATCH))
+            )
+            assert (refused.accepted, refused.reason) == (False, "it cannot be executed here")
+            await asks.close()
+
+
+async def test_an_engine_without_an_orchestrator_takes_no_run(tmp_path):
+    registry = load_plugins().registry
+    with trio.fail_after(20):
+        async with (
+            open_engine(
+                registry,
+                Settings(data_dir=tmp_path, parallel=4),
+                identity=Identity(engine_id="e1", instance="i", release="0", capacity=2),
+                transport=grpc(port=0),
+                orchestrator=None,
+            ) as working,
+            Bridge() as bridge,
+        ):
+            asks = Asking(bridge, working.address, context=None, metadata={}, patience=Patience())
+            status = (await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())).status
+            assert status.state is v1.EngineStatusState.UNHEALTHY
+            refused = await asks.once(
+                EXECUTE_WORKFLOW, v1.ExecuteWorkflowRequest(dispatch=wire(DISPATCH))
+            )
+            assert (refused.accepted, "no orchestrator" in refused.reason) == (False, True)
+            await asks.close()
