@@ -36,9 +36,8 @@ def server(start, tmp_path):
 
 @pytest.fixture
 def engine(start, server):
-    """Start an engine with a data directory of its own, and wait until it is attached."""
-    own = ("--data-dir", "e1", "--labels", "zone=a")
-    program = start("engine", "--orchestrator", server, "--engine-id", "e1", *own)
+    """Start an engine in the same data directory, and wait until it is attached."""
+    program = start("engine", "--orchestrator", server, "--engine-id", "e1", "--labels", "zone=a")
     program.read_past("is attached", "stderr")
     return program
 

@@ -9,16 +9,14 @@ from importlib.metadata import version
 from dagrun.builtin.control import Control
 from dagrun.plugin.registry import Registry
 from dagrun.roles.engine import Working, open_engine
-from dagrun.roles.local import LOGS, balancers, factories
+from dagrun.roles.local import balancers, factories
 from dagrun.roles.local_runs import answer
 from dagrun.roles.network import is_loopback, make_transport
 from dagrun.roles.orchestrator import Leading, lead, open_leading
 from dagrun.roles.serving import start
-from dagrun.roles.shipped_logs import KeptLogs
 from dagrun.roles.stores import make_store
 from dagrun.services.attachment import Identity
 from dagrun.services.gate import TokenGate
-from dagrun.services.node_logs import NodeLogs
 from dagrun.settings.engine import ENGINE_PORT, EngineSettings
 from dagrun.settings.orchestrator import OrchestratorSettings
 
@@ -51,7 +49,6 @@ async def open_configured_orchestrator(
             lease=settings.lease,
             transport=transport,
             store=place.store,
-            log_came=KeptLogs(NodeLogs(settings.data_dir / LOGS)).came,
             balancer=balancers(registry, settings, default=settings.load_balancer_type),
             sources=sources,
             longest_pause=settings.engine_health_check_interval,

@@ -18,14 +18,12 @@ from dagrun.ports.store import Definition
 from dagrun.ports.transport import Channel, EngineOffered, Transport
 from dagrun.roles.local import LOGS, SCRATCH, factories
 from dagrun.roles.serving import serve, start
-from dagrun.roles.shipped_logs import ShippedLogs
 from dagrun.services.attachment import Attachment, Identity, Lease
 from dagrun.services.attachment.dialling import Dialling
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.services.executors import Opened
 from dagrun.services.journal.uplink import Uplink
-from dagrun.services.log_shipping import LogShipping
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, structuring
 from dagrun.services.processes import GuardedProcesses
@@ -111,9 +109,6 @@ async def open_engine(
             kill=partial(processes.kill_all, for_good=False),
             renewed=processes.fence_at,
         )
-        logs = ShippedLogs(NodeLogs(data_dir / LOGS))
-        logs.shipping = LogShipping(logs.read, attachment.ship)
-        attachment.settled = logs.shipping.again
         engine = Engine(
             name=identity.engine_id,
             journal=uplink,
@@ -121,7 +116,7 @@ async def open_engine(
                 executors=executors.opened,
                 structure=structuring(registry),
                 processes=processes,
-                logs=logs,
+                logs=NodeLogs(data_dir / LOGS),
                 scratch=data_dir / SCRATCH,
                 providers=providers.opened,
                 children=attachment,
@@ -133,7 +128,6 @@ async def open_engine(
             now=now,
         )
         attachment.speak_for(engine)
-        await start(stack, logs.shipping)
         await start(stack, engine)
         await start(stack, attachment)
         await stack.enter_async_context(transport)

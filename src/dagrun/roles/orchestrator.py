@@ -174,7 +174,7 @@ async def open_leading(
     transport: Transport,
     store: Store | None = None,
     committed: Callable[[Sequence[Event]], None] = lambda _: None,
-    log_came: Callable[[str, LogChunk], None] = lambda _engine_id, _chunk: None,
+    log_came: Callable[[LogChunk], None] = lambda _: None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     balancer: Callable[[str | None], Balancer] | None = None,
     sources: Mapping[str, Discovery] | None = None,

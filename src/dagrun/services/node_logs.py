@@ -3,7 +3,6 @@
 import errno
 import os
 import re
-from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
@@ -13,8 +12,6 @@ from dagrun.ports.executor import TAIL
 from dagrun.workers.descriptors import write_all
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
-CUT_OFF: Final = b"\n[dagrun: cut off here, and made again]\n"
-MARKER_ROOM: Final = 100  # bytes for the line that says that a log is cut
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW  # a link may lead anywhere
 _NAME: Final = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9})\.log")
 
@@ -81,7 +78,7 @@ class LogFile:
         size = os.fstat(fd).st_size
         self._room -= size
         if 0 < size <= self._cap:
-            write_all(fd, CUT_OFF)
+            write_all(fd, b"\n[dagrun: cut off here, and made again]\n")
         elif size > self._cap and _ends_with(fd, self._marker):
             self.close()
 
@@ -138,49 +135,6 @@ class NodeLogs:
                 return b""
             raise
 
-    def put(
-        self,
-        run_id: str,
-        node_id: str,
-        attempt: int,
-        item: int | None = None,
-        *,
-        place: int,
-        data: bytes,
-    ) -> None:
-        """Write bytes to a place in the log of an attempt that somebody else makes.
-
-        What is beyond the cap and its marker is dropped, and all of it if the file cannot be
-        written, for instance because the disk is full.
-
-        Raises:
-            ValueError: an id is none, or the place is.
-        """
-        path = self._path(run_id, node_id, attempt, item)
-        if place < 0:
-            raise ValueError(f"{place} is no place in a log")
-        most = self._cap + len(CUT_OFF) + MARKER_ROOM - place
-        if most <= 0:
-            return
-        with suppress(OSError):
-            fd = _create(path, append=False)
-            try:
-                os.pwrite(fd, data[:most], place)
-            finally:
-                os.close(fd)
-
-    def cut_off(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> int:
-        """Mark the end of what one engine wrote, and give where the part of another one begins.
-
-        Raises:
-            ValueError: an id is none.
-        """
-        size = len(self.read(run_id, node_id, attempt, item))
-        if size:
-            self.put(run_id, node_id, attempt, item, place=size, data=CUT_OFF)
-            size += len(CUT_OFF)
-        return size
-
     def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
         """List (item, attempt) of all logs of a node, in order; item is None without one.
 
@@ -202,9 +156,9 @@ class NodeLogs:
         return self._folder(run_id, node_id) / f"{prefix}{attempt:d}.log"
 
 
-def _create(path: Path, *, append: bool = True) -> int:
+def _create(path: Path) -> int:
     """Open a log for its user alone, and make its folders so: whatever the umask is."""
-    flags = os.O_RDWR | os.O_CREAT | (os.O_APPEND if append else 0) | _FLAGS
+    flags = os.O_RDWR | os.O_CREAT | os.O_APPEND | _FLAGS
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:

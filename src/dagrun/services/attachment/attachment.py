@@ -38,7 +38,6 @@ from dagrun.ports.frames import (
     Held,
     Hello,
     JournalPart,
-    LogChunk,
     StartChild,
     Stop,
     Tell,
@@ -52,7 +51,6 @@ from dagrun.ports.transport import Channel
 from dagrun.services.attachment.lease import Lease
 
 GREETING: Final = 30.0  # seconds that an orchestrator may take for its welcome
-MAX_LOGS: Final = 4  # pieces of logs that travel together
 MAX_REPORTS: Final = 4  # reports that travel together
 
 _log: Final = logging.getLogger(__name__)
@@ -139,11 +137,6 @@ class Attachment:
         self._questions: dict[int, _Question] = {}
         self._numbers = 0
         self._dropped = trio.Event()
-        self._logs: deque[LogChunk] = deque()
-        self._logs_sent = trio.Event()
-        self.settled: Callable[[], None] = lambda: None
-        """Is called when a conversation has begun."""
-
         uplink.call_when_unsent(self._wake)
         self.attached = 0
         """How often an orchestrator has welcomed the engine."""
@@ -257,14 +250,6 @@ class Attachment:
             raise ConflictError(message)
         raise NodeError(kind, message, retryable=answer.retryable)
 
-    async def ship(self, chunk: LogChunk) -> None:
-        """Send a piece of a log; wait while there is no conversation, or others are on their way."""
-        while self._talking is None or len(self._logs) >= MAX_LOGS:
-            self._logs_sent = trio.Event()
-            await self._logs_sent.wait()
-        self._logs.append(chunk)
-        self._wake()
-
     # draining
 
     def drain(self) -> None:
@@ -302,8 +287,6 @@ class Attachment:
             welcome, rest = await self._welcome(channel)
             self._settle(welcome, holdings, since)
             self._talking = scope
-            self._logs_sent.set()
-            self.settled()
             try:
                 with as_one_loss():
                     await self._talk(channel, rest)
@@ -361,7 +344,6 @@ class Attachment:
         """Keep and drop runs as the orchestrator says, and begin the lease."""
         kept = {(run_id, epoch): seq for run_id, epoch, seq in welcome.kept}
         self._outgoing.clear()
-        self._logs.clear()
         for held in holdings:
             seq = kept.get((held.run_id, held.epoch))
             if seq is None:
@@ -386,10 +368,9 @@ class Attachment:
             await channel.send(frames)
 
     def _next_frames(self) -> list[Frame]:
-        """Give heartbeats first; what is said of a run comes behind its events, and its log before."""
+        """Give heartbeats first; what is said of a run comes behind its events."""
         frames: list[Frame] = [frame for frame in self._outgoing if isinstance(frame, Beat)]
         self._outgoing = deque(frame for frame in self._outgoing if not isinstance(frame, Beat))
-        frames += self._take_logs()
         for _ in range(MAX_REPORTS):
             report = self._uplink.take_report()
             if report is None:
@@ -398,13 +379,6 @@ class Attachment:
                 break
             frames.append(report)
         return frames
-
-    def _take_logs(self) -> list[LogChunk]:
-        """Give the pieces of logs that wait; they are few."""
-        logs = list(self._logs)
-        self._logs.clear()
-        self._logs_sent.set()
-        return logs
 
     async def _beat(self) -> None:
         while True:

@@ -84,7 +84,7 @@ class Fleet:
         placer: places runs.
         definition: gives what is stored of a workflow.
         children: starts child runs.
-        log_came: keeps a piece of a log of an engine.
+        log_came: keeps a piece of a log.
         announce: tells of engines that come and go.
     """
 
@@ -98,7 +98,7 @@ class Fleet:
         placer: Placer,
         definition: Callable[[Workflow], Awaitable[Definition]],
         children: Children | None = None,
-        log_came: Callable[[str, LogChunk], None] = lambda _engine_id, _chunk: None,
+        log_came: Callable[[LogChunk], None] = lambda _chunk: None,
         announce: Announce = _unheard,
     ) -> None:
         self._orchestrator = orchestrator

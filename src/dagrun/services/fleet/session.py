@@ -37,7 +37,7 @@ class Hearing(Protocol):
         """A node of the engine wants a child run."""
         ...
 
-    def log_came(self, engine_id: str, chunk: LogChunk) -> None:
+    def log_came(self, chunk: LogChunk) -> None:
         """A piece of a log came."""
         ...
 
@@ -95,7 +95,7 @@ class Session:
             case StartChild():
                 self._hearing.child_wanted(self._engine, frame)
             case LogChunk():
-                self._hearing.log_came(self._engine.name, frame)
+                self._hearing.log_came(frame)
             case other:
                 raise ChannelLost(f"engine {self._engine.name} says {type(other).__name__}")
 
