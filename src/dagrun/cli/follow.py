@@ -1,16 +1,20 @@
 """``dagrun runs logs --follow``: what the nodes of a run write, while they write it."""
 
+import math
+import time
 from codecs import IncrementalDecoder, getincrementaldecoder
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final
 
 import attrs
+import trio
 
+from dagrun.builtin.ownership import ORCHESTRATOR
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import check_run, how_to_go_on, with_store
 from dagrun.cli.runs import check_tried, log_head
-from dagrun.cli.watch import looks
+from dagrun.cli.watch import LOOK, looks
 from dagrun.domain.events import Event, Type
 from dagrun.domain.handlers import handler_id
 from dagrun.domain.ids import RunId
@@ -27,6 +31,10 @@ from dagrun.services.plans import handling
 from dagrun.settings import Settings
 
 UTF8: Final = getincrementaldecoder("utf-8")
+LATE: Final = 2.0
+"""Seconds for which more of a log may come from an engine elsewhere, after an attempt has ended or
+something came: what happens to runs goes before what they print."""
+
 PIECE: Final = 64 * 1024  # bytes of a log that are read at once, and the longest line that waits
 
 
@@ -54,10 +62,14 @@ def follow_logs(
         _check_known(workflow, run_id, node)
         plan = compile_plan(workflow, handling(registry))
         state = RunState(plan, record.run_id, record.inputs)
-        tail = Tail(logs, run_id, node=node, item=item, attempt=attempt)
+        late = LATE if record.owner == ORCHESTRATOR else 0.0
+        tail = Tail(logs, run_id, node=node, item=item, attempt=attempt, late=late)
         printer = _Printer(as_json=as_json, bare=node is not None)
         async for events in looks(settings, store, state):
             tail.see(events)
+            printer.show(tail.new())
+        while tail.expects():
+            await trio.sleep(LOOK)
             printer.show(tail.new())
         printer.show(tail.rest())
         printer.end()
@@ -84,8 +96,11 @@ class Source:
     node_id: str
     item: int | None
     attempt: int
+    ends_at: float = math.inf
+    """When nothing more is written to it, by the tail's clock."""
+
     ended: bool = False
-    """Whether nothing more is written to it."""
+    """Whether that is over."""
 
     _place: int = attrs.field(default=0, init=False)
     _line: str = attrs.field(default="", init=False)
@@ -128,6 +143,8 @@ class Tail:
         node: only the logs of this one; None for all.
         item: only those of this item.
         attempt: only those of this attempt.
+        late: seconds for which more may come, after an attempt has ended or something came.
+        clock: gives the time in seconds.
     """
 
     def __init__(
@@ -138,8 +155,11 @@ class Tail:
         node: str | None = None,
         item: int | None = None,
         attempt: int | None = None,
+        late: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logs, self._run_id = logs, run_id
+        self._late, self._clock = late, clock
         self._wanted = (node, item, attempt)
         self._open: dict[tuple[str, int | None, int], Source] = {}
 
@@ -151,7 +171,7 @@ class Tail:
             key = (event.node_id, event.item, event.attempt)
             if event.type is not Type.NODE_RUNNING:
                 if key in self._open:
-                    self._open[key].ended = True
+                    self._open[key].ends_at = self._clock() + self._late
             elif self._wants(key) and key not in self._open:
                 self._open[key] = Source(*key)
 
@@ -160,16 +180,24 @@ class Tail:
 
     def new(self) -> Iterator[tuple[Source, str]]:
         """Give what is new in them."""
+        now = self._clock()
         for key, source in list(self._open.items()):
+            source.ended = source.ends_at <= now
             for text in source.pieces(self._logs, self._run_id):
+                if not source.ended and source.ends_at < math.inf:
+                    source.ends_at = now + self._late
                 yield source, text
             if source.ended:
                 del self._open[key]
 
+    def expects(self) -> bool:
+        """Whether more may come of attempts that have ended."""
+        return any(source.ends_at < math.inf for source in self._open.values())
+
     def rest(self) -> Iterator[tuple[Source, str]]:
         """Give what is new in them, when nobody writes any more."""
         for source in self._open.values():
-            source.ended = True
+            source.ends_at = -math.inf
         return self.new()
 
 
