@@ -108,7 +108,8 @@ async def result(leading, run_id):
 
 def engine_of(done):
     """Give the engine in whose data directory the last node ran."""
-    return Path(done.nodes[-1].outputs["where"]).parts[-3].partition("_")[0]
+    data_dir = Path(done.nodes[-1].outputs["where"]).parents[3]
+    return data_dir.name.partition("_")[0]
 
 
 async def test_an_engine_elsewhere_executes_a_run_and_its_outputs_come_back(opened, start):

@@ -12,6 +12,7 @@ from dagrun.domain.templates import SECRETS
 from dagrun.domain.workflow import ExecutorSpec, Handler, Workflow
 from dagrun.errors import NodeError, SecretError
 from dagrun.plugin.registry import Registry
+from dagrun.services.attachment.shipping import Shipping
 from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
 from dagrun.services.engine.vault import Earlier
 from dagrun.services.node_logs import LogFile, NodeLogs
@@ -49,9 +50,9 @@ class Executor:
 class Shop:
     """Makes attempts of one node."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, logs=None):
         self.provider, self.executor = Provider(), Executor()
-        self.logs = NodeLogs(folder)
+        self.logs = logs or NodeLogs(folder)
         self.workshop = Workshop(
             executors={"x": self.executor},
             structure=self.structure,
@@ -353,3 +354,19 @@ def test_handlers_are_given_the_secrets_of_the_workflow():
     assert handler.secrets == {"KEY": "test:key"}
     scope = {SECRETS: {"KEY": "v"}, "run": {"status": "failed"}}
     assert handler.secret_options.render(scope) == {"header": "v failed"}
+
+
+async def test_no_byte_of_a_secret_leaves_an_engine_in_a_log(tmp_path):
+    shipping = Shipping(NodeLogs(tmp_path, by_epoch=True))
+    shop, travelled = Shop(tmp_path, shipping), []
+
+    def act(context):
+        for byte in b"before " + KEY.encode() + b" after":
+            context.log.write(bytes([byte]))
+            travelled.extend(shipping.take(1024))
+        return {}
+
+    await shop.attempt(act)
+    travelled.extend(shipping.take(1024))
+    assert b"".join(chunk.data for chunk in travelled) == b"before *** after"
+    assert len(travelled) > len("before ")

@@ -17,7 +17,8 @@ class House:
     """Attempts that write, and who reads along."""
 
     def __init__(self, logs, **wanted):
-        self.logs, self.tail = logs, Tail(logs, "r", **wanted)
+        self.now = 0.0
+        self.logs, self.tail = logs, Tail(logs, "r", clock=lambda: self.now, **wanted)
         self.seq = 0
         self.open = {}
 
@@ -131,3 +132,28 @@ def test_a_log_that_grows_without_lines_is_given_in_parts(house):
     house.happen("node.running")
     house.write(b"x" * PIECE)
     assert texts(house.read()) == ["x" * PIECE]
+
+
+def test_what_comes_from_an_engine_elsewhere_behind_the_end_of_its_attempt_is_read(logs):
+    house = House(logs, late=2.0)
+    house.happen("node.running")
+    house.happen("node.succeeded")
+    assert house.read() == []
+    house.now = 1.9
+    house.write(b"one\n")
+    assert texts(house.read()) == ["one\n"]
+    house.now = 3.8
+    house.write(b"two\n")
+    assert texts(house.read()) == ["two\n"]
+    assert house.tail.expects()
+    house.now = 5.8
+    assert house.read() == []
+    assert not house.tail.expects()
+
+
+def test_nothing_is_waited_for_of_attempts_that_may_go_on_for_ever(logs):
+    house = House(logs, late=2.0)
+    house.happen("node.running")
+    assert not house.tail.expects()
+    house.write(b"one")
+    assert texts(house.read("rest")) == ["one"]

@@ -139,3 +139,160 @@ def test_files_of_somebody_else_beside_the_logs_are_no_attempts(tmp_path):
     log.close()
     (tmp_path / "run" / "node" / "notes.log").touch()
     assert logs.attempts("run", "node") == [(None, 1)]
+
+
+AGAIN = b"\n[dagrun: cut off here, and made again]\n"
+
+
+def put(logs, *pieces, epoch=1, offset=0, **where):
+    for piece in pieces:
+        logs.put("run", "node", 1, epoch=epoch, offset=offset, data=piece, **where)
+        offset += len(piece)
+
+
+def test_logs_of_an_engine_elsewhere_are_a_file_an_epoch(tmp_path):
+    logs = NodeLogs(tmp_path, by_epoch=True)
+    for epoch, item in [(3, None), (4, None), (3, 7)]:
+        log = logs.open("run", "node", 1, item, epoch=epoch)
+        log.write(b"%d\n" % epoch)
+        log.close()
+    names = {path.name for path in (tmp_path / "run" / "node").iterdir()}
+    assert names == {"1@3.log", "1@4.log", "7-1@3.log"}
+    assert logs.attempts("run", "node") == [(None, 1), (7, 1)]
+
+
+def test_what_an_attempt_wrote_under_all_epochs_is_read_as_one_log(tmp_path):
+    logs = NodeLogs(tmp_path)
+    put(logs, b"ten", epoch=10)
+    put(logs, b"nothing"[:0], epoch=9)
+    put(logs, b"two", epoch=2)
+    log = logs.open("run", "node", 1)
+    log.write(b"base")
+    log.close()
+    whole = b"base" + AGAIN + b"two" + AGAIN + b"ten"
+    assert logs.read("run", "node", 1) == whole
+    assert logs.attempts("run", "node") == [(None, 1)]
+    for start in range(len(whole) + 2):
+        for size in (-1, 0, 1, 5, 50, 500):
+            end = None if size < 0 else start + size
+            assert logs.read("run", "node", 1, start=start, size=size) == whole[start:end]
+
+
+def test_a_log_that_a_folder_got_after_it_was_looked_at_is_read(tmp_path):
+    logs = NodeLogs(tmp_path)
+    for epoch in range(1, 30):
+        put(logs, b"x", epoch=epoch)
+        assert logs.read("run", "node", 1).count(b"x") == epoch
+
+
+def test_a_folder_is_not_looked_through_again_unless_it_has_changed(tmp_path, monkeypatch):
+    logs = NodeLogs(tmp_path)
+    put(logs, b"one")
+    os.utime(tmp_path / "run" / "node", (1, 1))
+    assert logs.read("run", "node", 1) == b"one"
+    monkeypatch.setattr("pathlib.Path.glob", None)
+    put(logs, b" two", offset=3)
+    assert logs.read("run", "node", 1) == b"one two"
+    monkeypatch.undo()
+    put(logs, b"three", epoch=2)
+    assert logs.read("run", "node", 1) == b"one two" + AGAIN + b"three"
+
+
+def test_pieces_may_come_again(tmp_path):
+    logs = NodeLogs(tmp_path)
+    put(logs, b"one ", b"two ")
+    put(logs, b"one ", b"two ", b"three")
+    assert logs.read("run", "node", 1) == b"one two three"
+
+
+def test_pieces_do_not_go_beyond_the_cap_and_its_marker(tmp_path):
+    logs = NodeLogs(tmp_path, cap=1000)
+    put(logs, *([b"x" * 300] * 10))
+    assert logs.read("run", "node", 1).count(b"x") == 1000 + len(
+        b"\n[dagrun: log cut, 1000 bytes are allowed]\n"
+    )
+
+
+def test_pieces_of_a_log_that_was_cut_are_kept_with_their_marker(tmp_path):
+    written, kept = NodeLogs(tmp_path / "there", cap=10, by_epoch=True), NodeLogs(tmp_path, cap=10)
+    (tmp_path / "there").mkdir()
+    log = written.open("run", "node", 1, epoch=1)
+    log.write(b"y" * 50)
+    put(kept, log.read(0, 20), log.read(20, 100))
+    whole = b"y" * 10 + b"\n[dagrun: log cut, 10 bytes are allowed]\n"
+    assert kept.read("run", "node", 1) == whole
+    assert log.size == len(whole)
+
+
+def test_pieces_that_cannot_be_written_are_dropped_with_one_warning(tmp_path, monkeypatch, caplog):
+    def no_room(*_):
+        raise OSError(28, "No space left on device")
+
+    logs = NodeLogs(tmp_path)
+    put(logs, b"one ")
+    monkeypatch.setattr(os, "pwrite", no_room)
+    put(logs, b"two ", offset=4)
+    monkeypatch.undo()
+    put(logs, b"three ", b"four", offset=8)  # a hole before them would be filled with zeros
+    assert logs.read("run", "node", 1) == b"one "
+    (warning,) = caplog.records
+    assert "of node node are dropped: [Errno 28] No space left" in warning.getMessage()
+    put(logs, b"one ", b"two ", b"three ")
+    put(logs, b"late", offset=99)
+    assert logs.read("run", "node", 1) == b"one two three "
+    assert len(caplog.records) == 2
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"run_id": ".."},
+        {"run_id": "a/b"},
+        {"node_id": "../node"},
+        {"attempt": -1},
+        {"attempt": 10**9},
+        {"item": -1},
+        {"epoch": -1},
+        {"epoch": 10**18},
+        {"offset": -1},
+        {"offset": 2**63 - 1},
+    ],
+)
+def test_a_piece_that_cannot_be_one_is_dropped(tmp_path, caplog, wrong):
+    piece = {"run_id": "run", "node_id": "node", "attempt": 1, "item": None, "epoch": 1}
+    NodeLogs(tmp_path / "logs").put(**{**piece, "offset": 0, "data": b"x", **wrong})
+    assert list(tmp_path.rglob("*.log")) == []
+    assert len(caplog.records) == 1
+
+
+@pytest.mark.usefixtures("no_umask")
+def test_pieces_are_for_their_user_alone(tmp_path):
+    put(NodeLogs(tmp_path / "logs"), b"x")
+    modes = {path.name: path.stat().st_mode & 0o777 for path in tmp_path.rglob("*")}
+    assert modes == {"logs": 0o700, "run": 0o700, "node": 0o700, "1@1.log": 0o600}
+
+
+def test_pieces_are_not_written_through_a_link(tmp_path):
+    victim = tmp_path / "victim.txt"
+    victim.write_text("mine\n")
+    (tmp_path / "run/node").mkdir(parents=True)
+    (tmp_path / "run/node/1@1.log").symlink_to(victim)
+    logs = NodeLogs(tmp_path)
+    put(logs, b"text")
+    put(logs, b"more", epoch=2)
+    assert victim.read_text() == "mine\n"
+    assert logs.read("run", "node", 1) == b"more"
+
+
+def test_a_log_that_is_removed_takes_its_empty_folders_along(tmp_path):
+    logs = NodeLogs(tmp_path / "logs", by_epoch=True)
+    (tmp_path / "logs").mkdir()
+    first, second = (logs.open("run", node_id, 1, epoch=1) for node_id in ("a", "b"))
+    for log in (first, second):
+        log.write(b"x")
+        log.close()
+    first.remove()
+    assert [path.name for path in (tmp_path / "logs" / "run").iterdir()] == ["b"]
+    second.remove()
+    assert list((tmp_path / "logs").iterdir()) == []
+    assert second.read(0, 10) == b""

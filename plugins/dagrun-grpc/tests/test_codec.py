@@ -151,7 +151,9 @@ NOON = datetime(2026, 1, 1, 12, tzinfo=UTC)
 
 
 def chunk(size):
-    return LogChunk(run_id="r", node_id="a", attempt=1, item=None, offset=0, data=bytes(size))
+    return LogChunk(
+        run_id="r", epoch=1, node_id="a", attempt=1, item=None, offset=0, data=bytes(size)
+    )
 
 
 @pytest.fixture

@@ -3,6 +3,9 @@
 from collections.abc import Iterable
 from typing import Any
 
+import trio
+
+from dagrun.builtin.ownership import ORCHESTRATOR
 from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import check_run, with_store
@@ -16,7 +19,7 @@ from dagrun.domain.status import RUN_ENDED
 from dagrun.ports.management import LogPiece
 from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.local import LOGS
-from dagrun.roles.run_logs import Source, Tail, check_known, check_tried
+from dagrun.roles.run_logs import LATE, LOOK, Source, Tail, check_known, check_tried
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import handling
@@ -47,10 +50,14 @@ def follow_logs(
         check_known(workflow, run_id, node)
         plan = compile_plan(workflow, handling(registry))
         state = RunState(plan, record.run_id, record.inputs)
-        tail = Tail(logs, run_id, node=node, item=item, attempt=attempt)
+        late = LATE if record.owner == ORCHESTRATOR else 0.0
+        tail = Tail(logs, run_id, node=node, item=item, attempt=attempt, late=late)
         printer = Printer(as_json=as_json, bare=node is not None)
         async for events in looks(settings, store, state):
             tail.see(events)
+            printer.show(tail.new())
+        while tail.expects():
+            await trio.sleep(LOOK)
             printer.show(tail.new())
         printer.show(tail.rest())
         printer.end()

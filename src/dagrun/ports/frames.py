@@ -123,6 +123,9 @@ class LogChunk:
     """A piece of the log of an attempt, with all secrets hidden."""
 
     run_id: RunId
+    epoch: int
+    """Under which the attempt was made: made again elsewhere, it has another log."""
+
     node_id: str
     attempt: int
     item: int | None

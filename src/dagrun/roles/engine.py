@@ -1,12 +1,12 @@
 """An engine: executes the runs that an orchestrator elsewhere gives it."""
 
 import random
-from collections.abc import AsyncIterator, Callable
-from contextlib import AsyncExitStack, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterator
+from contextlib import AsyncExitStack, ExitStack, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
-from typing import Protocol
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -16,17 +16,20 @@ from dagrun.errors import ChannelLost, ConfigError
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Definition
 from dagrun.ports.transport import Channel, EngineOffered, Transport
-from dagrun.roles.local import LOGS, SCRATCH, factories
+from dagrun.roles.local import factories
 from dagrun.roles.serving import serve, start
-from dagrun.services.attachment import Attachment, Identity, Lease
+from dagrun.services.attachment import Attachment, Identity, Lease, Shipping
 from dagrun.services.attachment.dialling import Dialling
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
+from dagrun.services.engine_folders import LOGS, SCRATCH, engine_folder
 from dagrun.services.executors import Opened
 from dagrun.services.journal.uplink import Uplink
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, structuring
 from dagrun.services.processes import GuardedProcesses
+
+ENGINES: Final = "engines"
 
 
 class Chosen(Protocol):
@@ -34,7 +37,7 @@ class Chosen(Protocol):
 
     @property
     def data_dir(self) -> Path:
-        """Where logs and files of runs are."""
+        """Where files of runs are, and logs until the orchestrator has them."""
         ...
 
     @property
@@ -57,6 +60,7 @@ class Working:
 
         Args:
             grace: seconds that running nodes get; then they are killed, to be made again elsewhere.
+                What they wrote, and what is recorded of them, gets as long to arrive.
         """
         self.attachment.drain()
         self.engine.hold()
@@ -64,6 +68,8 @@ class Working:
             await self.engine.wait_idle()
         with trio.move_on_after(grace):
             await self.attachment.hand_over()
+            await self.engine.wait_idle()
+            await self.attachment.logs_arrived()
 
 
 @asynccontextmanager
@@ -93,9 +99,9 @@ async def open_engine(
         now: the clock, in UTC.
     """
     lease = lease or Lease()
-    data_dir = settings.data_dir
-    _make(data_dir)
     async with AsyncExitStack() as stack:
+        folder = stack.enter_context(_folder(settings.data_dir))
+        logs = Shipping(NodeLogs(folder / LOGS, by_epoch=True))
         processes = await start(stack, GuardedProcesses())
         executors = await start(stack, Opened(factories(registry.executors, settings)))
         providers = await start(stack, Opened(factories(registry.secrets, settings)))
@@ -103,6 +109,7 @@ async def open_engine(
         uplink = Uplink(lease.fenced)
         attachment = Attachment(
             uplink=uplink,
+            logs=logs,
             lease=lease,
             identity=identity,
             compile_plan=partial(_plan, plans),
@@ -116,8 +123,9 @@ async def open_engine(
                 executors=executors.opened,
                 structure=structuring(registry),
                 processes=processes,
-                logs=NodeLogs(data_dir / LOGS),
-                scratch=data_dir / SCRATCH,
+                logs=logs,
+                scratch=folder / SCRATCH,
+                passing=True,
                 providers=providers.opened,
                 children=attachment,
             ),
@@ -166,8 +174,15 @@ async def _plan(plans: Plans, definition: Definition) -> Plan:
     return (await plans.restore(definition)).plan
 
 
-def _make(data_dir: Path) -> None:
-    try:
-        data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
-    except OSError as error:
-        raise ConfigError(f"the data directory {data_dir}: {error.strerror or error}") from error
+@contextmanager
+def _folder(data_dir: Path) -> Iterator[Path]:
+    """Give a folder in the data directory that no other engine uses, for the length of the block."""
+    with ExitStack() as stack:
+        try:
+            data_dir.mkdir(mode=0o700, parents=True, exist_ok=True)
+            folder = stack.enter_context(engine_folder(data_dir / ENGINES))
+        except OSError as error:
+            raise ConfigError(
+                f"the data directory {data_dir}: {error.strerror or error}"
+            ) from error
+        yield folder

@@ -43,6 +43,7 @@ from dagrun.services.fleet import EngineView, Fleet
 from dagrun.services.gate import TokenGate
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
+from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans
 from dagrun.services.retention import Retention, RunFolders
 
@@ -174,7 +175,7 @@ async def open_leading(
     transport: Transport,
     store: Store | None = None,
     committed: Callable[[Sequence[Event]], None] = lambda _: None,
-    log_came: Callable[[LogChunk], None] = lambda _: None,
+    log_came: Callable[[LogChunk], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     balancer: Callable[[str | None], Balancer] | None = None,
     sources: Mapping[str, Discovery] | None = None,
@@ -196,7 +197,7 @@ async def open_leading(
         transport: how engines reach it.
         store: where to keep journals; None opens the database of the data directory.
         committed: is told of events when they are durable.
-        log_came: keeps the logs that engines send.
+        log_came: keeps the logs that engines send; without it, they go to the data directory.
         now: the clock, in UTC.
         balancer: makes the balancer of a name, or the default one for None; else the registry does.
         sources: name → what finds engines that wait to be dialled.
@@ -259,7 +260,7 @@ async def open_leading(
             placer=dispatcher,
             definition=partial(_definition, plans),
             children=children,
-            log_came=log_came,
+            log_came=log_came or partial(_keep, NodeLogs(data_dir / LOGS)),
             announce=partial(_announce, monitor),
         )
         accepting = Accepting(
@@ -324,6 +325,19 @@ async def open_leading(
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:
     return (await plans.prepare(workflow)).definition
+
+
+def _keep(logs: NodeLogs, chunk: LogChunk) -> None:
+    """Write down a piece of a log."""
+    logs.put(
+        chunk.run_id,
+        chunk.node_id,
+        chunk.attempt,
+        chunk.item,
+        epoch=chunk.epoch,
+        offset=chunk.offset,
+        data=chunk.data,
+    )
 
 
 def _announce(

@@ -1,7 +1,9 @@
 """What the nodes of a run wrote and write, as far as it lies on this machine."""
 
+import math
+import time
 from codecs import IncrementalDecoder, getincrementaldecoder
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import aclosing
 from datetime import UTC, datetime
 from typing import Final, Protocol
@@ -20,6 +22,10 @@ from dagrun.ports.management import LogPiece
 from dagrun.services.node_logs import NodeLogs
 
 UTF8: Final = getincrementaldecoder("utf-8")
+LATE: Final = 2.0
+"""Seconds for which more of a log may come from an engine elsewhere, after an attempt has ended or
+something came: what happens to runs goes before what they print."""
+
 PIECE: Final = 64 * 1024  # bytes of a log that are read at once, and the longest line that waits
 LOOK: Final = 0.2  # seconds between looks at files that somebody writes
 
@@ -99,8 +105,11 @@ class Source:
     node_id: str
     item: int | None
     attempt: int
+    ends_at: float = math.inf
+    """When nothing more is written to it, by the tail's clock."""
+
     ended: bool = False
-    """Whether nothing more is written to it."""
+    """Whether that is over."""
 
     _place: int = attrs.field(default=0, init=False)
     _line: str = attrs.field(default="", init=False)
@@ -143,6 +152,8 @@ class Tail:
         node: only the logs of this one; None for all.
         item: only those of this item.
         attempt: only those of this attempt.
+        late: seconds for which more may come, after an attempt has ended or something came.
+        clock: gives the time in seconds.
     """
 
     def __init__(
@@ -153,8 +164,11 @@ class Tail:
         node: str | None = None,
         item: int | None = None,
         attempt: int | None = None,
+        late: float = 0.0,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self._logs, self._run_id = logs, run_id
+        self._late, self._clock = late, clock
         self._wanted = (node, item, attempt)
         self._open: dict[tuple[str, int | None, int], Source] = {}
 
@@ -166,7 +180,7 @@ class Tail:
             key = (event.node_id, event.item, event.attempt)
             if event.type is not Type.NODE_RUNNING:
                 if key in self._open:
-                    self._open[key].ended = True
+                    self._open[key].ends_at = self._clock() + self._late
             elif self._wants(key) and key not in self._open:
                 self._open[key] = Source(*key)
 
@@ -175,16 +189,24 @@ class Tail:
 
     def new(self) -> Iterator[tuple[Source, str]]:
         """Give what is new in them."""
+        now = self._clock()
         for key, source in list(self._open.items()):
+            source.ended = source.ends_at <= now
             for text in source.pieces(self._logs, self._run_id):
+                if not source.ended and source.ends_at < math.inf:
+                    source.ends_at = now + self._late
                 yield source, text
             if source.ended:
                 del self._open[key]
 
+    def expects(self) -> bool:
+        """Whether more may come of attempts that have ended."""
+        return any(source.ends_at < math.inf for source in self._open.values())
+
     def rest(self) -> Iterator[tuple[Source, str]]:
         """Give what is new in them, when nobody writes any more."""
         for source in self._open.values():
-            source.ended = True
+            source.ends_at = -math.inf
         return self.new()
 
 
@@ -231,7 +253,7 @@ class RunLogs:
         """
         node_id, item, attempt = wish
         check_known(state.plan.workflow, state.run_id, node_id)
-        tail = Tail(self._logs, state.run_id, node=node_id, item=item, attempt=attempt)
+        tail = Tail(self._logs, state.run_id, node=node_id, item=item, attempt=attempt, late=LATE)
         tail.see(events)
         batches = looks.at(state.run_id, after=state.seq, patience=LOOK)
         async with aclosing(batches):
@@ -240,6 +262,10 @@ class RunLogs:
                 tail.see(batch)
                 for piece in await trio.to_thread.run_sync(lambda: list(tail.new())):
                     yield _piece(*piece)
+        while tail.expects():
+            await trio.sleep(LOOK)
+            for piece in await trio.to_thread.run_sync(lambda: list(tail.new())):
+                yield _piece(*piece)
         for piece in await trio.to_thread.run_sync(lambda: list(tail.rest())):
             yield _piece(*piece)
         check_tried(state, node_id, item, attempt)

@@ -91,8 +91,16 @@ def from_engine(outputs: Raw = JSON) -> Sequence[FromEngine]:
         Beat(number=BIG, held=((RUN, 1), (RunId("r"), BIG)), draining=True),
         *(GivenBack(run_id=RUN, epoch=1, why=why, seq=0, seen=0) for why in Why),
         GivenBack(run_id=RUN, epoch=BIG, why=Why.PAUSED, seq=BIG, seen=BIG, detail=NASTY),
-        LogChunk(run_id=RUN, node_id="a", attempt=1, item=None, offset=0, data=b""),
-        LogChunk(run_id=RUN, node_id=NASTY, attempt=2, item=0, offset=BIG, data=bytes(range(256))),
+        LogChunk(run_id=RUN, epoch=0, node_id="a", attempt=1, item=None, offset=0, data=b""),
+        LogChunk(
+            run_id=RUN,
+            epoch=BIG,
+            node_id=NASTY,
+            attempt=2,
+            item=0,
+            offset=BIG,
+            data=bytes(range(256)),
+        ),
         StartChild(number=0, request=_request(item=None, version=None, inputs=SPACED)),
         StartChild(number=BIG, request=_request(item=0, version="^1.2", inputs=JSON, wait=False)),
     ]

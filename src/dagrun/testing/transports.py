@@ -119,7 +119,7 @@ class TransportSuite(ABC):
 
     async def test_who_does_not_read_stops_who_sends(self) -> None:
         chunk = LogChunk(
-            run_id=RUN, node_id="a", attempt=1, item=None, offset=0, data=bytes(512 * 1024)
+            run_id=RUN, epoch=1, node_id="a", attempt=1, item=None, offset=0, data=bytes(512 * 1024)
         )
         most = MOST_UNREAD // len(chunk.data)
         sent = 0
@@ -133,7 +133,7 @@ class TransportSuite(ABC):
 
     async def test_a_sender_goes_on_when_the_other_side_reads(self) -> None:
         chunk = LogChunk(
-            run_id=RUN, node_id="a", attempt=1, item=None, offset=0, data=bytes(512 * 1024)
+            run_id=RUN, epoch=1, node_id="a", attempt=1, item=None, offset=0, data=bytes(512 * 1024)
         )
         count = 2 * MOST_UNREAD // len(chunk.data)
 
@@ -223,7 +223,7 @@ class TransportSuite(ABC):
 
     async def test_a_cancelled_send_ends_the_stream(self) -> None:
         chunk = LogChunk(
-            run_id=RUN, node_id="a", attempt=1, item=None, offset=0, data=bytes(3_000_000)
+            run_id=RUN, epoch=1, node_id="a", attempt=1, item=None, offset=0, data=bytes(3_000_000)
         )
         async with self.opened() as ends:
             with trio.move_on_after(0.2) as scope:

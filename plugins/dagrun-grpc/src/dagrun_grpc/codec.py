@@ -196,6 +196,7 @@ def _to_log_chunk(frame: f.LogChunk) -> v1.LogChunk:
         node_id=frame.node_id,
         attempt=frame.attempt,
         item=frame.item,
+        epoch=frame.epoch,
         offset=frame.offset,
         data=frame.data,
     )
@@ -207,6 +208,7 @@ def _of_log_chunk(message: v1.LogChunk) -> f.LogChunk:
         node_id=message.node_id,
         attempt=message.attempt,
         item=message.item,
+        epoch=message.epoch,
         offset=message.offset,
         data=message.data,
     )

@@ -49,9 +49,12 @@ from dagrun.ports.journal import Upstream
 from dagrun.ports.store import Definition
 from dagrun.ports.transport import Channel
 from dagrun.services.attachment.lease import Lease
+from dagrun.services.attachment.shipping import Shipping
 
 GREETING: Final = 30.0  # seconds that an orchestrator may take for its welcome
 MAX_REPORTS: Final = 4  # reports that travel together
+MAX_LOGS: Final = 256 * 1024
+"""Bytes of logs that travel together. A heartbeat may have to wait for them."""
 
 _log: Final = logging.getLogger(__name__)
 
@@ -102,6 +105,7 @@ class Attachment:
 
     Args:
         uplink: where the engine's events go.
+        logs: what nodes write; it is sent when there is nothing else to say.
         lease: the engine's right to its runs; the uplink's ``fenced`` asks it.
         identity: who the engine is.
         compile_plan: makes a plan of a workflow's definition.
@@ -113,6 +117,7 @@ class Attachment:
         self,
         *,
         uplink: Upstream,
+        logs: Shipping,
         lease: Lease,
         identity: Identity,
         compile_plan: Callable[[Definition], Awaitable[Plan]],
@@ -121,6 +126,7 @@ class Attachment:
     ) -> None:
         self._engine: AttachedEngine
         self._uplink = uplink
+        self._logs = logs
         self._lease = lease
         self._identity = identity
         self._compile_plan = compile_plan
@@ -129,6 +135,8 @@ class Attachment:
         self._outgoing: deque[Frame] = deque()
         self._something = trio.Event()
         self._beats_now = trio.Event()
+        self._beats = self._beats_seen = 0
+        self._beat_seen = trio.Event()
         self._leased = trio.Event()
         self._conversation: trio.CancelScope | None = None
         self._talking: trio.CancelScope | None = None
@@ -138,6 +146,7 @@ class Attachment:
         self._numbers = 0
         self._dropped = trio.Event()
         uplink.call_when_unsent(self._wake)
+        logs.call_when_unsent(self._wake)
         self.attached = 0
         """How often an orchestrator has welcomed the engine."""
 
@@ -269,6 +278,22 @@ class Attachment:
             self._dropped = trio.Event()
             await self._dropped.wait()
 
+    async def logs_arrived(self) -> None:
+        """Wait until the orchestrator has all that nodes have written; then delete it here.
+
+        It may be cancelled if that lasts too long: what was not sent stays on the disk.
+        """
+        while self._logs.keeps:
+            await self._logs.wait_sent()
+            stream, wanted = self.attached, self._beats + 1
+            self._beats_now.set()
+            while self.attached == stream and self._beats_seen < wanted:
+                self._beat_seen = trio.Event()
+                await self._beat_seen.wait()
+            if self.attached == stream:  # what was sent before that heartbeat was heard
+                self._logs.remove_sent()
+                return
+
     # the conversation
 
     async def converse(self, channel: Channel) -> None:
@@ -351,8 +376,10 @@ class Attachment:
             else:
                 self._uplink.acknowledge(held.run_id, seq)
         self._uplink.send_again([run_id for run_id, _ in kept])
+        self._logs.send_again()
         self._lease.begin(welcome.lease, since)
         self.attached += 1
+        self._beat_seen.set()
         _log.info("engine %s is attached", self._identity.engine_id)
         self._leased.set()
         self._renewed(self._lease.dead_at())
@@ -368,7 +395,7 @@ class Attachment:
             await channel.send(frames)
 
     def _next_frames(self) -> list[Frame]:
-        """Give heartbeats first; what is said of a run comes behind its events."""
+        """Give heartbeats first; what is said of a run comes behind its events, and logs at last."""
         frames: list[Frame] = [frame for frame in self._outgoing if isinstance(frame, Beat)]
         self._outgoing = deque(frame for frame in self._outgoing if not isinstance(frame, Beat))
         for _ in range(MAX_REPORTS):
@@ -378,14 +405,15 @@ class Attachment:
                 self._outgoing.clear()
                 break
             frames.append(report)
-        return frames
+        return frames or list(self._logs.take(MAX_LOGS))
 
     async def _beat(self) -> None:
         while True:
             held = tuple(
                 (held.run_id, held.epoch) for held in self._engine.holdings() if not held.halted
             )
-            self._say(Beat(number=self._lease.beat(), held=held, draining=self.draining))
+            self._beats = self._lease.beat()
+            self._say(Beat(number=self._beats, held=held, draining=self.draining))
             self._beats_now = trio.Event()
             with trio.move_on_after(self._lease.interval):
                 await self._beats_now.wait()
@@ -397,6 +425,8 @@ class Attachment:
             match frame:
                 case BeatSeen(number=number):
                     self._lease.answered(number)
+                    self._beats_seen = number
+                    self._beat_seen.set()
                     self._renewed(self._lease.dead_at())
                 case Durable(runs=runs):
                     for run_id, _, seq in runs:

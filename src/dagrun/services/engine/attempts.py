@@ -60,7 +60,9 @@ Outcome = Raw | Suspended | Failure
 class Logs(Protocol):
     """Where the logs of attempts are kept."""
 
-    def open(self, run_id: str, node_id: str, attempt: int, item: int | None = None) -> AttemptLog:
+    def open(
+        self, run_id: str, node_id: str, attempt: int, item: int | None = None, *, epoch: int
+    ) -> AttemptLog:
         """Give the log of one attempt. Touches no file before something is written."""
         ...
 
@@ -80,6 +82,10 @@ class Workshop:
     scratch: Path
     """Holds a directory for each run."""
 
+    passing: bool = False
+    """Whether runs come and go: what one leaves behind goes with it, and when it comes back, under
+    another epoch, it finds an empty directory."""
+
     children: Children | None = None
     """Starts child runs; None where nobody does."""
 
@@ -88,6 +94,10 @@ class Workshop:
 
     checks: trio.CapacityLimiter = attrs.field(factory=lambda: trio.CapacityLimiter(CHECKS))
     """Keeps checks of outputs from taking the threads that the store needs."""
+
+    def scratch_of(self, state: RunState) -> Path:
+        """Give the directory of a run; it may not be there yet."""
+        return self.scratch / (f"{state.run_id}@{state.epoch}" if self.passing else state.run_id)
 
 
 def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Coroutine[Any, Any, Outcome]:
@@ -164,7 +174,9 @@ async def _execute(workshop: Workshop, state: RunState, work: Work, vault: Vault
         return Failure("options", str(error), retryable=False)
 
     def open_log() -> AttemptLog:
-        log = workshop.logs.open(state.run_id, step.node.id, work.attempt, work.index)
+        log = workshop.logs.open(
+            state.run_id, step.node.id, work.attempt, work.index, epoch=work.epoch
+        )
         return log if vault is None else vault.log(log)
 
     context = AttemptContext(
@@ -175,7 +187,7 @@ async def _execute(workshop: Workshop, state: RunState, work: Work, vault: Vault
         processes=workshop.processes,
         children=workshop.children,
         open_log=open_log,
-        scratch=lambda: _scratch(workshop.scratch, state),
+        scratch=lambda: _scratch(workshop, state),
     )
     try:
         outputs = await workshop.executors[kind].execute(context)
@@ -229,12 +241,12 @@ def _options(workshop: Workshop, state: RunState, work: Work, secrets: Mapping[s
     return options
 
 
-def _scratch(root: Path, state: RunState) -> Path:
+def _scratch(workshop: Workshop, state: RunState) -> Path:
     """Give the run's directory; it is made once, for its user alone."""
     directory: Path | None = state.cache.get("scratch")
     if directory is None:
-        directory = root / state.run_id
-        root.mkdir(mode=0o700, exist_ok=True)  # parents made on the way would have another mode
+        directory = workshop.scratch_of(state)
+        workshop.scratch.mkdir(mode=0o700, exist_ok=True)  # made on the way, it had another mode
         directory.mkdir(mode=0o700, exist_ok=True)
         state.cache["scratch"] = directory
     return directory

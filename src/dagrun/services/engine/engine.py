@@ -74,6 +74,9 @@ class Engine:
         self._processes = Slots(parallel)
         self._inline = Slots(INLINE_AT_ONCE)
         self._executions: dict[RunId, Execution] = {}
+        self._leaving: set[Execution] = set()
+        """Runs that are gone, but for attempts that are being stopped, and for files."""
+
         self._nursery: trio.Nursery
         self._waits_for_room = False
         self._holds = False
@@ -238,9 +241,12 @@ class Engine:
         ]
 
     async def wait_idle(self) -> None:
-        """Wait until no attempt is being made."""
-        while any(execution.scopes for execution in self._executions.values()):
-            self._attempt_ended = trio.Event()
+        """Wait until no attempt is being made, not even one that is being stopped."""
+        for execution in [*self._executions.values(), *self._leaving]:
+            await self._until_idle(execution)
+
+    async def _until_idle(self, execution: Execution) -> None:
+        while execution.scopes:
             await self._attempt_ended.wait()
 
     def _withdraw(self, execution: Execution) -> None:
@@ -250,8 +256,18 @@ class Engine:
     def _leave(self, execution: Execution) -> None:
         """Have no more to do with a run: it has ended, waits, or is somebody else's."""
         execution.done.set()
+        if self._workshop.passing and not self._ended:
+            self._leaving.add(execution)
+            self._nursery.start_soon(self._tidy, execution)
         if self._listener is not None:
             self._listener.left(execution.state, execution.abandoned)
+
+    async def _tidy(self, execution: Execution) -> None:
+        """Leave nothing of a run behind that this engine does not have any more."""
+        await trio.lowlevel.checkpoint()  # an attempt that was just started has begun then
+        await self._until_idle(execution)
+        await self._remove_scratch(execution.state)
+        self._leaving.discard(execution)
 
     def statistics(self) -> EngineStatistics:
         """Say what is going on."""
@@ -351,6 +367,7 @@ class Engine:
             await trio.lowlevel.checkpoint_if_cancelled()
         del execution.scopes[work]
         self._attempt_ended.set()
+        self._attempt_ended = trio.Event()
         slots.free += 1
         if execution.records and self._journal.fenced():
             self.halt()  # it was about to happen: whatever came of the attempt comes too late
@@ -404,13 +421,13 @@ class Engine:
             return
         execution.stop_timers()
         if state.ended:
-            await self._remove_scratch(state.run_id)
+            await self._remove_scratch(state)
         self._executions.pop(state.run_id, None)
         self._journal.forget(state.run_id)
         self._leave(execution)
 
-    async def _remove_scratch(self, run_id: RunId) -> None:
-        directory = self._workshop.scratch / run_id
+    async def _remove_scratch(self, state: RunState) -> None:
+        directory = self._workshop.scratch_of(state)
         if os.path.isdir(directory):  # noqa: ASYNC240, PTH112 — 2 µs; a thread costs 50
             await trio.to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
 

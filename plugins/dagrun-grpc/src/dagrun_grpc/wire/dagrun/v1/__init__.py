@@ -1748,6 +1748,11 @@ class LogChunk(betterproto2.Message):
     The piece.
     """
 
+    epoch: "int" = betterproto2.field(7, betterproto2.TYPE_INT64)
+    """
+    The epoch under which the attempt was made: made again elsewhere, it has another log.
+    """
+
 
 default_message_pool.register_message("dagrun.v1", "LogChunk", LogChunk)
 

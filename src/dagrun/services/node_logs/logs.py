@@ -1,0 +1,163 @@
+"""The logs of all attempts, below one folder."""
+
+import logging
+import os
+import stat
+from collections.abc import Callable, Iterator, Sequence
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from dagrun.domain.handlers import is_node_id
+from dagrun.domain.ids import is_id
+from dagrun.services.node_logs.log_file import (
+    CAP,
+    SEAM,
+    LogFile,
+    marker,
+    put_piece,
+    read_file,
+)
+from dagrun.services.node_logs.names import Listings, name_of, sort_key
+
+_log: Final = logging.getLogger(__name__)
+
+
+class NodeLogs:
+    """The logs of all attempts, below one folder.
+
+    Args:
+        root: the folder; made when the first log is, in one that is there.
+        cap: bytes that the log of one attempt may have, or of each epoch of it.
+        by_epoch: whether what is opened has a file for each epoch. Without that, an attempt that is
+            made again goes on with the file that it had.
+    """
+
+    def __init__(self, root: Path, *, cap: int = CAP, by_epoch: bool = False) -> None:
+        self._root, self._cap, self._by_epoch = root, cap, by_epoch
+        self._listings = Listings()
+        self._drops = False
+
+    def open(
+        self, run_id: str, node_id: str, attempt: int, item: int | None = None, *, epoch: int = 0
+    ) -> LogFile:
+        """Give the log of an attempt; whoever gets it closes it.
+
+        Raises:
+            ValueError: an id is none, and might mean something to a path.
+        """
+        name = name_of(attempt, item, epoch if self._by_epoch else None)
+        return LogFile(self._folder(run_id, node_id) / name, cap=self._cap)
+
+    def put(
+        self,
+        run_id: str,
+        node_id: str,
+        attempt: int,
+        item: int | None = None,
+        *,
+        epoch: int,
+        offset: int,
+        data: bytes,
+    ) -> None:
+        """Keep a piece of a log that was written elsewhere. It may come again.
+
+        A piece that cannot be written, or before which one is missing, is dropped; a warning in
+        the log of this process says so of the first.
+
+        Args:
+            run_id: the run.
+            node_id: the node.
+            attempt: the attempt.
+            item: the item; None without one.
+            epoch: under which it was written.
+            offset: where it belongs, in bytes from the beginning.
+            data: the piece.
+        """
+        room = self._cap + len(marker(self._cap)) - offset
+        try:
+            path = self._folder(run_id, node_id) / name_of(attempt, item, epoch)
+            put_piece(path, offset, data[: max(room, 0)])
+        except (OSError, ValueError) as error:
+            if not self._drops:
+                _log.warning("pieces of the log of node %s are dropped: %s", node_id, error)
+            self._drops = True
+        else:
+            self._drops = False
+
+    def read(
+        self,
+        run_id: str,
+        node_id: str,
+        attempt: int,
+        item: int | None = None,
+        *,
+        start: int = 0,
+        size: int = -1,
+    ) -> bytes:
+        """Give an attempt's log so far; empty if it printed nothing, or a link is in its place.
+
+        What it wrote under one epoch follows what it wrote under an earlier one, behind a line
+        that says so.
+
+        Args:
+            run_id: the run.
+            node_id: the node.
+            attempt: the attempt.
+            item: the item; None without one.
+            start: leave out so many bytes.
+            size: give at most so many bytes; -1 gives all.
+
+        Raises:
+            ValueError: an id is none.
+        """
+        files = self._listings.files(self._folder(run_id, node_id)).get((item, attempt), ())
+        found = b""
+        for length, read in _pieces(files):
+            if start < length:
+                found += read(start, size if size < 0 else size - len(found))
+            start = max(start - length, 0)
+            if 0 <= size <= len(found):
+                break
+        return found
+
+    def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
+        """List (item, attempt) of all logs of a node, in order; item is None without one.
+
+        Raises:
+            ValueError: an id is none.
+        """
+        return sorted(self._listings.files(self._folder(run_id, node_id)), key=sort_key)
+
+    def _folder(self, run_id: str, node_id: str) -> Path:
+        for text, fits in ((run_id, is_id), (node_id, is_node_id)):
+            if not fits(text):
+                raise ValueError(f"{text!r} is no id")
+        return self._root / run_id / node_id
+
+
+Piece = tuple[int, Callable[[int, int], bytes]]
+"""Bytes of a part of a log, and what reads it: from where, and how much."""
+
+
+def _pieces(files: Sequence[Path]) -> Iterator[Piece]:
+    """Give what a log is made of: its files that are not empty, and what stands between them."""
+    first = True
+    for path in files:
+        if length := _length(path):
+            if not first:
+                yield len(SEAM), _seam
+            yield length, partial(read_file, path)
+            first = False
+
+
+def _length(path: Path) -> int:
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
+
+
+def _seam(start: int, size: int) -> bytes:
+    return SEAM[start:] if size < 0 else SEAM[start : start + size]
