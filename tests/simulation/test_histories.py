@@ -12,8 +12,8 @@ from dagrun.testing.simulation import Fault, FaultKind, Script, simulate
 from dagrun.testing.simulation.faults import ActionKind, Ask
 from dagrun.testing.simulation.scripts import LAST_FAULT, LAST_RUN, LONGEST, random_script
 
-SHRUNK = 1000
-DRIVEN = range(9000)
+SHRUNK, SHRUNK_IN_FULL = 300, 1000
+DRIVEN, DRIVEN_IN_FULL = 1500, 9000
 CHUNK = 50
 
 SECONDS = st.integers(0, 1000)
@@ -47,21 +47,30 @@ def _quiet(caplog):
     caplog.set_level(logging.CRITICAL)
 
 
+@pytest.fixture
+def in_full(request):
+    return request.config.getoption("--full")
+
+
 @pytest.mark.timeout(600)
-@settings(
-    max_examples=SHRUNK,
-    deadline=None,
-    suppress_health_check=list(HealthCheck),
-    phases=[Phase.explicit, Phase.generate, Phase.shrink],
-)
-@given(SCRIPTS)
-def test_every_accepted_run_ends_as_it_should_whatever_fails(script):
-    assert simulate(script).problems == []
+def test_every_accepted_run_ends_as_it_should_whatever_fails(in_full):
+    @settings(
+        max_examples=SHRUNK_IN_FULL if in_full else SHRUNK,
+        deadline=None,
+        suppress_health_check=list(HealthCheck),
+        phases=[Phase.explicit, Phase.generate, Phase.shrink],
+    )
+    @given(SCRIPTS)
+    def holds(script):
+        assert simulate(script).problems == []
+
+    holds()
 
 
 @pytest.mark.timeout(900)
-def test_seeded_scripts_on_all_processors_find_nothing():
-    chunks = [range(first, first + CHUNK) for first in DRIVEN[::CHUNK]]
+def test_seeded_scripts_on_all_processors_find_nothing(in_full):
+    count = DRIVEN_IN_FULL if in_full else DRIVEN
+    chunks = [range(first, first + CHUNK) for first in range(0, count, CHUNK)]
     with multiprocessing.get_context("spawn").Pool(os.cpu_count()) as pool:
         wrong = [one for found in pool.imap_unordered(_play, chunks) for one in found]
     assert wrong == []

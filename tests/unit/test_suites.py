@@ -202,9 +202,9 @@ import functools
 import trio
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.ports.balancer import Balancer
-from dagrun.testing import balancers, limits, stores
+from dagrun.testing import balancers, limits, stores, stores_engines
 
-stores.WHOLE = 0.2
+stores_engines.WHOLE = 0.2
 balancers.within = functools.partial(limits.within, 0.2)
 
 

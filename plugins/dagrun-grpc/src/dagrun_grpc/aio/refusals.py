@@ -57,9 +57,10 @@ def _kinds(root: type[DagrunError]) -> Iterable[type[DagrunError]]:
         yield from _kinds(kind)
 
 
-_KINDS: Final = {
-    kind.code: kind for kind in _kinds(DagrunError) if kind.__module__ == errors.__name__
-}
+_KINDS: Final[dict[str, type[DagrunError]]] = {}
+for _kind in _kinds(DagrunError):
+    if _kind.__module__ == errors.__name__:
+        _KINDS.setdefault(_kind.code, _kind)  # one that shares its parent's word is its parent
 
 
 def status_of(error: DagrunError) -> Status:
