@@ -1,6 +1,7 @@
 # ruff: noqa: ASYNC110, ASYNC240 — polls what other processes do
 """Faults of real processes: whatever happens to the engine, no child outlives it."""
 
+import math
 import os
 import signal
 import subprocess
@@ -14,9 +15,11 @@ import trio
 
 from dagrun.builtin.shell import ShellExecutor, ShellOptions
 from dagrun.errors import WorkerDied
+from dagrun.services.attachment.lease import boot_time
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.processes import open_processes
 from dagrun.testing.executors import FakeContext, is_running, written_pid
+from dagrun.testing.programs import until
 
 LIMIT = 10  # seconds
 ENV = {"PATH": "/usr/bin:/bin"}
@@ -277,3 +280,52 @@ async def test_all_children_can_be_killed_at_once_and_none_starts_afterwards(tmp
         assert not is_running(pid)
         with pytest.raises(WorkerDied, match="none is started any more"):
             await processes.spawn(command, env=ENV, cwd=str(tmp_path))
+
+
+FENCED = """
+import trio
+from dagrun.services.attachment.lease import boot_time
+from dagrun.services.processes import open_processes
+
+async def main():
+    async with open_processes() as processes:
+        child = await processes.spawn(["sleep", "60"], env={"PATH": "/bin:/usr/bin"}, cwd="/")
+        processes.fence_at(boot_time() + 1)
+        print(child.pid, flush=True)
+        await trio.sleep_forever()
+
+trio.run(main)
+"""
+
+
+async def test_at_the_time_of_the_fence_all_children_are_killed_unless_it_is_put_off():
+    async with open_processes() as processes:
+        child = await processes.spawn(["sleep", "60"], env=ENV, cwd="/")
+        processes.fence_at(boot_time() + 0.6)
+        await trio.sleep(0.3)
+        processes.fence_at(boot_time() + 0.6)
+        await trio.sleep(0.4)
+        assert is_running(child.pid)
+        with trio.fail_after(2), pytest.raises(WorkerDied):
+            await child.wait()
+        assert not is_running(child.pid)
+
+
+async def test_behind_a_fence_a_new_guard_starts_children_that_live_when_it_is_taken_away():
+    async with open_processes() as processes:
+        child = await processes.spawn(["sleep", "60"], env=ENV, cwd="/")
+        processes.fence_at(boot_time() - 1)
+        with trio.fail_after(2), pytest.raises(WorkerDied):
+            await child.wait()
+        processes.fence_at(math.inf)
+        child = await processes.spawn(["true"], env=ENV, cwd="/")
+        with trio.fail_after(2):
+            assert await child.wait() == 0
+
+
+def test_the_children_of_a_frozen_program_are_killed_at_the_fence(launch):
+    program = launch("-c", FENCED)
+    child = int(program.read_line())
+    program.send_signal(signal.SIGSTOP)
+    until(lambda: not is_running(child), limit=3)
+    program.send_signal(signal.SIGCONT)
