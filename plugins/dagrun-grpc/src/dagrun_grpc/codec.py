@@ -36,6 +36,9 @@ _WHY_BACK: Final = {number: why for why, number in _WHY.items()}
 _KINDS_BACK: Final = {number: kind for kind, number in _KINDS.items()}
 
 
+_DURABLE: Final = msgspec.json.Decoder(list[tuple[str, int, int]])
+
+
 class Malformed(ValueError):
     """What arrived is no frame that this dagrun knows."""
 
@@ -340,11 +343,12 @@ def _of_journal_part(message: v1.JournalPart) -> f.JournalPart:
 
 
 def _to_durable(frame: f.Durable) -> v1.Durable:
-    return v1.Durable(runs=_marks(frame.runs))
+    return v1.Durable(runs=msgspec.json.encode(frame.runs))
 
 
 def _of_durable(message: v1.Durable) -> f.Durable:
-    return f.Durable(runs=_unmarked(message.runs))
+    runs = _DURABLE.decode(message.runs)
+    return f.Durable(runs=tuple((RunId(run_id), epoch, seq) for run_id, epoch, seq in runs))
 
 
 def _to_stop(frame: f.Stop) -> v1.Stop:

@@ -666,9 +666,10 @@ class Durable(betterproto2.Message):
     Events that the engine sent are stored.
     """
 
-    runs: "list[Mark]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    runs: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
     """
-    Runs, with the highest seq that is stored.
+    A JSON array of runs. A run is an array of its id, the epoch, and the highest seq that is stored.
+    It is JSON, and not a message for each run, for the sake of engines with a thousand short runs.
     """
 
 
