@@ -4,6 +4,7 @@ Each probe is called with two values, in folders of their own. It reads its sett
 environment, as the commands do.
 """
 
+import logging
 import signal
 import socket
 from contextlib import AsyncExitStack, suppress
@@ -270,6 +271,20 @@ async def finds(scene, discovery):
     return leading.discoveries._present()
 
 
+async def tells_the_log(scene):
+    heard = []
+    handler = logging.Handler()
+    handler.emit = lambda record: heard.append(record.getMessage())
+    log = logging.getLogger("dagrun.events")
+    log.addHandler(handler)
+    log.setLevel("INFO")
+    scene.stack.callback(log.removeHandler, handler)
+    async with AsyncExitStack() as inner:
+        leading = await Scene(scene.folder, scene.name, scene.value, inner).orchestrator()
+        await submit(leading)
+    return heard
+
+
 async def forgets_registrations(scene):
     leading = await scene.orchestrator()
     leading.register("127.0.0.1:9")
@@ -423,6 +438,7 @@ PROBES = {
     "discovery": (["static", "register"], takes_registrations),
     "engines": (["127.0.0.1:9", "127.0.0.1:9,127.0.0.2:9"], partial(finds, discovery="static")),
     "k8s_service_name": (["localhost:9", "localhost:10"], partial(finds, discovery="dns")),
+    "subscribers": (["", "log"], tells_the_log),
     "engine_discovery_interval": (["0.1", "1h"], forgets_registrations),
     "engine_health_check_interval": (["0.1", "1m"], is_dialled_often),
     "engine_id": (["one", "two.test"], partial(seen_of, what="id")),

@@ -106,9 +106,12 @@ def test_a_name_with_control_characters_forges_no_line(tmp_path):
         "    write_logs(form, 'info')\n"
         "    logging.getLogger('dagrun.x').info('engine %s', 'e\\n{\"event\": 1}\\x1b[2J')\n"
         "    logging.getLogger('library').info('everyday')\n"
+        "    logging.getLogger('dagrun.x').info('joined', extra={'engine_id': 'e\\n\\x1b[2J'})\n"
     )
     done = call("-c", code, folder=tmp_path)
-    console, as_json = done.stderr.splitlines()
+    console, beside, as_json, as_json_beside = done.stderr.splitlines()
+    assert r"engine_id=e\n\x1b[2J" in beside
+    assert json.loads(as_json_beside)["engine_id"] == "e\n\x1b[2J"
     assert r"engine e\n{" in console
     assert "\x1b" not in done.stderr
     assert json.loads(as_json)["event"] == 'engine e\n{"event": 1}\x1b[2J'

@@ -13,5 +13,5 @@ def test_tox_installs_every_plugin_of_the_folder():
 
 def test_every_plugin_is_typed_checked():
     text = (ROOT / "pyproject.toml").read_text()
-    for path in (*ROOT.glob("plugins/*/src"), ROOT / "examples/plugin/src"):
+    for path in (*ROOT.glob("plugins/*/src"), *ROOT.glob("examples/*/src")):
         assert f'"{path.relative_to(ROOT)}"' in text

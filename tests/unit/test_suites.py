@@ -2,6 +2,7 @@
 
 import signal
 import threading
+import time
 from pathlib import Path
 
 import attrs
@@ -9,11 +10,12 @@ import pytest
 import trio
 
 from dagrun.errors import NodeError
-from dagrun.testing import executors
+from dagrun.testing import executors, subscribers
 from dagrun.testing.context import FakeContext, open_context, options_of
 from dagrun.testing.executors import ExecutorSuite
 from dagrun.testing.limits import within
 from dagrun.testing.programs import call
+from dagrun.testing.subscribers import SubscriberSuite
 from dagrun.testing.triggers import TriggerSuite
 
 
@@ -270,3 +272,66 @@ def test_a_suite_in_a_folder_of_its_own_tells_what_it_compared(tmp_path):
     assert "TestStubborn::test_the_only_candidate_is_chosen" in done.stdout
     assert "TestStore" not in done.stdout.partition("short test summary")[2]
     assert done.returncode == 1
+
+
+class Careless:
+    """A subscriber that does one thing wrong."""
+
+    def __init__(self, place, wrong):
+        self.place, self.wrong = place, wrong
+
+    async def __aenter__(self):
+        if self.wrong == "begins anew":
+            self.place.clear()
+        if self.wrong == "leaves a thread":
+            threading.Thread(target=time.sleep, args=(1,), daemon=True).start()
+        return self
+
+    async def __aexit__(self, *_):
+        await trio.lowlevel.checkpoint()
+
+    async def handle(self, events):
+        match self.wrong:
+            case "blocks":
+                time.sleep(0.6)  # noqa: ASYNC251 — that is what is wrong
+            case "stays":
+                with trio.CancelScope(shield=True):
+                    await trio.sleep(0.8)
+            case "changes":
+                for event in events:
+                    event.data["told"] = True
+            case "fails":
+                raise LookupError(events[0].type)
+        ids = [event.id for event in events]
+        self.place += {"turns": ids[::-1], "forgets": ids[:1]}.get(self.wrong, ids)
+
+
+class CarelessSuite(SubscriberSuite):
+    def __init__(self, wrong):
+        self.wrong, self.place = wrong, []
+
+    def make_subscriber(self):
+        return Careless(self.place, self.wrong)
+
+    async def told(self):
+        return self.place
+
+
+@pytest.mark.parametrize(
+    ("wrong", "name"),
+    [
+        ("fails", "events_of_all_types_arrive"),
+        ("turns", "events_that_come_together_arrive_in_their_order"),
+        ("forgets", "events_that_come_together_arrive_in_their_order"),
+        ("begins anew", "what_was_told_before_is_still_there_behind_another_start"),
+        ("changes", "events_stay_as_they_are"),
+        ("blocks", "nobody_is_held_up_by_it"),
+        ("stays", "a_call_that_is_cancelled_returns_soon"),
+        ("leaves a thread", "no_thread_of_it_goes_on_when_it_is_closed"),
+    ],
+)
+async def test_what_a_subscriber_does_wrong_is_found(monkeypatch, wrong, name):
+    monkeypatch.setattr(subscribers, "LIMIT", 0.5 if wrong == "stays" else 10)
+    await getattr(CarelessSuite("nothing"), f"test_{name}")()
+    with pytest.raises((AssertionError, LookupError, trio.TooSlowError)):
+        await getattr(CarelessSuite(wrong), f"test_{name}")()

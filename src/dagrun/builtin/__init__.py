@@ -10,6 +10,7 @@ from dagrun.builtin.python import PythonExecutor
 from dagrun.builtin.secrets import EnvSecrets, FileSecrets
 from dagrun.builtin.shell import ShellExecutor
 from dagrun.builtin.sqlite import SqliteStore
+from dagrun.builtin.subscribers import LogSubscriber
 from dagrun.plugin.hookspecs import hookimpl
 from dagrun.plugin.registry import Registry
 
@@ -33,3 +34,4 @@ def dagrun_register(registry: Registry) -> None:
     registry.secrets.add("env", EnvSecrets)
     registry.secrets.add("file", FileSecrets)
     registry.transports.add("memory", MemoryTransport)
+    registry.subscribers.add("log", LogSubscriber)

@@ -55,5 +55,7 @@ def _is_ours_or_grave(record: logging.LogRecord) -> bool:
 
 def _harmless(_logger: Any, _method: str, event: Event) -> Event:
     """Let what others say do nothing to a terminal."""
-    event["event"] = visible(str(event["event"]))
-    return event
+    event["event"] = str(event["event"])
+    return {
+        key: visible(value) if isinstance(value, str) else value for key, value in event.items()
+    }

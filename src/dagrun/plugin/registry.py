@@ -12,6 +12,7 @@ from dagrun.ports.discovery import Discovery
 from dagrun.ports.executor import Executor
 from dagrun.ports.secrets import SecretProvider
 from dagrun.ports.store import Store
+from dagrun.ports.subscriber import Subscriber
 from dagrun.ports.transport import Transport
 from dagrun.ports.trigger import TriggerKind
 
@@ -90,6 +91,7 @@ class Registry:
         self.secrets: Shelf[SecretProvider] = Shelf("secrets", self)
         self.transports: Shelf[Transport] = Shelf("transport", self)
         self.discoveries: Shelf[Discovery] = Shelf("discovery", self)
+        self.subscribers: Shelf[Subscriber] = Shelf("subscriber", self)
 
     def shelves(self) -> tuple[Shelf[Any], ...]:
         """Give all shelves, in the order in which ``dagrun plugins`` lists them."""
@@ -101,6 +103,7 @@ class Registry:
             self.secrets,
             self.transports,
             self.discoveries,
+            self.subscribers,
         )
 
     @contextmanager

@@ -40,6 +40,8 @@ async def open_configured_orchestrator(
     registry.balancers.get(settings.load_balancer_type)
     make_source = factories(registry.discoveries, settings)
     sources = {name: make_source(name)() for name in settings.discovery}
+    make_subscriber = factories(registry.subscribers, settings)
+    subscribers = {name: make_subscriber(name)() for name in settings.subscribers}
     async with (
         lead(place.directory) as owner,
         open_leading(
@@ -51,6 +53,7 @@ async def open_configured_orchestrator(
             store=place.store,
             balancer=balancers(registry, settings, default=settings.load_balancer_type),
             sources=sources,
+            subscribers=subscribers,
             longest_pause=settings.engine_health_check_interval,
             queue_limit=settings.queue_limit,
             paused=settings.paused,

@@ -1,7 +1,7 @@
 """dagrun inside a Python program: :func:`open_orchestrator`."""
 
 import os
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Literal
@@ -10,11 +10,13 @@ import trio
 
 from dagrun.errors import ConfigError, sole
 from dagrun.plugin.loading import load_plugins
+from dagrun.plugin.registry import Registry
+from dagrun.ports.subscriber import Subscriber
 from dagrun.roles.documents import catalogue
-from dagrun.roles.local import open_local
+from dagrun.roles.local import factories, open_local
 from dagrun.roles.program import Orchestrator
 from dagrun.roles.workflows import Workflows
-from dagrun.settings import read_settings
+from dagrun.settings import Settings, parse, read_settings
 from dagrun.workers import importing
 
 
@@ -29,6 +31,7 @@ async def open_orchestrator(
     secrets_dir: Path | str | None = None,
     retention: float | str | None = None,
     store: Literal["sqlite", "memory"] = "sqlite",
+    subscribers: str | Sequence[str] = (),
 ) -> AsyncIterator[Orchestrator]:
     """Run workflows in this program, for as long as the ``async with`` block lasts. Needs trio.
 
@@ -46,6 +49,7 @@ async def open_orchestrator(
         secrets_dir: where the provider ``file`` finds secrets.
         retention: how long runs are kept after their end: seconds, ``"30d"`` or ``"forever"``.
         store: ``memory`` keeps nothing, for tests; logs and scratch files are on disk all the same.
+        subscribers: names of plugins that hear of every event, such as ``log``.
 
     Raises:
         ConfigError: a setting is wrong, or the data directory cannot be used.
@@ -67,9 +71,16 @@ async def open_orchestrator(
     settings = read_settings(given, environ=os.environ)
     registry = load_plugins().registry
     kept = None if store == "sqlite" else registry.stores.get(store)()
+    hearing = _subscribers(subscribers, registry, settings)
     try:
         async with open_local(
-            registry, settings, engines=engines, capacity=capacity, store=kept, long_lived=True
+            registry,
+            settings,
+            engines=engines,
+            capacity=capacity,
+            store=kept,
+            subscribers=hearing,
+            long_lived=True,
         ) as local:
             workflows = Workflows(
                 local.store, local.registrations, local.plans, catalogue(registry)
@@ -79,6 +90,16 @@ async def open_orchestrator(
         # Each service has a nursery; what the block raised should leave it as it was raised.
         cause = sole(group)
         raise cause from cause.__cause__
+
+
+def _subscribers(
+    names: str | Sequence[str], registry: Registry, settings: Settings
+) -> Mapping[str, Subscriber]:
+    make = factories(registry.subscribers, settings)
+    try:
+        return {name: make(name)() for name in parse.names(names)}
+    except ValueError as error:
+        raise ConfigError(f"subscribers: {error}, not {names!r}") from error
 
 
 def _refuse_asyncio() -> None:

@@ -1,7 +1,7 @@
 """Everything in one process: ``dagrun run`` and programs that embed dagrun."""
 
 import os
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from typing import Final, TypeVar
@@ -16,6 +16,7 @@ from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.store import Refusal, Store
+from dagrun.ports.subscriber import Subscriber
 from dagrun.roles.children import StoredChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
 from dagrun.roles.messages import Messages
@@ -34,6 +35,7 @@ from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, always_uses_processes, structuring
 from dagrun.services.processes import GuardedProcesses
 from dagrun.services.retention import Retention, RunFolders
+from dagrun.services.subscribers import Subscribers
 from dagrun.settings import Settings
 
 __all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
@@ -59,6 +61,7 @@ async def open_local(
     store: Store | None = None,
     first: Workflow | None = None,
     committed: Watcher = lambda _: None,
+    subscribers: Mapping[str, Subscriber] | None = None,
     long_lived: bool = False,
 ) -> AsyncIterator[Local]:
     """Open the data directory, and run engines until the block is left.
@@ -76,6 +79,7 @@ async def open_local(
             while the database is being opened.
         committed: is told of events when they are durable, and of the journal of a run that is
             taken over.
+        subscribers: name → who hears of every event.
         long_lived: delete old runs all along, and not only when somebody asks for it.
     """
     data_dir = settings.data_dir
@@ -93,6 +97,8 @@ async def open_local(
             lambda run: _whereabouts(dispatcher, run),
             position=await store.last_position(),
         )
+        hearing = await start(stack, Subscribers(subscribers or {}, monitor.subscribe_pages))
+        stack.callback(hearing.hurry)
         stack.callback(monitor.close)  # behind the last events that the journal tells of
         journal = await start(
             stack,

@@ -26,6 +26,7 @@ from dagrun.ports.discovery import Discovery
 from dagrun.ports.frames import LogChunk
 from dagrun.ports.management import Management
 from dagrun.ports.store import Definition, Posted, Refusal, Store
+from dagrun.ports.subscriber import Subscriber
 from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Offered, Transport
 from dagrun.roles.accepting import Accepting
@@ -46,6 +47,7 @@ from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans
 from dagrun.services.retention import Retention, RunFolders
+from dagrun.services.subscribers import Subscribers
 
 LOOK: Final = 0.5  # seconds between tries to become the orchestrator
 
@@ -179,6 +181,7 @@ async def open_leading(
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     balancer: Callable[[str | None], Balancer] | None = None,
     sources: Mapping[str, Discovery] | None = None,
+    subscribers: Mapping[str, Subscriber] | None = None,
     longest_pause: float = 10.0,
     draw: Callable[[], float] = random.random,
     draw_bytes: Callable[[int], bytes] = secrets.token_bytes,
@@ -201,6 +204,7 @@ async def open_leading(
         now: the clock, in UTC.
         balancer: makes the balancer of a name, or the default one for None; else the registry does.
         sources: name → what finds engines that wait to be dialled.
+        subscribers: name → who hears of every event.
         longest_pause: seconds between two tries to reach such an engine, at most.
         draw: gives random numbers in [0, 1).
         draw_bytes: gives random bytes, for the ids of runs.
@@ -218,6 +222,8 @@ async def open_leading(
             lambda run: _whereabouts(dispatcher, run),
             position=await store.last_position(),
         )
+        hearing = await start(stack, Subscribers(subscribers or {}, monitor.subscribe_pages))
+        stack.callback(hearing.hurry)
         stack.callback(monitor.close)
 
         def tell(events: Sequence[Event], position: int) -> None:

@@ -1,8 +1,16 @@
 """The event bus: everybody who watches gets what is durable, at their own pace."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Collection, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Callable,
+    Collection,
+    Iterator,
+    Mapping,
+    Sequence,
+)
+from contextlib import aclosing, asynccontextmanager, contextmanager
 from datetime import UTC, datetime
 from typing import Any, Final, Self
 
@@ -64,17 +72,23 @@ class Subscription:
         An event of the type ``gap`` says that others were missed: ``data["after"]`` is the id
         behind which they begin, for :meth:`Monitor.subscribe`.
         """
+        for event in await self.page(1):
+            return event
+        raise StopAsyncIteration
+
+    async def page(self, most: int) -> Sequence[MonitorEvent]:
+        """Wait for events, and give those that are there; none at the end. A gap comes alone."""
         await trio.lowlevel.checkpoint_if_cancelled()
         while not self._buffer:
             if self._missed is not None:
                 missed, self._missed = self._missed, None
-                return missed
+                return (missed,)
             if self.closed:
-                raise StopAsyncIteration
+                return ()
             if self._some is None:  # else a call before this one was cancelled
                 self._some = trio.Event()
             await self._some.wait()
-        return self._buffer.popleft()
+        return [self._buffer.popleft() for _ in range(min(most, len(self._buffer)))]
 
     @property
     def waiting(self) -> int:
@@ -206,15 +220,38 @@ class Monitor:
             workflow_id=workflow_id,
         )
         seen = None if after is None else position_of(after)
+        with self._subscribed(wanted, buffer) as subscription:
+            if seen is None:
+                yield subscription
+            else:
+                pages = self._continued(subscription, wanted, seen, 1)
+                async with aclosing(pages), aclosing(_each(pages)) as events:
+                    yield events
+
+    @asynccontextmanager
+    async def subscribe_pages(
+        self, *, after: str | None = None, buffer: int = BUFFER, most: int = PAGE
+    ) -> AsyncIterator[AsyncIterator[Sequence[MonitorEvent]]]:
+        """Get all events as :meth:`subscribe` does, but those that are there at once together.
+
+        Args:
+            after: as there.
+            buffer: as there.
+            most: events of a page, at most. A gap is a page of its own.
+        """
+        seen = None if after is None else position_of(after)
+        wanted = Filter()
+        with self._subscribed(wanted, buffer) as subscription:
+            async with aclosing(self._continued(subscription, wanted, seen, most)) as pages:
+                yield pages
+
+    @contextmanager
+    def _subscribed(self, wanted: Filter, buffer: int) -> Iterator[Subscription]:
         subscription = Subscription(wanted, buffer)
         subscription.closed = self._closed
         self._subscriptions.add(subscription)
         try:
-            if seen is None:
-                yield subscription
-            else:
-                async with aclosing(self._continued(subscription, wanted, seen)) as events:
-                    yield events
+            yield subscription
         finally:
             self._subscriptions.discard(subscription)
 
@@ -232,21 +269,25 @@ class Monitor:
         )
 
     async def _continued(
-        self, subscription: Subscription, wanted: Filter, after: int
-    ) -> AsyncGenerator[MonitorEvent, None]:
-        """Give stored events, and then those that came in the meantime, each once."""
+        self, subscription: Subscription, wanted: Filter, after: int | None, most: int
+    ) -> AsyncGenerator[Sequence[MonitorEvent], None]:
+        """Give stored events, and then those that came in the meantime, each once.
+
+        Without ``after`` nothing is read from the store.
+        """
         run_id = None if wanted.run_id is None else RunId(wanted.run_id)
-        while not subscription.closed and (
-            page := await self._store.log(after=after, limit=PAGE, run_id=run_id)
+        while (
+            after is not None
+            and not subscription.closed
+            and (page := await self._store.log(after=after, limit=PAGE, run_id=run_id))
         ):
-            for event in wanted.among([_stored(logged) for logged in page]):
-                yield event
+            events = wanted.among([_stored(logged) for logged in page])
+            for start in range(0, len(events), most):
+                yield events[start : start + most]
             after = page[-1].position
-        async for event in subscription:
-            if event.type == GAP:
-                yield _gap(event, after=str(max(after, position_of(event.id))))
-            elif "." in event.id or position_of(event.id) > after:
-                yield event
+        while events := await subscription.page(most):
+            if fresh := [_ahead(event, after or 0) for event in events if _is_ahead(event, after)]:
+                yield fresh
 
     def _offer(self, events: Sequence[MonitorEvent]) -> None:
         for subscription in self._subscriptions:
@@ -260,6 +301,28 @@ def _stored(logged: Logged) -> MonitorEvent:
         workflow_id=logged.workflow_id,
         engine_id=logged.engine_id,
     )
+
+
+def _is_ahead(event: MonitorEvent, after: int | None) -> bool:
+    """Whether an event is news to who has read the store up to a position."""
+    if after is None or event.type == GAP or "." in event.id:
+        return True
+    return position_of(event.id) > after
+
+
+def _ahead(event: MonitorEvent, after: int) -> MonitorEvent:
+    """Let a gap begin behind what was read from the store."""
+    if event.type != GAP or position_of(event.id) >= after:
+        return event
+    return _gap(event, after=str(after))
+
+
+async def _each(
+    pages: AsyncIterator[Sequence[MonitorEvent]],
+) -> AsyncGenerator[MonitorEvent, None]:
+    async for page in pages:
+        for event in page:
+            yield event
 
 
 def _gap(event: MonitorEvent, *, after: str) -> MonitorEvent:

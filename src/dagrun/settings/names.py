@@ -43,6 +43,7 @@ PREFIXED: Final = frozenset(
         "secrets_dir",
         "server",
         "store",
+        "subscribers",
         "tls_ca",
         "tls_cert",
         "tls_key",

@@ -55,6 +55,9 @@ class OrchestratorSettings(NetworkSettings):
         lambda: "workflow-engines",
         about="The headless service whose addresses are engines, for dns: host or host:port",
     )
+    subscribers: tuple[str, ...] = setting(
+        parse.names, tuple, about="What hears of every event: log"
+    )
     engine_discovery_interval: float = setting(
         parse.at_least(0.1), lambda: 30.0, about="Time from one look for engines to the next"
     )

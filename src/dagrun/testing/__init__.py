@@ -3,10 +3,11 @@
 A suite is a class of tests to inherit: :class:`~dagrun.testing.executors.ExecutorSuite`,
 :class:`~dagrun.testing.balancers.BalancerSuite`, :class:`~dagrun.testing.stores.StoreSuite`,
 :class:`~dagrun.testing.discoveries.DiscoverySuite`,
+:class:`~dagrun.testing.subscribers.SubscriberSuite`,
 :class:`~dagrun.testing.management.ManagementSuite`,
 :class:`~dagrun.testing.transports.TransportSuite` and
 :class:`~dagrun.testing.triggers.TriggerSuite`. They need pytest; those of executors, discoveries,
-management, stores and transports need pytest-trio, too, and ``trio_mode = true``.
+management, stores, subscribers and transports need pytest-trio, too, and ``trio_mode = true``.
 """
 
 import sys
@@ -20,6 +21,7 @@ _WITH_TESTS: Final = (
     "management",
     "stores",
     "stores_engines",
+    "subscribers",
     "stores_tokens",
     "transports",
     "triggers",
