@@ -34,7 +34,9 @@ def conversation(method):
     frames = [
         session.EngineFrame(beat=session.Beat(number=1)),
         session.EngineFrame(
-            log_chunk=session.LogChunk(run_id="r", attempt=1, offset=7, data=b"x" * 1_000_000)
+            log_chunk=session.LogChunk(
+                run_id="r", attempt=1, epoch=1, offset=7, data=b"x" * 1_000_000
+            )
         ),
     ]
     if SERVICE == "EngineService":

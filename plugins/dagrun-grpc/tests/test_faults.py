@@ -48,7 +48,9 @@ HUGE = struct.pack(">?I", False, 300 * MIB)
 
 
 def chunk(size):
-    return LogChunk(run_id="r", node_id="a", attempt=1, item=None, offset=0, data=bytes(size))
+    return LogChunk(
+        run_id="r", node_id="a", attempt=1, item=None, epoch=1, offset=0, data=bytes(size)
+    )
 
 
 # strangers

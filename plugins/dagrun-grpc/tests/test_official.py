@@ -78,7 +78,9 @@ async def test_every_call_to_an_orchestrator(generated):
         address = await nursery.start(transport.serve_orchestrator, echo)
         made = await called(generated, address, "OrchestratorService")
         nursery.cancel_scope.cancel()
-    chunk = LogChunk(run_id="r", node_id="", attempt=1, item=None, offset=7, data=b"x" * 1_000_000)
+    chunk = LogChunk(
+        run_id="r", node_id="", attempt=1, item=None, epoch=1, offset=7, data=b"x" * 1_000_000
+    )
     assert heard == [Beat(number=1, held=()), chunk]
     assert made.pop("Attach") == [1, 1]
     assert made.pop("Check") == "status: SERVING\n"

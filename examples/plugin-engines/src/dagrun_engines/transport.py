@@ -13,7 +13,7 @@ import trio
 from dagrun.errors import AccessError, ChannelLost, ConfigError, NotAuthenticated
 from dagrun.ports.management import Management
 from dagrun.ports.tokens import Role
-from dagrun.ports.transport import Channel, Handler, Offered
+from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
 from dagrun_engines.channel import JsonChannel
 
 HELLO: Final = 16 * 1024  # bytes of the first message, which comes from anybody
@@ -105,7 +105,11 @@ class JsonTransport:
         await self._serve("orchestrator", handler, admit, task_status)
 
     async def serve_engine(
-        self, handler: Handler, *, task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED
+        self,
+        handler: Handler,
+        *,
+        offered: EngineOffered | None = None,
+        task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for orchestrators until cancelled."""
         await self._serve("engine", handler, self._admit, task_status)
