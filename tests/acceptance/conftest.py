@@ -1,5 +1,6 @@
 """The commands as separate processes, and an environment with plugins, for all acceptance tests."""
 
+import fcntl
 import os
 import subprocess
 import sys
@@ -86,10 +87,22 @@ class Environment:
 
 @pytest.fixture(scope="session")
 def environment(tmp_path_factory):
+    """Give an environment with wheels of all; the workers of a test run share one."""
+    base = tmp_path_factory.getbasetemp()
+    if "PYTEST_XDIST_WORKER" in os.environ:
+        base = base.parent
+    found = Environment(base / "environment")
+    with (base / "environment.lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        if not found.root.exists():
+            install(found)
+    return found
+
+
+def install(found: Environment) -> None:
     """Build wheels, and install them with what they need, the tests' tools among it."""
     before = files()
-    found = Environment(tmp_path_factory.mktemp("environment"))
-    found.home.mkdir()
+    found.home.mkdir(parents=True)
     wheels = found.root / "wheels"
     places = ("plugins/*/pyproject.toml", "examples/*/pyproject.toml")
     packages = sorted(path.parent for place in places for path in ROOT.glob(place))
@@ -104,7 +117,6 @@ def environment(tmp_path_factory):
     target = ("--python", found.bin / "python")
     pip(*target, "install", "--no-compile", "-c", ROOT / "constraints.txt", *built, *tools)
     assert files() == before
-    return found
 
 
 @pytest.fixture(scope="session", name="is_ours")
