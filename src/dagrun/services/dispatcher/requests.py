@@ -90,11 +90,16 @@ class Requests:
 
     async def _done(self, request: _Request) -> bool:
         ticket = request.ticket
-        while ticket.moving is not None:
-            await ticket.moving.wait()
-        while (engine := ticket.engine) is not None:
+        while (engine := await _engine_of(ticket)) is not None:
             if await request.of_engine(engine):
                 return True
             if ticket.engine is engine:
                 return False  # else it was given back in the meantime
         return not ticket.gone and await request.of_waiting(ticket)
+
+
+async def _engine_of(ticket: Ticket) -> EngineLink | None:
+    """Wait until a run is where it is on its way to, and give its engine, if it has one."""
+    while ticket.moving is not None:
+        await ticket.moving.wait()
+    return ticket.engine

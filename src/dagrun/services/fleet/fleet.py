@@ -311,6 +311,9 @@ class Fleet:
         lost: bool,
     ) -> None:
         run_id = assigned.run_id
+        if self._engines.get(engine.name) is not engine:  # it went while the run was read
+            self._take_back(engine, run_id, lost=lost)
+            return
         refusal = await self._journal.assign(
             Assignment(
                 run_id=run_id,
@@ -476,6 +479,10 @@ class Fleet:
     def _expire(self, before: float) -> None:
         """Take runs back whose leases began before a time, and forget engines that are gone."""
         for engine in [*self._engines.values(), *self._departed]:
+            if engine.outbox is not None and engine.heard <= before:
+                engine.outbox = None  # lest it is given a run again at once
+                engine.closed()
+                self._placer.engine_changed(engine)
             for run_id, assigned in list(engine.runs.items()):
                 if assigned.sent and assigned.renewed <= before:
                     _log.warning(
@@ -483,9 +490,7 @@ class Fleet:
                     )
                     self._stop(engine, run_id, assigned.epoch)
                     self._take_back(engine, run_id, lost=True)
-            if engine.outbox is not None and engine.heard <= before:
-                engine.closed()
-            elif engine.outbox is None and engine.heard <= before and not engine.runs:
+            if engine.outbox is None and engine.heard <= before and not engine.runs:
                 self._forget(engine)
 
     def _forget_if_done(self, engine: RemoteEngine) -> None:
