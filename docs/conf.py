@@ -5,8 +5,11 @@ between pages are the same here and on a git host. Nothing is fetched: no fonts,
 other projects.
 """
 
+import ast
 import pkgutil
 from importlib.metadata import version as installed
+from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from docutils.nodes import Element
@@ -97,7 +100,19 @@ def take_as_is(app: Sphinx, env: Any, node: Any, text: Element) -> Element | Non
         return None
     around = (node.get("py:module"), node.get("py:class"))
     names = [node["reftarget"], *(f"{place}.{node['reftarget']}" for place in around if place)]
-    return text if any(map(exists, names)) else None
+    if any(map(exists, names)) or is_imported(node["reftarget"], node.get("py:module")):
+        return text
+    return None
+
+
+def is_imported(name: str, module: str | None) -> bool:
+    """Whether a module imports a name, be it for type checkers only."""
+    spec = find_spec(module) if module else None
+    if spec is None or spec.origin is None:
+        return False
+    tree = ast.parse(Path(spec.origin).read_text(encoding="utf-8"))
+    imports = (node for node in ast.walk(tree) if isinstance(node, ast.ImportFrom))
+    return any(alias.name == name for node in imports for alias in node.names)
 
 
 def exists(name: str) -> bool:
