@@ -24,6 +24,7 @@ from dagrun.roles.configured import open_configured_engine, open_configured_orch
 from dagrun.roles.network import make_transport
 from dagrun.roles.submission import Submission
 from dagrun.settings import Settings
+from dagrun.settings.client import ClientSettings
 from dagrun.settings.engine import EngineSettings
 from dagrun.settings.names import NAMES, variable_of
 from dagrun.settings.orchestrator import OrchestratorSettings
@@ -461,7 +462,7 @@ def names(kind):
 
 def test_every_setting_has_a_probe_and_all_names_are_known_to_all_commands():
     assert set(PROBES) == names(OrchestratorSettings) | names(EngineSettings)
-    assert names(Settings) | set(PROBES) == NAMES
+    assert names(Settings) | names(ClientSettings) | set(PROBES) == NAMES
 
 
 @pytest.mark.parametrize("name", PROBES)

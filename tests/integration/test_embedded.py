@@ -94,7 +94,9 @@ async def test_documents_are_registered_from_files_and_texts(data_dir, tmp_path)
 
 
 async def test_a_file_is_part_of_the_version_that_was_registered(data_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(sys.modules["__main__"], "__file__", str(tmp_path / "program.py"))
+    monkeypatch.setattr(
+        sys.modules["__main__"], "__file__", str(tmp_path / "program.py"), raising=False
+    )
     (tmp_path / "x.lua").write_text("return {v = 1}")
     workflow = Workflow(
         "filed",

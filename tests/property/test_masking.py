@@ -2,7 +2,7 @@
 
 import base64
 
-from hypothesis import assume, example, given, settings
+from hypothesis import HealthCheck, assume, example, given, settings
 from hypothesis import strategies as st
 
 from dagrun.domain.masking import MASK, Mask, Masker
@@ -133,7 +133,7 @@ def test_no_secret_gets_through_inside_a_longer_base64_text(
     end=st.sampled_from(["\n", "\r\n"]),
     sizes=SIZES,
 )
-@settings(deadline=None)
+@settings(deadline=None, suppress_health_check=[HealthCheck.filter_too_much])
 def test_each_line_of_a_secret_is_a_secret(lines, which, name, end, sizes):
     secret = end.join(lines)
     line = lines[which % len(lines)].strip()

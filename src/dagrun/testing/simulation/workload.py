@@ -1,6 +1,7 @@
 """The workflows of simulated runs, and what carries out their nodes."""
 
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import AbstractContextManager, nullcontext
 from typing import Any, Final
 
 import attrs
@@ -31,26 +32,32 @@ class Simulated:
     Args:
         witness: takes a line, see :func:`~dagrun.testing.effects.check_effects`.
         pause: waits while the machine is frozen.
+        alone: notes that something is being carried out, as long as its block lasts.
     """
 
     options = Options
     uses_process = False
 
     def __init__(
-        self, witness: Callable[[str], None], pause: Callable[[], Any] = trio.lowlevel.checkpoint
+        self,
+        witness: Callable[[str], None],
+        pause: Callable[[], Any] = trio.lowlevel.checkpoint,
+        alone: Callable[[str], AbstractContextManager[object]] = nullcontext,
     ) -> None:
         self._witness = witness
         self._pause = pause
+        self._alone = alone
 
     async def execute(self, context: Context) -> Mapping[str, Any]:
         """Carry out a node."""
         options: Options = context.options
         item = "-" if context.item_index is None else context.item_index
         key = f"{context.run_id} {context.node_id} {item} {context.attempt} {context.epoch}"
-        self._witness(f"{key} start")
-        await trio.sleep(options.seconds)
-        await self._pause()
-        self._witness(f"{key} end")
+        with self._alone(f"{context.run_id} {context.node_id} {item}"):
+            self._witness(f"{key} start")
+            await trio.sleep(options.seconds)
+            await self._pause()
+            self._witness(f"{key} end")
         if context.attempt <= options.fails:
             raise NodeError("simulated", "this attempt is to fail")
         return {"node": context.node_id}

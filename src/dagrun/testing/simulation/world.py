@@ -1,7 +1,9 @@
 """The processes of a simulation: started, killed, frozen, and started again."""
 
 import random
-from collections.abc import Callable, Iterable
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any, Final
@@ -87,6 +89,7 @@ class World:
         self._capacity = capacity
         self._random = random.Random(seed)  # noqa: S311 — to be repeated
         self._instances = 0
+        self._busy: Counter[str] = Counter()
         self.machines = {
             name: Machine(name) for name in (ORCHESTRATOR, *(f"e{n}" for n in range(engines)))
         }
@@ -187,7 +190,7 @@ class World:
                 self.lines.append(line)
 
         async with open_engine(
-            registry_for(witness, machine.pause),
+            registry_for(witness, machine.pause, self._alone),
             Settings(data_dir=self._folder, parallel=4),
             identity=identity,
             transport=SimulatedTransport(self.network, life.host),
@@ -197,6 +200,17 @@ class World:
             now=machine.now,
         ):
             await trio.sleep_forever()
+
+    @contextmanager
+    def _alone(self, what: str) -> Iterator[None]:
+        """Note what is being carried out; two engines that do so at once are a problem."""
+        self._busy[what] += 1
+        if self._busy[what] > 1:
+            self.problems.append(f"{what}: two engines carry it out at once")
+        try:
+            yield
+        finally:
+            self._busy[what] -= 1
 
     # what goes wrong
 
@@ -229,7 +243,9 @@ _loaded: list[Registry] = []
 
 
 def registry_for(
-    witness: Callable[[str], None], pause: Callable[[], Any] = trio.lowlevel.checkpoint
+    witness: Callable[[str], None],
+    pause: Callable[[], Any] = trio.lowlevel.checkpoint,
+    alone: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Registry:
     """Give the plugins, and the executor of simulated nodes."""
     if not _loaded:
@@ -237,16 +253,20 @@ def registry_for(
     registry = Registry()
     for kept, shelf in zip(_loaded[0].shelves(), registry.shelves(), strict=True):
         shelf.put_back(kept.entries())
-    registry.executors.add(EXECUTOR, _factory(witness, pause))
+    registry.executors.add(EXECUTOR, _factory(witness, pause, alone))
     return registry
 
 
-def _factory(witness: Callable[[str], None], pause: Callable[[], Any]) -> Callable[[], Simulated]:
+def _factory(
+    witness: Callable[[str], None],
+    pause: Callable[[], Any],
+    alone: Callable[[str], AbstractContextManager[object]],
+) -> Callable[[], Simulated]:
     """Give a factory with the traits of the class."""
 
     class Witnessed(Simulated):
         def __init__(self) -> None:
-            super().__init__(witness, pause)
+            super().__init__(witness, pause, alone)
 
     return Witnessed
 
