@@ -1,7 +1,6 @@
 """What runs leave on the disk of an engine that they only pass through."""
 
 import math
-import os
 import time
 from datetime import timedelta
 
@@ -102,7 +101,7 @@ class Rig:
     async def becomes_empty(self):
         """Wait in real time: files are removed by a thread, which virtual time does not wait for."""
         for _ in range(200):
-            if os.listdir(self.scratch) == []:  # what is within may go while it is looked at
+            if not any(self.scratch.iterdir()):  # what is within may go while it is looked at
                 return True
             await trio.to_thread.run_sync(time.sleep, 0.01)
         return False
