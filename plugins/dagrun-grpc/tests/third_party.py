@@ -11,9 +11,10 @@ import threading
 folder, address, token = sys.argv[1:]
 sys.path.insert(0, folder)
 
-import grpc  # noqa: E402
-from dagrun.v1 import management_pb2 as pb  # noqa: E402
-from dagrun.v1 import management_pb2_grpc as stubs  # noqa: E402
+# E402: these are found through the path that has just been set.
+import grpc  # noqa: E402 — see above
+from dagrun.v1 import management_pb2 as pb  # noqa: E402 — see above
+from dagrun.v1 import management_pb2_grpc as stubs  # noqa: E402 — see above
 
 NODE = {"id": "a", "executor": {"type": "told"}, "inputs": {"print": "text", "outputs": {"n": 2}}}
 

@@ -286,14 +286,14 @@ class MemoryTransport:
             yield channel
 
     async def _serve(self, role: Role, handler: Handler, task_status: trio.TaskStatus[str]) -> None:
-        links = self._hub._listen(role, self._address)  # noqa: SLF001
+        links = self._hub._listen(role, self._address)  # noqa: SLF001 — the hub's other half
         try:
             async with trio.open_nursery() as nursery:
                 task_status.started(self._address)
                 async for link in links:
                     nursery.start_soon(self._hold, handler, link)
         finally:
-            self._hub._forget(role, self._address, links)  # noqa: SLF001
+            self._hub._forget(role, self._address, links)  # noqa: SLF001 — as above
 
     async def _hold(self, handler: Handler, link: Link) -> None:
         channel = _Channel(link, "memory", link.back, link.there)

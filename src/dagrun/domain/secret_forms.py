@@ -102,8 +102,8 @@ class Form:
         Returns:
             Where it ends, 0 if it does not stand there; and whether the data is cut off in it.
         """
-        if data.startswith(self.plain, at):
-            return at + len(self.plain), False
+        if data.startswith(self.plain, at) and not self.plain.endswith(b"'"):
+            return at + len(self.plain), False  # a last quote may be the beginning of its escape
         for size in _FIRST:  # ends by far the most false alarms
             first = data[at : at + size]
             if first.isalnum() and not self.plain.startswith(first):

@@ -105,7 +105,7 @@ def _names_build(text: str) -> bool:
 
 def _spec(text: str) -> Any:
     """Give what matches versions; None if it is no range. The library is loaded on use only."""
-    from semantic_version import NpmSpec  # noqa: PLC0415
+    from semantic_version import NpmSpec  # noqa: PLC0415 — few workflows need it
 
     words = text.replace(",", " ").split()
     try:

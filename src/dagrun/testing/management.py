@@ -313,7 +313,7 @@ class ManagementSuite(ABC):
             assert (await runs.start("w")).version == "1.1.0"
             low = await runs.start("w", version="1.0.0", priority=-5)
             assert low.version == "1.0.0"
-            assert (await it.world.leading.store.run(low.run_id)).priority == -5  # type: ignore[arg-type]
+            assert (await it.world.leading.store.run(low.run_id)).priority == -5  # type: ignore[arg-type]  # views hold ids as plain text
             with pytest.raises(NotFound):
                 await runs.start("w", version="3.0.0")
 
@@ -473,7 +473,7 @@ class ManagementSuite(ABC):
                 async for batch in batches:
                     events += batch
                     it.world.told.open("g")
-            kept = await it.world.leading.store.events(run.run_id)  # type: ignore[arg-type]
+            kept = await it.world.leading.store.events(run.run_id)  # type: ignore[arg-type]  # views hold ids as plain text
             assert events == list(kept)
             assert events[-1].type in RUN_ENDS
             async with it.management.runs.journal(run.run_id, after=events[-2].seq) as batches:

@@ -26,7 +26,7 @@ async def answer(channel: Channel) -> None:
     """Answer each beat; a handler of an orchestrator."""
     while True:
         beats = await channel.receive()
-        await channel.send([BeatSeen(number=beat.number) for beat in beats])  # type: ignore[union-attr]
+        await channel.send([BeatSeen(number=beat.number) for beat in beats])  # type: ignore[union-attr]  # only heartbeats are sent here
 
 
 async def ask(channel: Channel, number: int = 1) -> None:

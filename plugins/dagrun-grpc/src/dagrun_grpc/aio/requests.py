@@ -20,6 +20,7 @@ async def request_of(stream: Stream[T, Any], seconds: float) -> T:
     except TimeoutError as error:
         raise GRPCError(Status.DEADLINE_EXCEEDED, f"no request within {seconds:g} s") from error
     except (ValueError, EOFError, TypeError, NotImplementedError) as error:
+        # What betterproto2 raises for bytes that are no message, or of a wire type that it lacks.
         raise GRPCError(Status.INVALID_ARGUMENT, "the message is none of this call") from error
     if message is None:
         raise GRPCError(Status.INVALID_ARGUMENT, "the call has no message")
