@@ -16,6 +16,7 @@ from dagrun.testing.executors import (
     outputs_of,
     written_pid,
 )
+from dagrun.workers import python_child
 
 MODULE = """
 import trio
@@ -451,7 +452,7 @@ async def test_a_worker_in_which_all_can_be_set_back_is_used_again(run):
     "left",
     [
         "import _thread, time; _thread.start_new_thread(time.sleep, (60,))",
-        "import threading; threading.Thread(target=input, daemon=True).start()",
+        "import threading as t; t.Thread(target=os.read, args=(os.pipe()[0], 1), daemon=True).start()",
         "import resource; resource.setrlimit(resource.RLIMIT_CORE, (0, 0))",
         "os.close(0)",
     ],
@@ -460,6 +461,26 @@ async def test_a_worker_in_which_something_stays_is_not_used_again(run, left):
     code = "import os; outputs = {'pid': os.getpid()}\n"
     pid = (await run(code=f"{code}import time\n{left}"))["pid"]
     assert (await run(code=code))["pid"] != pid
+
+
+def test_a_thread_is_waited_for_until_it_has_begun(monkeypatch):
+    begun = iter([False, False, True, True])
+    monkeypatch.setattr(python_child, "SETTLED", set())
+    monkeypatch.setattr(python_child, "runs", lambda task: True)
+    monkeypatch.setattr(python_child, "python_threads", lambda: next(begun))
+    assert python_child.leftovers()
+
+
+def test_a_thread_that_a_library_keeps_busy_is_not_waited_for_again(monkeypatch):
+    monkeypatch.setattr(python_child, "SETTLED", set())
+    monkeypatch.setattr(python_child, "SETTLE", 0.01)
+    looks = []
+    monkeypatch.setattr(python_child, "runs", lambda task: looks.append(task) or True)
+    monkeypatch.setattr(python_child, "python_threads", lambda: False)
+    python_child.settle(["1"])
+    seen = len(looks)
+    python_child.settle(["1"])
+    assert len(looks) == seen > 0
 
 
 async def test_a_node_that_ignored_sigterm_lets_the_next_one_say_where_it_was_stopped(

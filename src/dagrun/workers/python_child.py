@@ -17,7 +17,7 @@ import os
 import sys
 import time
 import traceback
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from importlib.machinery import PathFinder
 from typing import Any
@@ -28,7 +28,7 @@ from dagrun.workers.process_state import ProcessState
 
 PR_SET_CHILD_SUBREAPER = 36
 NAMES = ("inputs", "nodes", "run", "env", "item", "item_index")
-SETTLE = 0.001  # seconds; Python counts a thread when it begins to run
+SETTLE = 1.0  # seconds; most that is waited for a thread that a library keeps busy
 FOLDERS: list[str] = []
 """The document's folder, if there is one."""
 
@@ -38,6 +38,9 @@ ENCODE = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
 OURS: set[str] = set()
 """Modules that the worker imported for itself."""
+
+SETTLED: set[str] = {str(os.getpid())}
+"""Threads that need no look: the one that serves, and those that libraries have."""
 
 
 class BadOutput(Exception):
@@ -189,8 +192,7 @@ def leftovers() -> bool:
     the import, and wait.
     """
     tasks = os.listdir("/proc/self/task")  # noqa: PTH208 — light
-    if len(tasks) > 1 and not python_threads():
-        time.sleep(SETTLE)
+    settle(tasks)
     return python_threads() or any(map(has_children, tasks))
 
 
@@ -200,12 +202,35 @@ def python_threads() -> bool:
     return _thread._count() > 0 or len(sys._current_frames()) > 1  # noqa: SLF001 — no public way
 
 
+def settle(tasks: Iterable[str]) -> None:
+    """Wait until the threads that are new have begun: only then Python counts one as its own.
+
+    One that has yet to begin runs, or is about to: a thread that waits is past that. It cannot wait
+    for the interpreter's lock while its state is read, because reading gives the lock away.
+    """
+    until = time.monotonic() + SETTLE
+    for task in set(tasks) - SETTLED:
+        while runs(task) and not python_threads() and time.monotonic() < until:
+            time.sleep(0.001)
+    SETTLED.clear()
+    SETTLED.update(tasks)
+
+
+def runs(task: str) -> bool:
+    """Whether a thread of this process runs, or would if there were a processor for it."""
+    try:
+        with open(f"/proc/self/task/{task}/stat", "rb") as file:  # noqa: PTH123 — light
+            return file.read().rpartition(b") ")[2][:1] in b"RD"
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
+        return False
+
+
 def has_children(task: str) -> bool:
     """Whether a thread of this process has child processes."""
     try:
         with open(f"/proc/self/task/{task}/children", "rb") as file:  # noqa: PTH123 — light
             return bool(file.read().strip())
-    except FileNotFoundError:  # it has just ended
+    except (FileNotFoundError, ProcessLookupError):  # it has just ended
         return False
 
 
