@@ -93,7 +93,7 @@ async def test_a_run_that_waits_for_a_slot_elsewhere_can_be_paused_and_lets_othe
 
 
 async def test_while_the_database_is_held_a_waiting_run_waits_on(tmp_path, monkeypatch):
-    monkeypatch.setattr("dagrun.services.dispatcher.runs.RECHECK", 0.01)
+    monkeypatch.setattr("dagrun.services.dispatcher.admission.RECHECK", 0.01)
     trouble = [StoreBusy("held"), StoreFull("full"), StoreBusy("held")]
 
     class Held(MemoryStore):

@@ -5,7 +5,7 @@ import trio
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.workflow import Concurrency
-from dagrun.services.dispatcher.runs import RECHECK
+from dagrun.services.dispatcher.admission import RECHECK
 from dagrun.testing.gated import gated, limited, rig
 
 HOURS = 10_000.0  # seconds of the virtual clock

@@ -20,10 +20,10 @@ from dagrun.errors import (
     NotFound,
 )
 from dagrun.ports.children import Child, ChildRequest
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Parent, RunRecord, Store
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.submission import Submission
-from dagrun.services.dispatcher.runs import patiently
 
 OURS: Final = ("_trigger_", "_http_", "_parent_")
 """What the names of inputs begin with that dagrun adds, and that a child does not inherit."""

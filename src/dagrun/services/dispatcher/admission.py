@@ -3,16 +3,20 @@
 from collections.abc import Callable
 from contextlib import suppress
 from functools import partial
+from typing import Final
 
 import trio
 
 from dagrun.domain.ids import RunId
 from dagrun.errors import DagrunError
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Slot
-from dagrun.services.dispatcher import runs as store
 from dagrun.services.dispatcher.rivals import giving_way
+from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Ticket
+
+RECHECK: Final = 0.5  # seconds between looks for a slot that another process holds
 
 
 class Admission:
@@ -28,7 +32,7 @@ class Admission:
     def __init__(
         self,
         *,
-        runs: store.Runs,
+        runs: Runs,
         tasks: Tasks,
         answered: Callable[[Ticket, DagrunError | None], None],
         turned_down: Callable[[], None],
@@ -91,14 +95,14 @@ class Admission:
     async def _wait_for_slot(self, ticket: Ticket, slot: Slot) -> None:
         while True:
             freed = self._freed.setdefault(slot.key, trio.Event())
-            if await store.patiently(partial(self._runs.admit, ticket.run_id, slot)):
+            if await patiently(partial(self._runs.admit, ticket.run_id, slot)):
                 return
             if ticket.run_id in self._unanswered:
                 self._unanswered.remove(ticket.run_id)
                 self._turned_down()
             if ticket.cancels_oldest:
                 await self._cancel_oldest(ticket.run_id, slot)
-            with trio.move_on_after(store.RECHECK):
+            with trio.move_on_after(RECHECK):
                 await freed.wait()
 
     async def _cancel_oldest(self, run_id: RunId, slot: Slot) -> None:

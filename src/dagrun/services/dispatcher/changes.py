@@ -11,8 +11,9 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError, DagrunError
 from dagrun.ports.journal import JournalFeed
+from dagrun.ports.patience import patiently
 from dagrun.services.dispatcher.placing import Placing
-from dagrun.services.dispatcher.runs import Runs, patiently
+from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.ticket import Ticket
 
 

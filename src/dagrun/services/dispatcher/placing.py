@@ -11,10 +11,11 @@ from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
 from dagrun.errors import DagrunError
 from dagrun.ports.engine import EngineLink
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Message, Slot
 from dagrun.services.dispatcher.admission import Admission
 from dagrun.services.dispatcher.places import Place, Places
-from dagrun.services.dispatcher.runs import Runs, patiently
+from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Rest, Ticket
 

@@ -12,10 +12,11 @@ import trio
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
 from dagrun.errors import DagrunError
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.placing import Placing
-from dagrun.services.dispatcher.runs import Runs, patiently
+from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Ticket
 

@@ -1,18 +1,11 @@
-"""What the dispatcher asks of the store, and how long it waits for an answer."""
+"""What the dispatcher asks of the store."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from typing import Final, Protocol, TypeVar
-
-import trio
+from collections.abc import Sequence
+from typing import Protocol
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
-from dagrun.errors import StoreBusy, StoreFull
 from dagrun.ports.store import Message, RunRecord, Slot
-
-T = TypeVar("T")
-
-RECHECK: Final = 0.5  # seconds between looks for what somebody else holds: a slot, the database
 
 
 class Runs(Protocol):
@@ -44,12 +37,3 @@ class Runs(Protocol):
     async def cancel(self, record: RunRecord, *, reason: str) -> bool:
         """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled."""
         ...
-
-
-async def patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Call until nobody else holds the database, and there is room on its disk."""
-    while True:
-        try:
-            return await call()
-        except (StoreBusy, StoreFull):
-            await trio.sleep(RECHECK)

@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
-from typing import Any, Final, Protocol, TypeVar
+from typing import Any, Final, Protocol
 
 import attrs
 import trio
@@ -13,7 +13,7 @@ from dagrun.domain.moves import first_event
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ChannelLost, DagrunError, NodeError, StoreBusy, StoreFull
+from dagrun.errors import ChannelLost, DagrunError, NodeError
 from dagrun.ports.children import Children
 from dagrun.ports.engine import EngineView, Placer
 from dagrun.ports.frames import (
@@ -32,6 +32,7 @@ from dagrun.ports.frames import (
     Why,
 )
 from dagrun.ports.journal import AssigningFeed
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Assignment, Definition, Message, MessageKind, Refusal, Store
 from dagrun.ports.transport import Channel
 from dagrun.services.fleet.leases import Leases
@@ -39,10 +40,7 @@ from dagrun.services.fleet.parts import dispatch_frames
 from dagrun.services.fleet.remote import Assigned, Outbox, RemoteEngine
 from dagrun.services.fleet.session import Session
 
-T = TypeVar("T")
-
 GREETING: Final = 30.0  # seconds that an engine may take to introduce itself
-PATIENCE: Final = 0.5  # seconds between tries while the store does not answer
 
 _log: Final = logging.getLogger(__name__)
 
@@ -274,7 +272,7 @@ class Fleet:
 
     async def _tell_again(self, engine: RemoteEngine, assigned: Assigned, outbox: Outbox) -> None:
         """Send what was posted to a run while its engine was away."""
-        messages = await _patiently(lambda: self._store.messages(assigned.run_id))
+        messages = await patiently(lambda: self._store.messages(assigned.run_id))
         if engine.runs.get(assigned.run_id) is assigned:
             for message in messages:
                 outbox.put(Tell(run_id=assigned.run_id, epoch=assigned.epoch, message=message))
@@ -327,7 +325,7 @@ class Fleet:
             self._placer.abandoned(run_id, f"it was taken over by somebody else ({refusal})")
             return
         try:
-            definition = await _patiently(lambda: self._definition(state.plan.workflow))
+            definition = await patiently(lambda: self._definition(state.plan.workflow))
             events = [first_event(state)] if state.seq == 1 else await self._events(run_id)
         except DagrunError as error:  # damaged: the others go on
             self._off(engine, run_id)
@@ -344,7 +342,7 @@ class Fleet:
             )
 
     async def _events(self, run_id: RunId) -> Sequence[Event]:
-        return await _patiently(lambda: self._store.events(run_id))
+        return await patiently(lambda: self._store.events(run_id))
 
     async def post(
         self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
@@ -523,15 +521,6 @@ class Fleet:
         if engine.outbox is not None:
             reason = "it is somebody else's now, or has ended"
             engine.outbox.put(Stop(run_id=run_id, epoch=epoch, reason=reason))
-
-
-async def _patiently(call: Callable[[], Awaitable[T]]) -> T:
-    """Call until nobody else holds the database, and there is room on its disk."""
-    while True:
-        try:
-            return await call()
-        except (StoreBusy, StoreFull):
-            await trio.sleep(PATIENCE)
 
 
 def _error(kind: str, message: str) -> Mapping[str, str]:
