@@ -321,7 +321,8 @@ async def view(scene):
 
 async def offers(scene):
     leading, _, found = await together(scene)
-    return leading.fleet._engines[found.id].offers.resources
+    (engine,) = (one for one in leading.fleet._roster.all() if one.name == found.id)
+    return engine.offers.resources
 
 
 async def dials(scene):

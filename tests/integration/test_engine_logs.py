@@ -180,8 +180,8 @@ async def test_logs_survive_streams_that_break(open_house, tmp_path):
         house.start()
         part, whole = (b"".join(b"%d\n" % n for n in range(1, last + 1)) for last in (10, 20))
         await house.reads(run_id, "a", part)
-        for engine in house.leading.fleet._engines.values():
-            engine.closed()
+        for engine in house.leading.fleet._roster.all():
+            engine.hang_up()
         (tmp_path / "go").touch()
         await house.reads(run_id, "a", part + whole)
 

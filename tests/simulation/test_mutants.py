@@ -5,10 +5,11 @@ from contextlib import suppress
 
 import attrs
 import pytest
+import trio
 
 from dagrun.builtin import intake
 from dagrun.builtin.memory_store import tables
-from dagrun.services.fleet import fleet, session
+from dagrun.services.fleet import fleet, reconciler, remote, returns, session
 from dagrun.testing.simulation import simulate
 from dagrun.testing.simulation.scripts import random_script
 
@@ -30,13 +31,13 @@ def _without_the_epoch_check(monkeypatch):
         return choose(same, positions, stored_epoch, *more)
 
     def keep(self, engine, held):
-        assigned = fleet.Assigned(held.run_id, held.epoch, fleet.trio.current_time())
+        assigned = remote.Assigned(held.run_id, held.epoch, trio.current_time())
         return engine.runs.setdefault(held.run_id, assigned)
 
     monkeypatch.setattr(tables, "choose", take_any)
     monkeypatch.setattr(session.Session, "_has", lambda *_: True)
-    monkeypatch.setattr(fleet.Fleet, "_assigned", keep)
-    monkeypatch.setattr(fleet.Fleet, "_stop", lambda *_: None)
+    monkeypatch.setattr(reconciler.Reconciler, "_assigned", keep)
+    monkeypatch.setattr(remote.RemoteEngine, "stop", lambda *_: None)
 
 
 def _without_the_seq_check(monkeypatch):
@@ -61,8 +62,8 @@ def _without_the_restart_grace(monkeypatch):
     async def impatient(leases, *, task_status):
         task_status.started()
         while True:
-            leases._expire(fleet.trio.current_time() - leases.length)
-            await fleet.trio.sleep(leases.length / 10)
+            leases._expire(trio.current_time() - leases.length)
+            await trio.sleep(leases.length / 10)
 
     monkeypatch.setattr(fleet.Fleet, "expect", expect_nobody)
     monkeypatch.setattr(fleet.Leases, "run", impatient)
@@ -76,7 +77,7 @@ def _without_the_park_check(monkeypatch):
         "refusal",
         lambda wanted, *args, **kwargs: refusal(attrs.evolve(wanted, seen=None), *args, **kwargs),
     )
-    monkeypatch.setattr(fleet.Fleet, "_tell_kept", lambda *_: None)
+    monkeypatch.setattr(returns.Returns, "_tell_kept", lambda *_: None)
 
 
 @pytest.mark.timeout(300)

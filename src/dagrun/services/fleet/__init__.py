@@ -1,7 +1,10 @@
 """The engines in other processes: who is attached, what each has, and for how long.
 
-:class:`Fleet` is made of parts that know only those above them: ``remote`` (one engine and its
-runs), ``session`` (one stream) and ``leases``.
+:class:`Fleet` puts the parts together. Each knows only those above it: ``remote`` (one engine and
+its runs), ``roster`` (which engines there are), ``assignments`` (which run is with which engine);
+then what changes these: ``dispatching`` (a run goes out), ``returns`` (it comes back),
+``reconciler`` (an engine comes with what it has), ``expiry`` (it was silent for a lease),
+``feedback`` (the journal took its events, or refused them); at last ``session`` (one stream).
 """
 
 from dagrun.ports.engine import EngineView

@@ -1,8 +1,7 @@
 """An engine in another process, as the orchestrator knows it."""
 
-from collections import deque
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any, Protocol
+from collections.abc import Callable, Sequence
+from typing import Protocol
 
 import attrs
 import trio
@@ -10,8 +9,10 @@ import trio
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineView, Offers
-from dagrun.ports.frames import Durable, Frame, Hello, Tell
+from dagrun.ports.frames import Frame, Hello, Stop, Tell
 from dagrun.ports.store import Message, MessageKind
+from dagrun.services.fleet.mailbox import Mailbox
+from dagrun.services.fleet.outbox import Outbox
 
 
 @attrs.define(eq=False)
@@ -33,40 +34,8 @@ class Assigned:
     """What was posted to it before it was sent, or since it was given back."""
 
 
-class Outbox:
-    """What waits to be sent on one stream; acknowledgements of a run replace each other."""
-
-    def __init__(self) -> None:
-        self._frames: deque[Frame] = deque()
-        self._durable: dict[RunId, tuple[int, int]] = {}
-        self._some = trio.Event()
-
-    def put(self, *frames: Frame) -> None:
-        """Queue frames. Does not block."""
-        self._frames.extend(frames)
-        self._some.set()
-
-    def put_durable(self, run_id: RunId, epoch: int, seq: int) -> None:
-        """Queue an acknowledgement. Does not block."""
-        self._durable[run_id] = (epoch, seq)
-        self._some.set()
-
-    async def take(self) -> Sequence[Frame]:
-        """Wait for something, and give all there is."""
-        while not self._frames and not self._durable:
-            self._some = trio.Event()
-            await self._some.wait()
-        frames = list(self._frames)
-        self._frames.clear()
-        if self._durable:
-            runs = tuple((run_id, *known) for run_id, known in self._durable.items())
-            self._durable.clear()
-            frames.append(Durable(runs=runs))
-        return frames
-
-
-class Dispatching(Protocol):
-    """Brings a run to an engine, and posts to runs; see the fleet."""
+class Dispatcher(Protocol):
+    """Brings a run to an engine; see :mod:`dagrun.services.fleet.dispatching`."""
 
     def dispatch(
         self,
@@ -80,25 +49,21 @@ class Dispatching(Protocol):
         """Assign a run to an engine, and send it when that is durable. Does not block."""
         ...
 
-    async def post(
-        self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
-    ) -> bool:
-        """Post something to a run. Give False if that changes nothing."""
-        ...
-
 
 class RemoteEngine:
     """Implements :class:`~dagrun.ports.engine.EngineLink` for an engine in another process.
 
     Args:
         hello: how it introduced itself, or what the store knows of it.
-        dispatching: the fleet.
+        dispatcher: brings runs to it.
+        mailbox: keeps what is asked of its runs.
     """
 
-    def __init__(self, hello: Hello, dispatching: Dispatching) -> None:
+    def __init__(self, hello: Hello, dispatcher: Dispatcher, mailbox: Mailbox) -> None:
         self.name = hello.engine_id
         self.instance = hello.instance
-        self._dispatching = dispatching
+        self._dispatcher = dispatcher
+        self._mailbox = mailbox
         self.runs: dict[RunId, Assigned] = {}
         self.outbox: Outbox | None = None
         """Of the present stream; None while there is none."""
@@ -113,10 +78,12 @@ class RemoteEngine:
         self.unacknowledged: dict[RunId, tuple[int, int]] = {}
         """Run → epoch and highest ``seq`` that it reported on this stream."""
 
-        self.closed: Callable[[], None] = lambda: None
+        self._close: Callable[[], None] = lambda: None
         """Ends the present stream."""
 
         self.introduce(hello)
+
+    # its stream
 
     def introduce(self, hello: Hello) -> None:
         """Take over what an engine says of itself."""
@@ -125,6 +92,53 @@ class RemoteEngine:
             executors=frozenset(hello.executors), labels=hello.labels, resources=hello.resources
         )
         self.draining = hello.draining
+
+    def attach(self, outbox: Outbox, *, address: str, close: Callable[[], None]) -> None:
+        """Have a new stream.
+
+        Args:
+            outbox: what is put in is sent on it.
+            address: where it comes from.
+            close: ends it.
+        """
+        self.outbox, self.address, self._close = outbox, address, close
+        self.heard = trio.current_time()
+        self.unacknowledged.clear()
+
+    def detach(self, outbox: Outbox) -> bool:
+        """Have the stream of an outbox no more. Give False if it had another one already."""
+        if self.outbox is not outbox:
+            return False
+        self.outbox = None
+        return True
+
+    def hang_up(self) -> None:
+        """End the present stream, if there is one."""
+        self.outbox = None
+        self._close()
+
+    def say(self, frame: Frame) -> None:
+        """Send a frame, if there is a stream. Does not block."""
+        if self.outbox is not None:
+            self.outbox.put(frame)
+
+    def stop(self, run_id: RunId, epoch: int) -> None:
+        """Have it stop a run that is not its own under this epoch. Does not block."""
+        self.say(Stop(run_id=run_id, epoch=epoch, reason="it is somebody else's now, or has ended"))
+
+    # its runs
+
+    def assigned(self, run_id: RunId, epoch: int) -> Assigned | None:
+        """Give a run that it has under this epoch."""
+        assigned = self.runs.get(run_id)
+        return assigned if assigned is not None and assigned.epoch == epoch else None
+
+    def drop(self, run_id: RunId) -> None:
+        """Note that it has a run no more."""
+        self.runs.pop(run_id, None)
+        self.unacknowledged.pop(run_id, None)
+
+    # as the dispatcher sees it
 
     @property
     def ready(self) -> bool:
@@ -157,19 +171,19 @@ class RemoteEngine:
         lost: bool = False,
     ) -> None:
         """Give it a run; see the port. The run is folded there, and not here."""
-        self._dispatching.dispatch(self, state, epoch, messages, lost=lost)
+        self._dispatcher.dispatch(self, state, epoch, messages, lost=lost)
 
     async def cancel(self, run_id: RunId, *, reason: str) -> bool:
         """Post a request to cancel; see the port."""
-        return await self._dispatching.post(run_id, MessageKind.CANCEL, {"reason": reason})
+        return await self._mailbox.post(run_id, MessageKind.CANCEL, {"reason": reason})
 
     async def pause(self, run_id: RunId) -> bool:
         """Post a request to pause; see the port."""
-        return await self._dispatching.post(run_id, MessageKind.PAUSE)
+        return await self._mailbox.post(run_id, MessageKind.PAUSE)
 
     async def resume(self, run_id: RunId) -> bool:
         """Post a request to go on; see the port."""
-        return await self._dispatching.post(run_id, MessageKind.RESUME)
+        return await self._mailbox.post(run_id, MessageKind.RESUME)
 
     def tell(self, run_id: RunId, message: Message) -> bool:
         """Pass on what was posted to a run; see the port.
@@ -181,6 +195,6 @@ class RemoteEngine:
             return False
         if not assigned.sent or assigned.leaving:
             assigned.kept.append(message)
-        elif self.outbox is not None:
-            self.outbox.put(Tell(run_id=run_id, epoch=assigned.epoch, message=message))
+        else:
+            self.say(Tell(run_id=run_id, epoch=assigned.epoch, message=message))
         return True

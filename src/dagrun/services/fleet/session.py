@@ -1,9 +1,8 @@
 """One stream from an engine, on the orchestrator's side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from itertools import groupby
 from operator import attrgetter
-from typing import Protocol
 
 import trio
 
@@ -18,32 +17,15 @@ from dagrun.ports.frames import (
     LogChunk,
     Report,
     StartChild,
-    Stop,
 )
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.store import Taken
 from dagrun.ports.transport import Channel
-from dagrun.services.fleet.remote import Outbox, RemoteEngine
-
-
-class Hearing(Protocol):
-    """What becomes of what an engine says; see the fleet."""
-
-    def given_back(self, engine: RemoteEngine, frame: GivenBack) -> None:
-        """An engine has a run no more."""
-        ...
-
-    def child_wanted(self, engine: RemoteEngine, frame: StartChild) -> None:
-        """A node of the engine wants a child run."""
-        ...
-
-    def log_came(self, chunk: LogChunk) -> None:
-        """A piece of a log came."""
-        ...
-
-    def changed(self, engine: RemoteEngine) -> None:
-        """Whether an engine takes runs may be another now."""
-        ...
+from dagrun.services.fleet.child_starts import ChildStarts
+from dagrun.services.fleet.outbox import Outbox
+from dagrun.services.fleet.remote import RemoteEngine
+from dagrun.services.fleet.returns import Returns
+from dagrun.services.fleet.roster import Roster
 
 
 class Session:
@@ -53,16 +35,30 @@ class Session:
         channel: the stream.
         engine: who is at the other end.
         journal: takes the events.
-        hearing: the fleet.
+        roster: hears that the engine takes runs, or no more.
+        returns: takes back runs.
+        child_starts: starts child runs.
+        log_came: keeps a piece of a log.
     """
 
     def __init__(
-        self, channel: Channel, engine: RemoteEngine, journal: JournalFeed, hearing: Hearing
+        self,
+        channel: Channel,
+        engine: RemoteEngine,
+        *,
+        journal: JournalFeed,
+        roster: Roster,
+        returns: Returns,
+        child_starts: ChildStarts,
+        log_came: Callable[[LogChunk], None],
     ) -> None:
         self._channel = channel
         self._engine = engine
         self._journal = journal
-        self._hearing = hearing
+        self._roster = roster
+        self._returns = returns
+        self._child_starts = child_starts
+        self._log_came = log_came
 
     async def run(self, outbox: Outbox) -> None:
         """Talk until the stream ends.
@@ -91,11 +87,11 @@ class Session:
             case Beat():
                 self._beat(frame)
             case GivenBack():
-                self._hearing.given_back(self._engine, frame)
+                self._returns.given_back(self._engine, frame)
             case StartChild():
-                self._hearing.child_wanted(self._engine, frame)
+                self._child_starts.wanted(self._engine, frame)
             case LogChunk():
-                self._hearing.log_came(frame)
+                self._log_came(frame)
             case other:
                 raise ChannelLost(f"engine {self._engine.name} says {type(other).__name__}")
 
@@ -121,22 +117,15 @@ class Session:
         for run_id, epoch in beat.held:
             if self._has(run_id, epoch):
                 self._engine.runs[run_id].renewed = now
-        self._say(BeatSeen(number=beat.number))
+        self._engine.say(BeatSeen(number=beat.number))
         self._engine.heard = now
         if self._engine.refuses or self._engine.draining != beat.draining:
             self._engine.refuses, self._engine.draining = False, beat.draining
-            self._hearing.changed(self._engine)
+            self._roster.takes_changed(self._engine)
 
     def _has(self, run_id: RunId, epoch: int) -> bool:
         """Whether the engine has a run; if not, it is told to stop it."""
-        assigned = self._engine.runs.get(run_id)
-        if assigned is not None and assigned.epoch == epoch:
+        if self._engine.assigned(run_id, epoch) is not None:
             return True
-        self._say(
-            Stop(run_id=run_id, epoch=epoch, reason="it is somebody else's now, or has ended")
-        )
+        self._engine.stop(run_id, epoch)
         return False
-
-    def _say(self, frame: Frame) -> None:
-        if self._engine.outbox is not None:
-            self._engine.outbox.put(frame)

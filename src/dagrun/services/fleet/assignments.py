@@ -1,0 +1,64 @@
+"""Which run is with which engine."""
+
+from dagrun.domain.ids import RunId
+from dagrun.ports.engine import Placer
+from dagrun.ports.journal import JournalFeed
+from dagrun.ports.store import Refusal
+from dagrun.services.fleet.remote import Assigned, RemoteEngine
+
+
+class Assignments:
+    """The runs that engines have, and what becomes of one that an engine has no more.
+
+    Args:
+        journal: remembers of each run what is durable.
+        placer: hears how an assignment ended, and places the run anew if it goes on.
+    """
+
+    def __init__(self, *, journal: JournalFeed, placer: Placer) -> None:
+        self._journal = journal
+        self._placer = placer
+        self._by_run: dict[RunId, RemoteEngine] = {}
+
+    def __len__(self) -> int:
+        return len(self._by_run)
+
+    def of(self, run_id: RunId) -> RemoteEngine | None:
+        """Give the engine that has a run."""
+        return self._by_run.get(run_id)
+
+    def begin(self, engine: RemoteEngine, assigned: Assigned) -> None:
+        """Know that an engine has a run, or is being given one."""
+        engine.runs[assigned.run_id] = assigned
+        self._by_run[assigned.run_id] = engine
+
+    def ended(self, run_id: RunId) -> None:
+        """Let a run go whose end is durable. Nothing happens if no engine has it."""
+        engine = self._by_run.get(run_id)
+        if engine is not None:
+            self._end(engine, run_id)
+            self._placer.ended(run_id)
+
+    def rests(self, engine: RemoteEngine, run_id: RunId, *, parked: bool) -> None:
+        """Let a run be with no engine until it is told of something."""
+        self._end(engine, run_id)
+        self._placer.rests(run_id, parked=parked)
+
+    def take_back(self, engine: RemoteEngine, run_id: RunId, *, lost: bool) -> None:
+        """Let a run go on with another engine, or the same one, under the next epoch."""
+        self._end(engine, run_id)
+        self._placer.take_back(run_id, lost=lost)
+
+    def refused(self, engine: RemoteEngine, run_id: RunId, why: Refusal) -> None:
+        """Give up a run: the store says that it is somebody else's."""
+        self.give_up(engine, run_id, f"it was taken over by somebody else ({why})")
+
+    def give_up(self, engine: RemoteEngine, run_id: RunId, why: str) -> None:
+        """Have no more to do with a run that is somebody else's, or damaged."""
+        self._end(engine, run_id)
+        self._placer.abandoned(run_id, why)
+
+    def _end(self, engine: RemoteEngine, run_id: RunId) -> None:
+        engine.drop(run_id)
+        self._by_run.pop(run_id, None)
+        self._journal.forget(run_id)

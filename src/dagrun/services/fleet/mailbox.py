@@ -1,0 +1,51 @@
+"""What people ask of a run that is executed elsewhere: it is posted, and stays until taken up."""
+
+from collections.abc import Mapping
+from typing import Any
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.status import RunStatus
+from dagrun.ports.engine import Placer
+from dagrun.ports.store import MessageKind, Store
+
+
+class Mailbox:
+    """Posts to runs.
+
+    Args:
+        store: keeps what is posted.
+        placer: passes it on to where the run is.
+    """
+
+    def __init__(self, store: Store, placer: Placer) -> None:
+        self._store = store
+        self._placer = placer
+
+    async def post(
+        self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
+    ) -> bool:
+        """Post something to a run, and tell its engine. Give False if that changes nothing.
+
+        Returns when it is durable.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        if kind is not MessageKind.CANCEL and not await self._is_of_use(run_id, kind):
+            return False
+        posted = await self._store.post(run_id, kind, data)
+        for post in posted:
+            self._placer.tell(post.run_id, post.message)
+        return bool(posted)
+
+    async def _is_of_use(self, run_id: RunId, kind: MessageKind) -> bool:
+        """Whether pausing a run, or going on with it, changes how it stands, or will stand."""
+        status = (await self._store.run(run_id)).status
+        for message in await self._store.messages(run_id):
+            if message.kind is MessageKind.PAUSE and status is RunStatus.RUNNING:
+                status = RunStatus.PAUSED
+            elif message.kind is MessageKind.RESUME and status is RunStatus.PAUSED:
+                status = RunStatus.RUNNING
+        if kind is MessageKind.PAUSE:
+            return status is RunStatus.RUNNING or status is RunStatus.QUEUED
+        return status is RunStatus.PAUSED

@@ -1,0 +1,137 @@
+"""Which engines there are."""
+
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Protocol
+
+from dagrun.ports.engine import EngineView, Placer
+from dagrun.ports.frames import Drain, Hello, TurnedAway
+from dagrun.services.fleet.remote import RemoteEngine
+
+
+class Announce(Protocol):
+    """Tells subscribers of something that belongs to no run."""
+
+    def __call__(self, kind: str, *, engine_id: str, data: Mapping[str, Any] | None = None) -> None:
+        """Tell. Does not block."""
+        ...
+
+
+class Roster:
+    """The engines, from their first greeting until nothing is left to be waited for.
+
+    Of two lives of an engine with the same id only the later one is in the lists, and is given
+    runs; those of the earlier one wait out their leases. The dispatcher and subscribers learn here
+    of engines that come, change, and go.
+
+    Args:
+        placer: places runs on the engines.
+        announce: tells of engines that come and go.
+        make: makes an engine of a greeting.
+    """
+
+    def __init__(
+        self, *, placer: Placer, announce: Announce, make: Callable[[Hello], RemoteEngine]
+    ) -> None:
+        self._placer = placer
+        self._announce = announce
+        self._make = make
+        self._present: dict[str, RemoteEngine] = {}
+        self._departed: dict[RemoteEngine, None] = {}
+        """Earlier lives of engines, whose runs wait out their leases."""
+
+    def all(self) -> list[RemoteEngine]:
+        """Give the engines, earlier lives too."""
+        return [*self._present.values(), *self._departed]
+
+    def has(self, engine: RemoteEngine) -> bool:
+        """Whether an engine is there, in its latest life."""
+        return self._present.get(engine.name) is engine
+
+    def views(self) -> Sequence[EngineView]:
+        """List the engines, by id."""
+        return [engine.view() for _, engine in sorted(self._present.items())]
+
+    @property
+    def attached(self) -> int:
+        """How many engines have a stream."""
+        return sum(engine.outbox is not None for engine in self._present.values())
+
+    @property
+    def silent(self) -> int:
+        """How many have none, earlier lives too."""
+        return len(self._present) - self.attached + len(self._departed)
+
+    def expect(self, engine_id: str, instance: str) -> RemoteEngine:
+        """Know an engine from before this orchestrator was started."""
+        engine = self._make(Hello(engine_id=engine_id, instance=instance, release="", capacity=0))
+        if engine_id in self._present:
+            self._departed[engine] = None
+        else:
+            self._present[engine_id] = engine
+        self._placer.add_engine(engine)
+        return engine
+
+    def admit(self, hello: Hello) -> RemoteEngine | TurnedAway:
+        """Take in an engine that introduces itself, unless there is one with its id.
+
+        One that is here already, and comes with a new stream, loses its old one.
+        """
+        known = self._present.get(hello.engine_id)
+        if known is not None and known.instance == hello.instance:
+            known.hang_up()
+            known.introduce(hello)
+            return known
+        if known is not None and known.outbox is not None:
+            reason = f"an engine with the id {known.name} is attached already, from {known.address}"
+            return TurnedAway(reason=reason)
+        if known is not None:
+            self._depart(known)
+        engine = self._present[hello.engine_id] = self._make(hello)
+        self._placer.add_engine(engine)
+        self._announce("engine.joined", engine_id=engine.name, data={"release": hello.release})
+        return engine
+
+    def _depart(self, engine: RemoteEngine) -> None:
+        """Give the id of an engine to another one; its runs wait out their leases."""
+        del self._present[engine.name]
+        self._placer.remove_engine(engine)
+        if engine.runs:
+            self._departed[engine] = None
+
+    def drain(self, engine_id: str, *, on: bool) -> bool:
+        """Let an engine take no more runs, or take some again. Give False if there is none."""
+        engine = self._present.get(engine_id)
+        if engine is None or engine.outbox is None:
+            return False
+        engine.draining = on
+        engine.say(Drain(on=on))
+        self.takes_changed(engine)
+        return True
+
+    def takes_changed(self, engine: RemoteEngine) -> None:
+        """Hear that an engine drains, or takes runs again."""
+        if engine.draining:
+            self._announce("engine.draining", engine_id=engine.name)
+        self.changed(engine)
+
+    def changed(self, engine: RemoteEngine) -> None:
+        """Let runs be placed anew: whether an engine takes some may be another now."""
+        self._placer.engine_changed(engine)
+
+    def detached(self, engine: RemoteEngine) -> None:
+        """Hear that an engine has no stream any more.
+
+        One that said that it goes, and has nothing, is forgotten at once.
+        """
+        self.changed(engine)
+        if engine.draining and not engine.runs:
+            self.forget(engine)
+
+    def forget(self, engine: RemoteEngine) -> None:
+        """Know an engine no more that has no runs."""
+        self._departed.pop(engine, None)
+        if self.has(engine):
+            del self._present[engine.name]
+            self._placer.remove_engine(engine)
+            if not engine.draining:
+                self._announce("engine.lost", engine_id=engine.name)
