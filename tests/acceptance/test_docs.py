@@ -17,7 +17,7 @@ from dagrun.domain.document.shape import Metadata, Spec
 from dagrun.domain.workflow import Concurrency, Handler, Node, Placement, RetryPolicy, Trigger
 from dagrun.errors import DagrunError, NodeError, RunFailed
 from dagrun.roles.documents import HTTP_TRIGGER
-from dagrun.services.attachment.attachment import Unwelcome
+from dagrun.services.attachment import Unwelcome
 from dagrun.settings.engine import EngineSettings
 from dagrun.settings.names import NAMES, flag_of, variable_of
 from dagrun.settings.orchestrator import OrchestratorSettings

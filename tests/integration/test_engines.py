@@ -259,8 +259,8 @@ STRANGER = """
 from functools import partial
 from pathlib import Path
 from dagrun.cli import main
-from dagrun.services.attachment import attachment
-attachment.Hello = partial(attachment.Hello, protocol=99)
+from dagrun.services.attachment import handshake
+handshake.Hello = partial(handshake.Hello, protocol=99)
 main()
 """
 

@@ -10,7 +10,7 @@ from dagrun.domain.events import Type
 from dagrun.errors import ChannelLost, as_one_loss
 from dagrun.ports.frames import Beat, BeatSeen, Hello, LogChunk, Report, Welcome
 from dagrun.services.attachment import Attachment, Identity, Lease, Shipping
-from dagrun.services.attachment.attachment import MAX_LOGS
+from dagrun.services.attachment.outbox import MAX_LOGS
 from dagrun.services.journal.uplink import Uplink
 from dagrun.services.node_logs import NodeLogs
 from dagrun.testing.journals import event

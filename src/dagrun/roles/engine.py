@@ -127,11 +127,11 @@ async def open_engine(
                 scratch=folder / SCRATCH,
                 passing=True,
                 providers=providers.opened,
-                children=attachment,
+                children=attachment.children,
             ),
             parallel=settings.parallel,
             capacity=identity.capacity,
-            listener=attachment,
+            listener=attachment.runs,
             draw=draw,
             now=now,
         )

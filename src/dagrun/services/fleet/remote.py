@@ -83,8 +83,6 @@ class RemoteEngine:
 
         self.introduce(hello)
 
-    # its stream
-
     def introduce(self, hello: Hello) -> None:
         """Take over what an engine says of itself."""
         self.capacity = hello.capacity
@@ -126,8 +124,6 @@ class RemoteEngine:
         """Have it stop a run that is not its own under this epoch. Does not block."""
         self.say(Stop(run_id=run_id, epoch=epoch, reason="it is somebody else's now, or has ended"))
 
-    # its runs
-
     def assigned(self, run_id: RunId, epoch: int) -> Assigned | None:
         """Give a run that it has under this epoch."""
         assigned = self.runs.get(run_id)
@@ -137,8 +133,6 @@ class RemoteEngine:
         """Note that it has a run no more."""
         self.runs.pop(run_id, None)
         self.unacknowledged.pop(run_id, None)
-
-    # as the dispatcher sees it
 
     @property
     def ready(self) -> bool:

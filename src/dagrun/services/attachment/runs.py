@@ -1,0 +1,154 @@
+"""The runs that an engine is given, and gives back."""
+
+import logging
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from typing import Final
+
+import trio
+
+from dagrun.domain.events import Event
+from dagrun.domain.fold import replay
+from dagrun.domain.ids import RunId
+from dagrun.domain.plan import Plan
+from dagrun.domain.state import RunState
+from dagrun.domain.status import RunStatus
+from dagrun.errors import DagrunError
+from dagrun.ports.engine import AttachedEngine, Holding
+from dagrun.ports.frames import Dispatch, GivenBack, JournalPart, Tell, Why
+from dagrun.ports.journal import Upstream
+from dagrun.ports.store import Definition
+from dagrun.services.attachment.incoming import Incoming
+from dagrun.services.attachment.outbox import Outbox
+
+_log: Final = logging.getLogger(__name__)
+
+
+class HeldRuns:
+    """Brings runs from the orchestrator to the engine, and back.
+
+    Implements :class:`~dagrun.ports.engine.EngineListener`.
+
+    Args:
+        uplink: where the engine's events go.
+        outbox: where it is said that a run goes back.
+        compile_plan: makes a plan of a workflow's definition.
+    """
+
+    def __init__(
+        self,
+        *,
+        uplink: Upstream,
+        outbox: Outbox,
+        compile_plan: Callable[[Definition], Awaitable[Plan]],
+    ) -> None:
+        self.engine: AttachedEngine
+        """Set before anything else."""
+
+        self._uplink = uplink
+        self._outbox = outbox
+        self._compile_plan = compile_plan
+        self._incoming = Incoming()
+        self._seen: dict[RunId, int] = {}
+        """Run → the highest number of a message that the engine was given."""
+
+        self._dropped = trio.Event()
+
+    def holdings(self) -> Sequence[Holding]:
+        """Give the runs that the engine has."""
+        return self.engine.holdings()
+
+    def has(self, run_id: RunId, epoch: int) -> bool:
+        """Whether the engine has a run under this epoch."""
+        return any((held.run_id, held.epoch) == (run_id, epoch) for held in self.holdings())
+
+    async def take(self, frame: Dispatch | JournalPart) -> None:
+        """Have the engine execute a run, once its journal is here whole.
+
+        What cannot be executed here is given back.
+        """
+        if (whole := self._incoming.take(frame)) is not None:
+            await self._execute(*whole)
+
+    async def _execute(self, dispatch: Dispatch, events: list[Event]) -> None:
+        run_id, epoch = dispatch.run_id, dispatch.epoch
+        if self.has(run_id, epoch):
+            return  # it was said twice
+        self.drop(run_id, "it goes on under another epoch")
+        self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
+        try:
+            definition = Definition(hash=dispatch.definition_hash, body=dispatch.definition)
+            state = RunState(await self._compile_plan(definition), run_id, dispatch.inputs)
+            replay(state, events)
+            self._uplink.continue_from(run_id, state.seq)
+            self.engine.execute(state, epoch=epoch, messages=dispatch.messages, lost=dispatch.lost)
+        except (DagrunError, ValueError, LookupError) as error:
+            _log.warning("run %s cannot be executed here: %s", run_id, error)
+            self.drop(run_id, str(error))
+            self._give_back(run_id, epoch, 0, Why.UNUSABLE, 0, detail=str(error))
+
+    def tell(self, frame: Tell) -> None:
+        """Pass on what was posted to a run."""
+        self._seen[frame.run_id] = max(self._seen.get(frame.run_id, 0), frame.message.number)
+        self.engine.tell(frame.run_id, frame.message)
+
+    def settle(self, holdings: Iterable[Holding], kept: Iterable[tuple[RunId, int, int]]) -> None:
+        """Keep what the orchestrator says of an inventory, and drop the rest of it.
+
+        Args:
+            holdings: the inventory.
+            kept: runs with their epochs, and with the ``seq`` up to which they are durable.
+        """
+        durable = {(run_id, epoch): seq for run_id, epoch, seq in kept}
+        for held in holdings:
+            seq = durable.get((held.run_id, held.epoch))
+            if seq is None:
+                self.drop(held.run_id, "the orchestrator has given it to somebody else")
+            else:
+                self._uplink.acknowledge(held.run_id, seq)
+        self._uplink.send_again([run_id for run_id, _ in durable])
+
+    def drop(self, run_id: RunId, why: str) -> None:
+        """Have nothing more to do with a run, if the engine has it: it is somebody else's."""
+        self._incoming.drop(run_id)
+        self.engine.abandon(run_id, why)
+        self._uplink.refuse(run_id)
+        self._seen.pop(run_id, None)
+        self._dropped.set()
+
+    def left(self, state: RunState, abandoned: str | None) -> None:
+        """Hear that the engine has no more to do with a run; see the port."""
+        self._dropped.set()
+        seen = self._seen.pop(state.run_id, 0)
+        if abandoned is not None or state.ended:
+            return
+        why = Why.PAUSED if state.status is RunStatus.PAUSED else Why.PARKED
+        self._give_back(state.run_id, state.epoch, state.seq, why, seen)
+
+    def give_halted_back(self) -> None:
+        """Give back what was halted; it comes behind all events that are kept of it.
+
+        The engine has it until the orchestrator says that it is to stop.
+        """
+        for held in self.holdings():
+            if held.halted:
+                seen = self._seen.get(held.run_id, 0)
+                self._give_back(held.run_id, held.epoch, held.seq, Why.STOPPED, seen)
+
+    async def hand_over(self) -> None:
+        """Give back all runs, with what is recorded of them. The engine starts nothing more.
+
+        Returns when the orchestrator has taken all of them. If that lasts too long, it may be
+        cancelled: the runs wait for the end of the lease then.
+        """
+        self.engine.halt()
+        self.give_halted_back()
+        while self.holdings():
+            self._dropped = trio.Event()
+            await self._dropped.wait()
+
+    def _give_back(
+        self, run_id: RunId, epoch: int, seq: int, why: Why, seen: int, *, detail: str = ""
+    ) -> None:
+        self._outbox.put(
+            GivenBack(run_id=run_id, epoch=epoch, why=why, seq=seq, seen=seen, detail=detail)
+        )
