@@ -401,7 +401,7 @@ def test_after_giving_up_a_failed_item_is_not_tried_again():
 
 
 def test_items_are_given_up_as_soon_as_their_outputs_are_too_large_together(monkeypatch):
-    monkeypatch.setattr(decide, "MAX_AGGREGATE", 100)
+    monkeypatch.setattr(decide.items, "MAX_AGGREGATE", 100)
     run = drive(make_node("a", for_each=tuple(range(50)), max_parallel=1))
     for item in range(4):
         run.succeed("a", {"x": "y" * 20}, item)
@@ -515,7 +515,7 @@ def test_requests_that_a_run_cannot_follow_change_nothing():
 
 
 def test_the_nulls_of_tolerated_items_count_for_the_size_of_the_outputs(monkeypatch):
-    monkeypatch.setattr(decide, "MAX_AGGREGATE", 100)
+    monkeypatch.setattr(decide.items, "MAX_AGGREGATE", 100)
     items = make_node("a", for_each=tuple(range(100)), tolerate=99)
     run = drive(items).succeed("a", {"x": 1}, 0)
     for item in range(1, 100):
@@ -525,7 +525,7 @@ def test_the_nulls_of_tolerated_items_count_for_the_size_of_the_outputs(monkeypa
 
 @pytest.mark.parametrize(("most", "status"), [(22, "succeeded"), (21, "failed")])
 def test_the_size_of_the_outputs_of_items_is_counted_to_the_byte(monkeypatch, most, status):
-    monkeypatch.setattr(decide, "MAX_AGGREGATE", most)
+    monkeypatch.setattr(decide.items, "MAX_AGGREGATE", most)
     run = drive(make_node("a", for_each=(1, 2, 3), tolerate=1))
     run.succeed("a", {"x": 1}, 0).fail("a", 1).succeed("a", {"y": 2}, 2)
     assert len('[{"x":1},null,{"y":2}]') == 22

@@ -275,7 +275,7 @@ def test_a_handler_may_take_five_minutes_unless_it_says_otherwise():
 
 
 def test_the_outputs_of_handlers_do_not_count_against_those_of_the_run(monkeypatch):
-    monkeypatch.setattr(decide, "MAX_RUN_OUTPUTS", 10)
+    monkeypatch.setattr(decide.attempts, "MAX_RUN_OUTPUTS", 10)
     run = drive(make_node("a"), handlers=handlers("exit"))
     run.succeed("a", {"n": 1}).succeed("handler:exit", {"text": "x" * 100})
     assert run.state.due[0].status == "succeeded"

@@ -6,7 +6,7 @@ from typing import Any
 
 from dagrun.domain.events import Event, Type
 from dagrun.domain.fold import apply
-from dagrun.domain.state import RunState, Work
+from dagrun.domain.state import NodeState, RunState, Work
 
 
 def first_event(state: RunState) -> Event:
@@ -29,6 +29,12 @@ def emit_work(
     """Let something happen to a node or item, in its present attempt."""
     attempt = work.attempt or None
     emit(state, kind, now, work.node.step.node.id, work.index, attempt, data)
+
+
+def fail_node(state: RunState, node: NodeState, now: datetime, kind: str, message: str) -> None:
+    """Let a node fail for what it is, and not for an attempt."""
+    error = {"type": kind, "message": message}
+    emit(state, Type.NODE_FAILED, now, node.step.node.id, data={"error": error})
 
 
 def emit(

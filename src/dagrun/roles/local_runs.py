@@ -11,9 +11,9 @@ import trio
 
 from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
-from dagrun.domain.decide import REQUESTED, TIMEOUT
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.domain.reasons import REQUESTED, TIMEOUT
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.status import RUN_ENDED, RunStatus

@@ -9,12 +9,12 @@ import trio
 
 from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
-from dagrun.domain.decide import REQUESTED
 from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode, parse
 from dagrun.domain.plan import Plan
+from dagrun.domain.reasons import REQUESTED
 from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any
 
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Type
@@ -11,15 +11,10 @@ from dagrun.domain.fold_run import drop_waiting_items
 from dagrun.domain.handlers import due
 from dagrun.domain.jsonvalue import NotJson
 from dagrun.domain.moves import emit, emit_work, queue
+from dagrun.domain.reasons import ENGINE_LOST, MOST_LOSSES, TIMEOUT
 from dagrun.domain.scope import run_outputs
 from dagrun.domain.state import Error, NodeState, Outcome, RunState
 from dagrun.domain.status import NodeStatus, RunStatus
-
-TIMEOUT = "timeout"
-"""Why a run is being cancelled that took too long, and the type of its error."""
-
-MOST_LOSSES: Final = 3
-"""Engines that may be lost in a row with the same node running."""
 
 
 def finish(state: RunState, now: datetime) -> None:
@@ -106,7 +101,7 @@ def see_to_handlers(state: RunState, now: datetime) -> None:
         _end(state, now, state.outcome)
     elif state.losses.get(handler.step.node.id, 0) >= MOST_LOSSES:
         message = f"{MOST_LOSSES} engines were lost one after the other while it ran"
-        error = {"type": "engine_lost", "message": message}
+        error = {"type": ENGINE_LOST, "message": message}
         emit_work(state, Type.NODE_FAILED, handler, now, {"error": error})
         see_to_handlers(state, now)
     elif not handler.queued:
