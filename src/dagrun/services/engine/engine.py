@@ -1,12 +1,10 @@
 """The engine: one nursery in which the attempts of all its runs are made."""
 
-import os
 import random
-import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from contextlib import suppress
 from datetime import UTC, datetime
-from functools import partial
+from typing import Unpack
 
 import attrs
 import trio
@@ -14,7 +12,6 @@ import trio
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
-from dagrun.domain.retry import time_left
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError
@@ -22,8 +19,14 @@ from dagrun.ports.engine import EngineListener, Holding
 from dagrun.ports.executor import Suspended
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.store import Message, MessageKind
+from dagrun.ports.tasks import Args
 from dagrun.services.engine.attempts import Failure, Outcome, Workshop, failure_of, make_attempt
-from dagrun.services.engine.execution import INLINE_AT_ONCE, Countdown, Execution, Slots
+from dagrun.services.engine.execution import Countdown, Execution
+from dagrun.services.engine.leftovers import Leftovers
+from dagrun.services.engine.messages import Messages, reason_of
+from dagrun.services.engine.slots import Slots
+from dagrun.services.engine.starter import Starter
+from dagrun.services.engine.timers import Timers
 
 
 @attrs.frozen(kw_only=True)
@@ -71,17 +74,18 @@ class Engine:
         self._workshop = workshop
         self._now = now
         self._draw = draw
-        self._processes = Slots(parallel)
-        self._inline = Slots(INLINE_AT_ONCE)
         self._executions: dict[RunId, Execution] = {}
-        self._leaving: set[Execution] = set()
-        """Runs that are gone, but for attempts that are being stopped, and for files."""
-
         self._nursery: trio.Nursery
-        self._waits_for_room = False
-        self._holds = False
-        self._attempt_ended = trio.Event()
         self._ended = False
+        self._starter = Starter(
+            journal=journal, parallel=parallel, start=self._start, spawn=self._spawn
+        )
+        self._messages = Messages(now=now, draw=draw, cancelled=self._stop_soon)
+        self._timers = Timers(now=now, wake=self._wake, time_out=self._time_out, spawn=self._spawn)
+        self._leftovers = Leftovers(workshop, self._spawn)
+
+    def _spawn(self, task: Callable[[Unpack[Args]], Awaitable[object]], *args: *Args) -> None:
+        self._nursery.start_soon(task, *args)
 
     async def run(
         self, *, task_status: trio.TaskStatus["Engine"] = trio.TASK_STATUS_IGNORED
@@ -93,8 +97,6 @@ class Engine:
                 await trio.sleep_forever()
             finally:
                 self._ended = True
-
-    # runs
 
     def execute(
         self,
@@ -114,16 +116,16 @@ class Engine:
         self._executions[state.run_id] = execution
         now = self._now()
         # A request to cancel comes before all else, even if other messages were first.
-        cancels = (_reason(one) for one in messages if one.kind is MessageKind.CANCEL)
+        cancels = (reason_of(one) for one in messages if one.kind is MessageKind.CANCEL)
         decide.begin(
             state, now, epoch=epoch, engine=self.name, lost=lost, reason=next(cancels, None)
         )
         for message in messages:
-            self._see_to(execution, message)
+            self._messages.see_to(execution, message)
         left = decide.time_left_to_run(state, now)
         execution.countdown = None if left is None else Countdown(left)
         self._after_change(execution)
-        self._set_deadline(execution)
+        self._timers.set_deadline(execution)
         return execution
 
     async def cancel(self, run_id: RunId, *, reason: str = decide.REQUESTED) -> bool:
@@ -141,11 +143,15 @@ class Engine:
         if not decide.cancel(execution.state, self._now(), reason=reason):
             return False
         seq = execution.state.seq
+        self._stop_soon(execution)
         self._after_change(execution)
-        self._nursery.start_soon(self._stop_when_durable, execution, seq)
         await self._journal.wait_durable(run_id, seq)
         execution.stop_attempts()
         return True
+
+    def _stop_soon(self, execution: Execution) -> None:
+        """Stop the attempts of a run when the request for it is durable. Does not block."""
+        self._nursery.start_soon(self._stop_when_durable, execution, execution.state.seq)
 
     async def _stop_when_durable(self, execution: Execution, seq: int) -> None:
         with suppress(ConflictError):
@@ -161,38 +167,10 @@ class Engine:
         execution = self._executions.get(run_id)
         if self._ended or execution is None:
             return False
-        self._see_to(execution, message)
+        self._messages.see_to(execution, message)
         self._after_change(execution)
-        self._set_deadline(execution)
+        self._timers.set_deadline(execution)
         return True
-
-    def _see_to(self, execution: Execution, message: Message) -> None:
-        if message.number in execution.told:
-            return
-        execution.told.add(message.number)
-        work = None
-        if message.kind is MessageKind.CHILD_ENDED:
-            work = decide.will_wait(execution.state, message.data)
-        if work is None:
-            self._take_up(execution, message)
-        else:
-            execution.early[work] = message
-
-    def _take_up(self, execution: Execution, message: Message) -> None:
-        state, now = execution.state, self._now()
-        match message.kind:
-            case MessageKind.CHILD_ENDED:
-                decide.child_ended(state, message.data, now, draw=self._draw())
-            case MessageKind.CANCEL:
-                if decide.cancel(state, now, reason=_reason(message)):
-                    self._nursery.start_soon(self._stop_when_durable, execution, state.seq)
-                elif not state.was_cancelled:
-                    return  # the end was decided first; whether it was, in the journal, the store says
-            case MessageKind.PAUSE:
-                decide.pause(state, now)
-            case MessageKind.RESUME:
-                decide.resume(state, now)
-        execution.take_up(message)
 
     async def pause(self, run_id: RunId) -> bool:
         """Start nothing more of a run. Give False if it is not running.
@@ -214,18 +192,18 @@ class Engine:
         """Stop all work on a run that belongs to somebody else now, and journal nothing."""
         execution = self._executions.pop(run_id, None)
         if execution is not None:
-            self._withdraw(execution)
+            self._starter.withdraw(execution)
             execution.abandon(why)
             self._leave(execution)
 
     def hold(self) -> None:
         """Start nothing more, from now on."""
-        self._holds = True
+        self._starter.hold()
 
     def halt(self) -> None:
         """Stop all attempts, and record nothing of them. The runs stay until they are abandoned."""
         for execution in self._executions.values():
-            self._withdraw(execution)
+            self._starter.withdraw(execution)
             execution.halt()
 
     def holdings(self) -> Sequence[Holding]:
@@ -242,32 +220,15 @@ class Engine:
 
     async def wait_idle(self) -> None:
         """Wait until no attempt is being made, not even one that is being stopped."""
-        for execution in [*self._executions.values(), *self._leaving]:
-            await self._until_idle(execution)
-
-    async def _until_idle(self, execution: Execution) -> None:
-        while execution.scopes:
-            await self._attempt_ended.wait()
-
-    def _withdraw(self, execution: Execution) -> None:
-        self._inline.drop(execution)
-        self._processes.drop(execution)
+        await self._leftovers.wait_idle(self._executions.values())
 
     def _leave(self, execution: Execution) -> None:
         """Have no more to do with a run: it has ended, waits, or is somebody else's."""
         execution.done.set()
         if self._workshop.passing and not self._ended:
-            self._leaving.add(execution)
-            self._nursery.start_soon(self._tidy, execution)
+            self._leftovers.tidy(execution)
         if self._listener is not None:
             self._listener.left(execution.state, execution.abandoned)
-
-    async def _tidy(self, execution: Execution) -> None:
-        """Leave nothing of a run behind that this engine does not have any more."""
-        await trio.lowlevel.checkpoint()  # an attempt that was just started has begun then
-        await self._until_idle(execution)
-        await self._remove_scratch(execution.state)
-        self._leaving.discard(execution)
 
     def statistics(self) -> EngineStatistics:
         """Say what is going on."""
@@ -282,24 +243,18 @@ class Engine:
             return False
         seq = execution.state.seq
         self._after_change(execution)
-        self._set_deadline(execution)
+        self._timers.set_deadline(execution)
         await self._journal.wait_durable(run_id, seq)
         return True
-
-    # what follows from a change
 
     def _after_change(self, execution: Execution) -> None:
         """Journal what happened, set timers, and start what may start."""
         state = execution.state
         for work in state.take_delayed():
-            delay = time_left(work.delay, self._since(work.retrying_since))
-            self._set_timer(execution, delay, partial(self._wake, execution, work))
+            self._timers.delay(execution, work)
         if execution.records:
-            if state.startable:
-                self._inline.ask(execution)
-            if state.startable_processes:
-                self._processes.ask(execution)
-        self._start_what_may()
+            self._starter.ask(execution)
+        self._starter.start_what_may()
         self._hand_over(execution)
         if not execution.finishing and self._is_over(execution):
             execution.finishing = True
@@ -318,37 +273,10 @@ class Engine:
         if (events or taken) and execution.records:
             self._journal.append(events, taken)
 
-    def _start_what_may(self) -> None:
-        if self._holds:
-            return
-        if not self._journal.has_room():
-            if not self._waits_for_room:
-                self._waits_for_room = True
-                self._nursery.start_soon(self._start_when_room)
-            return
-        self._fill(self._inline, processes=False)
-        self._fill(self._processes, processes=True)
-
-    async def _start_when_room(self) -> None:
-        await self._journal.wait_room()
-        self._waits_for_room = False
-        self._start_what_may()
-
-    def _fill(self, slots: Slots, *, processes: bool) -> None:
-        while (execution := slots.next()) is not None:
-            work = decide.pop_startable(execution.state, processes=processes)
-            if work is None:
-                slots.drop(execution)
-            else:
-                self._start(execution, work, slots)
-
     def _start(self, execution: Execution, work: Work, slots: Slots) -> None:
-        slots.free -= 1
         barrier = decide.start(execution.state, work, self._now())
         self._hand_over(execution)
         self._nursery.start_soon(self._attempt, execution, work, slots, barrier)
-
-    # attempts
 
     async def _attempt(self, execution: Execution, work: Work, slots: Slots, barrier: int) -> None:
         outcome: Outcome | None = None
@@ -366,18 +294,16 @@ class Engine:
             # What comes of an attempt because the engine itself is being ended counts for nothing.
             await trio.lowlevel.checkpoint_if_cancelled()
         del execution.scopes[work]
-        self._attempt_ended.set()
-        self._attempt_ended = trio.Event()
+        self._leftovers.attempt_ended()
         slots.free += 1
         if execution.records and self._journal.fenced():
             self.halt()  # it was about to happen: whatever came of the attempt comes too late
         if execution.records:
             self._record(execution, work, outcome)
-            if (early := execution.early.pop(work, None)) is not None:
-                self._take_up(execution, early)
+            self._messages.see_to_early(execution, work)
             self._after_change(execution)
         else:
-            self._start_what_may()
+            self._starter.start_what_may()
 
     async def _outcome(self, state: RunState, work: Work, barrier: int) -> Outcome:
         if self._journal.durable(state.run_id) < barrier:
@@ -421,61 +347,11 @@ class Engine:
             return
         execution.stop_timers()
         if state.ended:
-            await self._remove_scratch(state)
+            await self._leftovers.remove_scratch(state)
         self._executions.pop(state.run_id, None)
         self._journal.forget(state.run_id)
         self._leave(execution)
 
-    async def _remove_scratch(self, state: RunState) -> None:
-        directory = self._workshop.scratch_of(state)
-        if os.path.isdir(directory):  # noqa: ASYNC240, PTH112 — 2 µs; a thread costs 50
-            await trio.to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
-
-    # timers
-
-    def _set_deadline(self, execution: Execution) -> None:
-        """Let the run's timeout count while it runs, and not while it is paused."""
-        if execution.deadline is not None:
-            execution.deadline.cancel()
-            execution.deadline = None
-        left = execution.time_left()
-        if left is not None:
-            execution.deadline = self._set_timer(
-                execution,
-                left,
-                lambda: self._nursery.start_soon(self._time_out, execution.state.run_id),
-            )
-
     async def _time_out(self, run_id: RunId) -> None:
         with suppress(ConflictError):
             await self.cancel(run_id, reason=decide.TIMEOUT)
-
-    def _set_timer(
-        self, execution: Execution, seconds: float, ring: Callable[[], None]
-    ) -> trio.CancelScope:
-        scope = trio.CancelScope()
-        execution.timers.add(scope)
-        self._nursery.start_soon(self._timer, execution, scope, seconds, ring)
-        return scope
-
-    async def _timer(
-        self,
-        execution: Execution,
-        scope: trio.CancelScope,
-        seconds: float,
-        ring: Callable[[], None],
-    ) -> None:
-        with scope:
-            await trio.sleep(seconds)
-        execution.timers.discard(scope)
-        if not scope.cancelled_caught and not execution.state.ended:
-            ring()
-
-    def _since(self, time: datetime | None) -> float:
-        return 0.0 if time is None else (self._now() - time).total_seconds()
-
-
-def _reason(message: Message) -> str:
-    """Give why a run is to be cancelled. That its time is over is for its own engine to say."""
-    reason = str(message.data.get("reason", decide.REQUESTED))
-    return decide.REQUESTED if reason == decide.TIMEOUT else reason

@@ -1,17 +1,11 @@
 """One run in the hands of an engine."""
 
-from collections import deque
-from typing import Final
-
 import attrs
 import trio
 
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
 from dagrun.ports.store import Message, Taken
-
-INLINE_AT_ONCE: Final = 1000
-"""Attempts without a process that an engine makes at once; each takes some 6 kB."""
 
 
 @attrs.define
@@ -145,36 +139,3 @@ class Execution:
         """Wait for nothing any more."""
         for scope in self.timers:
             scope.cancel()
-
-
-class Slots:
-    """Places for attempts, given to the runs that want some by turns.
-
-    Args:
-        free: how many attempts may be made at once.
-    """
-
-    def __init__(self, free: int) -> None:
-        self.free = free
-        self._ring: deque[Execution] = deque()
-        self._waiting: set[Execution] = set()
-
-    def ask(self, execution: Execution) -> None:
-        """Put a run in the ring, unless it is there."""
-        if execution not in self._waiting:
-            self._waiting.add(execution)
-            self._ring.append(execution)
-
-    def next(self) -> Execution | None:
-        """Give the run whose turn it is, or None when there is no place or nobody asks."""
-        if not self.free or not self._ring:
-            return None
-        execution = self._ring[0]
-        self._ring.rotate(-1)
-        return execution
-
-    def drop(self, execution: Execution) -> None:
-        """Take a run out of the ring: it has nothing to start."""
-        if execution in self._waiting:
-            self._waiting.remove(execution)
-            self._ring.remove(execution)

@@ -5,9 +5,9 @@ from collections.abc import Mapping
 from dagrun.errors import DagrunError, NodeError
 from dagrun.ports.children import Children, ChildRequest
 from dagrun.ports.frames import ChildStarted, StartChild
+from dagrun.ports.tasks import Spawn
 from dagrun.services.fleet.outbox import Outbox
 from dagrun.services.fleet.remote import RemoteEngine
-from dagrun.services.fleet.tasks import Spawn
 
 
 class ChildStarts:

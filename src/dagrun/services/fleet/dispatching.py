@@ -12,11 +12,11 @@ from dagrun.errors import DagrunError
 from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Assignment, Definition, Message, Store
+from dagrun.ports.tasks import Spawn
 from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.parts import dispatch_frames
 from dagrun.services.fleet.remote import Assigned, RemoteEngine
 from dagrun.services.fleet.roster import Roster
-from dagrun.services.fleet.tasks import Spawn
 
 
 class Dispatching:

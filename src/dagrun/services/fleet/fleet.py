@@ -16,6 +16,7 @@ from dagrun.ports.engine import EngineView, Placer
 from dagrun.ports.frames import Hello, LogChunk, TurnedAway
 from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.store import Definition, Refusal, Store
+from dagrun.ports.tasks import Args
 from dagrun.ports.transport import Channel
 from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.child_starts import ChildStarts
@@ -31,7 +32,6 @@ from dagrun.services.fleet.remote import Assigned, RemoteEngine
 from dagrun.services.fleet.returns import Returns
 from dagrun.services.fleet.roster import Announce, Roster
 from dagrun.services.fleet.session import Session
-from dagrun.services.fleet.tasks import Args
 
 _log: Final = logging.getLogger(__name__)
 

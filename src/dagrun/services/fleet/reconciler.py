@@ -8,10 +8,10 @@ from dagrun.ports.frames import Held, Hello, Tell, Welcome
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Store
+from dagrun.ports.tasks import Spawn
 from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.outbox import Outbox
 from dagrun.services.fleet.remote import Assigned, RemoteEngine
-from dagrun.services.fleet.tasks import Spawn
 
 
 class Reconciler:

@@ -7,10 +7,10 @@ from dagrun.ports.engine import Placer
 from dagrun.ports.frames import GivenBack, Why
 from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.store import Assignment, Refusal
+from dagrun.ports.tasks import Spawn
 from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.remote import Assigned, RemoteEngine
 from dagrun.services.fleet.roster import Roster
-from dagrun.services.fleet.tasks import Spawn
 
 _log: Final = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""How what may take a while is done, without letting a stream or a commit wait for it."""
+"""How a part of a service does what may take a while, and lets nobody wait for it."""
 
 from collections.abc import Awaitable, Callable
 from typing import Protocol, TypeVarTuple, Unpack
@@ -7,7 +7,7 @@ Args = TypeVarTuple("Args")
 
 
 class Spawn(Protocol):
-    """Starts a task that lives as long as the fleet."""
+    """Starts tasks that end with the service, at the latest."""
 
     def __call__(self, task: Callable[[Unpack[Args]], Awaitable[object]], *args: *Args) -> None:
         """Start it. Does not block."""
