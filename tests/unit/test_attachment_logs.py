@@ -55,15 +55,20 @@ class Stream:
             return await self.to_orchestrator[1].receive()
 
     async def take_until(self, kind):
-        """Take all up to a frame of some kind, and give the data of logs, and that frame."""
-        data = b""
+        """Take all up to a frame of some kind, and what travels with it.
+
+        Gives the data of logs, and the last frame of that kind.
+        """
+        data, found = b"", None
         for _ in range(10):
             for frame in await self.take():
                 if isinstance(frame, LogChunk):
                     assert frame.offset == len(data)
                     data += frame.data
                 if isinstance(frame, kind):
-                    return data, frame
+                    found = frame
+            if found is not None:
+                return data, found
         raise AssertionError(f"no {kind.__name__} came")
 
 
