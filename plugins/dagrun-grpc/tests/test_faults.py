@@ -422,7 +422,7 @@ async def test_a_process_that_was_held_up_gives_nobody_up_for_it():
         proxy.latency = HASTE.answer / 4
         for _ in range(3):
             with trio.fail_after(LIMIT):
-                while all(each._asked is None for each in served.transport._bridge.opened):
+                while all(each._watch._asked is None for each in served.transport._bridge.opened):
                     await trio.sleep(0.01)
             time.sleep(2 * HASTE.answer)  # noqa: ASYNC251 — while somebody is being asked
             await ask(channel)

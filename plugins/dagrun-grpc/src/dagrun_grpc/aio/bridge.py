@@ -13,7 +13,7 @@ import trio_asyncio
 from dagrun.errors import ChannelLost
 
 if TYPE_CHECKING:
-    from dagrun_grpc.aio.connection import GuardedProtocol
+    from dagrun_grpc.aio.protocol import GuardedProtocol
 
 from dagrun.errors import sole
 

@@ -15,7 +15,7 @@ from dagrun_grpc.address import split
 from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import Call
 from dagrun_grpc.aio.channel import GrpcChannel, ended
-from dagrun_grpc.aio.connection import GuardedProtocol
+from dagrun_grpc.aio.protocol import GuardedProtocol
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import CLOSING, Patience
 

@@ -18,8 +18,8 @@ from dagrun_grpc.address import joined
 from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import CHECK, WATCH, Answer, Call, Service
 from dagrun_grpc.aio.channel import GrpcChannel
-from dagrun_grpc.aio.connection import GuardedProtocol
 from dagrun_grpc.aio.health import Health
+from dagrun_grpc.aio.protocol import GuardedProtocol
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
 
