@@ -25,8 +25,8 @@ from dagrun.domain.workflow import Durability, ExecutorSpec, Node, Requirements,
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.store import Definition, NewRun
 from dagrun.roles.configured import open_configured_orchestrator
+from dagrun.roles.leading import Leading
 from dagrun.roles.local import DATABASE, Submission, open_local
-from dagrun.roles.orchestrator import Leading
 from dagrun.settings import Settings
 from dagrun.settings.orchestrator import OrchestratorSettings
 

@@ -9,10 +9,12 @@ from importlib.metadata import version
 from dagrun.builtin.control import Control
 from dagrun.plugin.registry import Registry
 from dagrun.roles.engine import Working, open_engine
+from dagrun.roles.leadership import lead
+from dagrun.roles.leading import Leading
 from dagrun.roles.local import balancers, factories
 from dagrun.roles.local_runs import answer
 from dagrun.roles.network import is_loopback, make_transport
-from dagrun.roles.orchestrator import Leading, lead, open_leading
+from dagrun.roles.orchestrator import open_leading
 from dagrun.roles.serving import start
 from dagrun.roles.stores import make_store
 from dagrun.services.attachment import Identity

@@ -1,70 +1,96 @@
-"""What an orchestrator does to go on where the one before it stopped."""
+"""An orchestrator that leads, for those who use it in its own process."""
 
-import logging
-from collections import defaultdict
-from typing import Final
+from collections.abc import Sequence
 
-from dagrun.domain.status import RunStatus
-from dagrun.errors import DagrunError
-from dagrun.ports.store import RunRecord, Store
+import attrs
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.result import RunResult, run_result
+from dagrun.domain.status import RUN_ENDED
+from dagrun.errors import ConflictError
+from dagrun.ports.management import Management
+from dagrun.ports.store import Store
+from dagrun.roles.accepting import Accepting
+from dagrun.roles.registrations import Registrations
 from dagrun.roles.stored_runs import StoredRuns
-from dagrun.services.dispatcher import Dispatcher, Ticket
-from dagrun.services.fleet import Fleet
+from dagrun.roles.submission import Submission
+from dagrun.services.discoveries import Discoveries
+from dagrun.services.dispatcher import Dispatcher
+from dagrun.services.fleet import EngineView, Fleet
 from dagrun.services.journal import Journal
-
-_log: Final = logging.getLogger(__name__)
-
-
-async def go_on_with_all(
-    store: Store,
-    runs: StoredRuns,
-    dispatcher: Dispatcher,
-    fleet: Fleet,
-    journal: Journal,
-    *,
-    owner: str,
-) -> int:
-    """Know all runs that have not ended. Give how many.
-
-    Those that are assigned to an engine wait one lease for it. The others wait for an engine, but
-    for those that are paused or wait for their children. One that is damaged is left, with a
-    warning in the log.
-    """
-    assigned: dict[tuple[str, str], list[tuple[RunRecord, Ticket]]] = defaultdict(list)
-    waiting: list[tuple[RunRecord, Ticket]] = []
-    for record in await store.unfinished(owner):
-        try:
-            ticket = await runs.ticket(record)
-        except DagrunError as error:
-            _log.warning("run %s cannot be gone on with: %s", record.run_id, error)
-            continue
-        if record.engine_id is not None and record.instance is not None:
-            assigned[record.engine_id, record.instance].append((record, ticket))
-        else:
-            waiting.append((record, ticket))
-    for (engine_id, instance), known in assigned.items():
-        engine = fleet.expect(engine_id, instance, [(r.run_id, r.epoch) for r, _ in known])
-        for record, ticket in known:
-            journal.continue_from(record.run_id, record.last_seq)
-            dispatcher.assume(ticket, engine)
-    for record, ticket in waiting:
-        dispatcher.adopt(ticket)
-        if await _waits_for_an_engine(store, record):
-            dispatcher.enqueue(ticket)
-        else:
-            dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
-    return len(waiting) + sum(map(len, assigned.values()))
+from dagrun.services.monitor import Monitor
+from dagrun.services.plans import Plans
 
 
-async def _waits_for_an_engine(store: Store, record: RunRecord) -> bool:
-    """Whether a run that no engine has waits for one: it rests no more once something is posted."""
-    if record.status is RunStatus.QUEUED:
-        return True
-    if await store.messages(record.run_id):
-        return True
-    return record.status is not RunStatus.PAUSED and not await _waits_for_children(store, record)
+@attrs.define(kw_only=True)
+class Leading:
+    """An orchestrator that leads, and its engines."""
 
+    store: Store
+    owner: str
+    journal: Journal
+    monitor: Monitor
+    dispatcher: Dispatcher
+    fleet: Fleet
+    plans: Plans
+    runs: StoredRuns
+    registrations: Registrations
+    discoveries: Discoveries
+    management: Management
+    """What clients can ask for."""
 
-async def _waits_for_children(store: Store, record: RunRecord) -> bool:
-    children = await store.children(record.run_id)
-    return any(child.finished_at is None for child in children)
+    accepting: Accepting
+    addresses: Sequence[str] = ()
+    """Where it listens for engines and clients."""
+
+    async def submit(self, submission: Submission) -> RunId:
+        """Store a run, and let it start when there is room. Returns when it is durable.
+
+        Gives an earlier run if that had the same idempotency key; raises as the same method of a
+        program's class.
+
+        Raises:
+            QueueFull: too many runs wait already.
+        """
+        return await self.accepting.submit(submission)
+
+    async def cancel(self, run_id: RunId) -> bool:
+        """Cancel a run. Give False if it has ended, or is being cancelled."""
+        return await self.dispatcher.cancel(run_id)
+
+    async def pause(self, run_id: RunId) -> bool:
+        """Start nothing more of a run. Give False if it has ended or is paused."""
+        return await self.dispatcher.pause(run_id)
+
+    async def resume(self, run_id: RunId) -> bool:
+        """Go on with a paused run. Give False if it is not paused."""
+        return await self.dispatcher.resume(run_id)
+
+    async def result(self, run_id: RunId) -> RunResult:
+        """Wait for the end of a run, and tell how it went.
+
+        Raises:
+            ConflictError: it was taken over, or this orchestrator is closed before.
+        """
+        ticket = self.dispatcher.ticket(run_id)
+        if ticket is not None:
+            await ticket.wait()
+            if ticket.abandoned is not None:
+                raise ConflictError(f"run {run_id} is left: {ticket.abandoned}")
+        record = await self.store.run(run_id)
+        if record.status not in RUN_ENDED:
+            raise ConflictError(f"the orchestrator was closed before run {run_id} has ended")
+        state, _ = await self.runs.restored(record)
+        return run_result(state)
+
+    def register(self, address: str) -> None:
+        """Know an engine that waits to be dialled at ``host:port``. Does not block.
+
+        Raises:
+            ConfigError: no discovery of this orchestrator takes registrations, or it has too many.
+        """
+        self.discoveries.register(address)
+
+    def engines(self) -> Sequence[EngineView]:
+        """List the engines."""
+        return self.fleet.engines()

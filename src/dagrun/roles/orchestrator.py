@@ -10,37 +10,29 @@ from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
-import trio
-
-from dagrun.builtin.leadership import LeaderExists, LeaderLock
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
-from dagrun.domain.result import RunResult, run_result
-from dagrun.domain.status import RUN_ENDED
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.discovery import Discovery
 from dagrun.ports.frames import LogChunk
-from dagrun.ports.management import Management
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.subscriber import Subscriber
 from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Offered, Transport
 from dagrun.roles.accepting import Accepting
 from dagrun.roles.children import StoredChildren
-from dagrun.roles.leading import go_on_with_all
+from dagrun.roles.leading import Leading
 from dagrun.roles.local import DATABASE, LOGS, balancers
 from dagrun.roles.management import manage
 from dagrun.roles.registrations import Registrations
+from dagrun.roles.restart import go_on_with_all
 from dagrun.roles.serving import serve, start
 from dagrun.roles.stored_runs import StoredRuns
-from dagrun.roles.submission import Submission
 from dagrun.services.discoveries import Discoveries
 from dagrun.services.dispatcher import Dispatcher
-from dagrun.services.fleet import EngineView, Fleet
+from dagrun.services.fleet import Fleet
 from dagrun.services.gate import TokenGate
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
@@ -48,8 +40,6 @@ from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans
 from dagrun.services.retention import Retention, RunFolders
 from dagrun.services.subscribers import Subscribers
-
-LOOK: Final = 0.5  # seconds between tries to become the orchestrator
 
 CLOSED: Final = partial(TokenGate, open_without=False)
 """Makes a gate through which nobody comes without a token."""
@@ -64,107 +54,6 @@ class NothingToOpen:
 
     async def open(self, names: Iterable[str]) -> None:
         """Do nothing."""
-
-
-@attrs.define(kw_only=True)
-class Leading:
-    """An orchestrator that leads, and its engines."""
-
-    store: Store
-    owner: str
-    journal: Journal
-    monitor: Monitor
-    dispatcher: Dispatcher
-    fleet: Fleet
-    plans: Plans
-    runs: StoredRuns
-    registrations: Registrations
-    discoveries: Discoveries
-    management: Management
-    """What clients can ask for."""
-
-    accepting: Accepting
-    addresses: Sequence[str] = ()
-    """Where it listens for engines and clients."""
-
-    async def submit(self, submission: Submission) -> RunId:
-        """Store a run, and let it start when there is room. Returns when it is durable.
-
-        Gives an earlier run if that had the same idempotency key; raises as the same method of a
-        program's class.
-
-        Raises:
-            QueueFull: too many runs wait already.
-        """
-        return await self.accepting.submit(submission)
-
-    async def cancel(self, run_id: RunId) -> bool:
-        """Cancel a run. Give False if it has ended, or is being cancelled."""
-        return await self.dispatcher.cancel(run_id)
-
-    async def pause(self, run_id: RunId) -> bool:
-        """Start nothing more of a run. Give False if it has ended or is paused."""
-        return await self.dispatcher.pause(run_id)
-
-    async def resume(self, run_id: RunId) -> bool:
-        """Go on with a paused run. Give False if it is not paused."""
-        return await self.dispatcher.resume(run_id)
-
-    async def result(self, run_id: RunId) -> RunResult:
-        """Wait for the end of a run, and tell how it went.
-
-        Raises:
-            ConflictError: it was taken over, or this orchestrator is closed before.
-        """
-        ticket = self.dispatcher.ticket(run_id)
-        if ticket is not None:
-            await ticket.wait()
-            if ticket.abandoned is not None:
-                raise ConflictError(f"run {run_id} is left: {ticket.abandoned}")
-        record = await self.store.run(run_id)
-        if record.status not in RUN_ENDED:
-            raise ConflictError(f"the orchestrator was closed before run {run_id} has ended")
-        state, _ = await self.runs.restored(record)
-        return run_result(state)
-
-    def register(self, address: str) -> None:
-        """Know an engine that waits to be dialled at ``host:port``. Does not block.
-
-        Raises:
-            ConfigError: no discovery of this orchestrator takes registrations, or it has too many.
-        """
-        self.discoveries.register(address)
-
-    def engines(self) -> Sequence[EngineView]:
-        """List the engines."""
-        return self.fleet.engines()
-
-
-@asynccontextmanager
-async def lead(
-    data_dir: Path, waits: Callable[[LeaderExists], None] = lambda _: None
-) -> AsyncIterator[str]:
-    """Wait until no other orchestrator leads, and lead for the length of the block.
-
-    Args:
-        data_dir: the data directory.
-        waits: is told once by whom it is led for now.
-    """
-    lock, told = LeaderLock(data_dir), False
-    while True:
-        try:
-            lock.__enter__()
-            break
-        except LeaderExists as error:
-            if not told:
-                _log.warning("%s; waiting until it ends", error)
-                waits(error)
-                told = True
-            await trio.sleep(LOOK)
-    try:
-        yield lock.owner
-    finally:
-        lock.__exit__()
 
 
 @asynccontextmanager

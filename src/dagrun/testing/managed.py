@@ -17,7 +17,9 @@ from dagrun.ports.executor import Context
 from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Transport
 from dagrun.roles.engine import open_engine
-from dagrun.roles.orchestrator import Leading, lead, open_leading
+from dagrun.roles.leadership import lead
+from dagrun.roles.leading import Leading
+from dagrun.roles.orchestrator import open_leading
 from dagrun.services.attachment import Identity
 from dagrun.services.gate import TokenGate
 from dagrun.settings import Settings

@@ -18,7 +18,8 @@ from dagrun.plugin.loading import load_plugins
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Definition, Registration
 from dagrun.roles.engine import open_engine
-from dagrun.roles.orchestrator import Leading, open_leading
+from dagrun.roles.leading import Leading
+from dagrun.roles.orchestrator import open_leading
 from dagrun.services.attachment import Identity, Lease
 from dagrun.settings import Settings
 from dagrun.testing.simulation.disk import Disk
