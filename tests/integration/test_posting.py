@@ -86,6 +86,47 @@ async def test_a_run_that_was_cut_off_while_it_was_cancelled_ends_when_that_is_a
             assert (await store.run(run_id)).status == "cancelled"
 
 
+async def test_cancelling_a_parent_while_there_is_no_engine_reaches_its_paused_child(tmp_path):
+    node = Node("call", executor=dagrun.sub_workflow("w"))
+    async with rig(tmp_path / "data") as r:
+        await register(r.local, gated(nodes=2))
+        parent = await r.submit(Workflow("calls", "1.0.0", nodes=[node]), "x")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        (record,) = await r.local.store.children(parent.run_id)
+        child = r.local.dispatcher.ticket(record.run_id)
+        assert await r.local.pause(record.run_id)
+        await r.finish("x")
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (parent.engine, child.engine) == (None, None)
+        (engine,) = r.local.engines
+        r.local.dispatcher.remove_engine(engine)
+        assert await r.local.cancel(parent.run_id)
+        r.local.dispatcher.add_engine(engine)
+        with trio.fail_after(5):
+            assert await r.ended(parent, child) == ["cancelled", "cancelled"]
+
+
+async def test_a_paused_run_is_cancelled_though_the_last_engine_goes_meanwhile(
+    tmp_path, monkeypatch
+):
+    async with rig(tmp_path / "data") as r:
+        paused = await r.paused("a")
+        (engine,) = r.local.engines
+        claim = r.local.store.claim
+
+        async def claim_late(*args, **options):
+            r.local.dispatcher.remove_engine(engine)
+            return await claim(*args, **options)
+
+        monkeypatch.setattr(r.local.store, "claim", claim_late)
+        assert await r.local.cancel(paused.run_id)
+        monkeypatch.undo()
+        assert paused.engine is None
+        r.local.dispatcher.add_engine(engine)
+        with trio.fail_after(5):
+            assert await r.ended(paused) == ["cancelled"]
+
+
 @asynccontextmanager
 async def apart(tmp_path):
     """Give a parent that waits, and its child, each in a process of its own."""

@@ -15,7 +15,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry, Shelf
 from dagrun.ports.balancer import Balancer
-from dagrun.ports.store import Refusal, Store
+from dagrun.ports.store import Posted, Refusal, Store
 from dagrun.ports.subscriber import Subscriber
 from dagrun.roles.children import StoredChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
@@ -100,19 +100,25 @@ async def open_local(
         hearing = await start(stack, Subscribers(subscribers or {}, monitor.subscribe_pages))
         stack.callback(hearing.hurry)
         stack.callback(monitor.close)  # behind the last events that the journal tells of
+
+        def pass_on(posted: Sequence[Posted]) -> None:
+            messages.see(posted)
+
         journal = await start(
             stack,
             Journal(
                 store,
                 committed=partial(_tell, committed, monitor),
                 refused=lambda run, why, _: _abandon(running, dispatcher, run, why),
-                posted=lambda posted: messages.see(posted),  # noqa: PLW0108 — it is made later
+                posted=pass_on,
             ),
         )
         executors = await start(stack, Opened(factories(registry.executors, settings)))
         providers = await start(stack, Opened(factories(registry.secrets, settings)))
         plans = Plans(registry, executors, providers)
-        runs = StoredRuns(data_dir=data_dir, owner=lock.owner, store=store, plans=plans)
+        runs = StoredRuns(
+            data_dir=data_dir, owner=lock.owner, store=store, plans=plans, pass_on=pass_on
+        )
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=balancers(registry)
         )

@@ -137,7 +137,7 @@ async def open_leading(
             ),
         )
         plans = Plans(registry, NothingToOpen(), NothingToOpen())
-        runs = StoredRuns(data_dir=data_dir, owner=owner, store=store, plans=plans)
+        runs = StoredRuns(data_dir=data_dir, owner=owner, store=store, plans=plans, pass_on=pass_on)
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs,
             journal=journal,

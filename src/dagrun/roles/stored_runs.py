@@ -21,7 +21,7 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
-from dagrun.ports.store import Definition, Message, MessageKind, RunRecord, Slot, Store
+from dagrun.ports.store import Definition, Message, MessageKind, Posted, RunRecord, Slot, Store
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
 
@@ -105,11 +105,21 @@ class StoredRuns:
         owner: this process's owner id.
         store: an open store.
         plans: compiles workflows.
+        pass_on: passes on what was posted to other runs on the way.
     """
 
-    def __init__(self, *, data_dir: Path, owner: str, store: Store, plans: Plans) -> None:
+    def __init__(
+        self,
+        *,
+        data_dir: Path,
+        owner: str,
+        store: Store,
+        plans: Plans,
+        pass_on: Callable[[Sequence[Posted]], None],
+    ) -> None:
         self._data_dir, self._owner = data_dir, owner
         self._store, self._plans = store, plans
+        self._pass_on = pass_on
         self.dispatcher: Dispatcher
         """Set before the first call, as is the next one."""
 
@@ -208,8 +218,19 @@ class StoredRuns:
         )
 
     async def post_cancel(self, run_id: RunId, *, reason: str) -> bool:
-        """Keep a request to cancel a run until an engine has it. Give False if there is one."""
-        return bool(await self._store.post(run_id, MessageKind.CANCEL, {"reason": reason}))
+        """Keep a request to cancel a run until an engine has it. Give False if there is one.
+
+        Its descendants are to be cancelled, too, and are told of it.
+
+        Raises:
+            ConflictError: the run is another process's now.
+        """
+        record = await self._store.run(run_id)
+        if record.owner != self._owner:
+            raise ConflictError(f"run {run_id} was taken over by somebody else")
+        posted = await self._store.post(run_id, MessageKind.CANCEL, {"reason": reason})
+        self._pass_on([one for one in posted if one.run_id != run_id])
+        return bool(posted)
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free."""

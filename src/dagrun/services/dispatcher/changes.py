@@ -113,20 +113,23 @@ class Changes:
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
         """Cancel a run of which parts were done: an engine removes what is left of them.
 
-        If there is no engine, the request waits for one.
+        The request is posted, and taken up before anything of the run starts. The run does not wait
+        for room; but if there is no engine at all, it waits for one.
         """
-        if not self._placing.may_give_at_once():
-            posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
-            self._placing.enqueue(ticket)
-            return posted
         with self._forgotten_on_conflict(ticket):
+            posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
+            if not self._placing.may_give_at_once():
+                self._placing.enqueue(ticket)
+                return posted
             state, epoch, messages = await self._runs.claim(ticket.run_id)
         ticket.make, ticket.state = None, state
         if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
             return False
-        decide.pause(state, self._now(), epoch=epoch)  # lest anything starts before the end
-        engine = self._placing.give_at_once(ticket, state, epoch, messages)
-        return await engine.cancel(ticket.run_id, reason=reason)
+        if self._placing.may_give_at_once():
+            self._placing.give_at_once(ticket, state, epoch, messages)
+        else:
+            self._placing.enqueue(ticket)  # the last engine went while the run was read
+        return posted
 
     @contextmanager
     def _forgotten_on_conflict(self, ticket: Ticket) -> Iterator[None]:

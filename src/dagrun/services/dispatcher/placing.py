@@ -174,13 +174,12 @@ class Placing:
 
     def give_at_once(
         self, ticket: Ticket, state: RunState, epoch: int, messages: Sequence[Message]
-    ) -> EngineLink:
+    ) -> None:
         """Give a run that waits for nothing to an engine, whether one has room or not."""
         place = self._places.least_busy()
         assert place is not None  # noqa: S101 — as the caller has seen
         self._places.take(place, ticket.run_id)
         self._execute(ticket, place, state, epoch, messages)
-        return place.engine
 
     # What is heard of engines elsewhere
 

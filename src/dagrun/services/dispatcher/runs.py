@@ -20,7 +20,11 @@ class Runs(Protocol):
         ...
 
     async def post_cancel(self, run_id: RunId, *, reason: str) -> bool:
-        """Keep a request to cancel a run until an engine has it. Give False if there is one."""
+        """Keep a request to cancel a run until an engine has it. Give False if there is one.
+
+        Raises:
+            ConflictError: the run is another process's now.
+        """
         ...
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
