@@ -69,6 +69,9 @@ class World:
     address: str
     """Where clients reach it."""
 
+    engine_address: str | None = None
+    """Where the engine answers those who ask it; None if it does not listen."""
+
 
 @asynccontextmanager
 async def managed(
@@ -76,6 +79,7 @@ async def managed(
     transport: Callable[[], Transport],
     *,
     engine: bool = True,
+    listens: bool = False,
     gate: Callable[[Tokens], Gate] = OPEN,
 ) -> AsyncIterator[World]:
     """Run an orchestrator, and an engine that writes its logs to the same folder.
@@ -84,6 +88,7 @@ async def managed(
         folder: the data directory of both.
         transport: makes the transport of either.
         engine: whether there is one.
+        listens: whether it answers those who ask how it is.
         gate: decides on callers, from the tokens that are stored.
     """
     registry, told = load_plugins().registry, Told()
@@ -110,10 +115,11 @@ async def managed(
             identity=_identity(registry),
             transport=transport(),
             orchestrator=world.address,
-        ):
+            listens=listens,
+        ) as working:
             while not leading.engines():  # noqa: ASYNC110 — that it is there is told to nobody
                 await trio.sleep(0.01)
-            yield world
+            yield attrs.evolve(world, engine_address=working.address)
 
 
 def _identity(registry: Registry) -> Identity:

@@ -13,9 +13,24 @@ from dagrun.domain.moves import first_event
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ChannelLost, DagrunError, NodeError, StoreBusy, StoreFull
+from dagrun.errors import (
+    ChannelLost,
+    ConflictError,
+    DagrunError,
+    NodeError,
+    NotFound,
+    StoreBusy,
+    StoreFull,
+)
 from dagrun.ports.children import Children
-from dagrun.ports.engine import EngineView, Placer
+from dagrun.ports.engine import (
+    DRAINING,
+    UNHEALTHY,
+    EngineReport,
+    EngineView,
+    Placer,
+    ReportSeen,
+)
 from dagrun.ports.frames import (
     PROTOCOL,
     ChildStarted,
@@ -147,6 +162,22 @@ class Fleet:
         engine.outbox.put(Drain(on=on))
         self.changed(engine)
         return True
+
+    def report(self, report: EngineReport) -> ReportSeen:
+        """Hear from an engine beside its stream how it is. Does not block.
+
+        Raises:
+            NotFound: it has no stream.
+            ConflictError: its stream is of another instance.
+        """
+        engine = self._engines.get(report.engine_id)
+        if engine is None or engine.outbox is None:
+            raise NotFound(f"there is no engine {report.engine_id[:200]!r}, or it has no stream")
+        if engine.instance != report.instance:
+            raise ConflictError(f"the stream of engine {engine.name} is of another instance of it")
+        if engine.says(draining=report.status == DRAINING, unwell=report.status == UNHEALTHY):
+            self.changed(engine)
+        return engine.seen(report.runs)
 
     # what the store said at the start
 

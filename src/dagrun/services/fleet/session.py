@@ -123,14 +123,12 @@ class Session:
                 self._engine.runs[run_id].renewed = now
         self._say(BeatSeen(number=beat.number))
         self._engine.heard = now
-        if self._engine.refuses or self._engine.draining != beat.draining:
-            self._engine.refuses, self._engine.draining = False, beat.draining
+        if self._engine.says(draining=beat.draining):
             self._hearing.changed(self._engine)
 
     def _has(self, run_id: RunId, epoch: int) -> bool:
         """Whether the engine has a run; if not, it is told to stop it."""
-        assigned = self._engine.runs.get(run_id)
-        if assigned is not None and assigned.epoch == epoch:
+        if self._engine.has(run_id, epoch):
             return True
         self._say(
             Stop(run_id=run_id, epoch=epoch, reason="it is somebody else's now, or has ended")

@@ -1,13 +1,12 @@
 """The calls that are served: their names, messages, and who may use them.
 
-A call that is not here does not exist. One without a handler is answered with UNIMPLEMENTED.
+A call that is not here does not exist, and is answered with UNIMPLEMENTED.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
@@ -57,6 +56,18 @@ REGISTER_ENGINE: Final = _for_engines(
     v1.RegisterEngineRequest,
     v1.RegisterEngineResponse,
 )
+REPORT_STATUS: Final = _for_engines(
+    "/dagrun.v1.OrchestratorService/ReportStatus",
+    UNARY,
+    v1.ReportStatusRequest,
+    v1.ReportStatusResponse,
+)
+STREAM_STATUS: Final = _for_engines(
+    "/dagrun.v1.OrchestratorService/StreamStatus",
+    BOTH,
+    v1.StreamStatusRequest,
+    v1.StreamStatusResponse,
+)
 EXECUTE_WORKFLOW: Final = _for_engines(
     "/dagrun.v1.EngineService/ExecuteWorkflow",
     UNARY,
@@ -81,6 +92,12 @@ GET_ENGINE_STATUS: Final = _for_engines(
     v1.GetEngineStatusRequest,
     v1.GetEngineStatusResponse,
 )
+STREAM_WORKFLOW_EVENTS: Final = _for_engines(
+    "/dagrun.v1.EngineService/StreamWorkflowEvents",
+    GIVES,
+    v1.StreamWorkflowEventsRequest,
+    v1.StreamWorkflowEventsResponse,
+)
 ENGINE_SERVICE: Final[Sequence[Call]] = (
     SESSION,
     EXECUTE_WORKFLOW,
@@ -88,33 +105,13 @@ ENGINE_SERVICE: Final[Sequence[Call]] = (
     STOP_WORKFLOW,
     HEALTH_CHECK,
     GET_ENGINE_STATUS,
-    _for_engines(
-        "/dagrun.v1.EngineService/StreamWorkflowEvents",
-        GIVES,
-        v1.StreamWorkflowEventsRequest,
-        v1.StreamWorkflowEventsResponse,
-    ),
+    STREAM_WORKFLOW_EVENTS,
 )
 ORCHESTRATOR_SERVICE: Final[Sequence[Call]] = (
     ATTACH,
-    _for_engines(
-        "/dagrun.v1.OrchestratorService/RegisterEngine",
-        UNARY,
-        v1.RegisterEngineRequest,
-        v1.RegisterEngineResponse,
-    ),
-    _for_engines(
-        "/dagrun.v1.OrchestratorService/ReportStatus",
-        UNARY,
-        v1.ReportStatusRequest,
-        v1.ReportStatusResponse,
-    ),
-    _for_engines(
-        "/dagrun.v1.OrchestratorService/StreamStatus",
-        BOTH,
-        v1.StreamStatusRequest,
-        v1.StreamStatusResponse,
-    ),
+    REGISTER_ENGINE,
+    REPORT_STATUS,
+    STREAM_STATUS,
 )
 CHECK: Final = Call(
     "/grpc.health.v1.Health/Check",
@@ -133,12 +130,18 @@ WATCH: Final = Call(
 
 
 class Service:
-    """Calls and what answers them, as grpclib wants it."""
+    """Calls and what answers them, as grpclib wants it.
+
+    Args:
+        calls: the calls.
+        answers: path → what answers; there is one for each call.
+        gate: decides on callers.
+    """
 
     def __init__(self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate) -> None:
         self._handlers = {
             call.path: Handler(
-                _checked(call, answers.get(call.path, _unimplemented), gate),
+                _checked(call, answers[call.path], gate),
                 call.kind,
                 call.request,
                 call.reply,
@@ -156,11 +159,13 @@ def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
 
     async def checked(stream: Stream[Any, Any]) -> None:
         try:
-            if call.role is not None:
-                await in_trio(admit, stream, call.role, gate)
-                _let_in(stream)
-            elif await in_trio(admitted, stream, Role.ENGINE, gate):
-                _let_in(stream)
+            if call.role is None:
+                if await in_trio(admitted, stream, Role.ENGINE, gate):
+                    _let_in(stream)
+                await answer(stream)
+                return
+            await in_trio(admit, stream, call.role, gate)
+            _let_in(stream)
             await answer(stream)
         except DagrunError as error:
             await refuse(stream, error)
@@ -170,7 +175,3 @@ def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
 
 def _let_in(stream: Stream[Any, Any]) -> None:
     stream._stream.connection.let_in = True  # type: ignore[attr-defined]  # noqa: SLF001 — ours
-
-
-async def _unimplemented(stream: Stream[Any, Any]) -> None:
-    raise GRPCError(Status.UNIMPLEMENTED, "this call is not served here")
