@@ -49,3 +49,6 @@ class Patience:
 
     idle: float = 60.0
     """Seconds for which an accepted connection may be without any call."""
+
+    recheck: float = 2.0
+    """Seconds after which it is asked again whether who has an open stream may still have it."""

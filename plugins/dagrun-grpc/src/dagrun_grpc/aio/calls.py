@@ -15,6 +15,7 @@ from dagrun.ports.tokens import Gate, Role
 from dagrun_grpc.aio.access import admit, admitted
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.refusals import refuse
+from dagrun_grpc.aio.still import while_admitted
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 
@@ -136,12 +137,15 @@ class Service:
         calls: the calls.
         answers: path → what answers; there is one for each call.
         gate: decides on callers.
+        seconds: after which it is asked again whether who has a stream may still have it.
     """
 
-    def __init__(self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate) -> None:
+    def __init__(
+        self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate, *, seconds: float
+    ) -> None:
         self._handlers = {
             call.path: Handler(
-                _checked(call, answers[call.path], gate),
+                _checked(call, answers[call.path], gate, seconds),
                 call.kind,
                 call.request,
                 call.reply,
@@ -154,8 +158,8 @@ class Service:
         return self._handlers
 
 
-def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
-    """Let in who may use a call, and keep out all others."""
+def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
+    """Let in who may use a call, as long as they may, and keep out all others."""
 
     async def checked(stream: Stream[Any, Any]) -> None:
         try:
@@ -166,7 +170,10 @@ def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
                 return
             await in_trio(admit, stream, call.role, gate)
             _let_in(stream)
-            await answer(stream)
+            if call.kind is UNARY:
+                await answer(stream)
+            else:
+                await while_admitted(answer, stream, call.role, gate, seconds=seconds)
         except DagrunError as error:
             await refuse(stream, error)
 

@@ -99,7 +99,7 @@ class Listener:
         answers = {**health.answers(), **self._answers, self._call.path: self._converse}
         calls = (*self._calls, CHECK, WATCH)
         patience = self._listening.patience
-        service = Service(calls, answers, self._listening.gate)
+        service = Service(calls, answers, self._listening.gate, seconds=patience.recheck)
         server = _Server([service])
         server.bridge = self._bridge
         server.patience = patience
