@@ -31,11 +31,16 @@ def generate(folder):
         (folder / package / "__init__.py").touch()
 
 
+def transport():
+    """Make one that shows the token, for the engine."""
+    return grpc(port=0, token="secret")
+
+
 async def test_a_client_of_grpcio_calls_every_method(tmp_path):
     code = tmp_path / "code"
     await trio.to_thread.run_sync(generate, code)
     with trio.fail_after(LIMIT):
-        async with managed(tmp_path / "data", lambda: grpc(port=0), listens=True) as world:
+        async with managed(tmp_path / "data", transport, listens=True) as world:
             await world.leading.store.add_token(
                 token("a", role=Role.ADMIN, hash=token_hash("secret"))
             )
@@ -74,6 +79,8 @@ async def test_a_client_of_grpcio_calls_every_method(tmp_path):
         "engine": ["e1", 10, {"zone": "a"}],
         "drained": "draining",
         "deleted": ["1.1.0", "1.0.0"],
+        "large": True,
+        "too_large": ["RESOURCE_EXHAUSTED", True],
         "followed": EXECUTED,
         "more": "run.running",
         "has": True,

@@ -99,6 +99,19 @@ told["created"] = api.RegisterWorkflow(
 told["updated"] = api.UpdateWorkflow(
     pb.UpdateWorkflowRequest(workflow_id="w", document=document("w", "1.1.0"))
 ).version
+large = pb.Document(
+    text=document("large").text.ljust(4 * 1024 * 1024), files={"f": "x" * 4_000_000}
+)
+request = pb.RegisterWorkflowRequest(document=large)
+told["large"] = api.RegisterWorkflow(request).created
+request.document.files["g"] = "x" * 1_000_000
+own = [("grpc.use_local_subchannel_pool", 1)]  # a connection of its own: the server ends it
+alone = management_pb2_grpc.ManagementServiceStub(grpc.insecure_channel(address, options=own))
+try:
+    Stub(alone).RegisterWorkflow(request)
+except grpc.RpcError as error:
+    told["too_large"] = (error.code().name, "at most 8388608" in error.details())
+api.DeleteWorkflow(pb.DeleteWorkflowRequest(workflow_id="large"))
 told["problems"] = [
     (one.message, one.line)
     for one in api.ValidateWorkflow(

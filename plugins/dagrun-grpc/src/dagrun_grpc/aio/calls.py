@@ -16,6 +16,7 @@ from dagrun_grpc.aio.access import admit, admitted
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.refusals import refuse
 from dagrun_grpc.aio.still import while_admitted
+from dagrun_grpc.limits import MAX_MESSAGE
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 
@@ -36,6 +37,9 @@ class Call:
     reply: type
     role: Role | None
     """Who may use it; None for everybody."""
+
+    most: int = MAX_MESSAGE
+    """Bytes of a request, at most."""
 
 
 def _for_engines(path: str, kind: Cardinality, request: type, reply: type) -> Call:
@@ -170,6 +174,7 @@ def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
                 return
             await in_trio(admit, stream, call.role, gate)
             _let_in(stream)
+            stream._stream.most = call.most  # type: ignore[attr-defined]  # noqa: SLF001 — ours
             if call.kind is UNARY:
                 await answer(stream)
             else:

@@ -1,6 +1,6 @@
 """Answers to those who manage an orchestrator."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeVar, cast
@@ -59,7 +59,8 @@ async def _update(m: M, request: v1.UpdateWorkflowRequest) -> v1.UpdateWorkflowR
 async def _validate(m: M, request: v1.ValidateWorkflowRequest) -> v1.ValidateWorkflowResponse:
     text, files = _document(request.document)
     problems = await m.workflows.validate(text, files=files)
-    return v1.ValidateWorkflowResponse(problems=[problem_to_wire(one) for one in problems])
+    shown = list(_first([problem_to_wire(one) for one in problems], MAX_MESSAGE // 2))
+    return v1.ValidateWorkflowResponse(problems=shown, left_out=len(problems) - len(shown))
 
 
 async def _list_workflows(m: M, request: v1.ListWorkflowsRequest) -> v1.ListWorkflowsResponse:
@@ -301,6 +302,15 @@ _STREAMS: Final[
 def _document(message: v1.Document | None) -> tuple[bytes, Mapping[str, str]]:
     message = message or v1.Document()
     return message.text, message.files
+
+
+def _first(messages: Iterable[T], room: int) -> Iterator[T]:
+    """Give messages as far as there is room for them, in bytes."""
+    for message in messages:
+        room -= len(bytes(cast("Any", message))) + 8
+        if room < 0:
+            return
+        yield message
 
 
 async def _each(replies: Iterable[T]) -> AsyncIterator[T]:

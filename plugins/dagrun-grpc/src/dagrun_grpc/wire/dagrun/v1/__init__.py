@@ -2968,7 +2968,12 @@ class ValidateWorkflowResponse(betterproto2.Message):
 
     problems: "list[Problem]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    All of it, in the order of the text; none if it could be registered.
+    All of it, in the order of the text, as far as there is room; none if it could be registered.
+    """
+
+    left_out: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    How many problems are not listed.
     """
 
 
@@ -3060,12 +3065,12 @@ class Workflow(betterproto2.Message):
 
     name: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Its name, for people.
+    Its name, for people; the first 1000 characters. The content has all of it.
     """
 
     description: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Its description, for people.
+    Its description, for people, as its name.
     """
 
     labels: "dict[str, str]" = betterproto2.field(
