@@ -8,7 +8,8 @@ import trio
 
 from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.status import RunStatus
-from dagrun.errors import DagrunError, DefinitionError
+from dagrun.errors import DagrunError, DefinitionError, RemoteError
+from dagrun.ports.management import Wanted
 from dagrun.testing.managed import EXECUTOR, managed
 from dagrun.testing.management import document, node
 from dagrun_grpc import grpc
@@ -104,6 +105,15 @@ async def test_a_document_that_is_longer_than_allowed_is_called_so(tmp_path):
         assert f"more than {MAX_BYTES} bytes" in problem.message
 
 
+async def test_a_file_that_is_longer_than_allowed_is_called_so(tmp_path):
+    async with reached(tmp_path, engine=False) as (_, management):
+        text, letters = padded(1000), "é" * (MAX_BYTES // 2)
+        assert not await management.workflows.validate(text, files={"large": letters})
+        (problem,) = await management.workflows.validate(text, files={"large": letters + "x"})
+        assert problem.message == f"large cannot be read: it has more than {MAX_BYTES} bytes"
+        assert problem.path == "spec.nodes[0].executor.file"
+
+
 @pytest.mark.parametrize(
     ("call", "request_of", "most"),
     [
@@ -151,3 +161,15 @@ async def test_a_list_holds_workflows_with_long_descriptions(tmp_path):
         assert shown == ["é" * SHOWN] * 2
         view, workflow = await management.workflows.get("a")
         assert (view.description, len(workflow.description)) == ("é" * SHOWN, 600_000)
+
+
+async def test_an_answer_that_is_too_large_harms_this_call_only(tmp_path):
+    async with reached(tmp_path, engine=False) as (_, management):
+        for minor in range(5):
+            text = document(node("a"), version=f"1.{minor}.0")
+            await management.workflows.register(text, metadata={"m": "x" * 1_000_000})
+        async with management.events.follow(Wanted()) as news:
+            with pytest.raises(RemoteError, match=f"at most {MAX_MESSAGE} are possible"):
+                await management.workflows.versions("w")
+            await management.workflows.delete("w")
+            assert (await anext(news)).type == "workflow.deleted"

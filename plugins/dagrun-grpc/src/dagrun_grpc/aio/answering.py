@@ -16,6 +16,7 @@ from dagrun.errors import DagrunError
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.calls import Answer
 from dagrun_grpc.aio.requests import request_of
+from dagrun_grpc.limits import MAX_MESSAGE
 
 Act = Callable[[Any], Awaitable[Any]]
 """Gives, in trio, the one answer to a request."""
@@ -40,7 +41,16 @@ async def _once(act: Act, seconds: float, stream: Stream[Any, Any]) -> None:
     request = await request_of(stream, seconds)
     with described():
         reply = await in_trio(act, request)
+    _check_size(reply)
     await stream.send_message(reply)
+
+
+def _check_size(reply: Any) -> None:
+    """Refuse what the client would refuse, and its connection with it."""
+    size = len(bytes(reply))
+    if size > MAX_MESSAGE:
+        message = f"the answer has {size} bytes; at most {MAX_MESSAGE} are possible"
+        raise GRPCError(Status.RESOURCE_EXHAUSTED, message)
 
 
 async def _many(give: Give, seconds: float, stream: Stream[Any, Any]) -> None:
