@@ -19,6 +19,7 @@ from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import CHECK, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, WATCH
 from dagrun_grpc.aio.manage_calls import MANAGEMENT_SERVICE
 from dagrun_grpc.limits import Patience
+from dagrun_grpc.testing import of_engine
 
 ROOT = Path(__file__).parents[3]
 CALLS = (*ORCHESTRATOR_SERVICE, *MANAGEMENT_SERVICE)
@@ -143,7 +144,7 @@ async def test_an_engine_lets_in_who_shows_its_token_only():
     accepts = {"mine"}
     listening = grpc(port=0, accepts=lambda shown, _role: shown in accepts)
     async with listening as transport, trio.open_nursery() as nursery:
-        address = await nursery.start(transport.serve_engine, hold)
+        address = await nursery.start(partial(transport.serve_engine, hold, offered=of_engine()))
         for shown, expected in (
             ("mine", None),
             ("other", NotAuthenticated),

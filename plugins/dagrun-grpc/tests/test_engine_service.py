@@ -4,16 +4,19 @@ from contextlib import asynccontextmanager
 
 import pytest
 import trio
+import trio.lowlevel
 
+from dagrun.domain.events import Type
+from dagrun.domain.jsonvalue import Raw
 from dagrun.errors import InputError
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.engine import EngineReport, Offers
 from dagrun.ports.frames import Dispatch, Stop
-from dagrun.ports.transport import EngineOffered
 from dagrun.roles.engine import open_engine
 from dagrun.services.attachment import Identity
+from dagrun.services.journal.recent import MOST_EVENTS, RecentEvents
 from dagrun.settings import Settings
-from dagrun.testing.frames import from_orchestrator
+from dagrun.testing.frames import events, from_orchestrator
 from dagrun.testing.managed import managed
 from dagrun.testing.management import document, node
 from dagrun_grpc import grpc
@@ -24,9 +27,12 @@ from dagrun_grpc.aio.calls import (
     EXECUTE_WORKFLOW,
     GET_ENGINE_STATUS,
     STOP_WORKFLOW,
+    STREAM_WORKFLOW_EVENTS,
 )
 from dagrun_grpc.codec import encode
-from dagrun_grpc.limits import Patience
+from dagrun_grpc.events import decode_events
+from dagrun_grpc.limits import MAX_MESSAGE, Patience
+from dagrun_grpc.testing import of_engine
 from dagrun_grpc.wire.dagrun import v1
 
 REPORT = EngineReport(
@@ -50,6 +56,7 @@ def wire(frame):
 class Engine:
     def __init__(self):
         self.heard, self.why = [], None
+        self.events = RecentEvents("i")
 
     async def hear(self, frame):
         self.heard.append(frame)
@@ -61,7 +68,7 @@ async def asked(engine):
     async def hold(channel):
         await channel.receive()
 
-    offered = EngineOffered(report=lambda: REPORT, hear=engine.hear)
+    offered = of_engine(report=lambda: REPORT, hear=engine.hear, events=engine.events)
     with trio.fail_after(10):
         async with grpc(port=0) as transport, trio.open_nursery() as nursery, Bridge() as bridge:
             serve = transport.serve_engine
@@ -117,13 +124,15 @@ async def test_a_run_is_stopped_under_its_epoch():
     assert engine.heard == [Stop(run_id="r", epoch=2, reason="enough")] * 2
 
 
-async def test_a_real_engine_says_what_it_has_and_stops_it(tmp_path):
+@asynccontextmanager
+async def real(folder):
+    """Run an engine, and an orchestrator that it dials; give what asks the engine."""
     with trio.fail_after(20):
         async with (
-            managed(tmp_path, lambda: grpc(port=0), engine=False) as world,
+            managed(folder, lambda: grpc(port=0), engine=False) as world,
             open_engine(
                 world.registry,
-                Settings(data_dir=tmp_path / "e1", parallel=4),
+                Settings(data_dir=folder / "e1", parallel=4),
                 identity=Identity(
                     engine_id="e1", instance="i", release="0", capacity=2, executors=("told",)
                 ),
@@ -134,29 +143,34 @@ async def test_a_real_engine_says_what_it_has_and_stops_it(tmp_path):
             Bridge() as bridge,
         ):
             asks = Asking(bridge, working.address, context=None, metadata={}, patience=Patience())
-
-            async def status():
-                return (await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())).status
-
-            while (await status()).state is not v1.EngineStatusState.IDLE:  # noqa: ASYNC110 — it tells nobody
+            while (await status_of(asks)).state is not v1.EngineStatusState.IDLE:  # noqa: ASYNC110 — it tells nobody
                 await trio.sleep(0.02)
-            management = world.leading.management
-            await management.workflows.register(document(node("a", gate="never")))
-            run = await management.runs.start("w")
-            while not (shown := await status()).runs:  # noqa: ASYNC110 — as above
-                await trio.sleep(0.02)
-            assert shown.state is v1.EngineStatusState.RUNNING
-            (held,) = shown.runs
-            assert held.run_id == run.run_id
-            for epoch, stopped in ((held.epoch + 1, False), (held.epoch, True)):
-                request = v1.StopWorkflowRequest(run_id=run.run_id, epoch=epoch, reason="enough")
-                assert (await asks.once(STOP_WORKFLOW, request)).stopped is stopped
-            assert not (await status()).runs
-            refused = await asks.once(
-                EXECUTE_WORKFLOW, v1.ExecuteWorkflowRequest(dispatch=wire(DISPATCH))
-            )
-            assert (refused.accepted, refused.reason) == (False, "it cannot be executed here")
+            yield world, asks
             await asks.close()
+
+
+async def status_of(asks):
+    return (await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())).status
+
+
+async def test_a_real_engine_says_what_it_has_and_stops_it(tmp_path):
+    async with real(tmp_path) as (world, asks):
+        management = world.leading.management
+        await management.workflows.register(document(node("a", gate="never")))
+        run = await management.runs.start("w")
+        while not (shown := await status_of(asks)).runs:  # noqa: ASYNC110 — as above
+            await trio.sleep(0.02)
+        assert shown.state is v1.EngineStatusState.RUNNING
+        (held,) = shown.runs
+        assert held.run_id == run.run_id
+        for epoch, stopped in ((held.epoch + 1, False), (held.epoch, True)):
+            request = v1.StopWorkflowRequest(run_id=run.run_id, epoch=epoch, reason="enough")
+            assert (await asks.once(STOP_WORKFLOW, request)).stopped is stopped
+        assert not (await status_of(asks)).runs
+        refused = await asks.once(
+            EXECUTE_WORKFLOW, v1.ExecuteWorkflowRequest(dispatch=wire(DISPATCH))
+        )
+        assert (refused.accepted, refused.reason) == (False, "it cannot be executed here")
 
 
 async def test_an_engine_without_an_orchestrator_takes_no_run(tmp_path):
@@ -180,3 +194,71 @@ async def test_an_engine_without_an_orchestrator_takes_no_run(tmp_path):
             )
             assert (refused.accepted, "no orchestrator" in refused.reason) == (False, True)
             await asks.close()
+
+
+async def test_durable_events_are_followed_with_where_to_go_on():
+    engine, journal = Engine(), events()
+    engine.events.add(journal[:2])
+    async with asked(engine) as asks:
+        request = v1.StreamWorkflowEventsRequest(after="i.1")
+        async with asks.stream(STREAM_WORKFLOW_EVENTS, request) as replies:
+            first = await anext(replies)
+            engine.events.add(journal[2:])
+            second = await anext(replies)
+        assert first.events.last
+        assert decode_events(first.events.data) == journal[1:2]
+        assert (first.position, first.missing) == ("i.2", False)
+        assert decode_events(second.events.data) == journal[2:]
+        engine.events.add(journal * (MOST_EVENTS // len(journal) + 1))
+        request = v1.StreamWorkflowEventsRequest(after=second.position)
+        async with asks.stream(STREAM_WORKFLOW_EVENTS, request) as replies:
+            gap = await anext(replies)
+        assert (gap.missing, gap.events) == (True, None)
+        request = v1.StreamWorkflowEventsRequest(after="nonsense")
+        with pytest.raises(InputError, match="after"):
+            await asks.all(STREAM_WORKFLOW_EVENTS, request)
+
+
+async def test_an_event_that_is_larger_than_a_message_comes_in_parts():
+    engine = Engine()
+    huge = Raw(b'"%s"' % (b"x" * 2 * MAX_MESSAGE))
+    given = events(huge)
+    async with asked(engine) as asks:
+        request = v1.StreamWorkflowEventsRequest(run_id=given[0].run_id)
+        async with asks.stream(STREAM_WORKFLOW_EVENTS, request) as replies:
+            engine.events.add(one for one in given if (one.data or {}).get("outputs") is huge)
+            data = b""
+            while not (reply := await anext(replies)).events.last:
+                assert reply.position == ""
+                data += reply.events.data
+    (event,) = decode_events(data + reply.events.data)
+    assert event.data["outputs"] == huge
+    assert reply.position == "i.1"
+
+
+async def test_who_is_too_slow_for_a_window_misses_some_and_costs_nothing():
+    engine = Engine()
+    large = events(Raw(b'"%s"' % (b"x" * 100_000)))
+    request = v1.StreamWorkflowEventsRequest()
+    async with asked(engine) as asks, asks.stream(STREAM_WORKFLOW_EVENTS, request) as replies:
+        for _ in range(300):
+            engine.events.add(large)
+            await trio.lowlevel.checkpoint()
+        missing = False
+        while not missing:
+            missing = (await anext(replies)).missing
+
+
+async def test_what_a_real_engine_tells_is_what_the_orchestrator_has(tmp_path):
+    async with real(tmp_path) as (world, asks):
+        store = world.leading.store
+        async with asks.stream(STREAM_WORKFLOW_EVENTS, v1.StreamWorkflowEventsRequest()) as replies:
+            await world.leading.management.workflows.register(document(node("a")))
+            run = await world.leading.management.runs.start("w")
+            told = []
+            while not told or told[-1].type is not Type.RUN_SUCCEEDED:
+                told += decode_events((await anext(replies)).events.data)
+                stored = await store.events(run.run_id)
+                assert all(one in stored for one in told)
+    journal = await store.events(run.run_id)
+    assert told == [one for one in journal if one.type is not Type.RUN_QUEUED]

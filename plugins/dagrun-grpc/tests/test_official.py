@@ -3,14 +3,19 @@
 import json
 import subprocess
 import sys
+from functools import partial
 from importlib.metadata import version
 from pathlib import Path
 
 import pytest
 import trio
 
+from dagrun.domain.events import Type
 from dagrun.ports.frames import Beat, BeatSeen, LogChunk
+from dagrun.services.journal.recent import RecentEvents
+from dagrun.testing.journals import event
 from dagrun_grpc import grpc
+from dagrun_grpc.testing import of_engine, of_orchestrator
 
 ROOT = Path(__file__).parents[3]
 
@@ -54,7 +59,10 @@ async def test_every_call_to_an_engine(generated):
             await channel.send([Beat(number=len(heard), held=()), Beat(number=0, held=())])
 
     async with grpc(port=0, accepts=right) as transport, trio.open_nursery() as nursery:
-        address = await nursery.start(transport.serve_engine, echo)
+        recent = RecentEvents("i")
+        recent.add([event(1, Type.RUN_RUNNING)])
+        serve = partial(transport.serve_engine, echo, offered=of_engine(events=recent))
+        address = await nursery.start(serve)
         made = await called(generated, address, "EngineService")
         nursery.cancel_scope.cancel()
     assert heard == [BeatSeen(number=1), BeatSeen(number=2)]
@@ -62,8 +70,16 @@ async def test_every_call_to_an_engine(generated):
     release = version("dagrun-core")
     assert made.pop("HealthCheck") == f'status: STATUS_SERVING\nrelease: "{release}"\n'
     assert made.pop("Check") == "status: SERVING\n"
-    assert set(made.values()) == {"UNIMPLEMENTED"}
-    assert len(made) == 5
+    refused = 'reason: "nothing is executed here"\n'
+    assert made.pop("ExecuteWorkflow") == made.pop("ExecuteSubWorkflow") == refused
+    assert made.pop("StopWorkflow") == ""
+    status = made.pop("GetEngineStatus")
+    assert 'engine_id: "e1"' in status
+    assert "state: STATE_IDLE" in status
+    followed = made.pop("StreamWorkflowEvents")
+    assert "run.running" in followed
+    assert followed.endswith('last: true\n}\nposition: "i.1"\n')
+    assert not made
 
 
 async def test_every_call_to_an_orchestrator(generated):
@@ -75,7 +91,8 @@ async def test_every_call_to_an_orchestrator(generated):
             await channel.send([BeatSeen(number=len(heard))])
 
     async with grpc(port=0, accepts=right) as transport, trio.open_nursery() as nursery:
-        address = await nursery.start(transport.serve_orchestrator, echo)
+        serve = partial(transport.serve_orchestrator, echo, offered=of_orchestrator(right))
+        address = await nursery.start(serve)
         made = await called(generated, address, "OrchestratorService")
         nursery.cancel_scope.cancel()
     chunk = LogChunk(
@@ -84,5 +101,7 @@ async def test_every_call_to_an_orchestrator(generated):
     assert heard == [Beat(number=1, held=()), chunk]
     assert made.pop("Attach") == [1, 1]
     assert made.pop("Check") == "status: SERVING\n"
-    assert set(made.values()) == {"UNIMPLEMENTED"}
-    assert len(made) == 3
+    kept = 'runs {\n  kept {\n    run_id: "r"\n    epoch: 2\n  }\n}\n'
+    assert made.pop("ReportStatus") == made.pop("StreamStatus") == kept
+    assert made.pop("RegisterEngine").startswith("reason: ")
+    assert not made

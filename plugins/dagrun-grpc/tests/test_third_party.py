@@ -17,6 +17,7 @@ from dagrun_grpc import grpc
 PROTO = Path(__file__).parents[3] / "proto"
 CLIENT = Path(__file__).with_name("third_party.py")
 LIMIT = 60.0
+EXECUTED = ["run.running", "node.running", "node.succeeded", "run.succeeded"]
 
 
 def generate(folder):
@@ -30,15 +31,21 @@ def generate(folder):
         (folder / package / "__init__.py").touch()
 
 
+def transport():
+    """Make one that shows the token, for the engine."""
+    return grpc(port=0, token="secret")
+
+
 async def test_a_client_of_grpcio_calls_every_method(tmp_path):
     code = tmp_path / "code"
     await trio.to_thread.run_sync(generate, code)
     with trio.fail_after(LIMIT):
-        async with managed(tmp_path / "data", lambda: grpc(port=0)) as world:
+        async with managed(tmp_path / "data", transport, listens=True) as world:
             await world.leading.store.add_token(
                 token("a", role=Role.ADMIN, hash=token_hash("secret"))
             )
-            command = [sys.executable, str(CLIENT), str(code), world.address, "secret"]
+            addresses = (world.address, "secret", world.engine_address)
+            command = [sys.executable, str(CLIENT), str(code), *addresses]
             call = partial(subprocess.run, command, capture_output=True, text=True, timeout=LIMIT)
             done = await trio.to_thread.run_sync(call)
     assert done.returncode == 0, done.stderr
@@ -72,5 +79,15 @@ async def test_a_client_of_grpcio_calls_every_method(tmp_path):
         "engine": ["e1", 10, {"zone": "a"}],
         "drained": "draining",
         "deleted": ["1.1.0", "1.0.0"],
-        "not_called": [],
+        "large": True,
+        "too_large": ["RESOURCE_EXHAUSTED", True],
+        "followed": EXECUTED,
+        "more": "run.running",
+        "has": True,
+        "reported": [2, [True], ["draining"]],
+        "streamed": [2, 2, ["running"]],
+        "registered": False,
+        "executed": [False, False, False],
+        "health": 1,
+        "not_called": ["Attach", "Session"],  # see test_official
     }

@@ -1,10 +1,11 @@
 """What an orchestrator and an engine say to each other, whatever lies between them."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import AsyncGenerator, Mapping, Sequence
 from typing import Final, Protocol
 
 import attrs
 
+from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.ports.store import Message
@@ -58,6 +59,50 @@ class EngineReport:
     """Those that it has, with their epochs."""
 
     offers: Offers
+
+
+@attrs.frozen(kw_only=True)
+class ReportSeen:
+    """What an orchestrator knows of the runs that an engine's report names."""
+
+    kept: Sequence[tuple[RunId, int]]
+    """Those that are the engine's, with their epochs."""
+
+    stopped: Sequence[tuple[RunId, int]]
+    """Those that are not, with the epochs under which they were named."""
+
+
+@attrs.frozen(kw_only=True)
+class DurableEvents:
+    """Events of an engine's runs that are durable; or that some are missing."""
+
+    events: Sequence[Event]
+    """Each run's in the order of ``seq``. None if some are missing."""
+
+    position: str
+    """What stands for all up to here."""
+
+    missing: bool = False
+    """Whether events may be missing here: they were not read in time, the engine was started anew,
+    or it lost a run before it heard what of it is durable."""
+
+
+class EngineEvents(Protocol):
+    """What becomes durable of an engine's runs, as the engine hears of it."""
+
+    def follow(
+        self, *, run_id: str | None = None, after: str | None = None
+    ) -> AsyncGenerator[DurableEvents, None]:
+        """Give events as they become durable, without an end. Close it.
+
+        Args:
+            run_id: those of this run; None for all.
+            after: a position; None begins with what becomes durable from this call on.
+
+        Raises:
+            InputError: the position is none of this engine.
+        """
+        ...
 
 
 class EngineLink(Protocol):

@@ -9,7 +9,7 @@ import attrs
 import trio
 
 if TYPE_CHECKING:  # most commands have no use for it
-    from dagrun.ports.engine import EngineReport
+    from dagrun.ports.engine import EngineEvents, EngineReport, ReportSeen
     from dagrun.ports.frames import Dispatch, Frame, Stop
     from dagrun.ports.management import Management
     from dagrun.ports.tokens import Gate
@@ -63,6 +63,11 @@ class Offered:
     """Is told of engines that wait to be dialled at ``host:port``. Does not block; raises
     :class:`~dagrun.errors.ConfigError` if nobody dials them."""
 
+    report: Callable[["EngineReport"], "ReportSeen"]
+    """Is told by an engine, beside its stream, how it is. Does not block; raises
+    :class:`~dagrun.errors.NotFound` if that has no stream, and
+    :class:`~dagrun.errors.ConflictError` if the stream is of another instance."""
+
 
 @attrs.frozen(kw_only=True)
 class EngineOffered:
@@ -73,6 +78,8 @@ class EngineOffered:
 
     hear: Callable[["Dispatch | Stop"], Awaitable[str | None]]
     """Takes a frame as if it had come on the stream. Gives why it is refused; None if it is not."""
+
+    events: "EngineEvents"
 
 
 class Transport(Protocol):

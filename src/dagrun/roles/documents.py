@@ -118,7 +118,7 @@ def load_sent(document: bytes, files: Mapping[str, str], known: Catalogue) -> Wo
     def read(name: str) -> str:
         if name not in sent:
             raise ValueError("it was not sent with the document")
-        return sent[name]
+        return _text(sent[name].encode())
 
     def whole(workflow: Workflow) -> tuple[Workflow, list[Finding]]:
         workflow, missing = inline_files(workflow, Path(), read, known)
@@ -155,7 +155,10 @@ def _read_anywhere(name: str) -> str:
 
 
 def _read_text(name: str) -> str:
-    data = _read(Path(name))
+    return _text(_read(Path(name)))
+
+
+def _text(data: bytes) -> str:
     if len(data) > MAX_BYTES:
         raise ValueError(f"it has more than {MAX_BYTES} bytes")
     return data.decode()

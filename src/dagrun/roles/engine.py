@@ -24,6 +24,7 @@ from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.services.engine_folders import LOGS, SCRATCH, engine_folder
 from dagrun.services.executors import Opened
+from dagrun.services.journal.recent import RecentEvents
 from dagrun.services.journal.uplink import Uplink
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, structuring
@@ -106,7 +107,8 @@ async def open_engine(
         executors = await start(stack, Opened(factories(registry.executors, settings)))
         providers = await start(stack, Opened(factories(registry.secrets, settings)))
         plans = Plans(registry, executors, providers)
-        uplink = Uplink(lease.fenced)
+        recent = RecentEvents(identity.instance)
+        uplink = Uplink(lease.fenced, recent)
         attachment = Attachment(
             uplink=uplink,
             logs=logs,
@@ -139,7 +141,7 @@ async def open_engine(
         await start(stack, engine)
         await start(stack, attachment)
         await stack.enter_async_context(transport)
-        offered = EngineOffered(report=attachment.report, hear=attachment.take)
+        offered = EngineOffered(report=attachment.report, hear=attachment.take, events=recent)
         address = None
         if orchestrator is None:
             handler = partial(_converse_unless_heard, attachment)

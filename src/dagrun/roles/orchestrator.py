@@ -204,7 +204,12 @@ async def open_leading(
             registrations=registrations,
             discoveries=discoveries,
         )
-        offered = Offered(management=management, gate=gate(store), register=discoveries.register)
+        offered = Offered(
+            management=management,
+            gate=gate(store),
+            register=discoveries.register,
+            report=fleet.report,
+        )
         await stack.enter_async_context(transport)
         leading.addresses = [
             await serve(

@@ -71,6 +71,9 @@ class World:
     address: str
     """Where clients reach it."""
 
+    engine_address: str | None = None
+    """Where the engine answers those who ask it; None if it does not listen."""
+
 
 @asynccontextmanager
 async def managed(
@@ -78,6 +81,7 @@ async def managed(
     transport: Callable[[], Transport],
     *,
     engine: bool = True,
+    listens: bool = False,
     gate: Callable[[Tokens], Gate] = OPEN,
 ) -> AsyncIterator[World]:
     """Run an orchestrator, and an engine that writes its logs to the same folder.
@@ -86,6 +90,7 @@ async def managed(
         folder: the data directory of both.
         transport: makes the transport of either.
         engine: whether there is one.
+        listens: whether it answers those who ask how it is.
         gate: decides on callers, from the tokens that are stored.
     """
     registry, told = load_plugins().registry, Told()
@@ -112,10 +117,11 @@ async def managed(
             identity=_identity(registry),
             transport=transport(),
             orchestrator=world.address,
-        ):
+            listens=listens,
+        ) as working:
             while not leading.engines():  # noqa: ASYNC110 — that it is there is told to nobody
                 await trio.sleep(0.01)
-            yield world
+            yield attrs.evolve(world, engine_address=working.address)
 
 
 def _identity(registry: Registry) -> Identity:

@@ -7,6 +7,10 @@ import attrs
 MAX_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes of one message. Who announces a longer one is cut off before any of it is kept."""
 
+MAX_DOCUMENT: Final = 8 * 1024 * 1024
+"""Bytes of a message that brings a document: it may have 4 MiB itself, and its files need room, too.
+In JSON it becomes six times as long at most, which still fits in :data:`MAX_FRAMES`."""
+
 PART: Final = 1024 * 1024
 """Bytes of the stream's messages; what is longer travels in parts of this size."""
 
@@ -49,3 +53,6 @@ class Patience:
 
     idle: float = 60.0
     """Seconds for which an accepted connection may be without any call."""
+
+    recheck: float = 2.0
+    """Seconds after which it is asked again whether who has an open stream may still have it."""

@@ -25,6 +25,7 @@ from dagrun_grpc.wire.dagrun import v1
 
 INPUTS: Final = "inputs"
 RESUMABLE: Final = "resumable"
+SHOWN: Final = 1000  # characters of a name or a description in lists, which are to fit in a message
 
 
 def json_bytes(value: Any) -> bytes:
@@ -90,8 +91,8 @@ def workflow_out(view: WorkflowView) -> v1.Workflow:
         workflow_id=view.workflow_id,
         version=view.version,
         current=view.current,
-        name=view.name,
-        description=view.description,
+        name=view.name[:SHOWN],
+        description=view.description[:SHOWN],
         labels=dict(view.labels),
         metadata=json_bytes(view.metadata),
         definition_hash=view.definition_hash,

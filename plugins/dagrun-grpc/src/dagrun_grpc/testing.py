@@ -4,17 +4,21 @@
 import struct
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from functools import partial
 from typing import Any, Final
 
 import attrs
 import trio
 from h2.config import H2Configuration
 from h2.connection import H2Connection
-from h2.events import Event
+from h2.events import Event, ResponseReceived
 
 from dagrun.errors import ChannelLost
+from dagrun.ports.engine import IDLE, EngineReport, Offers, ReportSeen
 from dagrun.ports.frames import Beat, BeatSeen
-from dagrun.ports.transport import Channel, Handler
+from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
+from dagrun.services.journal.recent import RecentEvents
+from dagrun_grpc.aio.access import Accepts, AcceptsGate
 from dagrun_grpc.aio.transport import GrpcTransport
 from dagrun_grpc.limits import Patience
 
@@ -44,6 +48,43 @@ async def lost(channel: Channel) -> str:
                 await channel.receive()
         except ChannelLost as error:
             return str(error)
+
+
+REPORT: Final = EngineReport(
+    engine_id="e1",
+    instance="i",
+    release="0.1",
+    status=IDLE,
+    capacity=3,
+    runs=(),
+    offers=Offers(executors=frozenset()),
+)
+
+
+def of_engine(**fields: Any) -> EngineOffered:
+    """Give what an engine offers that does nothing; ``fields`` does more."""
+
+    async def refuse(_frame: object) -> str:
+        return "nothing is executed here"
+
+    nothing = {"report": lambda: REPORT, "hear": refuse, "events": RecentEvents("i")}
+    return EngineOffered(**{**nothing, **fields})
+
+
+def of_orchestrator(accepts: Accepts | None = None, **fields: Any) -> Offered:
+    """Give what an orchestrator offers that knows every engine, and has no management.
+
+    Args:
+        accepts: as the transport takes it.
+        fields: what it has nevertheless.
+    """
+    nothing = {
+        "management": None,
+        "gate": AcceptsGate(accepts),
+        "register": lambda _address: None,
+        "report": lambda report: ReportSeen(kept=report.runs, stopped=()),
+    }
+    return Offered(**{**nothing, **fields})
 
 
 @attrs.frozen
@@ -87,7 +128,9 @@ async def serving(
 
     transport = GrpcTransport(port=0, patience=patience, **options)
     async with transport, trio.open_nursery() as nursery:
-        address = await nursery.start(transport.serve_orchestrator, hold)
+        offered = of_orchestrator(options.get("accepts"))
+        serve = partial(transport.serve_orchestrator, hold, offered=offered)
+        address = await nursery.start(serve)
         served = Served(address, transport, channels)
         if neighbour:
             async with GrpcTransport(token=token) as other, other.attach(address) as channel:
@@ -189,6 +232,20 @@ class RawClient:
             pass
         return trio.current_time() - began
 
+    async def accepted(self, number: int) -> None:
+        """Wait until the server has begun to answer a call, or has ended it.
+
+        Raises:
+            EOFError: the connection ended before.
+        """
+        with trio.fail_after(LIMIT):
+            while not any(
+                isinstance(event, ResponseReceived) and event.stream_id == number
+                for event in self.events
+            ):
+                if not await self.read():
+                    raise EOFError
+
     async def status(self, number: int) -> tuple[int, str]:
         """Wait for the end of a call; give its status, and what is said of it.
 
@@ -196,12 +253,13 @@ class RawClient:
             EOFError: the connection ended before.
         """
         with trio.fail_after(LIMIT):
-            while (told := self._told(number)) is None:
+            while (told := self.told(number)) is None:
                 if not await self.read():
                     raise EOFError
         return told
 
-    def _told(self, number: int) -> tuple[int, str] | None:
+    def told(self, number: int) -> tuple[int, str] | None:
+        """Give the status of a call as far as it was heard, and what is said of it."""
         for event in self.events:
             if getattr(event, "stream_id", None) == number:
                 headers = dict(getattr(event, "headers", None) or ())

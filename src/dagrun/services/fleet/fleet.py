@@ -12,7 +12,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ChannelLost
 from dagrun.ports.children import Children
-from dagrun.ports.engine import EngineView, Placer
+from dagrun.ports.engine import EngineReport, EngineView, Placer, ReportSeen
 from dagrun.ports.frames import Hello, LogChunk, TurnedAway
 from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.store import Definition, Refusal, Store
@@ -147,6 +147,15 @@ class Fleet:
     def drain(self, engine_id: str, *, on: bool) -> bool:
         """Let an engine take no more runs, or take some again. Give False if there is none."""
         return self._roster.drain(engine_id, on=on)
+
+    def report(self, report: EngineReport) -> ReportSeen:
+        """Hear from an engine beside its stream how it is. Does not block.
+
+        Raises:
+            NotFound: it has no stream.
+            ConflictError: its stream is of another instance.
+        """
+        return self._roster.report(report)
 
     def expect(
         self, engine_id: str, instance: str, runs: Iterable[tuple[RunId, int]]

@@ -8,7 +8,15 @@ import trio
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
-from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineView, Offers
+from dagrun.ports.engine import (
+    DRAINING,
+    IDLE,
+    RUNNING,
+    UNHEALTHY,
+    EngineView,
+    Offers,
+    ReportSeen,
+)
 from dagrun.ports.frames import Frame, Hello, Stop, Tell
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.fleet.mailbox import Mailbox
@@ -73,7 +81,7 @@ class RemoteEngine:
         """When its last heartbeat came, on the loop's clock."""
 
         self.refuses = False
-        """Whether it refused a run since its last heartbeat."""
+        """Whether it refused a run, or said that it is unwell, since its last heartbeat."""
 
         self.unacknowledged: dict[RunId, tuple[int, int]] = {}
         """Run → epoch and highest ``seq`` that it reported on this stream."""
@@ -138,6 +146,19 @@ class RemoteEngine:
     def ready(self) -> bool:
         """Whether it may be given runs now."""
         return self.outbox is not None and not self.draining and not self.refuses
+
+    def seen(self, named: Sequence[tuple[RunId, int]]) -> ReportSeen:
+        """Say which of some runs, with their epochs, it has."""
+        return ReportSeen(
+            kept=[run for run in named if self.assigned(*run) is not None],
+            stopped=[run for run in named if self.assigned(*run) is None],
+        )
+
+    def says(self, *, draining: bool, unwell: bool = False) -> bool:
+        """Hear whether it takes runs. Give whether that may be another answer than before."""
+        before = self.draining, self.refuses
+        self.draining, self.refuses = draining, unwell
+        return before != (draining, unwell)
 
     def view(self) -> EngineView:
         """Give what lists show."""

@@ -3,7 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
-from dagrun.ports.engine import EngineView, Placer
+from dagrun.errors import ConflictError, NotFound
+from dagrun.ports.engine import DRAINING, UNHEALTHY, EngineReport, EngineView, Placer, ReportSeen
 from dagrun.ports.frames import Drain, Hello, TurnedAway
 from dagrun.services.fleet.remote import RemoteEngine
 
@@ -107,6 +108,22 @@ class Roster:
         engine.say(Drain(on=on))
         self.takes_changed(engine)
         return True
+
+    def report(self, report: EngineReport) -> ReportSeen:
+        """Hear from an engine beside its stream how it is. Does not block.
+
+        Raises:
+            NotFound: it has no stream.
+            ConflictError: its stream is of another instance.
+        """
+        engine = self._present.get(report.engine_id)
+        if engine is None or engine.outbox is None:
+            raise NotFound(f"there is no engine {report.engine_id[:200]!r}, or it has no stream")
+        if engine.instance != report.instance:
+            raise ConflictError(f"the stream of engine {engine.name} is of another instance of it")
+        if engine.says(draining=report.status == DRAINING, unwell=report.status == UNHEALTHY):
+            self.takes_changed(engine)
+        return engine.seen(report.runs)
 
     def takes_changed(self, engine: RemoteEngine) -> None:
         """Hear that an engine drains, or takes runs again."""

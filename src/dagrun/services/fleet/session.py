@@ -119,8 +119,7 @@ class Session:
                 self._engine.runs[run_id].renewed = now
         self._engine.say(BeatSeen(number=beat.number))
         self._engine.heard = now
-        if self._engine.refuses or self._engine.draining != beat.draining:
-            self._engine.refuses, self._engine.draining = False, beat.draining
+        if self._engine.says(draining=beat.draining):
             self._roster.takes_changed(self._engine)
 
     def _has(self, run_id: RunId, epoch: int) -> bool:

@@ -14,6 +14,7 @@ from dagrun.domain.ids import RunId
 from dagrun.ports.frames import Report
 from dagrun.ports.store import Refusal, Taken
 from dagrun.services.journal.journal import MAX_WAITING
+from dagrun.services.journal.recent import RecentEvents
 from dagrun.services.journal.watermarks import Watermarks
 
 MAX_REPORT: Final = 512 * 1024  # bytes of events in one frame, unless a single portion has more
@@ -48,10 +49,14 @@ class Uplink:
     Args:
         fenced: whether the engine's lease has ended, see
             :meth:`~dagrun.ports.journal.JournalFeed.fenced`.
+        recent: is told of what is durable; None for nobody.
     """
 
-    def __init__(self, fenced: Callable[[], bool] = lambda: False) -> None:
+    def __init__(
+        self, fenced: Callable[[], bool] = lambda: False, recent: RecentEvents | None = None
+    ) -> None:
         self._is_fenced = fenced
+        self._recent = recent or RecentEvents("")
         self._unsent: deque[_Portion] = deque()
         self._kept: dict[RunId, deque[_Portion]] = {}
         self._bytes = 0
@@ -140,7 +145,9 @@ class Uplink:
         """Hear that a run's events up to ``seq`` are stored."""
         kept = self._kept.get(run_id)
         while kept and kept[0].last <= seq:
-            self._bytes -= kept.popleft().size
+            portion = kept.popleft()
+            self._bytes -= portion.size
+            self._recent.add(portion.events)
         if kept is not None and not kept:
             del self._kept[run_id]
         if seq > self._marks.durable(run_id):
@@ -150,6 +157,8 @@ class Uplink:
     def refuse(self, run_id: RunId) -> None:
         """Hear that a run is somebody else's now: nothing that is kept of it is of use."""
         self._marks.refuse(run_id, Refusal.STALE_EPOCH)
+        if run_id in self._kept:  # some of it may be stored, and the answer have been lost
+            self._recent.lost(run_id)
         self.forget(run_id)
 
     def send_again(self, runs: Iterable[RunId]) -> None:

@@ -1,13 +1,12 @@
 """The calls that are served: their names, messages, and who may use them.
 
-A call that is not here does not exist. One without a handler is answered with UNIMPLEMENTED.
+A call that is not here does not exist, and is answered with UNIMPLEMENTED.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any, Final
 
 import attrs
-from grpclib import GRPCError, Status
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
@@ -16,6 +15,8 @@ from dagrun.ports.tokens import Gate, Role
 from dagrun_grpc.aio.access import admit, admitted
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.refusals import refuse
+from dagrun_grpc.aio.still import while_admitted
+from dagrun_grpc.limits import MAX_MESSAGE
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 
@@ -37,6 +38,9 @@ class Call:
     role: Role | None
     """Who may use it; None for everybody."""
 
+    most: int = MAX_MESSAGE
+    """Bytes of a request, at most."""
+
 
 def _for_engines(path: str, kind: Cardinality, request: type, reply: type) -> Call:
     return Call(path, kind, request, reply, Role.ENGINE)
@@ -56,6 +60,18 @@ REGISTER_ENGINE: Final = _for_engines(
     UNARY,
     v1.RegisterEngineRequest,
     v1.RegisterEngineResponse,
+)
+REPORT_STATUS: Final = _for_engines(
+    "/dagrun.v1.OrchestratorService/ReportStatus",
+    UNARY,
+    v1.ReportStatusRequest,
+    v1.ReportStatusResponse,
+)
+STREAM_STATUS: Final = _for_engines(
+    "/dagrun.v1.OrchestratorService/StreamStatus",
+    BOTH,
+    v1.StreamStatusRequest,
+    v1.StreamStatusResponse,
 )
 EXECUTE_WORKFLOW: Final = _for_engines(
     "/dagrun.v1.EngineService/ExecuteWorkflow",
@@ -81,6 +97,12 @@ GET_ENGINE_STATUS: Final = _for_engines(
     v1.GetEngineStatusRequest,
     v1.GetEngineStatusResponse,
 )
+STREAM_WORKFLOW_EVENTS: Final = _for_engines(
+    "/dagrun.v1.EngineService/StreamWorkflowEvents",
+    GIVES,
+    v1.StreamWorkflowEventsRequest,
+    v1.StreamWorkflowEventsResponse,
+)
 ENGINE_SERVICE: Final[Sequence[Call]] = (
     SESSION,
     EXECUTE_WORKFLOW,
@@ -88,33 +110,13 @@ ENGINE_SERVICE: Final[Sequence[Call]] = (
     STOP_WORKFLOW,
     HEALTH_CHECK,
     GET_ENGINE_STATUS,
-    _for_engines(
-        "/dagrun.v1.EngineService/StreamWorkflowEvents",
-        GIVES,
-        v1.StreamWorkflowEventsRequest,
-        v1.StreamWorkflowEventsResponse,
-    ),
+    STREAM_WORKFLOW_EVENTS,
 )
 ORCHESTRATOR_SERVICE: Final[Sequence[Call]] = (
     ATTACH,
-    _for_engines(
-        "/dagrun.v1.OrchestratorService/RegisterEngine",
-        UNARY,
-        v1.RegisterEngineRequest,
-        v1.RegisterEngineResponse,
-    ),
-    _for_engines(
-        "/dagrun.v1.OrchestratorService/ReportStatus",
-        UNARY,
-        v1.ReportStatusRequest,
-        v1.ReportStatusResponse,
-    ),
-    _for_engines(
-        "/dagrun.v1.OrchestratorService/StreamStatus",
-        BOTH,
-        v1.StreamStatusRequest,
-        v1.StreamStatusResponse,
-    ),
+    REGISTER_ENGINE,
+    REPORT_STATUS,
+    STREAM_STATUS,
 )
 CHECK: Final = Call(
     "/grpc.health.v1.Health/Check",
@@ -133,12 +135,21 @@ WATCH: Final = Call(
 
 
 class Service:
-    """Calls and what answers them, as grpclib wants it."""
+    """Calls and what answers them, as grpclib wants it.
 
-    def __init__(self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate) -> None:
+    Args:
+        calls: the calls.
+        answers: path → what answers; there is one for each call.
+        gate: decides on callers.
+        seconds: after which it is asked again whether who has a stream may still have it.
+    """
+
+    def __init__(
+        self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate, *, seconds: float
+    ) -> None:
         self._handlers = {
             call.path: Handler(
-                _checked(call, answers.get(call.path, _unimplemented), gate),
+                _checked(call, answers[call.path], gate, seconds),
                 call.kind,
                 call.request,
                 call.reply,
@@ -151,17 +162,23 @@ class Service:
         return self._handlers
 
 
-def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
-    """Let in who may use a call, and keep out all others."""
+def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
+    """Let in who may use a call, as long as they may, and keep out all others."""
 
     async def checked(stream: Stream[Any, Any]) -> None:
         try:
-            if call.role is not None:
-                await in_trio(admit, stream, call.role, gate)
-                _let_in(stream)
-            elif await in_trio(admitted, stream, Role.ENGINE, gate):
-                _let_in(stream)
-            await answer(stream)
+            if call.role is None:
+                if await in_trio(admitted, stream, Role.ENGINE, gate):
+                    _let_in(stream)
+                await answer(stream)
+                return
+            await in_trio(admit, stream, call.role, gate)
+            _let_in(stream)
+            stream._stream.most = call.most  # type: ignore[attr-defined]  # noqa: SLF001 — ours
+            if call.kind is UNARY:
+                await answer(stream)
+            else:
+                await while_admitted(answer, stream, call.role, gate, seconds=seconds)
         except DagrunError as error:
             await refuse(stream, error)
 
@@ -170,7 +187,3 @@ def _checked(call: Call, answer: Answer, gate: Gate) -> Answer:
 
 def _let_in(stream: Stream[Any, Any]) -> None:
     stream._stream.connection.let_in = True  # type: ignore[attr-defined]  # noqa: SLF001 — ours
-
-
-async def _unimplemented(stream: Stream[Any, Any]) -> None:
-    raise GRPCError(Status.UNIMPLEMENTED, "this call is not served here")

@@ -1,36 +1,29 @@
 """Answers of an engine to those who ask it beside the stream."""
 
-from collections.abc import Awaitable, Callable, Mapping
-from datetime import UTC, datetime
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from functools import partial
-from typing import Any, Final
-
-from grpclib.server import Stream
+from typing import Any
 
 from dagrun.domain.ids import RunId
 from dagrun.errors import InputError, Problem
-from dagrun.ports import engine as states
-from dagrun.ports.engine import EngineReport
+from dagrun.ports.engine import DurableEvents
 from dagrun.ports.frames import Dispatch, Stop
 from dagrun.ports.transport import EngineOffered
-from dagrun_grpc.aio.bridge import in_trio
+from dagrun_grpc.aio.answering import many, once
 from dagrun_grpc.aio.calls import (
     EXECUTE_SUB_WORKFLOW,
     EXECUTE_WORKFLOW,
     GET_ENGINE_STATUS,
     STOP_WORKFLOW,
+    STREAM_WORKFLOW_EVENTS,
     Answer,
 )
-from dagrun_grpc.aio.requests import request_of
 from dagrun_grpc.codec import Malformed, decode
+from dagrun_grpc.events import encode_events
+from dagrun_grpc.manage_views import parts
+from dagrun_grpc.statuses import status_out
 from dagrun_grpc.wire.dagrun import v1
-
-STATES: Final = {
-    states.IDLE: v1.EngineStatusState.IDLE,
-    states.RUNNING: v1.EngineStatusState.RUNNING,
-    states.DRAINING: v1.EngineStatusState.DRAINING,
-    states.UNHEALTHY: v1.EngineStatusState.UNHEALTHY,
-}
 
 
 def answers(offered: EngineOffered, seconds: float) -> Mapping[str, Answer]:
@@ -46,20 +39,16 @@ def answers(offered: EngineOffered, seconds: float) -> Mapping[str, Answer]:
         EXECUTE_SUB_WORKFLOW.path: _execute_sub,
         STOP_WORKFLOW.path: _stop,
     }
-    return {path: partial(_once, partial(act, offered), seconds) for path, act in acts.items()}
-
-
-async def _once(
-    act: Callable[[Any], Awaitable[Any]], seconds: float, stream: Stream[Any, Any]
-) -> None:
-    request = await request_of(stream, seconds)
-    await stream.send_message(await in_trio(act, request))
+    return {
+        **{path: once(partial(act, offered), seconds) for path, act in acts.items()},
+        STREAM_WORKFLOW_EVENTS.path: many(partial(_events, offered), seconds),
+    }
 
 
 async def _status(
     offered: EngineOffered, _request: v1.GetEngineStatusRequest
 ) -> v1.GetEngineStatusResponse:
-    return v1.GetEngineStatusResponse(status=_written(offered.report()))
+    return v1.GetEngineStatusResponse(status=status_out(offered.report()))
 
 
 async def _execute(
@@ -96,16 +85,22 @@ def _dispatch(message: v1.Dispatch | None) -> Dispatch:
     return frame
 
 
-def _written(report: EngineReport) -> v1.EngineStatus:
-    return v1.EngineStatus(
-        engine_id=report.engine_id,
-        instance=report.instance,
-        release=report.release,
-        state=STATES[report.status],
-        capacity=report.capacity,
-        runs=[v1.RunEpoch(run_id=run_id, epoch=epoch) for run_id, epoch in report.runs],
-        executors=sorted(report.offers.executors),
-        labels=dict(report.offers.labels),
-        resources=dict(report.offers.resources),
-        time_us=int(datetime.now(UTC).timestamp() * 1_000_000),
-    )
+@asynccontextmanager
+async def _events(
+    offered: EngineOffered, request: v1.StreamWorkflowEventsRequest
+) -> AsyncIterator[AsyncIterator[v1.StreamWorkflowEventsResponse]]:
+    pages = offered.events.follow(run_id=request.run_id or None, after=request.after or None)
+    async with aclosing(pages), aclosing(_written(pages)) as replies:
+        yield replies
+
+
+async def _written(
+    pages: AsyncIterator[DurableEvents],
+) -> AsyncGenerator[v1.StreamWorkflowEventsResponse, None]:
+    async for page in pages:
+        if page.missing:
+            yield v1.StreamWorkflowEventsResponse(position=page.position, missing=True)
+            continue
+        for part in parts(encode_events(page.events)):
+            position = page.position if part.last else ""
+            yield v1.StreamWorkflowEventsResponse(events=part, position=position)

@@ -6,24 +6,26 @@ from grpclib.const import Cardinality
 
 from dagrun.ports.tokens import Role
 from dagrun_grpc.aio.calls import GIVES, UNARY, Call
+from dagrun_grpc.limits import MAX_DOCUMENT, MAX_MESSAGE
 from dagrun_grpc.wire.dagrun import v1
 
 SERVICE: Final = "dagrun.v1.ManagementService"
 
 
-def _call(name: str, role: Role, kind: Cardinality = UNARY) -> Call:
+def _call(name: str, role: Role, kind: Cardinality = UNARY, *, most: int = MAX_MESSAGE) -> Call:
     return Call(
         f"/{SERVICE}/{name}",
         kind,
         getattr(v1, f"{name}Request"),
         getattr(v1, f"{name}Response"),
         role,
+        most,
     )
 
 
-REGISTER_WORKFLOW: Final = _call("RegisterWorkflow", Role.ADMIN)
-UPDATE_WORKFLOW: Final = _call("UpdateWorkflow", Role.ADMIN)
-VALIDATE_WORKFLOW: Final = _call("ValidateWorkflow", Role.VIEWER)
+REGISTER_WORKFLOW: Final = _call("RegisterWorkflow", Role.ADMIN, most=MAX_DOCUMENT)
+UPDATE_WORKFLOW: Final = _call("UpdateWorkflow", Role.ADMIN, most=MAX_DOCUMENT)
+VALIDATE_WORKFLOW: Final = _call("ValidateWorkflow", Role.VIEWER, most=MAX_DOCUMENT)
 LIST_WORKFLOWS: Final = _call("ListWorkflows", Role.VIEWER)
 LIST_WORKFLOW_VERSIONS: Final = _call("ListWorkflowVersions", Role.VIEWER)
 GET_WORKFLOW: Final = _call("GetWorkflow", Role.VIEWER, GIVES)

@@ -33,6 +33,7 @@ from dagrun_grpc.aio.asking import Asking
 from dagrun_grpc.aio.calls import Call
 from dagrun_grpc.aio.refusals import LEFT_OUT, problem_from_wire
 from dagrun_grpc.events import decode_events
+from dagrun_grpc.limits import MAX_DOCUMENT
 from dagrun_grpc.wire.dagrun import v1
 
 T = TypeVar("T")
@@ -100,6 +101,8 @@ class WorkflowsClient:
         return reply.versions
 
     async def _registered(self, call: Call, request: Any, sent: v1.Document) -> Registered:
+        if too_large := _too_large(request, sent):
+            raise DefinitionError([too_large])
         try:
             reply = await self._asking.once(call, request)
         except DefinitionError as error:
@@ -112,8 +115,15 @@ class WorkflowsClient:
 
     async def _problems(self, sent: v1.Document) -> Sequence[Problem]:
         request = v1.ValidateWorkflowRequest(document=sent)
-        reply = await self._asking.once(calls.VALIDATE_WORKFLOW, request)
-        return [problem_from_wire(one) for one in reply.problems]
+        if too_large := _too_large(request, sent):
+            return [too_large]
+        reply: v1.ValidateWorkflowResponse = await self._asking.once(
+            calls.VALIDATE_WORKFLOW, request
+        )
+        problems = [problem_from_wire(one) for one in reply.problems]
+        if reply.left_out:
+            problems.append(Problem(message=f"and {reply.left_out} things more"))
+        return problems
 
 
 @attrs.frozen
@@ -317,6 +327,19 @@ class ManagementClient:
 
 def _object(value: Mapping[str, Any] | None) -> bytes:
     return views.json_bytes(None if value is None else dict(value))
+
+
+def _too_large(request: Any, sent: v1.Document) -> Problem | None:
+    """Say what is too large to be sent; None if all is well."""
+    size = len(bytes(request))
+    if size <= MAX_DOCUMENT:
+        return None
+    files = sum(len(text.encode()) for text in sent.files.values())
+    rest = size - len(sent.text) - files
+    return Problem(
+        message=f"it cannot be sent: the document has {len(sent.text)} bytes, its files {files}, and "
+        f"what goes with them {rest}; at most {MAX_DOCUMENT} are possible together"
+    )
 
 
 def _limit(limit: int) -> int:

@@ -1,27 +1,18 @@
 """Answers to those who manage an orchestrator."""
 
-import asyncio
-import logging
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Iterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager, contextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
 from typing import Any, Final, TypeVar, cast
 
-from grpclib import GRPCError, Status
-from grpclib.exceptions import StreamTerminatedError
-from grpclib.server import Stream
-from trio_asyncio import aio_as_trio
-
 from dagrun.domain.serialize import to_json
 from dagrun.domain.status import RunStatus
-from dagrun.errors import DagrunError
 from dagrun.ports.management import Management
 from dagrun_grpc import manage_views as views
 from dagrun_grpc.aio import manage_calls as calls
-from dagrun_grpc.aio.bridge import in_trio
+from dagrun_grpc.aio.answering import many, once
 from dagrun_grpc.aio.calls import Answer, Call
 from dagrun_grpc.aio.refusals import problem_to_wire
-from dagrun_grpc.aio.requests import request_of
 from dagrun_grpc.events import encode_events
 from dagrun_grpc.limits import MAX_MESSAGE
 from dagrun_grpc.wire.dagrun import v1
@@ -32,8 +23,6 @@ M = Management
 USUAL: Final = 100
 """The limit of a list if none is given."""
 
-_log = logging.getLogger(__name__)
-
 
 def answers(management: Management, seconds: float) -> Mapping[str, Answer]:
     """Give path → what answers.
@@ -42,61 +31,11 @@ def answers(management: Management, seconds: float) -> Mapping[str, Answer]:
         management: does what is asked for.
         seconds: in which a request must arrive.
     """
-    once = {
-        call.path: partial(_once, partial(act, management), seconds) for call, act in _ONCE.items()
-    }
+    acts = {call.path: once(partial(act, management), seconds) for call, act in _ONCE.items()}
     streams = {
-        call.path: partial(_many, partial(give, management), seconds)
-        for call, give in _STREAMS.items()
+        call.path: many(partial(give, management), seconds) for call, give in _STREAMS.items()
     }
-    return {**once, **streams}
-
-
-async def _once(
-    act: Callable[[Any], Awaitable[Any]],
-    seconds: float,
-    stream: Stream[Any, Any],
-) -> None:
-    """Answer a call that has one answer, in asyncio."""
-    request = await request_of(stream, seconds)
-    with _described():
-        reply = await in_trio(act, request)
-    await stream.send_message(reply)
-
-
-async def _many(
-    give: Callable[[Any], AbstractAsyncContextManager[AsyncIterator[Any]]],
-    seconds: float,
-    stream: Stream[Any, Any],
-) -> None:
-    """Answer a call with a stream, in asyncio."""
-    request = await request_of(stream, seconds)
-    with _described():
-        await in_trio(_pump, give(request), stream, asyncio.get_running_loop())
-
-
-async def _pump(
-    giving: AbstractAsyncContextManager[AsyncIterator[Any]],
-    stream: Stream[Any, Any],
-    loop: asyncio.AbstractEventLoop,
-) -> None:
-    """Send what comes, in trio. The headers say that from now on nothing is missed."""
-    async with giving as replies:
-        await aio_as_trio(stream.send_initial_metadata, loop=loop)()
-        async for reply in replies:
-            await aio_as_trio(stream.send_message, loop=loop)(reply)
-
-
-@contextmanager
-def _described() -> Iterator[None]:
-    """Let nobody outside know what an error was that is a mistake of ours."""
-    try:
-        yield
-    except (DagrunError, GRPCError, StreamTerminatedError):
-        raise
-    except Exception as error:
-        _log.exception("a call has failed")
-        raise GRPCError(Status.INTERNAL, f"{type(error).__name__}; see the server's log") from error
+    return {**acts, **streams}
 
 
 async def _register(m: M, request: v1.RegisterWorkflowRequest) -> v1.RegisterWorkflowResponse:
@@ -120,7 +59,8 @@ async def _update(m: M, request: v1.UpdateWorkflowRequest) -> v1.UpdateWorkflowR
 async def _validate(m: M, request: v1.ValidateWorkflowRequest) -> v1.ValidateWorkflowResponse:
     text, files = _document(request.document)
     problems = await m.workflows.validate(text, files=files)
-    return v1.ValidateWorkflowResponse(problems=[problem_to_wire(one) for one in problems])
+    shown = list(_first([problem_to_wire(one) for one in problems], MAX_MESSAGE // 2))
+    return v1.ValidateWorkflowResponse(problems=shown, left_out=len(problems) - len(shown))
 
 
 async def _list_workflows(m: M, request: v1.ListWorkflowsRequest) -> v1.ListWorkflowsResponse:
@@ -362,6 +302,15 @@ _STREAMS: Final[
 def _document(message: v1.Document | None) -> tuple[bytes, Mapping[str, str]]:
     message = message or v1.Document()
     return message.text, message.files
+
+
+def _first(messages: Iterable[T], room: int) -> Iterator[T]:
+    """Give messages as far as there is room for them, in bytes."""
+    for message in messages:
+        room -= len(bytes(cast("Any", message))) + 8
+        if room < 0:
+            return
+        yield message
 
 
 async def _each(replies: Iterable[T]) -> AsyncIterator[T]:

@@ -1,7 +1,8 @@
-"""The one message of a call."""
+"""The messages of a call that a client sends."""
 
 import asyncio
-from typing import Any, TypeVar
+from collections.abc import AsyncGenerator
+from typing import Any, TypeVar, cast
 
 from grpclib import GRPCError, Status
 from grpclib.server import Stream
@@ -10,18 +11,35 @@ T = TypeVar("T")
 
 
 async def request_of(stream: Stream[T, Any], seconds: float) -> T:
-    """Receive it, in asyncio.
+    """Receive the one message of a call, or the first one, in asyncio.
 
     Raises:
         GRPCError: it does not come in time, or is none.
     """
     try:
-        message = await asyncio.wait_for(stream.recv_message(), seconds)
+        message = await asyncio.wait_for(_received(stream), seconds)
     except TimeoutError as error:
         raise GRPCError(Status.DEADLINE_EXCEEDED, f"no request within {seconds:g} s") from error
+    if message is None:
+        raise GRPCError(Status.INVALID_ARGUMENT, "the call has no message")
+    return cast("T", message)
+
+
+async def requests_of(stream: Stream[T, Any], seconds: float) -> AsyncGenerator[T, None]:
+    """Receive all messages of a call, in asyncio; the next one when it is asked for.
+
+    Raises:
+        GRPCError: the first one does not come in time, or one is none.
+    """
+    message: T | None = await request_of(stream, seconds)
+    while message is not None:
+        yield message
+        message = await _received(stream)
+
+
+async def _received(stream: Stream[Any, Any]) -> Any:
+    try:
+        return await stream.recv_message()
     except (ValueError, EOFError, TypeError, NotImplementedError) as error:
         # What betterproto2 raises for bytes that are no message, or of a wire type that it lacks.
         raise GRPCError(Status.INVALID_ARGUMENT, "the message is none of this call") from error
-    if message is None:
-        raise GRPCError(Status.INVALID_ARGUMENT, "the call has no message")
-    return message

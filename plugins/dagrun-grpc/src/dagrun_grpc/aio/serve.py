@@ -98,9 +98,11 @@ class Listener:
         health = Health(names, self._listening.patience.handshake)
         answers = {**health.answers(), **self._answers, self._call.path: self._converse}
         calls = (*self._calls, CHECK, WATCH)
-        server = _Server([Service(calls, answers, self._listening.gate)])
+        patience = self._listening.patience
+        service = Service(calls, answers, self._listening.gate, seconds=patience.recheck)
+        server = _Server([service])
         server.bridge = self._bridge
-        server.patience = self._listening.patience
+        server.patience = patience
         return server
 
     async def _connection(self, server: _Server, accepted: trio.SocketStream) -> None:

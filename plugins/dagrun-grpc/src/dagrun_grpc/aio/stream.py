@@ -37,6 +37,9 @@ class GuardedStream(grpclib_protocol.Stream):
         self.lost: str | None = None
         """Why nothing can be sent or received any more."""
 
+        self.most = MAX_MESSAGE
+        """Bytes of a message from the other side, at most."""
+
     def init_stream(self, stream_id: int, connection: grpclib_protocol.Connection) -> None:
         """Begin, now that there is a number for it; called by grpclib."""
         super().init_stream(stream_id, connection)
@@ -151,9 +154,9 @@ class GuardedStream(grpclib_protocol.Stream):
 
     def _refuse(self, size: int) -> None:
         """Refuse a message that is too long, and its sender."""
-        if size > MAX_MESSAGE:
-            self.connection.condemn(f"a message of {size} bytes; at most {MAX_MESSAGE} are allowed")
+        if size > self.most:
+            self.connection.condemn(f"a message of {size} bytes; at most {self.most} are allowed")
             raise GRPCError(
                 Status.RESOURCE_EXHAUSTED,
-                f"a message has {size} bytes; at most {MAX_MESSAGE} are allowed",
+                f"a message has {size} bytes; at most {self.most} are allowed",
             )

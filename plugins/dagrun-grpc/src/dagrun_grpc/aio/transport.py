@@ -17,7 +17,7 @@ from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import (
     ATTACH,
     ENGINE_SERVICE,
-    ORCHESTRATOR_SERVICE,
+    HEALTH_CHECK,
     SESSION,
     Answer,
     Call,
@@ -121,7 +121,7 @@ class GrpcTransport:
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for engines until cancelled, and for clients."""
-        calls: Sequence[Call] = ORCHESTRATOR_SERVICE
+        calls: Sequence[Call] = (ATTACH,)
         answers: Mapping[str, Answer] = {}
         gate: Gate = AcceptsGate(self._accepts)
         if offered is not None:
@@ -139,13 +139,14 @@ class GrpcTransport:
         task_status: trio.TaskStatus[str] = trio.TASK_STATUS_IGNORED,
     ) -> None:
         """Listen for orchestrators until cancelled."""
+        calls: Sequence[Call] = (SESSION, HEALTH_CHECK)
         answers: Mapping[str, Answer] = {}
         if offered is not None:
             from dagrun_grpc.aio.engine_serve import answers as of_engine  # noqa: PLC0415 — as above
 
-            answers = of_engine(offered, self._patience.handshake)
+            calls, answers = ENGINE_SERVICE, of_engine(offered, self._patience.handshake)
         listening = self._listening(AcceptsGate(self._accepts))
-        listener = Listener(self._bridge, listening, SESSION, ENGINE_SERVICE, handler, answers)
+        listener = Listener(self._bridge, listening, SESSION, calls, handler, answers)
         await listener.run(task_status=task_status)
 
     def _dialled(self, address: str, call: Call) -> AbstractAsyncContextManager[Channel]:

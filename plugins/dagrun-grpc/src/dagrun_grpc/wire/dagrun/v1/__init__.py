@@ -86,6 +86,7 @@ __all__ = (
     "RunChange",
     "RunEpoch",
     "RunError",
+    "RunsSeen",
     "StartChild",
     "StartRunRequest",
     "StartRunResponse",
@@ -157,7 +158,7 @@ class EngineStatusState(betterproto2.Enum):
 
     UNHEALTHY = 4
     """
-    It is unwell.
+    It is unwell, such as when it hears no orchestrator.
     """
 
     @classmethod
@@ -2174,7 +2175,7 @@ class ReportStatusRequest(betterproto2.Message):
 
     status: "EngineStatus | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How it is.
+    How it is. Capacity, executors, labels and resources are those of its Hello, whatever is said here.
     """
 
 
@@ -2184,10 +2185,13 @@ default_message_pool.register_message("dagrun.v1", "ReportStatusRequest", Report
 @dataclass(eq=False, repr=False)
 class ReportStatusResponse(betterproto2.Message):
     """
-    The orchestrator has taken note.
+    What the orchestrator makes of it.
     """
 
-    pass
+    runs: "RunsSeen | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    What the orchestrator knows of the engine's runs.
+    """
 
 
 default_message_pool.register_message("dagrun.v1", "ReportStatusResponse", ReportStatusResponse)
@@ -2341,6 +2345,27 @@ class RunError(betterproto2.Message):
 
 
 default_message_pool.register_message("dagrun.v1", "RunError", RunError)
+
+
+@dataclass(eq=False, repr=False)
+class RunsSeen(betterproto2.Message):
+    """
+    The runs that an engine named, as the orchestrator knows them.
+    """
+
+    kept: "list[RunEpoch]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Those that are the engine's.
+    """
+
+    stopped: "list[RunEpoch]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
+    """
+    Those that are somebody else's now, or have ended, and the epoch under which they were named. What
+    the engine is to do about them is said on its stream.
+    """
+
+
+default_message_pool.register_message("dagrun.v1", "RunsSeen", RunsSeen)
 
 
 @dataclass(eq=False, repr=False)
@@ -2680,7 +2705,7 @@ class StreamStatusRequest(betterproto2.Message):
 
     status: "EngineStatus | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    How it is.
+    As in ReportStatusRequest.
     """
 
 
@@ -2690,10 +2715,13 @@ default_message_pool.register_message("dagrun.v1", "StreamStatusRequest", Stream
 @dataclass(eq=False, repr=False)
 class StreamStatusResponse(betterproto2.Message):
     """
-    The orchestrator has taken note.
+    What the orchestrator makes of it.
     """
 
-    pass
+    runs: "RunsSeen | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    What the orchestrator knows of the engine's runs.
+    """
 
 
 default_message_pool.register_message("dagrun.v1", "StreamStatusResponse", StreamStatusResponse)
@@ -2710,6 +2738,11 @@ class StreamWorkflowEventsRequest(betterproto2.Message):
     Those of this run; empty for all.
     """
 
+    after: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    Begin behind what an answer named as its position; empty to begin with what is stored from now on.
+    """
+
 
 default_message_pool.register_message(
     "dagrun.v1", "StreamWorkflowEventsRequest", StreamWorkflowEventsRequest
@@ -2719,12 +2752,24 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class StreamWorkflowEventsResponse(betterproto2.Message):
     """
-    Some events.
+    Some events, or a piece of them, or that some are missing.
     """
 
-    events: "bytes" = betterproto2.field(1, betterproto2.TYPE_BYTES)
+    events: "Part | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
-    As in Report.
+    A piece of a JSON array of events, as in Report: each run's in the order of seq. The data of all
+    parts up to the last one, one behind the other, is the array. Absent if some are missing.
+    """
+
+    position: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    What stands for all up to here, for "after" of a later call; empty if another part follows.
+    """
+
+    missing: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether events may be missing here, those of other runs too: they were not read in time, the
+    engine was started anew, or it lost a run before it heard what of it is stored.
     """
 
 
@@ -2923,7 +2968,12 @@ class ValidateWorkflowResponse(betterproto2.Message):
 
     problems: "list[Problem]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    All of it, in the order of the text; none if it could be registered.
+    All of it, in the order of the text, as far as there is room; none if it could be registered.
+    """
+
+    left_out: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
+    """
+    How many problems are not listed.
     """
 
 
@@ -3015,12 +3065,12 @@ class Workflow(betterproto2.Message):
 
     name: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
     """
-    Its name, for people.
+    Its name, for people; the first 1000 characters. The content has all of it.
     """
 
     description: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
-    Its description, for people.
+    Its description, for people, as its name.
     """
 
     labels: "dict[str, str]" = betterproto2.field(

@@ -1,0 +1,83 @@
+"""Answers to calls that have one request."""
+
+import asyncio
+import logging
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, contextmanager
+from functools import partial
+from typing import Any
+
+from grpclib import GRPCError, Status
+from grpclib.exceptions import StreamTerminatedError
+from grpclib.server import Stream
+from trio_asyncio import aio_as_trio
+
+from dagrun.errors import DagrunError
+from dagrun_grpc.aio.bridge import in_trio
+from dagrun_grpc.aio.calls import Answer
+from dagrun_grpc.aio.requests import request_of
+from dagrun_grpc.limits import MAX_MESSAGE
+
+Act = Callable[[Any], Awaitable[Any]]
+"""Gives, in trio, the one answer to a request."""
+
+Give = Callable[[Any], AbstractAsyncContextManager[AsyncIterator[Any]]]
+"""Gives, in trio, the answers to a request, for a block. When it begins, nothing more is missed."""
+
+_log = logging.getLogger(__name__)
+
+
+def once(act: Act, seconds: float) -> Answer:
+    """Answer a call that has one answer; the request must arrive within ``seconds``."""
+    return partial(_once, act, seconds)
+
+
+def many(give: Give, seconds: float) -> Answer:
+    """Answer a call with a stream; the request must arrive within ``seconds``."""
+    return partial(_many, give, seconds)
+
+
+async def _once(act: Act, seconds: float, stream: Stream[Any, Any]) -> None:
+    request = await request_of(stream, seconds)
+    with described():
+        reply = await in_trio(act, request)
+    _check_size(reply)
+    await stream.send_message(reply)
+
+
+def _check_size(reply: Any) -> None:
+    """Refuse what the client would refuse, and its connection with it."""
+    size = len(bytes(reply))
+    if size > MAX_MESSAGE:
+        message = f"the answer has {size} bytes; at most {MAX_MESSAGE} are possible"
+        raise GRPCError(Status.RESOURCE_EXHAUSTED, message)
+
+
+async def _many(give: Give, seconds: float, stream: Stream[Any, Any]) -> None:
+    request = await request_of(stream, seconds)
+    with described():
+        await in_trio(_pump, give(request), stream, asyncio.get_running_loop())
+
+
+async def _pump(
+    giving: AbstractAsyncContextManager[AsyncIterator[Any]],
+    stream: Stream[Any, Any],
+    loop: asyncio.AbstractEventLoop,
+) -> None:
+    """Send what comes, in trio. The headers say that from now on nothing is missed."""
+    async with giving as replies:
+        await aio_as_trio(stream.send_initial_metadata, loop=loop)()
+        async for reply in replies:
+            await aio_as_trio(stream.send_message, loop=loop)(reply)
+
+
+@contextmanager
+def described() -> Iterator[None]:
+    """Let nobody outside know what an error was that is a mistake of ours."""
+    try:
+        yield
+    except (DagrunError, GRPCError, StreamTerminatedError):
+        raise
+    except Exception as error:
+        _log.exception("a call has failed")
+        raise GRPCError(Status.INTERNAL, f"{type(error).__name__}; see the server's log") from error
