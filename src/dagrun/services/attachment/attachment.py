@@ -38,6 +38,7 @@ from dagrun.ports.frames import (
     Held,
     Hello,
     JournalPart,
+    LogsKept,
     StartChild,
     Stop,
     Tell,
@@ -135,8 +136,7 @@ class Attachment:
         self._outgoing: deque[Frame] = deque()
         self._something = trio.Event()
         self._beats_now = trio.Event()
-        self._beats = self._beats_seen = 0
-        self._beat_seen = trio.Event()
+        self._beats = 0
         self._leased = trio.Event()
         self._conversation: trio.CancelScope | None = None
         self._talking: trio.CancelScope | None = None
@@ -279,20 +279,11 @@ class Attachment:
             await self._dropped.wait()
 
     async def logs_arrived(self) -> None:
-        """Wait until the orchestrator has all that nodes have written; then delete it here.
+        """Wait until the orchestrator has all that nodes have written.
 
-        It may be cancelled if that lasts too long: what was not sent stays on the disk.
+        It may be cancelled if that lasts too long: what has not arrived stays on the disk.
         """
-        while self._logs.keeps:
-            await self._logs.wait_sent()
-            stream, wanted = self.attached, self._beats + 1
-            self._beats_now.set()
-            while self.attached == stream and self._beats_seen < wanted:
-                self._beat_seen = trio.Event()
-                await self._beat_seen.wait()
-            if self.attached == stream:  # what was sent before that heartbeat was heard
-                self._logs.remove_sent()
-                return
+        await self._logs.wait_arrived()
 
     # the conversation
 
@@ -379,7 +370,6 @@ class Attachment:
         self._logs.send_again()
         self._lease.begin(welcome.lease, since)
         self.attached += 1
-        self._beat_seen.set()
         _log.info("engine %s is attached", self._identity.engine_id)
         self._leased.set()
         self._renewed(self._lease.dead_at())
@@ -425,16 +415,14 @@ class Attachment:
             match frame:
                 case BeatSeen(number=number):
                     self._lease.answered(number)
-                    self._beats_seen = number
-                    self._beat_seen.set()
                     self._renewed(self._lease.dead_at())
                 case Durable(runs=runs):
                     for run_id, _, seq in runs:
                         self._uplink.acknowledge(run_id, seq)
-                case Dispatch() if frame.more:
-                    self._incoming[frame.run_id] = _Incoming(frame, list(frame.events))
+                case LogsKept(count=count):
+                    self._logs.acknowledge(count)
                 case Dispatch():
-                    await self._execute(frame, list(frame.events))
+                    await self._begin(frame)
                 case JournalPart():
                     await self._go_on(frame)
                 case Tell(run_id=run_id, message=message):
@@ -449,6 +437,12 @@ class Attachment:
                     self._beats_now.set()
                 case other:
                     raise ChannelLost(f"the orchestrator says {type(other).__name__}")
+
+    async def _begin(self, dispatch: Dispatch) -> None:
+        if dispatch.more:
+            self._incoming[dispatch.run_id] = _Incoming(dispatch, list(dispatch.events))
+        else:
+            await self._execute(dispatch, list(dispatch.events))
 
     async def _go_on(self, part: JournalPart) -> None:
         incoming = self._incoming.get(part.run_id)

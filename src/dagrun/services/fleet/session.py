@@ -1,6 +1,7 @@
 """One stream from an engine, on the orchestrator's side."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 from typing import Protocol
@@ -11,6 +12,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, as_one_loss
 from dagrun.ports.frames import (
+    LOG_WINDOW,
     Beat,
     BeatSeen,
     Frame,
@@ -37,8 +39,8 @@ class Hearing(Protocol):
         """A node of the engine wants a child run."""
         ...
 
-    def log_came(self, chunk: LogChunk) -> None:
-        """A piece of a log came."""
+    def log_came(self, chunk: LogChunk, kept: Callable[[], None]) -> None:
+        """A piece of a log came; ``kept`` is to be called when it needs no memory any more."""
         ...
 
     def changed(self, engine: RemoteEngine) -> None:
@@ -63,6 +65,9 @@ class Session:
         self._engine = engine
         self._journal = journal
         self._hearing = hearing
+        self._outbox: Outbox
+        self._logs_came = self._logs_kept = 0
+        """Bytes of logs, on this stream."""
 
     async def run(self, outbox: Outbox) -> None:
         """Talk until the stream ends.
@@ -70,6 +75,7 @@ class Session:
         Raises:
             ChannelLost: it has ended.
         """
+        self._outbox = outbox
         with as_one_loss():
             await self._talk(outbox)
 
@@ -95,7 +101,7 @@ class Session:
             case StartChild():
                 self._hearing.child_wanted(self._engine, frame)
             case LogChunk():
-                self._hearing.log_came(frame)
+                self._log(frame)
             case other:
                 raise ChannelLost(f"engine {self._engine.name} says {type(other).__name__}")
 
@@ -126,6 +132,17 @@ class Session:
         if self._engine.refuses or self._engine.draining != beat.draining:
             self._engine.refuses, self._engine.draining = False, beat.draining
             self._hearing.changed(self._engine)
+
+    def _log(self, chunk: LogChunk) -> None:
+        size = len(chunk.data)
+        self._logs_came += size
+        if self._logs_came - self._logs_kept > LOG_WINDOW:
+            raise ChannelLost(f"engine {self._engine.name} sends more of logs than can be kept")
+        self._hearing.log_came(chunk, partial(self._log_kept, size))
+
+    def _log_kept(self, size: int) -> None:
+        self._logs_kept += size
+        self._outbox.put_logs_kept(self._logs_kept)
 
     def _has(self, run_id: RunId, epoch: int) -> bool:
         """Whether the engine has a run; if not, it is told to stop it."""
