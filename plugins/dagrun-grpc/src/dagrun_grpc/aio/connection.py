@@ -108,6 +108,9 @@ class GuardedProtocol(H2Protocol):
         self._ending: asyncio.TimerHandle | None = None
         self._made = self._heard = self._busy = loop.time()
         self._asked: float | None = None
+        self._spoke = False
+        """Whether the peer said anything."""
+
         self._looked = 0.0
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
@@ -136,7 +139,7 @@ class GuardedProtocol(H2Protocol):
 
     def data_received(self, data: bytes) -> None:
         """Take in what arrived. Whatever it is, it harms this connection only."""
-        self._heard, self._asked = self._loop.time(), None
+        self._heard, self._asked, self._spoke = self._loop.time(), None, True
         for start in range(0, len(data), BITE):
             if self._transport is None or self._transport.is_closing():
                 break
@@ -196,6 +199,7 @@ class GuardedProtocol(H2Protocol):
         shortest = min(patience.handshake, patience.keepalive, patience.answer, patience.idle)
         if now - self._looked > shortest:  # nobody is to blame for what this process did not hear
             self._heard, self._asked = now, None
+            self._made = self._made if self._spoke else now
         self._looked = now
         self._judge(now)
         self._watch = self._loop.call_later(shortest / _LOOKS, self._look)
@@ -203,6 +207,9 @@ class GuardedProtocol(H2Protocol):
     def _judge(self, now: float) -> None:
         if self.connection.is_closing():  # by grpclib, which waits for a peer that may not read
             self.close()
+        elif not self._accepted and not self._spoke:
+            if now - self._made > self._patience.handshake:
+                self.abort(f"no answer within {self._patience.handshake:g} s")
         elif self._accepted and not self.connection.let_in:
             if now - self._made > self._patience.handshake:
                 self.abort(f"no call within {self._patience.handshake:g} s that was let in")
