@@ -8,8 +8,8 @@ from trio.testing import wait_all_tasks_blocked
 
 from dagrun.domain.ids import RunId
 from dagrun.ports.frames import LogChunk
-from dagrun.services.node_logs import Keeping, NodeLogs
-from dagrun.services.node_logs.keeping import BATCH
+from dagrun.services.node_logs import NodeLogs
+from dagrun.services.node_logs.keeping import BATCH, Keeping
 
 
 class Disk(NodeLogs):

@@ -43,7 +43,8 @@ from dagrun.services.fleet import EngineView, Fleet
 from dagrun.services.gate import TokenGate
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
-from dagrun.services.node_logs import Keeping, NodeLogs
+from dagrun.services.node_logs import NodeLogs
+from dagrun.services.node_logs.keeping import Keeping
 from dagrun.services.plans import Plans
 from dagrun.services.retention import Retention, RunFolders
 from dagrun.services.subscribers import Subscribers
