@@ -7,7 +7,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import attrs
 import pytest
+
+from dagrun.settings.client import ClientSettings
+from dagrun.settings.names import flag_of
 
 SHELLS = ("bash", "zsh", "fish")
 ROLES = ("engine", "orchestrator")
@@ -26,7 +30,7 @@ OF_EVENTS = (
     "--follow",
     "--limit",
     "--run",
-    "--server",
+    *(flag_of(field.name) for field in attrs.fields(ClientSettings)),
     "--severity",
     "--type",
     "--workflow",

@@ -257,6 +257,19 @@ async def says_why_a_run_waits(scene):
     return leading.dispatcher.explain(await submit(leading))
 
 
+async def has_registered(scene):
+    for name in ("here", "there"):
+        (scene.folder / name).mkdir()
+        document = (
+            f"apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {{id: {name}, version: 1.0.0}}\n"
+        )
+        nodes = "spec: {nodes: [{id: a, executor: {type: shell, command: [ls]}}]}\n"
+        (scene.folder / name / "w.yaml").write_text(document + nodes)
+    scene.value = str(scene.folder / scene.value)
+    leading = await scene.orchestrator()
+    return [one.workflow_id for one in await leading.store.registrations()]
+
+
 async def takes_registrations(scene):
     leading = await scene.orchestrator()
 
@@ -431,6 +444,7 @@ PROBES = {
     "data_dir": (["here", "there"], databases_below),
     "store": (["sqlite:", "memory:"], databases),
     "retention": (["0", "forever"], keeps_old_runs),
+    "workflows": (["here", "there"], has_registered),
     "grpc_port": ([str(DIALLED), str(OTHER)], listens_at),
     "lease": (["5", "1m"], welcomes_with),
     "load_balancer_type": (["consistent-hash", "round-robin"], engines_for_two_runs_of_a_key),

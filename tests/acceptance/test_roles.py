@@ -5,6 +5,7 @@ import signal
 
 import pytest
 
+from dagrun.testing.http_server import answer, serving
 from dagrun.testing.programs import COMMAND, call
 from dagrun.testing.roles import address_of, logged, read_log
 
@@ -115,6 +116,30 @@ def test_a_name_with_control_characters_forges_no_line(tmp_path):
     assert r"engine e\n{" in console
     assert "\x1b" not in done.stderr
     assert json.loads(as_json)["event"] == 'engine e\n{"event": 1}\x1b[2J'
+
+
+def test_no_token_and_no_secret_of_a_request_is_in_the_log_whatever_its_level(start, tmp_path):
+    word = "a-word-that-nobody-may-see"
+    level = ("--log-level", "debug")
+    orchestrator = start("orchestrator", "--grpc-port", "0", *level, DAGRUN_TOKEN=word)
+    address = address_of(orchestrator)
+    engine = start("engine", "--orchestrator", address, *level, DAGRUN_TOKEN=word)
+    read_log(engine, "is attached")
+    for role in (engine, orchestrator):
+        role.send_signal(signal.SIGTERM)
+        _, told = role.communicate()
+        assert word not in told
+    with serving({"*": answer("come in")}) as site:
+        code = (
+            "import httpx\n"
+            "from dagrun.cli.logs import write_logs\n"
+            "write_logs('json', 'debug')\n"
+            f"httpx.get('{site.url}?key={word}', headers={{'Authorization': '{word}'}})\n"
+            "import logging; logging.getLogger('library').debug('it has ended')\n"
+        )
+        done = call("-c", code, folder=tmp_path)
+    assert word not in done.stderr
+    assert "it has ended" in done.stderr
 
 
 PLUGIN = """

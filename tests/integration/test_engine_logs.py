@@ -3,6 +3,7 @@
 import json
 import os
 import signal
+import threading
 from contextlib import asynccontextmanager
 from functools import partial
 from pathlib import Path
@@ -13,9 +14,10 @@ import trio
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import ExecutorSpec, Node, Workflow
 from dagrun.plugin.loading import load_plugins
+from dagrun.ports.frames import LOG_WINDOW
 from dagrun.roles.configured import open_configured_orchestrator
 from dagrun.roles.submission import Submission
-from dagrun.services.node_logs import NodeLogs
+from dagrun.services.node_logs import NodeLogs, log_file
 from dagrun.settings.orchestrator import OrchestratorSettings
 from dagrun.testing.programs import COMMAND, LIMIT, call
 
@@ -140,9 +142,9 @@ async def test_what_comes_behind_the_end_of_its_run_is_followed_too(open_house, 
     async with open_house() as house:
         keep = house.leading.fleet.log_came
 
-        async def keep_late(chunk):
+        async def keep_late(chunk, kept):
             await trio.sleep(1.5)
-            keep(chunk)
+            keep(chunk, kept)
 
         house.leading.fleet.log_came = partial(nursery.start_soon, keep_late)
         run_id = await house.submit(
@@ -225,6 +227,40 @@ async def test_a_flood_of_logs_is_cut_and_delays_no_heartbeat_and_takes_no_memor
         for node in done.nodes:
             assert house.logs.read(run_id, node.id, 1) == b"x" * CAP + CUT
     assert [one.getMessage() for one in caplog.records if one.levelname == "WARNING"] == []
+
+
+async def test_a_disk_that_stands_still_delays_no_heartbeat_and_fills_no_memory_and_loses_nothing(
+    open_house, monkeypatch
+):
+    stands, goes_on = threading.Event(), threading.Event()
+    write = log_file.put_piece
+
+    def wait_and_write(path, offset, data):
+        stands.set()
+        assert goes_on.wait(60)
+        write(path, offset, data)
+
+    monkeypatch.setattr("dagrun.services.node_logs.logs.put_piece", wait_and_write)
+    async with open_house(lease=1.5) as house:
+        engine = house.start("e1", DAGRUN_PARALLEL="4")
+        nodes = [shell(f"n{i}", "head -c 3000000 /dev/zero | tr '\\0' x") for i in range(3)]
+        run_id = await house.submit(*nodes)
+        done = await house.result(run_id)
+        assert done.status is RunStatus.SUCCEEDED
+        assert await trio.to_thread.run_sync(stands.wait, 30)
+        await until(lambda: house.leading.keeping.statistics().waiting == LOG_WINDOW)
+        with trio.move_on_after(3.5):
+            while house.leading.engines()[0].status == "idle":  # noqa: ASYNC110 — it stays so
+                await trio.sleep(0.05)
+            pytest.fail("the engine was lost")
+        assert house.leading.keeping.statistics().waiting == LOG_WINDOW
+        again = await house.submit(shell("a", "true"))
+        assert (await house.result(again)).status is RunStatus.SUCCEEDED
+        goes_on.set()
+        for node in nodes:
+            await house.reads(run_id, node.id, b"x" * 3_000_000)
+        await until(lambda: not any("logs/" in path for path in house.left()))
+        assert engine.poll() is None
 
 
 def size_of(file):

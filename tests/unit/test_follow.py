@@ -22,10 +22,13 @@ class House:
         self.seq = 0
         self.open = {}
 
-    def happen(self, kind, node_id="a", item=None, attempt=1):
+    def happen(self, kind, node_id="a", item=None, attempt=1, epoch=1):
         self.seq += 1
-        made = event(self.seq, Type(kind), node_id=node_id, item=item, attempt=attempt, run_id="r")
-        self.tail.see([made])
+        about = {"node_id": node_id, "item": item, "attempt": attempt, "epoch": epoch}
+        self.tail.see([event(self.seq, Type(kind), run_id="r", **about)])
+
+    def arrive(self, data, epoch, offset=0):
+        self.logs.put("r", "a", 1, epoch=epoch, offset=offset, data=data)
 
     def write(self, data, node_id="a", item=None, attempt=1):
         key = (node_id, attempt, item)
@@ -157,3 +160,74 @@ def test_nothing_is_waited_for_of_attempts_that_may_go_on_for_ever(logs):
     assert not house.tail.expects()
     house.write(b"one")
     assert texts(house.read("rest")) == ["one"]
+
+
+SEAM = "\n[dagrun: cut off here, and made again]\n"
+LATE = "\n[dagrun: came late, from before it was made again]\n"
+BACK = "\n[dagrun: so far what came late]\n"
+
+
+def shown(house, how="new"):
+    return "".join(texts(house.read(how)))
+
+
+def test_what_comes_late_of_an_earlier_epoch_stands_before_the_later_one_and_nothing_comes_twice(
+    logs,
+):
+    house = House(logs, late=2.0)
+    house.happen("node.running")
+    house.arrive(b"one\n", epoch=1)
+    assert shown(house) == "one\n"
+    house.now = 100.0
+    house.happen("node.running", epoch=2)
+    house.arrive(b"again\n", epoch=2)
+    assert shown(house) == ""
+    house.now = 101.9
+    house.arrive(b"last words\n", epoch=1, offset=4)
+    assert shown(house) == "last words\n"
+    house.now = 103.8
+    assert shown(house) == ""
+    house.now = 104.0
+    assert shown(house) == SEAM + "again\n"
+    house.arrive(b"and on\n", epoch=2, offset=6)
+    assert shown(house) == "and on\n"
+    whole = logs.read("r", "a", 1).decode()
+    assert whole == f"one\nlast words\n{SEAM}again\nand on\n"
+
+
+def test_what_comes_after_all_patience_is_given_once_between_lines_that_say_so(logs):
+    house = House(logs, late=2.0)
+    house.happen("node.running")
+    house.happen("node.running", epoch=2)
+    house.now = 10.0
+    house.arrive(b"second\n", epoch=2)
+    assert shown(house) == "second\n"
+    house.arrive(b"first\n", epoch=1)
+    assert shown(house) == LATE + "first\n"
+    house.arrive(b"first\nmore\n", epoch=1)
+    assert shown(house) == "more\n"
+    house.arrive(b"on\n", epoch=2, offset=7)
+    assert shown(house) == BACK + "on\n"
+    house.arrive(b"second\non\n", epoch=2)
+    assert shown(house) == ""
+
+
+def test_a_later_epoch_is_not_waited_for_when_its_attempt_has_ended(logs):
+    house = House(logs, late=2.0)
+    house.happen("node.running")
+    house.arrive(b"one\n", epoch=1)
+    house.happen("node.running", epoch=3)
+    house.arrive(b"three\n", epoch=3)
+    assert shown(house) == "one\n"
+    assert shown(house, "rest") == SEAM + "three\n"
+
+
+def test_a_follower_that_comes_later_sees_the_epochs_in_their_order(logs):
+    house = House(logs, late=2.0)
+    for epoch in (2, 1):
+        house.arrive(b"%d\n" % epoch, epoch=epoch)
+    for epoch in (1, 2):
+        house.happen("node.running", epoch=epoch)
+    seen = shown(house)
+    house.now = 2.0
+    assert seen + shown(house) == f"1\n{SEAM}2\n"

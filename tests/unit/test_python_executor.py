@@ -299,6 +299,30 @@ async def test_what_json_cannot_hold_fails(run, value):
     assert caught.value.type == "output"
 
 
+@pytest.mark.parametrize(
+    ("value", "key"),
+    [
+        ("{1: 'a', '1': 'b'}", "1"),
+        ("{'deep': [{}, {None: 0, 'null': 1}]}", "null"),
+        ("{'a': {True: {}, 'true': {}}}", "true"),
+        ("{1.5: 0, '1.5': 0}", "1.5"),
+    ],
+)
+async def test_keys_that_would_become_one_fail_the_node_and_lose_nothing(run, value, key):
+    with pytest.raises(NodeError) as caught:
+        await run(code=f"outputs = {value}")
+    assert (caught.value.type, caught.value.message) == (
+        "output",
+        f"two keys of the result are both {key!r} in JSON",
+    )
+
+
+async def test_keys_that_are_no_text_are_written_as_one_where_they_stay_apart(run):
+    value = "{1: 'a', '2': {True: [], None: 10 ** 400}}"
+    outputs = await run(code=f"outputs = {value}")
+    assert outputs == {"1": "a", "2": {"true": [], "null": 10**400}}
+
+
 async def test_a_result_that_is_no_mapping_fails(run):
     with pytest.raises(NodeError, match="no mapping but list"):
         await run(code="outputs = [1]")

@@ -15,7 +15,7 @@ import pytest
 import trio
 from grpclib import GRPCError, Status
 
-from dagrun.errors import ChannelLost
+from dagrun.errors import ChannelLost, Unreachable
 from dagrun.ports.frames import Beat, BeatSeen, LogChunk
 from dagrun.testing.proxy import Proxy
 from dagrun_grpc import grpc
@@ -501,6 +501,16 @@ async def test_a_stranger_who_is_dialled_is_given_up_in_time(said, stays):
         with trio.fail_after(3), pytest.raises(ChannelLost, match=address):
             async with transport.attach(address):
                 pass
+
+
+async def test_a_stranger_who_says_nothing_is_given_up_in_time_by_clients_too():
+    async def hear(_stream):
+        await trio.sleep_forever()
+
+    async with stranger(hear) as address, grpc(connection_timeout=0.3) as transport:
+        async with transport.manage(address) as server:
+            with trio.fail_after(3), pytest.raises(Unreachable, match=r"no answer within 0\.3 s"):
+                await server.workflows.list()
 
 
 async def test_an_address_that_swallows_all_packets_is_given_up_in_time(monkeypatch):

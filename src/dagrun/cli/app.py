@@ -9,9 +9,9 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
 from dagrun.cli import output
+from dagrun.cli.flags import SETTINGS
 from dagrun.cli.imports import importing
 from dagrun.cli.options import (
-    SETTINGS,
     Config,
     DataDir,
     Json,

@@ -5,8 +5,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
+from dagrun.cli.flags import SETTINGS
 from dagrun.cli.options import (
-    SETTINGS,
     Config,
     DataDir,
     Json,

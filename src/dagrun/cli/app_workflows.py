@@ -26,9 +26,7 @@ workflows = App(
 WorkflowId = Annotated[str, Parameter(help="Id of the workflow.")]
 
 
-def _where(
-    config: Path | None, server: str | None, data_dir: Path | None
-) -> ClientSettings | Settings:
+def _where(config: Path | None, server: Server, data_dir: Path | None) -> ClientSettings | Settings:
     client = client_of(config, server=server, data_dir=data_dir)
     return settings_of(config, data_dir=data_dir) if client is None else client
 

@@ -3,7 +3,7 @@
 import logging
 import sys
 from collections.abc import MutableMapping
-from typing import Any
+from typing import Any, Final
 
 import structlog
 
@@ -11,6 +11,9 @@ from dagrun.cli import output
 from dagrun.cli.visible import visible
 
 Event = MutableMapping[str, Any]
+
+TALKATIVE: Final = ("h11", "h2", "hpack", "httpcore", "httpx")
+"""Libraries that tell of each request: addresses and headers, which hold tokens and secrets."""
 
 
 def write_logs(form: str | None, level: str) -> None:
@@ -44,6 +47,8 @@ def write_logs(form: str | None, level: str) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=known, processors=[remove, *last])
     )
     logging.basicConfig(handlers=[handler], level=level.upper(), force=True)
+    for name in TALKATIVE:
+        logging.getLogger(name).setLevel(logging.WARNING)
     if level != "debug":
         logging.getLogger().handlers[0].addFilter(_is_ours_or_grave)
 

@@ -2,16 +2,17 @@
 
 import os
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
-from cyclopts import Group, Parameter
+from cyclopts import Parameter
 
+from dagrun.cli.flags import SETTINGS, flags_of, given
 from dagrun.errors import ConfigError
 from dagrun.settings import Settings, read_settings
 from dagrun.settings.client import ClientSettings
+from dagrun.settings.names import flag_of
 from dagrun.settings.reading import read
 
-SETTINGS = Group("Settings", sort_key=9)
 Json = Annotated[
     bool,
     Parameter(name="--json", negative="", show_default=False, help="Print JSON for programs."),
@@ -24,15 +25,14 @@ DataDir = Annotated[
         help="Where state lives. DAGRUN_DATA_DIR; default: the user's data directory.",
     ),
 ]
-Server = Annotated[
-    str | None,
-    Parameter(
-        name="--server",
-        group=SETTINGS,
-        help="The orchestrator to ask, as host:port. DAGRUN_SERVER; default: the data directory "
-        "itself is looked into.",
-    ),
-]
+if TYPE_CHECKING:
+    ClientFlags = Any
+else:
+    ClientFlags = flags_of(ClientSettings)
+
+Server = Annotated[ClientFlags | None, Parameter(name="*")]
+"""Which server to ask, and how."""
+
 Config = Annotated[
     Path | None,
     Parameter(
@@ -48,22 +48,25 @@ def settings_of(config: Path | None, **flags: object) -> Settings:
 
 
 def client_of(
-    config: Path | None, *, server: str | None, data_dir: Path | None = None
+    config: Path | None, *, server: Server, data_dir: Path | None = None
 ) -> ClientSettings | None:
     """Read which server to ask; None to look into the data directory.
 
     Raises:
-        ConfigError: flags name both.
+        ConfigError: flags name both, or say how to reach a server, and none is named.
     """
-    if server is not None and data_dir is not None:
+    flags = given(server)
+    if flags and data_dir is not None:
         raise ConfigError("name a --server or a --data-dir: a command asks the one or the other")
     if data_dir is not None:
         return None
-    client = read(ClientSettings, {"server": server}, environ=os.environ, config=config)
+    client = read(ClientSettings, flags, environ=os.environ, config=config)
+    if client.server is None and flags:
+        raise ConfigError(f"{flag_of(next(iter(flags)))} is for a server: name one with --server")
     return None if client.server is None else client
 
 
-def needed_client(config: Path | None, *, server: str | None, what: str) -> ClientSettings:
+def needed_client(config: Path | None, *, server: Server, what: str) -> ClientSettings:
     """Read which server to ask, for what only a server can do.
 
     Raises:

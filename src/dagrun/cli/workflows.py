@@ -13,15 +13,15 @@ from dagrun.cli import output
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.remote import with_server
 from dagrun.cli.running import has_database, with_store
-from dagrun.domain.document.composer import MAX_BYTES, compose, plain
 from dagrun.domain.jsonvalue import decode
 from dagrun.domain.result import rfc3339
 from dagrun.domain.serialize import to_json
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, DefinitionError, NotFound, Problem
+from dagrun.errors import ConfigError, NotFound
 from dagrun.plugin.registry import Registry
 from dagrun.ports.management import Page, Registered, WorkflowManagement, WorkflowView
 from dagrun.ports.store import Store
+from dagrun.roles.documents import read_to_send, register_read
 from dagrun.roles.management import manage_workflows
 from dagrun.roles.orchestrator import NothingToOpen
 from dagrun.roles.registrations import Registrations
@@ -193,58 +193,8 @@ def _stored(registry: Registry, store: Store) -> WorkflowManagement:
 async def _register(
     workflows: WorkflowManagement, file: Path, metadata: Mapping[str, str]
 ) -> Registered:
-    text, files = await trio.to_thread.run_sync(_read_whole, file)
-    try:
-        return await workflows.register(text, files=files, metadata=metadata or None)
-    except DefinitionError as error:
-        problems = [attrs.evolve(problem, file=str(file)) for problem in error.problems]
-        raise DefinitionError(problems) from error
-
-
-def _read_whole(file: Path) -> tuple[bytes, Mapping[str, str]]:
-    """Give a document, and the files whose contents belong to it."""
-    text = _read(file)
-    return text, _files(text, file.absolute().parent)
-
-
-def _read(file: Path) -> bytes:
-    try:
-        with file.open("rb") as stream:
-            return stream.read(MAX_BYTES + 1)
-    except OSError as error:
-        message = f"it cannot be read: {error.strerror or error}"
-        raise DefinitionError([Problem(message=message, file=str(file))]) from error
-
-
-def _files(text: bytes, base: Path) -> Mapping[str, str]:
-    """Give the files whose contents belong to a document, as far as they can be read.
-
-    Executors take them by the option ``file``. Where one means something else by it, its contents
-    are of no use to the server, and do no harm.
-    """
-    try:
-        document = plain(compose(text))
-    except DefinitionError:
-        return {}  # the server says what is wrong, with all the rest
-    found = {}
-    for name in set(_named(document)):
-        try:
-            found[name] = (base / name).read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            continue  # the server says that it was not sent
-    return found
-
-
-def _named(part: Any) -> Iterator[str]:
-    if isinstance(part, list):
-        for element in part:
-            yield from _named(element)
-    if isinstance(part, dict):
-        for key, value in part.items():
-            if key == "file" and isinstance(value, str):
-                yield value
-            else:
-                yield from _named(value)
+    read = await trio.to_thread.run_sync(read_to_send, file)
+    return await register_read(workflows, file, read, metadata=metadata or None)
 
 
 def _pair(text: str) -> tuple[str, str]:

@@ -23,6 +23,10 @@ from dagrun.ports.store import Message
 PROTOCOL: Final = 1
 """Version of what is said here. Who meets another one than its own says so, and goes."""
 
+LOG_WINDOW: Final = 1024 * 1024
+"""Most bytes of logs that an engine has on their way on one stream: more must not wait for the
+orchestrator's disk. :class:`LogsKept` makes room for more."""
+
 
 # What an engine sends
 
@@ -224,6 +228,14 @@ class Durable:
 
 
 @attrs.frozen(kw_only=True)
+class LogsKept:
+    """Pieces of logs that the engine sent are written down, or were dropped."""
+
+    count: int
+    """Their bytes since the stream began, in the order in which they were sent."""
+
+
+@attrs.frozen(kw_only=True)
 class Stop:
     """A run is not the engine's any more: it stops all work on it, and reports nothing."""
 
@@ -269,6 +281,7 @@ FromOrchestrator = (
     | Dispatch
     | JournalPart
     | Durable
+    | LogsKept
     | Stop
     | Tell
     | Drain

@@ -8,6 +8,7 @@ from importlib.metadata import version
 
 from dagrun.builtin.control import Control
 from dagrun.plugin.registry import Registry
+from dagrun.roles.documents import read_to_send, register_read
 from dagrun.roles.engine import Working, open_engine
 from dagrun.roles.leadership import lead
 from dagrun.roles.leading import Leading
@@ -19,6 +20,7 @@ from dagrun.roles.serving import start
 from dagrun.roles.stores import make_store
 from dagrun.services.attachment import Identity
 from dagrun.services.gate import TokenGate
+from dagrun.services.workflow_folder import WorkflowFolder
 from dagrun.settings.engine import ENGINE_PORT, EngineSettings
 from dagrun.settings.orchestrator import OrchestratorSettings
 
@@ -69,6 +71,11 @@ async def open_configured_orchestrator(
         AsyncExitStack() as stack,
     ):
         await start(stack, Control(place.directory, owner, partial(answer, leading)))
+        if settings.workflows is not None:
+            register = partial(register_read, leading.management.workflows)
+            await start(
+                stack, WorkflowFolder(settings.workflows, read=read_to_send, register=register)
+            )
         yield leading
 
 

@@ -6,16 +6,20 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import attrs
+
 from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.composer import MAX_BYTES
 from dagrun.domain.document.files import inline_files, relative_programs
 from dagrun.domain.document.loader import load_document
 from dagrun.domain.document.places import Finding
+from dagrun.domain.document.sending import ToSend, files_named
 from dagrun.domain.workflow import ExecutorSpec, Handler, Node, Workflow
 from dagrun.errors import DefinitionError, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Traits
+from dagrun.ports.management import Registered, WorkflowManagement
 
 
 def catalogue(registry: Registry) -> Catalogue:
@@ -127,18 +131,49 @@ def load_sent(document: bytes, files: Mapping[str, str], known: Catalogue) -> Wo
     return load_document(document, file=None, catalogue=known, complete=whole)
 
 
+def read_to_send(file: Path) -> ToSend:
+    """Read a document, and the files whose contents belong to it, to be registered elsewhere.
+
+    Raises:
+        DefinitionError: it cannot be read.
+    """
+    document, base = _read_document(file), file.absolute().parent
+    named, files = files_named(document), {}
+    for name in named:
+        try:
+            files[name] = (base / name).read_text(encoding="utf-8")
+        except (OSError, ValueError):
+            continue  # who registers it says that it was not sent
+    return ToSend(document=document, files=files, named=named)
+
+
+async def register_read(
+    workflows: WorkflowManagement,
+    file: Path,
+    read: ToSend,
+    *,
+    metadata: Mapping[str, Any] | None = None,
+) -> Registered:
+    """Register a document that was read.
+
+    Raises:
+        DefinitionError: it is wrong; the problems name the file.
+        ConflictError: the version is there with another content.
+    """
+    try:
+        return await workflows.register(read.document, files=read.files, metadata=metadata)
+    except DefinitionError as error:
+        problems = [attrs.evolve(problem, file=str(file)) for problem in error.problems]
+        raise DefinitionError(problems) from error
+
+
 def load_file(file: Path, known: Catalogue) -> Workflow:
     """Load a document with the files that it names.
 
     Raises:
         DefinitionError: it is missing or wrong.
     """
-    try:
-        text = _read(file)
-    except OSError as error:
-        message = f"it cannot be read: {error.strerror or error}"
-        raise DefinitionError([Problem(message=message, file=str(file))]) from error
-    base = file.absolute().parent
+    text, base = _read_document(file), file.absolute().parent
     with _without_collections():
         return load_document(
             text,
@@ -146,6 +181,14 @@ def load_file(file: Path, known: Catalogue) -> Workflow:
             catalogue=known,
             complete=lambda workflow: inline_files(workflow, base, _read_text, known),
         )
+
+
+def _read_document(file: Path) -> bytes:
+    try:
+        return _read(file)
+    except OSError as error:
+        message = f"it cannot be read: {error.strerror or error}"
+        raise DefinitionError([Problem(message=message, file=str(file))]) from error
 
 
 def _read_anywhere(name: str) -> str:

@@ -19,6 +19,7 @@ from dagrun.services.dispatcher import Dispatcher
 from dagrun.services.fleet import EngineView, Fleet
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
+from dagrun.services.node_logs.keeping import Keeping
 from dagrun.services.plans import Plans
 
 
@@ -36,6 +37,9 @@ class Leading:
     runs: StoredRuns
     registrations: Registrations
     discoveries: Discoveries
+    keeping: Keeping
+    """Writes what nodes write elsewhere."""
+
     management: Management
     """What clients can ask for."""
 

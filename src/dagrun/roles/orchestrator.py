@@ -16,7 +16,6 @@ from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.discovery import Discovery
-from dagrun.ports.frames import LogChunk
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.subscriber import Subscriber
 from dagrun.ports.tokens import Gate, Tokens
@@ -37,6 +36,7 @@ from dagrun.services.gate import TokenGate
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
+from dagrun.services.node_logs.keeping import Keeping
 from dagrun.services.plans import Plans
 from dagrun.services.retention import Retention, RunFolders
 from dagrun.services.subscribers import Subscribers
@@ -66,7 +66,6 @@ async def open_leading(
     transport: Transport,
     store: Store | None = None,
     committed: Callable[[Sequence[Event]], None] = lambda _: None,
-    log_came: Callable[[LogChunk], None] | None = None,
     now: Callable[[], datetime] = lambda: datetime.now(UTC),
     balancer: Callable[[str | None], Balancer] | None = None,
     sources: Mapping[str, Discovery] | None = None,
@@ -89,7 +88,6 @@ async def open_leading(
         transport: how engines reach it.
         store: where to keep journals; None opens the database of the data directory.
         committed: is told of events when they are durable.
-        log_came: keeps the logs that engines send; without it, they go to the data directory.
         now: the clock, in UTC.
         balancer: makes the balancer of a name, or the default one for None; else the registry does.
         sources: name → what finds engines that wait to be dialled.
@@ -145,6 +143,7 @@ async def open_leading(
             now=now,
             paused=paused,
         )
+        keeping = await start(stack, Keeping(NodeLogs(data_dir / LOGS)))
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
         fleet = Fleet(
@@ -155,7 +154,7 @@ async def open_leading(
             placer=dispatcher,
             definition=partial(_definition, plans),
             children=children,
-            log_came=log_came or partial(_keep, NodeLogs(data_dir / LOGS)),
+            log_came=keeping.put,
             announce=partial(_announce, monitor),
         )
         accepting = Accepting(
@@ -203,6 +202,7 @@ async def open_leading(
             runs=runs,
             registrations=registrations,
             discoveries=discoveries,
+            keeping=keeping,
         )
         offered = Offered(
             management=management,
@@ -225,19 +225,6 @@ async def open_leading(
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:
     return (await plans.prepare(workflow)).definition
-
-
-def _keep(logs: NodeLogs, chunk: LogChunk) -> None:
-    """Write down a piece of a log."""
-    logs.put(
-        chunk.run_id,
-        chunk.node_id,
-        chunk.attempt,
-        chunk.item,
-        epoch=chunk.epoch,
-        offset=chunk.offset,
-        data=chunk.data,
-    )
 
 
 def _announce(

@@ -19,7 +19,7 @@ from dagrun.domain.state import NodeState, RunState
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import NotFound
 from dagrun.ports.management import LogPiece
-from dagrun.services.node_logs import NodeLogs
+from dagrun.services.node_logs import NodeLogs, Reading
 
 UTF8: Final = getincrementaldecoder("utf-8")
 LATE: Final = 2.0
@@ -105,24 +105,31 @@ class Source:
     node_id: str
     item: int | None
     attempt: int
+    reading: Reading
+    came_at: float = -math.inf
+    """When something came of it, or it was begun anew, by the tail's clock."""
+
     ends_at: float = math.inf
     """When nothing more is written to it, by the tail's clock."""
 
     ended: bool = False
     """Whether that is over."""
 
-    _place: int = attrs.field(default=0, init=False)
     _line: str = attrs.field(default="", init=False)
     """The beginning of a line whose end has not come."""
 
     _decoder: IncrementalDecoder = attrs.field(factory=lambda: UTF8(errors="replace"), init=False)
 
-    def pieces(self, logs: NodeLogs, run_id: str) -> Iterator[str]:
-        """Give what is new in whole lines, and the beginning of one if nothing more came."""
+    def pieces(self, now: float, late: float) -> Iterator[str]:
+        """Give what is new in whole lines, and the beginning of one if nothing more came.
+
+        Args:
+            now: the time, by the tail's clock.
+            late: seconds for which more is expected of what an engine wrote, after something came.
+        """
         came = False
-        while data := self._read(logs, run_id):
-            came = True
-            self._place += len(data)
+        while data := self.reading.take(PIECE, settled=self._is_settled(now, late)):
+            came, self.came_at = True, now
             yield from self._whole(self._decoder.decode(data))
         if self.ended:
             self._line += self._decoder.decode(b"", final=True)
@@ -130,9 +137,8 @@ class Source:
             yield self._line
             self._line = ""
 
-    def _read(self, logs: NodeLogs, run_id: str) -> bytes:
-        where = (run_id, self.node_id, self.attempt, self.item)
-        return logs.read(*where, start=self._place, size=PIECE)
+    def _is_settled(self, now: float, late: float) -> bool:
+        return self.ended or self.came_at + late <= now
 
     def _whole(self, text: str) -> Iterator[str]:
         before, end, self._line = (self._line + text).rpartition("\n")
@@ -181,8 +187,16 @@ class Tail:
             if event.type is not Type.NODE_RUNNING:
                 if key in self._open:
                     self._open[key].ends_at = self._clock() + self._late
-            elif self._wants(key) and key not in self._open:
-                self._open[key] = Source(*key)
+            elif self._wants(key):
+                self._begin(key, event.epoch)
+
+    def _begin(self, key: tuple[str, int | None, int], epoch: int) -> None:
+        """Read an attempt, or wait for what may be on its way of it if it is made again."""
+        if key not in self._open:
+            node_id, item, attempt = key
+            reading = self._logs.reading(self._run_id, node_id, attempt, item, first=epoch)
+            self._open[key] = Source(*key, reading)
+        self._open[key].came_at = self._clock()
 
     def _wants(self, key: tuple[str, int | None, int]) -> bool:
         return all(wish in (None, part) for wish, part in zip(self._wanted, key, strict=True))
@@ -192,7 +206,7 @@ class Tail:
         now = self._clock()
         for key, source in list(self._open.items()):
             source.ended = source.ends_at <= now
-            for text in source.pieces(self._logs, self._run_id):
+            for text in source.pieces(now, self._late):
                 if not source.ended and source.ends_at < math.inf:
                     source.ends_at = now + self._late
                 yield source, text
@@ -233,8 +247,9 @@ class RunLogs:
                 self._logs.attempts, state.run_id, name
             ):
                 if item in (None, index) and attempt in (None, number):
-                    source = Source(name, index, number, ended=True)
-                    async for piece in self._pieces(source, state.run_id):
+                    reading = self._logs.reading(state.run_id, name, number, index)
+                    source = Source(name, index, number, reading, ended=True)
+                    async for piece in self._pieces(source):
                         yield piece
 
     async def followed(
@@ -270,9 +285,9 @@ class RunLogs:
             yield _piece(*piece)
         check_tried(state, node_id, item, attempt)
 
-    async def _pieces(self, source: "Source", run_id: RunId) -> AsyncGenerator[LogPiece, None]:
+    async def _pieces(self, source: "Source") -> AsyncGenerator[LogPiece, None]:
         """Read a log piece by piece; it may have many megabytes."""
-        pieces = source.pieces(self._logs, run_id)
+        pieces = source.pieces(0.0, 0.0)
         nothing_came = True
         while (text := await trio.to_thread.run_sync(next, pieces, None)) is not None:
             nothing_came = False

@@ -48,6 +48,7 @@ PREFIXED: Final = frozenset(
         "tls_cert",
         "tls_key",
         "token",
+        "workflows",
     }
 )
 

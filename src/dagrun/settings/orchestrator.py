@@ -24,6 +24,11 @@ class OrchestratorSettings(NetworkSettings):
     retention: float | None = setting(
         parse.retention, lambda: RETENTION, about="How long ended runs are kept"
     )
+    workflows: Path | None = setting(
+        parse.maybe_folder,
+        lambda: None,
+        about="A folder of documents to register, now and when they change",
+    )
     grpc_port: int = setting(
         parse.port, lambda: 50051, about="Where to listen; 0 for any that is free"
     )

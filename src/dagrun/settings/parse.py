@@ -3,6 +3,7 @@
 Each function raises ValueError, with what would be right, for anything else.
 """
 
+import os
 import re
 from collections.abc import Callable, Mapping
 from contextlib import suppress
@@ -25,6 +26,18 @@ def path(value: object) -> Path:
     if not isinstance(value, str | Path) or not str(value) or "\0" in str(value):
         raise ValueError("a path is needed")
     return Path(value).expanduser().absolute()
+
+
+def maybe_folder(value: object) -> Path | None:
+    """Give the absolute path of a folder that can be looked into, or None for an empty text."""
+    if value == "":
+        return None
+    folder = path(value)
+    if not folder.is_dir():
+        raise ValueError("a folder that is there is needed")
+    if not os.access(folder, os.R_OK | os.X_OK):
+        raise ValueError("a folder that may be looked into is needed")
+    return folder
 
 
 def whole(least: int, most: int) -> Callable[[object], int]:

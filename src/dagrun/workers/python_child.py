@@ -36,15 +36,27 @@ FOLDERS: list[str] = []
 DECODE = json.JSONDecoder().decode
 ENCODE = json.JSONEncoder(allow_nan=False, ensure_ascii=False).encode
 
+
+class BadOutput(Exception):
+    """What the node gave is no JSON object."""
+
+
+def each_key_once(pairs: list[tuple[str, Any]]) -> None:
+    """Refuse an object in which a key stands twice: 1 and "1" are one in JSON."""
+    keys: set[str] = set()
+    for key, _ in pairs:
+        if key in keys:
+            raise BadOutput(f"two keys of the result are both {key!r} in JSON")
+        keys.add(key)
+
+
+LOOK_AT_KEYS = json.JSONDecoder(object_pairs_hook=each_key_once, parse_int=str).decode
+
 OURS: set[str] = set()
 """Modules that the worker imported for itself."""
 
 SETTLED: set[str] = {str(os.getpid())}
 """Threads that need no look: the one that serves, and those that libraries have."""
-
-
-class BadOutput(Exception):
-    """What the node gave is no JSON object."""
 
 
 class Handler:
@@ -153,6 +165,7 @@ def to_json(result: object) -> str:
     try:
         text = ENCODE(dict(result))
         text.encode()
+        LOOK_AT_KEYS(text)
     except (TypeError, ValueError, RecursionError) as error:
         raise BadOutput(f"the result cannot be written as JSON: {error}") from error
     return text

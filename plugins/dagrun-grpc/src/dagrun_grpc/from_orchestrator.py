@@ -115,6 +115,14 @@ def _of_durable(message: v1.Durable) -> f.Durable:
     return f.Durable(runs=tuple((RunId(run_id), epoch, seq) for run_id, epoch, seq in runs))
 
 
+def _to_logs_kept(frame: f.LogsKept) -> v1.LogsKept:
+    return v1.LogsKept(count=frame.count)
+
+
+def _of_logs_kept(message: v1.LogsKept) -> f.LogsKept:
+    return f.LogsKept(count=message.count)
+
+
 def _to_stop(frame: f.Stop) -> v1.Stop:
     return v1.Stop(run_id=frame.run_id, epoch=frame.epoch, reason=frame.reason)
 
@@ -183,6 +191,7 @@ ENCODERS: Final[Encoders] = {
     f.Dispatch: ("dispatch", _to_dispatch),
     f.JournalPart: ("journal_part", _to_journal_part),
     f.Durable: ("durable", _to_durable),
+    f.LogsKept: ("logs_kept", _to_logs_kept),
     f.Stop: ("stop", _to_stop),
     f.Tell: ("tell", _to_tell),
     f.Drain: ("drain", _to_drain),
@@ -196,6 +205,7 @@ DECODERS: Final[Decoders] = {
     "dispatch": _of_dispatch,
     "journal_part": _of_journal_part,
     "durable": _of_durable,
+    "logs_kept": _of_logs_kept,
     "stop": _of_stop,
     "tell": _of_tell,
     "drain": _of_drain,

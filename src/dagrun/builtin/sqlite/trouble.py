@@ -8,12 +8,17 @@ from typing import Final, TypeVar
 
 import msgspec
 
+from dagrun.builtin.sqlite.quota import quota_is_used_up
 from dagrun.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
 
 T = TypeVar("T")
 
 _RESTORE: Final = "restore it from a backup, or move it away to begin anew"
 _CODE: Final = 0xFF  # the low byte of an extended result code is the plain one
+_MAY_BE_QUOTA: Final = frozenset({sqlite3.SQLITE_IOERR_WRITE, sqlite3.SQLITE_CANTOPEN})
+"""What SQLite makes of a quota that is used up: it keeps the number that says so to itself. Nothing
+is in doubt behind these, as it is behind what went wrong when all was to be brought to the disk."""
+
 SENSELESS: Final = (ValueError, TypeError, AttributeError, msgspec.MsgspecError)
 """What reading a row raises that was not written like this."""
 
@@ -33,10 +38,10 @@ def _our_errors(path: Path) -> Iterator[None]:
         extended = getattr(error, "sqlite_errorcode", 0)
         code = extended & _CODE
         # The second one is of readers: they share a file of 32 KiB, and make it if they are alone.
-        # A quota that is used up cannot be told from a broken disk: SQLite keeps the number that says
-        # so (EDQUOT) to itself, and calls it SQLITE_IOERR_WRITE. So it is a StoreError.
         if code == sqlite3.SQLITE_FULL or extended == sqlite3.SQLITE_IOERR_SHMSIZE:
             raise StoreFull(f"{path}: there is no room for it on the disk") from error
+        if extended in _MAY_BE_QUOTA and quota_is_used_up(path.parent):
+            raise StoreFull(f"{path}: the quota of its user is used up") from error
         if code in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
             raise StoreBusy(f"{path} is held by another process") from error
         if code in (sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB) or _is_nonsense(error, code):

@@ -27,6 +27,7 @@ from dagrun.ports.frames import (
     Frame,
     Held,
     JournalPart,
+    LogsKept,
     Stop,
     Tell,
     Welcome,
@@ -169,15 +170,11 @@ class Attachment:
         await self.runs.hand_over()
 
     async def logs_arrived(self) -> None:
-        """Wait until the orchestrator has all that nodes have written; then delete it here.
+        """Wait until the orchestrator has all that nodes have written.
 
-        It may be cancelled if that lasts too long: what was not sent stays on the disk.
+        It may be cancelled if that lasts too long: what has not arrived stays on the disk.
         """
-        while self._logs.keeps:
-            await self._logs.wait_sent()
-            if await self._heartbeats.all_arrived():
-                self._logs.remove_sent()
-                return
+        await self._logs.wait_arrived()
 
     async def converse(self, channel: Channel) -> None:
         """Talk on a new stream until it ends.
@@ -245,10 +242,11 @@ class Attachment:
             match frame:
                 case BeatSeen(number=number):
                     self._watch.renew(number)
-                    self._heartbeats.answered(number)
                 case Durable(runs=runs):
                     for run_id, _, seq in runs:
                         self._uplink.acknowledge(run_id, seq)
+                case LogsKept(count=count):
+                    self._logs.acknowledge(count)
                 case Dispatch() | JournalPart():
                     await self.runs.take(frame)
                 case Tell():

@@ -11,7 +11,7 @@ from dagrun.services.attachment.outbox import Outbox
 
 
 class Heartbeats:
-    """Sends heartbeats, and knows which of them was answered last.
+    """Sends heartbeats.
 
     Args:
         lease: numbers them, and says how often they are due.
@@ -26,8 +26,6 @@ class Heartbeats:
         self._outbox = outbox
         self._holdings = holdings
         self._due = trio.Event()
-        self._answer = trio.Event()
-        self._sent = self._answered = 0
         self._draining = False
         self.streams = 0
         """On how many streams there were some so far."""
@@ -43,33 +41,16 @@ class Heartbeats:
         self._due.set()
 
     def begin(self) -> None:
-        """Know that there is a new stream: answers on the old one come no more."""
+        """Know that there is a new stream."""
         self.streams += 1
-        self._answer.set()
 
     async def run(self) -> None:
         """Send heartbeats until cancelled, with the stream."""
         while True:
             held = tuple((held.run_id, held.epoch) for held in self._holdings() if not held.halted)
-            self._sent = self._lease.beat()
-            self._outbox.put_beat(Beat(number=self._sent, held=held, draining=self._draining))
+            self._outbox.put_beat(
+                Beat(number=self._lease.beat(), held=held, draining=self._draining)
+            )
             self._due = trio.Event()
             with trio.move_on_after(self._lease.interval):
                 await self._due.wait()
-
-    def answered(self, number: int) -> None:
-        """Hear that a heartbeat has arrived."""
-        self._answered = number
-        self._answer.set()
-
-    async def all_arrived(self) -> bool:
-        """Wait until all has arrived that was sent before this was called.
-
-        Gives False if the stream has ended before that was known.
-        """
-        stream, wanted = self.streams, self._sent + 1
-        self._due.set()
-        while self.streams == stream and self._answered < wanted:
-            self._answer = trio.Event()
-            await self._answer.wait()
-        return self.streams == stream

@@ -1,18 +1,16 @@
 """What the nodes of an engine write, on its way to the orchestrator."""
 
+from collections import deque
 from collections.abc import Callable, Sequence
-from typing import Final, Protocol
+from typing import Final, NamedTuple, Protocol
 
 import attrs
 import trio
 
 from dagrun.domain.ids import RunId
-from dagrun.ports.frames import LogChunk
+from dagrun.ports.frames import LOG_WINDOW, LogChunk
 
 PIECE: Final = 64 * 1024  # bytes of one log that travel together
-KEPT: Final = 60.0
-"""Seconds for which a log stays here that was sent whole: should the stream be found to be dead by
-then, it goes once more."""
 
 
 class KeptLog(Protocol):
@@ -71,7 +69,15 @@ class ShippedLog:
     sent: int = 0
     """Bytes, on the present stream."""
 
+    arrived: int = 0
+    """Bytes that the orchestrator has, of those that were sent on the present stream."""
+
     closed: bool = False
+
+    @property
+    def whole(self) -> bool:
+        """Whether the orchestrator has all that there will be."""
+        return self.closed and self.arrived >= self._log.size
 
     @property
     def ended(self) -> bool:
@@ -110,10 +116,23 @@ class ShippedLog:
         self._log.remove()
 
 
-class Shipping:
-    """Keeps logs on this engine's disk until they were sent. It is where attempts get their logs.
+class _OnWay(NamedTuple):
+    """A piece that was sent, and of which nothing was heard yet."""
 
-    It holds no byte of a log in memory: what is to be sent is read from the files.
+    end: int
+    """Where it ends, in bytes of all logs since the stream began."""
+
+    log: ShippedLog
+    upto: int
+    """Where it ends in its log."""
+
+
+class Shipping:
+    """Keeps logs on this engine's disk until they have arrived. It is where attempts get their logs.
+
+    It holds no byte of a log in memory: what is to be sent is read from the files. No more than
+    :data:`~dagrun.ports.frames.LOG_WINDOW` is on its way: while the orchestrator's disk is slow, the
+    rest waits here.
 
     Args:
         logs: where they are kept.
@@ -122,20 +141,21 @@ class Shipping:
     def __init__(self, logs: KeptLogs) -> None:
         self._logs = logs
         self._known: dict[ShippedLog, None] = {}
-        """Logs of which not all may have arrived, the oldest first."""
+        """Logs of which not all has arrived, or more may come, the oldest first."""
 
         self._unsent: dict[ShippedLog, None] = {}
         """Those of which there is something to be sent, in the order of their turns."""
 
-        self._whole: dict[ShippedLog, float] = {}
-        """Those that are closed and were sent whole, and when, by trio's clock; in that order."""
+        self._on_way: deque[_OnWay] = deque()
+        self._sent = self._kept = 0
+        """Bytes, on the present stream."""
 
         self._wake: Callable[[], None] = lambda: None
-        self._all_sent = trio.Event()
+        self._all_arrived = trio.Event()
 
     @property
     def keeps(self) -> bool:
-        """Whether there are logs of which not all may have arrived."""
+        """Whether there are logs of which not all has arrived, or more may come."""
         return bool(self._known)
 
     def open(
@@ -167,12 +187,8 @@ class Shipping:
             if log not in self._unsent:
                 self._known[log] = self._unsent[log] = None
                 self._wake()
-        elif log in self._known:
-            self._note_whole(log)
-
-    def _note_whole(self, log: ShippedLog) -> None:
-        if log.closed:
-            self._whole.setdefault(log, trio.current_time())
+        else:
+            self._let_go(log)
 
     def take(self, most: int) -> Sequence[LogChunk]:
         """Give pieces of logs that were not sent yet, one of each by turns.
@@ -180,7 +196,7 @@ class Shipping:
         Args:
             most: bytes of all of them.
         """
-        self._let_go()
+        most = min(most, LOG_WINDOW - (self._sent - self._kept))
         chunks: list[LogChunk] = []
         while most > 0 and self._unsent:
             log = next(iter(self._unsent))
@@ -189,41 +205,45 @@ class Shipping:
             if chunk.data:
                 chunks.append(chunk)
                 most -= len(chunk.data)
+                self._sent += len(chunk.data)
+                self._on_way.append(_OnWay(self._sent, log, log.sent))
+            else:
+                self._arrived(log, log.sent)
             if log.unsent:
                 self._unsent[log] = None
-            else:
-                self._note_whole(log)
-        if not self._unsent:
-            self._all_sent.set()
         return chunks
 
-    async def wait_sent(self) -> None:
-        """Wait until there is nothing that was not sent."""
-        while self._unsent:
-            self._all_sent = trio.Event()
-            await self._all_sent.wait()
+    def acknowledge(self, count: int) -> None:
+        """Hear how many bytes of logs the orchestrator has taken since the stream began."""
+        self._kept = min(count, self._sent)
+        while self._on_way and self._on_way[0].end <= count:
+            piece = self._on_way.popleft()
+            self._arrived(piece.log, piece.upto)
+        if self._unsent:
+            self._wake()
+
+    async def wait_arrived(self) -> None:
+        """Wait until all that was written so far, and is written meanwhile, has arrived."""
+        while self._unsent or self._on_way:
+            self._all_arrived = trio.Event()
+            await self._all_arrived.wait()
 
     def send_again(self) -> None:
-        """Have all logs sent from their beginning, for a new stream, but those sent long ago."""
-        self._whole.clear()
+        """Have all logs sent from their beginning, for a new stream, that have not arrived whole."""
+        self._on_way.clear()
+        self._sent = self._kept = 0
         for log in self._known:
-            log.sent = 0
+            log.sent = log.arrived = 0
         self._unsent = dict(self._known)
 
-    def remove_sent(self) -> None:
-        """Delete the files of all logs that were sent whole."""
-        for log in list(self._whole):
-            self._remove(log)
+    def _arrived(self, log: ShippedLog, upto: int) -> None:
+        log.arrived = upto
+        self._let_go(log)
+        if not self._unsent and not self._on_way:
+            self._all_arrived.set()
 
-    def _let_go(self) -> None:
-        """Delete the files of those that were sent whole so long ago that they have arrived."""
-        before = trio.current_time() - KEPT
-        while self._whole:
-            log, sent_at = next(iter(self._whole.items()))
-            if sent_at > before:
-                break
-            self._remove(log)
-
-    def _remove(self, log: ShippedLog) -> None:
-        del self._whole[log], self._known[log]
-        log.remove()
+    def _let_go(self, log: ShippedLog) -> None:
+        """Delete the file of a log of which all has arrived."""
+        if log.whole and log in self._known:
+            del self._known[log]
+            log.remove()

@@ -65,7 +65,7 @@ class Fleet:
         placer: places runs.
         definition: gives what is stored of a workflow.
         children: starts child runs.
-        log_came: keeps a piece of a log.
+        log_came: keeps a piece of a log, without blocking, and calls something when it has.
         announce: tells of engines that come and go.
     """
 
@@ -79,7 +79,7 @@ class Fleet:
         placer: Placer,
         definition: Callable[[Workflow], Awaitable[Definition]],
         children: Children | None = None,
-        log_came: Callable[[LogChunk], None] = lambda _chunk: None,
+        log_came: Callable[[LogChunk, Callable[[], None]], None] = lambda _chunk, kept: kept(),
         announce: Announce = _unheard,
     ) -> None:
         self._nursery: trio.Nursery

@@ -1,6 +1,7 @@
 """One stream from an engine, on the orchestrator's side."""
 
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import groupby
 from operator import attrgetter
 
@@ -10,6 +11,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, as_one_loss
 from dagrun.ports.frames import (
+    LOG_WINDOW,
     Beat,
     BeatSeen,
     Frame,
@@ -38,7 +40,7 @@ class Session:
         roster: hears that the engine takes runs, or no more.
         returns: takes back runs.
         child_starts: starts child runs.
-        log_came: keeps a piece of a log.
+        log_came: keeps a piece of a log, without blocking, and calls something when it has.
     """
 
     def __init__(
@@ -50,7 +52,7 @@ class Session:
         roster: Roster,
         returns: Returns,
         child_starts: ChildStarts,
-        log_came: Callable[[LogChunk], None],
+        log_came: Callable[[LogChunk, Callable[[], None]], None],
     ) -> None:
         self._channel = channel
         self._engine = engine
@@ -59,6 +61,9 @@ class Session:
         self._returns = returns
         self._child_starts = child_starts
         self._log_came = log_came
+        self._outbox: Outbox
+        self._logs_came = self._logs_kept = 0
+        """Bytes of logs, on this stream."""
 
     async def run(self, outbox: Outbox) -> None:
         """Talk until the stream ends.
@@ -66,6 +71,7 @@ class Session:
         Raises:
             ChannelLost: it has ended.
         """
+        self._outbox = outbox
         with as_one_loss():
             await self._talk(outbox)
 
@@ -91,7 +97,7 @@ class Session:
             case StartChild():
                 self._child_starts.wanted(self._engine, frame)
             case LogChunk():
-                self._log_came(frame)
+                self._log(frame)
             case other:
                 raise ChannelLost(f"engine {self._engine.name} says {type(other).__name__}")
 
@@ -121,6 +127,17 @@ class Session:
         self._engine.heard = now
         if self._engine.says(draining=beat.draining):
             self._roster.takes_changed(self._engine)
+
+    def _log(self, chunk: LogChunk) -> None:
+        size = len(chunk.data)
+        self._logs_came += size
+        if self._logs_came - self._logs_kept > LOG_WINDOW:
+            raise ChannelLost(f"engine {self._engine.name} sends more of logs than can be kept")
+        self._log_came(chunk, partial(self._log_kept, size))
+
+    def _log_kept(self, size: int) -> None:
+        self._logs_kept += size
+        self._outbox.put_logs_kept(self._logs_kept)
 
     def _has(self, run_id: RunId, epoch: int) -> bool:
         """Whether the engine has a run; if not, it is told to stop it."""

@@ -2,5 +2,6 @@
 
 from dagrun.services.node_logs.log_file import CAP, LogFile
 from dagrun.services.node_logs.logs import NodeLogs
+from dagrun.services.node_logs.reading import Reading
 
-__all__ = ["CAP", "LogFile", "NodeLogs"]
+__all__ = ["CAP", "LogFile", "NodeLogs", "Reading"]

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
@@ -137,6 +138,15 @@ def read_file(path: Path, start: int, size: int) -> bytes:
         if error.errno in (errno.ENOENT, errno.ELOOP):
             return b""
         raise
+
+
+def length_of(path: Path) -> int:
+    """Give the bytes of a log; 0 if it is not there, or a link is in its place."""
+    try:
+        status = os.lstat(path)
+    except FileNotFoundError:
+        return 0
+    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def put_piece(path: Path, offset: int, data: bytes) -> None:

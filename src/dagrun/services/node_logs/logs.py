@@ -1,8 +1,6 @@
 """The logs of all attempts, below one folder."""
 
 import logging
-import os
-import stat
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -14,11 +12,13 @@ from dagrun.services.node_logs.log_file import (
     CAP,
     SEAM,
     LogFile,
+    length_of,
     marker,
     put_piece,
     read_file,
 )
-from dagrun.services.node_logs.names import Listings, name_of, sort_key
+from dagrun.services.node_logs.names import Listings, Part, name_of, sort_key
+from dagrun.services.node_logs.reading import Reading
 
 _log: Final = logging.getLogger(__name__)
 
@@ -111,15 +111,35 @@ class NodeLogs:
         Raises:
             ValueError: an id is none.
         """
-        files = self._listings.files(self._folder(run_id, node_id)).get((item, attempt), ())
         found = b""
-        for length, read in _pieces(files):
+        for length, read in _pieces(self._parts(run_id, node_id, attempt, item)):
             if start < length:
                 found += read(start, size if size < 0 else size - len(found))
             start = max(start - length, 0)
             if 0 <= size <= len(found):
                 break
         return found
+
+    def reading(
+        self, run_id: str, node_id: str, attempt: int, item: int | None = None, *, first: int = 0
+    ) -> Reading:
+        """Give what reads the log of an attempt while it is written.
+
+        Args:
+            run_id: the run.
+            node_id: the node.
+            attempt: the attempt.
+            item: the item; None without one.
+            first: the epoch under which it began, as far as is known.
+
+        Raises:
+            ValueError: an id is none.
+        """
+        return Reading(partial(self._parts, run_id, node_id, attempt, item), first=first)
+
+    def _parts(self, run_id: str, node_id: str, attempt: int, item: int | None) -> Sequence[Part]:
+        files = self._listings.files(self._folder(run_id, node_id))
+        return files.get((item, attempt), ())
 
     def attempts(self, run_id: str, node_id: str) -> list[tuple[int | None, int]]:
         """List (item, attempt) of all logs of a node, in order; item is None without one.
@@ -140,23 +160,15 @@ Piece = tuple[int, Callable[[int, int], bytes]]
 """Bytes of a part of a log, and what reads it: from where, and how much."""
 
 
-def _pieces(files: Sequence[Path]) -> Iterator[Piece]:
+def _pieces(parts: Sequence[Part]) -> Iterator[Piece]:
     """Give what a log is made of: its files that are not empty, and what stands between them."""
     first = True
-    for path in files:
-        if length := _length(path):
+    for _, path in parts:
+        if length := length_of(path):
             if not first:
                 yield len(SEAM), _seam
             yield length, partial(read_file, path)
             first = False
-
-
-def _length(path: Path) -> int:
-    try:
-        status = os.lstat(path)
-    except FileNotFoundError:
-        return 0
-    return status.st_size if stat.S_ISREG(status.st_mode) else 0
 
 
 def _seam(start: int, size: int) -> bytes:

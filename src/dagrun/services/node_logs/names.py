@@ -15,6 +15,9 @@ SETTLED: Final = 1_000_000_000
 Key = tuple[int | None, int]
 """Item and attempt; the item is None without one."""
 
+Part = tuple[int, Path]
+"""The file of an attempt that is of one epoch, and that; -1 of one that is of no epoch."""
+
 
 def name_of(attempt: int, item: int | None, epoch: int | None) -> str:
     """Give the name of the file of an attempt, and of an epoch if there is one for each.
@@ -41,7 +44,7 @@ class _Listing:
     """What was in a folder when it had last been changed at ``changed``."""
 
     changed: int
-    files: Mapping[Key, Sequence[Path]]
+    files: Mapping[Key, Sequence[Part]]
 
 
 class Listings:
@@ -53,7 +56,7 @@ class Listings:
     def __init__(self) -> None:
         self._known: dict[Path, _Listing] = {}
 
-    def files(self, folder: Path) -> Mapping[Key, Sequence[Path]]:
+    def files(self, folder: Path) -> Mapping[Key, Sequence[Part]]:
         """Give the files of each attempt: first that of no epoch, then one for each, in order."""
         try:
             changed = folder.stat().st_mtime_ns
@@ -69,12 +72,12 @@ class Listings:
         return listing.files
 
 
-def _files(folder: Path) -> Mapping[Key, Sequence[Path]]:
-    found: dict[Key, list[tuple[int, Path]]] = {}
+def _files(folder: Path) -> Mapping[Key, Sequence[Part]]:
+    found: dict[Key, list[Part]] = {}
     for path in folder.glob("*.log"):
         if (matched := NAME.fullmatch(path.name)) is None:
             continue  # somebody else put it there
         item, attempt, epoch = matched.groups()
         key = (None if item is None else int(item)), int(attempt)
         found.setdefault(key, []).append((-1 if epoch is None else int(epoch), path))
-    return {key: [path for _, path in sorted(files)] for key, files in found.items()}
+    return {key: sorted(files) for key, files in found.items()}

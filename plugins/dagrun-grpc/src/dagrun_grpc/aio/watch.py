@@ -48,17 +48,21 @@ class Watch:
         self._asked: float | None = None
         """When an answer was asked for that did not come yet."""
 
+        self._spoke = False
+        """Whether the peer said anything."""
+
         self._next: asyncio.TimerHandle | None = None
 
     def heard(self) -> None:
         """Note that something came."""
-        self._heard, self._asked = self._loop.time(), None
+        self._heard, self._asked, self._spoke = self._loop.time(), None, True
 
     def look(self) -> None:
         """Look now, and again and again."""
         now = self._loop.time()
         if now - self._looked > self._shortest:  # nobody is to blame for what was not heard here
             self._heard, self._asked = now, None
+            self._made = self._made if self._spoke else now
         self._looked = now
         self._judge(now)
         self._next = self._loop.call_later(self._shortest / _LOOKS, self.look)
@@ -71,6 +75,9 @@ class Watch:
     def _judge(self, now: float) -> None:
         if self._connection.is_closing():  # by grpclib, which waits for a peer that may not read
             self._close()
+        elif not self._accepted and not self._spoke:
+            if now - self._made > self._patience.handshake:
+                self._abort(f"no answer within {self._patience.handshake:g} s")
         elif self._accepted and not self._connection.let_in:
             if now - self._made > self._patience.handshake:
                 self._abort(f"no call within {self._patience.handshake:g} s that was let in")

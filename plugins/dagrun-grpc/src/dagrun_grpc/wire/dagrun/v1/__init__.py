@@ -64,6 +64,7 @@ __all__ = (
     "ListWorkflowsRequest",
     "ListWorkflowsResponse",
     "LogChunk",
+    "LogsKept",
     "Mark",
     "Message",
     "MessageKind",
@@ -1760,6 +1761,22 @@ default_message_pool.register_message("dagrun.v1", "LogChunk", LogChunk)
 
 
 @dataclass(eq=False, repr=False)
+class LogsKept(betterproto2.Message):
+    """
+    Pieces of logs that the engine sent are written down, or were dropped. An engine has at most 1 MiB
+    of them on their way that this was not said of: the stream of one that sends more is ended.
+    """
+
+    count: "int" = betterproto2.field(1, betterproto2.TYPE_INT64)
+    """
+    Bytes of their data since the stream began, in the order in which they were sent.
+    """
+
+
+default_message_pool.register_message("dagrun.v1", "LogsKept", LogsKept)
+
+
+@dataclass(eq=False, repr=False)
 class Mark(betterproto2.Message):
     """
     A run, an epoch of it, and a number that the field says the meaning of.
@@ -1954,6 +1971,13 @@ class OrchestratorFrame(betterproto2.Message):
     )
     """
     The answer to a StartChild.
+    """
+
+    logs_kept: "LogsKept | None" = betterproto2.field(
+        11, betterproto2.TYPE_MESSAGE, optional=True, group="frame"
+    )
+    """
+    Pieces of logs that the engine sent are written down.
     """
 
 
