@@ -34,10 +34,10 @@ class Assigned:
     """What was posted to it before it was sent, or since it was given back."""
 
 
-class Dispatcher(Protocol):
+class Bring(Protocol):
     """Brings a run to an engine; see :mod:`dagrun.services.fleet.dispatching`."""
 
-    def dispatch(
+    def __call__(
         self,
         engine: "RemoteEngine",
         state: RunState,
@@ -55,14 +55,14 @@ class RemoteEngine:
 
     Args:
         hello: how it introduced itself, or what the store knows of it.
-        dispatcher: brings runs to it.
+        bring: brings a run to it.
         mailbox: keeps what is asked of its runs.
     """
 
-    def __init__(self, hello: Hello, dispatcher: Dispatcher, mailbox: Mailbox) -> None:
+    def __init__(self, hello: Hello, bring: Bring, mailbox: Mailbox) -> None:
         self.name = hello.engine_id
         self.instance = hello.instance
-        self._dispatcher = dispatcher
+        self._bring = bring
         self._mailbox = mailbox
         self.runs: dict[RunId, Assigned] = {}
         self.outbox: Outbox | None = None
@@ -165,7 +165,7 @@ class RemoteEngine:
         lost: bool = False,
     ) -> None:
         """Give it a run; see the port. The run is folded there, and not here."""
-        self._dispatcher.dispatch(self, state, epoch, messages, lost=lost)
+        self._bring(self, state, epoch, messages, lost=lost)
 
     async def cancel(self, run_id: RunId, *, reason: str) -> bool:
         """Post a request to cancel; see the port."""
