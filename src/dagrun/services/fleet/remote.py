@@ -9,7 +9,7 @@ import trio
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineView, Offers
-from dagrun.ports.frames import Frame, Hello, Stop, Tell
+from dagrun.ports.frames import Drain, Frame, Hello, Stop, Tell
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.fleet.mailbox import Mailbox
 from dagrun.services.fleet.outbox import Outbox
@@ -90,6 +90,8 @@ class RemoteEngine:
             executors=frozenset(hello.executors), labels=hello.labels, resources=hello.resources
         )
         self.draining = hello.draining
+        self._drains_next: bool | None = None
+        """What it was asked for since its last heartbeat; None if nothing was."""
 
     def attach(self, outbox: Outbox, *, address: str, close: Callable[[], None]) -> None:
         """Have a new stream.
@@ -114,6 +116,22 @@ class RemoteEngine:
         """End the present stream, if there is one."""
         self.outbox = None
         self._close()
+
+    def drain(self, *, on: bool) -> None:
+        """Ask it to take no more runs, or to take some again. It counts at once."""
+        self.draining = self._drains_next = on
+        self.say(Drain(on=on))
+
+    def drains(self, *, on: bool) -> bool:
+        """Hear from a heartbeat whether it drains. Give False if that was known.
+
+        A heartbeat that crossed what it was asked for is no answer to that.
+        """
+        asked, self._drains_next = self._drains_next, None
+        if on == self.draining or (asked is not None and asked != on):
+            return False
+        self.draining = on
+        return True
 
     def say(self, frame: Frame) -> None:
         """Send a frame, if there is a stream. Does not block."""

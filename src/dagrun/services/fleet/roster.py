@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Protocol
 
 from dagrun.ports.engine import EngineView, Placer
-from dagrun.ports.frames import Drain, Hello, TurnedAway
+from dagrun.ports.frames import Hello, TurnedAway
 from dagrun.services.fleet.remote import RemoteEngine
 
 
@@ -103,12 +103,11 @@ class Roster:
         engine = self._present.get(engine_id)
         if engine is None or engine.outbox is None:
             return False
-        engine.draining = on
-        engine.say(Drain(on=on))
-        self.takes_changed(engine)
+        engine.drain(on=on)
+        self.drains_or_not(engine)
         return True
 
-    def takes_changed(self, engine: RemoteEngine) -> None:
+    def drains_or_not(self, engine: RemoteEngine) -> None:
         """Hear that an engine drains, or takes runs again."""
         if engine.draining:
             self._announce("engine.draining", engine_id=engine.name)

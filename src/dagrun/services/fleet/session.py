@@ -119,9 +119,11 @@ class Session:
                 self._engine.runs[run_id].renewed = now
         self._engine.say(BeatSeen(number=beat.number))
         self._engine.heard = now
-        if self._engine.refuses or self._engine.draining != beat.draining:
-            self._engine.refuses, self._engine.draining = False, beat.draining
-            self._roster.takes_changed(self._engine)
+        refused, self._engine.refuses = self._engine.refuses, False
+        if self._engine.drains(on=beat.draining):
+            self._roster.drains_or_not(self._engine)
+        elif refused:
+            self._roster.changed(self._engine)
 
     def _has(self, run_id: RunId, epoch: int) -> bool:
         """Whether the engine has a run; if not, it is told to stop it."""
