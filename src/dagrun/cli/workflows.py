@@ -23,9 +23,8 @@ from dagrun.ports.management import Page, Registered, WorkflowManagement, Workfl
 from dagrun.ports.store import Store
 from dagrun.roles.documents import read_to_send, register_read
 from dagrun.roles.management import manage_workflows
-from dagrun.roles.orchestrator import NothingToOpen
 from dagrun.roles.registrations import Registrations
-from dagrun.services.plans import Plans
+from dagrun.services.plans import NothingToOpen, Plans
 from dagrun.settings import Settings
 from dagrun.settings.client import ClientSettings
 

@@ -3,7 +3,7 @@
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -37,7 +37,7 @@ from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
 from dagrun.services.node_logs.keeping import Keeping
-from dagrun.services.plans import Plans
+from dagrun.services.plans import NothingToOpen, Plans
 from dagrun.services.retention import Retention, RunFolders
 from dagrun.services.subscribers import Subscribers
 
@@ -47,13 +47,6 @@ CLOSED: Final = partial(TokenGate, open_without=False)
 LOST: Final = "engine.lost"
 
 _log: Final = logging.getLogger(__name__)
-
-
-class NothingToOpen:
-    """Opens no plugin: an orchestrator carries out no node itself."""
-
-    async def open(self, names: Iterable[str]) -> None:
-        """Do nothing."""
 
 
 @asynccontextmanager

@@ -42,6 +42,13 @@ class Opens(Protocol):
         ...
 
 
+class NothingToOpen:
+    """Opens no plugin, for those who carry out no node themselves. Implements :class:`Opens`."""
+
+    async def open(self, names: Iterable[str]) -> None:
+        """Do nothing."""
+
+
 class Plans:
     """Compiles workflows, and keeps what was compiled last.
 

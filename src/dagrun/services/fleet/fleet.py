@@ -119,7 +119,7 @@ class Fleet:
         self._leases = Leases(lease, expiry.expire)
 
     def _make(self, hello: Hello) -> RemoteEngine:
-        return RemoteEngine(hello, self._dispatching, self._mailbox)
+        return RemoteEngine(hello, self._dispatching.dispatch, self._mailbox)
 
     def _spawn(self, task: Callable[[Unpack[Args]], Awaitable[object]], *args: *Args) -> None:
         self._nursery.start_soon(task, *args)

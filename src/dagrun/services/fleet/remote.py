@@ -17,7 +17,7 @@ from dagrun.ports.engine import (
     Offers,
     ReportSeen,
 )
-from dagrun.ports.frames import Frame, Hello, Stop, Tell
+from dagrun.ports.frames import Drain, Frame, Hello, Stop, Tell
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.fleet.mailbox import Mailbox
 from dagrun.services.fleet.outbox import Outbox
@@ -42,10 +42,10 @@ class Assigned:
     """What was posted to it before it was sent, or since it was given back."""
 
 
-class Dispatcher(Protocol):
+class Bring(Protocol):
     """Brings a run to an engine; see :mod:`dagrun.services.fleet.dispatching`."""
 
-    def dispatch(
+    def __call__(
         self,
         engine: "RemoteEngine",
         state: RunState,
@@ -63,14 +63,14 @@ class RemoteEngine:
 
     Args:
         hello: how it introduced itself, or what the store knows of it.
-        dispatcher: brings runs to it.
+        bring: brings a run to it.
         mailbox: keeps what is asked of its runs.
     """
 
-    def __init__(self, hello: Hello, dispatcher: Dispatcher, mailbox: Mailbox) -> None:
+    def __init__(self, hello: Hello, bring: Bring, mailbox: Mailbox) -> None:
         self.name = hello.engine_id
         self.instance = hello.instance
-        self._dispatcher = dispatcher
+        self._bring = bring
         self._mailbox = mailbox
         self.runs: dict[RunId, Assigned] = {}
         self.outbox: Outbox | None = None
@@ -98,6 +98,8 @@ class RemoteEngine:
             executors=frozenset(hello.executors), labels=hello.labels, resources=hello.resources
         )
         self.draining = hello.draining
+        self._drains_next: bool | None = None
+        """What it was asked for since its last heartbeat; None if nothing was."""
 
     def attach(self, outbox: Outbox, *, address: str, close: Callable[[], None]) -> None:
         """Have a new stream.
@@ -122,6 +124,22 @@ class RemoteEngine:
         """End the present stream, if there is one."""
         self.outbox = None
         self._close()
+
+    def drain(self, *, on: bool) -> None:
+        """Ask it to take no more runs, or to take some again. It counts at once."""
+        self.draining = self._drains_next = on
+        self.say(Drain(on=on))
+
+    def drains(self, *, on: bool) -> bool:
+        """Hear from a heartbeat whether it drains. Give False if that was known.
+
+        A heartbeat that crossed what it was asked for is no answer to that.
+        """
+        asked, self._drains_next = self._drains_next, None
+        if on == self.draining or (asked is not None and asked != on):
+            return False
+        self.draining = on
+        return True
 
     def say(self, frame: Frame) -> None:
         """Send a frame, if there is a stream. Does not block."""
@@ -154,12 +172,6 @@ class RemoteEngine:
             stopped=[run for run in named if self.assigned(*run) is None],
         )
 
-    def says(self, *, draining: bool, unwell: bool = False) -> bool:
-        """Hear whether it takes runs. Give whether that may be another answer than before."""
-        before = self.draining, self.refuses
-        self.draining, self.refuses = draining, unwell
-        return before != (draining, unwell)
-
     def view(self) -> EngineView:
         """Give what lists show."""
         if self.outbox is None:
@@ -186,7 +198,7 @@ class RemoteEngine:
         lost: bool = False,
     ) -> None:
         """Give it a run; see the port. The run is folded there, and not here."""
-        self._dispatcher.dispatch(self, state, epoch, messages, lost=lost)
+        self._bring(self, state, epoch, messages, lost=lost)
 
     async def cancel(self, run_id: RunId, *, reason: str) -> bool:
         """Post a request to cancel; see the port."""

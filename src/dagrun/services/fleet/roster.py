@@ -5,7 +5,7 @@ from typing import Any, Protocol
 
 from dagrun.errors import ConflictError, NotFound
 from dagrun.ports.engine import DRAINING, UNHEALTHY, EngineReport, EngineView, Placer, ReportSeen
-from dagrun.ports.frames import Drain, Hello, TurnedAway
+from dagrun.ports.frames import Hello, TurnedAway
 from dagrun.services.fleet.remote import RemoteEngine
 
 
@@ -104,9 +104,8 @@ class Roster:
         engine = self._present.get(engine_id)
         if engine is None or engine.outbox is None:
             return False
-        engine.draining = on
-        engine.say(Drain(on=on))
-        self.takes_changed(engine)
+        engine.drain(on=on)
+        self.drains_or_not(engine)
         return True
 
     def report(self, report: EngineReport) -> ReportSeen:
@@ -121,11 +120,18 @@ class Roster:
             raise NotFound(f"there is no engine {report.engine_id[:200]!r}, or it has no stream")
         if engine.instance != report.instance:
             raise ConflictError(f"the stream of engine {engine.name} is of another instance of it")
-        if engine.says(draining=report.status == DRAINING, unwell=report.status == UNHEALTHY):
-            self.takes_changed(engine)
+        self.heard(engine, draining=report.status == DRAINING, unwell=report.status == UNHEALTHY)
         return engine.seen(report.runs)
 
-    def takes_changed(self, engine: RemoteEngine) -> None:
+    def heard(self, engine: RemoteEngine, *, draining: bool, unwell: bool = False) -> None:
+        """Hear from an engine whether it takes runs."""
+        refused, engine.refuses = engine.refuses, unwell
+        if engine.drains(on=draining):
+            self.drains_or_not(engine)
+        elif refused != unwell:
+            self.changed(engine)
+
+    def drains_or_not(self, engine: RemoteEngine) -> None:
         """Hear that an engine drains, or takes runs again."""
         if engine.draining:
             self._announce("engine.draining", engine_id=engine.name)

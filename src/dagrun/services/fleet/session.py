@@ -125,8 +125,7 @@ class Session:
                 self._engine.runs[run_id].renewed = now
         self._engine.say(BeatSeen(number=beat.number))
         self._engine.heard = now
-        if self._engine.says(draining=beat.draining):
-            self._roster.takes_changed(self._engine)
+        self._roster.heard(self._engine, draining=beat.draining)
 
     def _log(self, chunk: LogChunk) -> None:
         size = len(chunk.data)

@@ -1,0 +1,107 @@
+"""When an engine elsewhere that drains is given no runs, and who hears of it."""
+
+from contextlib import suppress
+
+import pytest
+
+from dagrun.errors import ChannelLost
+from dagrun.ports.frames import Beat, Hello
+from dagrun.services.fleet.outbox import Outbox
+from dagrun.services.fleet.remote import RemoteEngine
+from dagrun.services.fleet.roster import Roster
+from dagrun.services.fleet.session import Session
+
+
+class Placer:
+    """Notes whether the engine would be given runs, whenever it is told to look."""
+
+    def __init__(self):
+        self.ready = []
+
+    def add_engine(self, engine):
+        pass
+
+    def engine_changed(self, engine):
+        self.ready.append(engine.ready)
+
+
+class Stream:
+    """What an engine says, one heartbeat after the other."""
+
+    def __init__(self, *draining):
+        self._beats = [Beat(number=n, held=(), draining=on) for n, on in enumerate(draining, 1)]
+
+    async def send(self, frames):
+        pass
+
+    async def receive(self):
+        if not self._beats:
+            raise ChannelLost("it has ended")
+        return [self._beats.pop(0)]
+
+
+class Rig:
+    def __init__(self):
+        self.placer, self.told = Placer(), []
+        self.roster = Roster(
+            placer=self.placer,
+            announce=lambda kind, **_: self.told.append(kind),
+            make=lambda hello: RemoteEngine(hello, None, None),
+        )
+        hello = Hello(engine_id="e", instance="i", release="0", capacity=1)
+        self.engine = self.roster.admit(hello)
+        self.engine.attach(Outbox(), address="here", close=lambda: None)
+        self.told.clear()
+
+    async def hear(self, *draining):
+        session = Session(
+            Stream(*draining),
+            self.engine,
+            journal=None,
+            roster=self.roster,
+            returns=None,
+            child_starts=None,
+            log_came=None,
+        )
+        with suppress(ChannelLost):
+            await session.run(self.engine.outbox)
+
+
+@pytest.fixture
+async def rig():
+    return Rig()
+
+
+async def test_a_heartbeat_that_crosses_the_request_to_drain_lets_no_run_through(rig):
+    assert rig.roster.drain("e", on=True)
+    await rig.hear(False, True)
+    assert rig.placer.ready == [False]
+    assert rig.told == ["engine.draining"]
+
+
+async def test_an_engine_that_drains_by_itself_is_given_no_runs_from_then_on(rig):
+    await rig.hear(False, True, True)
+    assert rig.placer.ready == [False]
+    assert rig.told == ["engine.draining"]
+
+
+async def test_an_engine_that_was_drained_and_is_asked_to_go_on_is_given_runs_again(rig):
+    rig.roster.drain("e", on=True)
+    rig.roster.drain("e", on=False)
+    await rig.hear(True, False)
+    assert rig.placer.ready == [False, True]
+    assert rig.told == ["engine.draining"]
+
+
+async def test_an_engine_that_drains_again_after_it_had_answered_is_believed(rig):
+    rig.roster.drain("e", on=False)
+    await rig.hear(False, True)
+    assert rig.placer.ready == [True, False]
+
+
+async def test_an_engine_that_refused_a_run_is_looked_at_again_and_nobody_is_told(rig):
+    rig.roster.drain("e", on=True)
+    rig.engine.refuses = True
+    await rig.hear(True)
+    assert rig.placer.ready == [False, False]
+    assert rig.told == ["engine.draining"]
