@@ -300,3 +300,7 @@ class AttachedEngine(Protocol):
     def holdings(self) -> Sequence[Holding]:
         """Give the runs that the engine has."""
         ...
+
+    def holding(self, run_id: RunId) -> Holding | None:
+        """Give a run if the engine has it. Takes no longer with many runs."""
+        ...

@@ -59,7 +59,8 @@ class HeldRuns:
 
     def has(self, run_id: RunId, epoch: int) -> bool:
         """Whether the engine has a run under this epoch."""
-        return any((held.run_id, held.epoch) == (run_id, epoch) for held in self.holdings())
+        held = self.engine.holding(run_id)
+        return held is not None and held.epoch == epoch
 
     async def take(self, frame: Dispatch | JournalPart) -> None:
         """Have the engine execute a run, once its journal is here whole.

@@ -208,15 +208,12 @@ class Engine:
 
     def holdings(self) -> Sequence[Holding]:
         """Give the runs that the engine has."""
-        return [
-            Holding(
-                run_id=run_id,
-                epoch=execution.state.epoch,
-                seq=execution.state.seq,
-                halted=execution.halted,
-            )
-            for run_id, execution in self._executions.items()
-        ]
+        return [execution.holding() for execution in self._executions.values()]
+
+    def holding(self, run_id: RunId) -> Holding | None:
+        """Give a run if the engine has it."""
+        execution = self._executions.get(run_id)
+        return None if execution is None else execution.holding()
 
     async def wait_idle(self) -> None:
         """Wait until no attempt is being made, not even one that is being stopped."""

@@ -5,6 +5,7 @@ import trio
 
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
+from dagrun.ports.engine import Holding
 from dagrun.ports.store import Message, Taken
 
 
@@ -76,6 +77,11 @@ class Execution:
     def seen(self) -> int:
         """The highest number of a message that was passed on; 0 when there was none."""
         return max(self.told, default=0)
+
+    def holding(self) -> Holding:
+        """Say what the engine has of it."""
+        state = self.state
+        return Holding(run_id=state.run_id, epoch=state.epoch, seq=state.seq, halted=self.halted)
 
     def take_up(self, message: Message) -> None:
         """Note that nothing more is to be done about a message."""
