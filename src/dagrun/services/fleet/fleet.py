@@ -470,9 +470,14 @@ class Fleet:
         self._stop(engine, run_id, epoch)
         if why is Refusal.UNSEEN:
             self._take_back(engine, run_id, lost=False)
-            return
-        self._off(engine, run_id)
-        self._placer.abandoned(run_id, f"it was taken over by somebody else ({why})")
+        elif why is Refusal.GAP:  # it has lost events, or made some up: what is stored goes on
+            _log.warning("engine %s: run %s: its events do not follow", engine.name, run_id)
+            engine.refuses = True  # until its next heartbeat
+            self._placer.engine_changed(engine)
+            self._take_back(engine, run_id, lost=True)
+        else:
+            self._off(engine, run_id)
+            self._placer.abandoned(run_id, f"it was taken over by somebody else ({why})")
 
     # the end of a lease
 
