@@ -1,3 +1,4 @@
+# ruff: noqa: SIM117 — it reads better so
 """Many calls of one client, on its one connection."""
 
 import trio
