@@ -14,6 +14,7 @@ from h2.events import RequestReceived
 from h2.exceptions import H2Error
 from h2.settings import SettingCodes, Settings
 
+from dagrun_grpc.aio.frames import GuardedFrames
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import (
     BITE,
@@ -124,6 +125,7 @@ class GuardedProtocol(H2Protocol):
                 SettingCodes.ENABLE_PUSH: 0,
             },
         )
+        http.incoming_buffer = GuardedFrames(server=not http.config.client_side)
         http.initiate_connection()
         http.increment_flow_control_window(WINDOW - http.inbound_flow_control_window)
         self.connection = GuardedConnection(http, self._transport, config=self.config)
