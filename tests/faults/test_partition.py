@@ -9,7 +9,7 @@ from dagrun.domain.workflow import Workflow
 from dagrun.testing.elsewhere import until
 from dagrun.testing.proxy import PIECE, Proxy
 
-LEASE = 2.0  # seconds
+LEASE = 1.5  # seconds
 SLACK = 2.0  # seconds that a busy machine may take for the start of a process
 WELL = {"piece": PIECE, "latency": 0.0, "left": None}
 
@@ -57,9 +57,7 @@ async def test_a_partition_ends_a_lease_in_time_and_what_was_done_behind_it_is_r
         make(proxy)
         assert (await it.result(run_id)).status == "succeeded"
         await it.attached("e1", "e2")
-        again = await it.submit(workflow)
-        assert (await it.result(again)).status == "succeeded"
-        assert await it.problems(workflow, run_id, again) == []
+        assert await it.problems(workflow, run_id) == []
         assert {event.epoch for event in await it.journal(run_id)} == {1, 2}
 
 
@@ -71,7 +69,7 @@ async def test_a_connection_that_is_cut_in_the_middle_of_frames_costs_no_run_its
         proxy = await nursery.start(Proxy(it.port).run)
         it.engine("e1", address=proxy.address)
         await it.attached("e1")
-        items = it.node("each", for_each=list(range(40)), max_parallel=2, seconds=0.1)
+        items = it.node("each", for_each=list(range(30)), max_parallel=2, seconds=0.1)
         workflow = Workflow("items", "1.0.0", nodes=[items])
         run_id = await it.submit(workflow)
         await until(lambda: it.witness)  # it has arrived
@@ -86,7 +84,7 @@ async def test_a_connection_that_is_cut_in_the_middle_of_frames_costs_no_run_its
             await trio.sleep(0.3)
         assert cuts > 2
         assert await it.problems(workflow, run_id) == []
-        assert len(it.witness) == 2 * 40
+        assert len(it.witness) == 2 * 30
         assert set(epochs(it)) == {1}
 
 
@@ -96,17 +94,17 @@ async def test_half_a_second_of_latency_costs_no_run_its_engine(opened, nursery)
         make(proxy, latency=0.5)
         it.engine("e1", address=proxy.address)
         await it.attached("e1")
-        workflow = chain(it, 2)
+        workflow = chain(it, 1)
         run_id = await it.submit(workflow)
         assert (await it.result(run_id)).status == "succeeded"
         assert await it.problems(workflow, run_id) == []
-        assert epochs(it) == [1] * 4
+        assert epochs(it) == [1] * 2
 
 
 async def test_who_comes_with_a_byte_a_second_is_cut_off_harms_nobody_and_may_come_again(
     opened, nursery
 ):
-    async with opened(connection_timeout=1.0) as it:
+    async with opened(connection_timeout=0.5) as it:
         proxy = await nursery.start(Proxy(it.port).run)
         make(proxy, piece=1, latency=1.0)
         it.engine("slow", address=proxy.address)
@@ -118,7 +116,7 @@ async def test_who_comes_with_a_byte_a_second_is_cut_off_harms_nobody_and_may_co
         for run_id in runs:
             assert (await it.result(run_id)).status == "succeeded"
         assert await it.problems(workflow, *runs) == []
-        await trio.sleep_until(began + 3.0)
+        await trio.sleep_until(began + 2.0)
         await it.attached("e1")
         make(proxy)
         await it.attached("e1", "slow")

@@ -29,7 +29,7 @@ from dagrun.testing.elsewhere import until
 from dagrun.testing.programs import COMMAND, LIMIT
 from dagrun.testing.roles import address_of
 
-LEASE = 1.5  # seconds
+LEASE = 1.0  # seconds
 
 
 @attrs.define
@@ -157,7 +157,7 @@ async def test_what_is_reported_after_the_lease_is_refused(opened, workflow):
 
 async def test_what_an_engine_says_of_runs_of_others_changes_nothing(opened, workflow):
     async with opened() as it:
-        honest = workflow(it, seconds=2.0)
+        honest = workflow(it, seconds=1.0)
         it.engine("honest")
         await it.attached("honest")
         run_id = await it.submit(honest)
@@ -216,8 +216,9 @@ async def test_an_engine_of_another_protocol_is_told_both_versions_and_not_to_co
         assert it.leading.engines() == []
 
 
-@pytest.mark.parametrize("protocol", [PROTOCOL - 1, PROTOCOL + 1])
-@pytest.mark.parametrize("dials", ["engine", "orchestrator"])
+@pytest.mark.parametrize(
+    ("protocol", "dials"), [(PROTOCOL - 1, "engine"), (PROTOCOL + 1, "orchestrator")]
+)
 async def test_an_engine_ends_with_the_reason_when_its_orchestrator_has_another_protocol(
     opened, monkeypatch, launch, tmp_path, protocol, dials
 ):

@@ -34,6 +34,7 @@ ENGINES: Final = 3
 PAUSE: Final = 0.25  # seconds between two submissions
 ANSWER: Final = 5.0  # seconds in which the orchestrator answers, or is asked again
 PATIENCE: Final = 180.0  # seconds in which all runs end once nothing fails any more
+LOOK: Final = 0.25  # seconds between looks whether they have
 START: Final = 30.0  # seconds in which a process is ready
 
 
@@ -226,7 +227,7 @@ class Troop:
         with trio.move_on_after(PATIENCE) as patience:
             while await self._unfinished():
                 await self._resume_poisoned()
-                await trio.sleep(1.0)
+                await trio.sleep(LOOK)
         if patience.cancelled_caught:
             left = await self._unfinished()
             self._problems += [f"run {r.run_id} does not end: {r.status}" for r in left]

@@ -32,7 +32,7 @@ def documents(witness: Path, draw: random.Random) -> dict[str, bytes]:
 
 def few_documents(witness: Path, draw: random.Random) -> dict[str, bytes]:
     """Give two of them that take little time: one calls the other, for each of two items."""
-    child = [_shell(witness, "a", [], draw), _lua("b", ["a"])]
+    child = [_shell(witness, "a", [], draw)]
     calls = {"type": "workflow", "id": CHILD}
     parent = [
         _shell(witness, "first", [], draw),
