@@ -16,9 +16,7 @@ from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import Submission, open_local
 from dagrun.roles.workflows import Workflows
 from dagrun.settings import Settings
-
-sys.path.insert(0, str(Path(__file__).parent))
-from failpoint_run import Killer
+from dagrun.testing.failpoints import Killer
 
 
 async def main(data_dir: Path, called: Path, document: Path, killer: Killer) -> None:

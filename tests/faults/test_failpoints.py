@@ -2,10 +2,10 @@
 
 import json
 from collections import Counter
-from pathlib import Path
 
 import pytest
 
+from dagrun.testing import failpoints
 from dagrun.testing.programs import COMMAND, call
 
 NODE = """
@@ -43,8 +43,7 @@ def dagrun(data, *arguments):
 
 
 def kill_at(data, file, point, number):
-    script = Path(__file__).with_name("failpoint_run.py")
-    return call(script, data, file, point, number, folder=data.parent)
+    return call(*failpoints.COMMAND, point, number, "run", file, folder=data.parent)
 
 
 def journaled_ends(data, run_id):

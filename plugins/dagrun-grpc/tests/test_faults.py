@@ -195,6 +195,22 @@ async def test_headers_that_never_end_are_cut_off():
         assert memory() - before < 8 * MIB
 
 
+@pytest.mark.parametrize("calls", [False, True])
+async def test_a_frame_that_announces_more_than_was_agreed_on_is_cut_off_at_once(calls):
+    async with serving(patience=Patience()) as served, connected(served.port) as raw:
+        await raw.begin()
+        if calls:
+            await raw.call(ATTACH)
+        before = memory()
+        sent = 0
+        await raw.stream.send_all(b"\xff\xff\xff\0\0\0\0\0\1")
+        with trio.fail_after(LIMIT), pytest.raises(trio.BrokenResourceError):
+            while sent < 15 * MIB:
+                await raw.stream.send_all(bytes(16384))
+                sent += 16384
+        assert memory() - before < 4 * MIB
+
+
 async def test_connections_beyond_the_most_are_closed_at_once():
     async with serving(max_connections=3, patience=Patience()) as served:
         async with connected(served.port) as one, connected(served.port) as two:

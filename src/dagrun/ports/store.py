@@ -400,6 +400,14 @@ class Store(Tokens, Protocol):
         """
         ...
 
+    async def standing(self, run: NewRun) -> "RunId | Rejection | None":
+        """Give the run that the idempotency key of a new run stands for, and store nothing.
+
+        None says that it stands for none, and :attr:`Rejection.OTHER_REQUEST` that it was used for
+        something else.
+        """
+        ...
+
     async def holders(self, key: str) -> Sequence[RunRecord]:
         """Give the runs that hold slots of a key, the oldest first."""
         ...

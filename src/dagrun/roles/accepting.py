@@ -7,9 +7,11 @@ import attrs
 
 from dagrun.domain.ids import RunId
 from dagrun.errors import QueueFull
+from dagrun.ports.store import Rejection, Store
 from dagrun.roles.submission import Submission, accept
 from dagrun.services.dispatcher import Dispatcher
 from dagrun.services.journal import Journal
+from dagrun.services.journal.entries import rejected
 from dagrun.services.plans import Plans
 
 
@@ -17,6 +19,7 @@ from dagrun.services.plans import Plans
 class Accepting:
     """Accepts runs, as long as not too many wait."""
 
+    store: Store
     plans: Plans
     journal: Journal
     dispatcher: Dispatcher
@@ -42,7 +45,7 @@ class Accepting:
             QueueFull: too many runs wait already.
         """
         if self.dispatcher.is_full(self.limit, coming=self._coming):
-            raise QueueFull(self.limit)
+            return await self._standing(submission)
         return await self.submit_child(submission)
 
     async def submit_child(self, submission: Submission) -> RunId:
@@ -65,6 +68,22 @@ class Accepting:
             self.dispatcher.enqueue(ticket)
         else:
             self.dispatcher.drop(ticket)
+        return standing
+
+    async def _standing(self, submission: Submission) -> RunId:
+        """Give the run that was accepted before under the same key, though nothing new would be.
+
+        Raises:
+            QueueFull: there is none.
+            ConflictError: the key was used for something else.
+        """
+        prepared = await self.plans.prepare(submission.workflow)
+        run, _, _ = accept(submission, prepared, owner=self.owner, now=self._now())
+        standing = await self.store.standing(run)
+        if standing is None:
+            raise QueueFull(self.limit)
+        if isinstance(standing, Rejection):
+            raise rejected(run, standing)
         return standing
 
     async def attach_child(self, run_id: RunId) -> None:

@@ -10,7 +10,7 @@ import attrs
 
 from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
-from dagrun.domain.document.composer import MAX_BYTES
+from dagrun.domain.document.composer import MAX_BYTES, MarkedDict
 from dagrun.domain.document.files import inline_files, relative_programs
 from dagrun.domain.document.loader import load_document
 from dagrun.domain.document.places import Finding
@@ -105,11 +105,11 @@ def load_text(text: str, known: Catalogue) -> Workflow:
     )
 
 
-def load_sent(document: bytes, files: Mapping[str, str], known: Catalogue) -> Workflow:
+def load_sent(document: bytes | MarkedDict, files: Mapping[str, str], known: Catalogue) -> Workflow:
     """Load a document that somebody sent, with the files that it names. Nothing is read here.
 
     Args:
-        document: YAML or JSON.
+        document: YAML or JSON, or what was composed of it.
         files: name, as the document writes it → text.
         known: what it may name.
 

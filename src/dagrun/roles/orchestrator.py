@@ -151,6 +151,7 @@ async def open_leading(
             announce=partial(_announce, monitor),
         )
         accepting = Accepting(
+            store=store,
             plans=plans,
             journal=journal,
             dispatcher=dispatcher,

@@ -420,6 +420,21 @@ class StoreSuite(EnginesSuite, TokensSuite):
         assert later.unsaved == {"r9": "r0"}
         assert [run.run_id for run in (await store.runs())[0]] == ["r0"]
 
+    async def test_what_a_key_stands_for_is_told_and_nothing_is_stored(self, store: Store) -> None:
+        request = Request(key="k", hash="h")
+        assert await store.standing(new_run("r2", request=request)) is None
+        await add_run(store, "r1", request=request)
+        later = NOON + timedelta(hours=24, seconds=1)
+        for run, expected in (
+            (new_run("r2", request=request), "r1"),
+            (new_run("r2", request=Request(key="k", hash="other")), Rejection.OTHER_REQUEST),
+            (new_run("r2", request=request, workflow_id="v"), None),
+            (new_run("r2", request=request, created_at=later), None),
+            (new_run("r2"), None),
+        ):
+            assert await store.standing(run) == expected
+        assert [run.run_id for run in (await store.runs())[0]] == ["r1"]
+
     async def test_another_request_under_the_same_key_is_refused(self, store: Store) -> None:
         await add_run(store, "r1", request=Request(key="k", hash="h"))
         other = new_run("r2", request=Request(key="k", hash="other"))

@@ -30,6 +30,7 @@ from dagrun.ports.store import (
     NodeRecord,
     Posted,
     Registration,
+    Rejection,
     RunRecord,
     Slot,
     Taken,
@@ -130,6 +131,11 @@ class MemoryStore(Tables, TokenTable):
             return False
         self._runs[run_id] = attrs.evolve(record, admitted=True, slot_key=slot.key)
         return True
+
+    async def standing(self, run: NewRun) -> RunId | Rejection | None:
+        """Give the run that an idempotency key stands for; see the port."""
+        await trio.lowlevel.checkpoint()
+        return self._same_request(run)
 
     async def holders(self, key: str) -> Sequence[RunRecord]:
         """Give the runs that hold slots of a key."""

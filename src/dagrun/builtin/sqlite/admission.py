@@ -19,6 +19,10 @@ _ASKED: Final = """
     where workflow_id = ? and idempotency_key = ?
 """
 
+_FREE: Final = """
+    update runs set idempotency_key = null where workflow_id = ? and idempotency_key = ?
+"""
+
 
 def insert_checked(
     connection: sqlite3.Connection, runs: Sequence[NewRun], insert: Callable[[NewRun], None]
@@ -68,15 +72,21 @@ def _without_slot(connection: sqlite3.Connection, run: NewRun) -> Rejection | No
     return Rejection.NO_SLOT
 
 
-def _same_request(connection: sqlite3.Connection, run: NewRun) -> RunId | Rejection | None:
+def read_standing(connection: sqlite3.Connection, run: NewRun) -> RunId | Rejection | None:
+    """Give the run that a key stands for; see the port."""
     if run.request is None:
         return None
     row = connection.execute(_ASKED, (run.workflow_id, run.request.key)).fetchone()
     if row is None:
         return None
     earlier, hash_, created_at = row
-    oldest = (run.created_at - KEPT).isoformat(timespec="microseconds")
-    if created_at < oldest:
-        connection.execute("update runs set idempotency_key = null where run_id = ?", (earlier,))
+    if created_at < (run.created_at - KEPT).isoformat(timespec="microseconds"):
         return None
     return RunId(earlier) if hash_ == run.request.hash else Rejection.OTHER_REQUEST
+
+
+def _same_request(connection: sqlite3.Connection, run: NewRun) -> RunId | Rejection | None:
+    standing = read_standing(connection, run)
+    if standing is None and run.request is not None:
+        connection.execute(_FREE, (run.workflow_id, run.request.key))  # it was used long ago
+    return standing

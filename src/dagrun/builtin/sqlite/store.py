@@ -11,7 +11,7 @@ import trio
 
 from dagrun.builtin.intake import check_limit
 from dagrun.builtin.sqlite import read
-from dagrun.builtin.sqlite.admission import admit
+from dagrun.builtin.sqlite.admission import admit, read_standing
 from dagrun.builtin.sqlite.assignments import claim
 from dagrun.builtin.sqlite.backup import backup
 from dagrun.builtin.sqlite.messages import post, read_messages
@@ -36,6 +36,7 @@ from dagrun.ports.store import (
     NodeRecord,
     Posted,
     Registration,
+    Rejection,
     RunRecord,
     Slot,
     Taken,
@@ -169,6 +170,10 @@ class SqliteStore:
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:
         """Give all runs of an owner that have not ended."""
         return await self._read(read.read_unfinished, owner)
+
+    async def standing(self, run: NewRun) -> RunId | Rejection | None:
+        """Give the run that an idempotency key stands for; see the port."""
+        return await self._read(read_standing, run)
 
     async def holders(self, key: str) -> Sequence[RunRecord]:
         """Give the runs that hold slots of a key."""

@@ -28,12 +28,16 @@ Complete = Callable[[Workflow], tuple[Workflow, list[Finding]]]
 
 
 def load_document(
-    text: str | bytes, *, file: str | None, catalogue: Catalogue, complete: Complete | None = None
+    text: str | bytes | MarkedDict,
+    *,
+    file: str | None,
+    catalogue: Catalogue,
+    complete: Complete | None = None,
 ) -> Workflow:
     """Turn a document into a workflow.
 
     Args:
-        text: YAML or JSON.
+        text: YAML or JSON, or what was composed of it.
         file: its name, for error messages.
         catalogue: what is installed.
         complete: brings in what stands elsewhere, as far as it is there.
@@ -42,7 +46,7 @@ def load_document(
         DefinitionError: with everything that is wrong, in the order of the text.
     """
     try:
-        root = compose(text)
+        root = text if isinstance(text, MarkedDict) else compose(text)
     except DefinitionError as error:
         raise DefinitionError([attrs.evolve(p, file=file) for p in error.problems]) from None
     workflow, findings = _read(root, catalogue, complete)

@@ -9,6 +9,7 @@ import trio
 
 from dagrun.domain.children import versions_called
 from dagrun.domain.document.catalogue import Catalogue
+from dagrun.domain.document.composer import compose
 from dagrun.domain.ids import is_id
 from dagrun.domain.jsonvalue import NotJson, decode, encode
 from dagrun.domain.serialize import from_json
@@ -46,19 +47,20 @@ class ManagedWorkflows:
         self._store, self._workflows, self._known = store, workflows, known
         self._announce = announce
         self._changing = trio.Lock()
+        self._reading = trio.CapacityLimiter(1)
 
     async def register(
         self, document: bytes, *, files: Files = None, metadata: Metadata = None
     ) -> Registered:
         """Keep a version of a workflow; see the port."""
-        return await self._keep(load_sent(document, files or {}, self._known), metadata)
+        return await self._keep(await self._load(document, files), metadata)
 
     async def update(
         self, workflow_id: str, document: bytes, *, files: Files = None, metadata: Metadata = None
     ) -> Registered:
         """Register a version of a workflow that is there; see the port."""
         await self._versions_of(workflow_id)
-        workflow = load_sent(document, files or {}, self._known)
+        workflow = await self._load(document, files)
         if workflow.id != workflow_id:
             raise wrong(
                 f"the document is of {workflow.id!r}, not of {workflow_id!r}", "metadata.id"
@@ -67,12 +69,20 @@ class ManagedWorkflows:
 
     async def validate(self, document: bytes, *, files: Files = None) -> Sequence[Problem]:
         """Say all that is wrong with a document; see the port."""
-        await trio.lowlevel.checkpoint()
         try:
-            await self._workflows.refuse_circle(load_sent(document, files or {}, self._known))
+            await self._workflows.refuse_circle(await self._load(document, files))
         except DefinitionError as error:
             return error.problems
         return ()
+
+    async def _load(self, document: bytes, files: Files) -> Workflow:
+        """Read a document beside the loop: a long one takes seconds, in which engines want answers.
+
+        Raises:
+            DefinitionError: it is wrong.
+        """
+        composed = await trio.to_thread.run_sync(compose, document, limiter=self._reading)
+        return load_sent(composed, files or {}, self._known)
 
     async def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[WorkflowView]:
         """Give the current version of each workflow; see the port."""

@@ -1,6 +1,8 @@
 """What the journal says of what engines reported."""
 
+import logging
 from collections.abc import Sequence
+from typing import Final
 
 from dagrun.domain.events import RUN_ENDS, Event
 from dagrun.domain.ids import RunId
@@ -9,6 +11,8 @@ from dagrun.ports.store import Refusal
 from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.remote import RemoteEngine
 from dagrun.services.fleet.roster import Roster
+
+_log: Final = logging.getLogger(__name__)
 
 
 class Feedback:
@@ -50,5 +54,10 @@ class Feedback:
         engine.stop(run_id, epoch)
         if why is Refusal.UNSEEN:
             self._assignments.take_back(engine, run_id, lost=False)
+        elif why is Refusal.GAP:  # it has lost events, or made some up: what is stored goes on
+            _log.warning("engine %s: run %s: its events do not follow", engine.name, run_id)
+            engine.refuses = True  # until its next heartbeat
+            self._roster.changed(engine)
+            self._assignments.take_back(engine, run_id, lost=True)
         else:
             self._assignments.refused(engine, run_id, why)

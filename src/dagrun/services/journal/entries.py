@@ -61,7 +61,7 @@ def answer(submissions: Sequence[Submission], unsaved: Mapping[RunId, RunId | Re
         run_id = submission.new_run.run_id
         match unsaved.get(run_id, run_id):
             case Rejection() as rejection:
-                submission.error = _rejected(submission.new_run, rejection)
+                submission.error = rejected(submission.new_run, rejection)
             case standing:
                 submission.run_id = standing
         submission.answered.set()
@@ -80,7 +80,8 @@ def closed() -> ConflictError:
     return ConflictError("dagrun is closed, or about to be: nothing more is accepted")
 
 
-def _rejected(run: NewRun, rejection: Rejection) -> ConflictError:
+def rejected(run: NewRun, rejection: Rejection) -> ConflictError:
+    """Say why a new run was not stored."""
     match rejection:
         case Rejection.NO_SLOT if run.slot is not None:
             return LimitReached(run.workflow_id, run.slot.key, run.slot.limit)

@@ -5,7 +5,7 @@ import random
 import signal
 import socket
 import sys
-from collections.abc import AsyncIterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -22,6 +22,7 @@ from dagrun.errors import DagrunError, RemoteError
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.management import Management
 from dagrun.ports.store import RunRecord
+from dagrun.testing import failpoints
 from dagrun.testing.checker import check
 from dagrun.testing.effects import check_effects
 from dagrun.testing.monkey.workflows import CHILD, documents
@@ -33,6 +34,7 @@ ENGINES: Final = 3
 PAUSE: Final = 0.25  # seconds between two submissions
 ANSWER: Final = 5.0  # seconds in which the orchestrator answers, or is asked again
 PATIENCE: Final = 180.0  # seconds in which all runs end once nothing fails any more
+LOOK: Final = 0.25  # seconds between looks whether they have
 START: Final = 30.0  # seconds in which a process is ready
 
 
@@ -54,11 +56,30 @@ class Troop:
         folder: where all of it lives.
         proxies: whether a proxy stands between each engine and the orchestrator.
         seed: of the workflows.
+        lease: in seconds.
+        engines: how many there are.
+        pause: seconds between two submissions.
+        make_documents: makes the workflows, which succeed and leave their witness in a file; one of
+            them is called by others.
     """
 
-    def __init__(self, folder: Path, *, proxies: bool = False, seed: int = 0) -> None:
+    def __init__(
+        self,
+        folder: Path,
+        *,
+        proxies: bool = False,
+        seed: int = 0,
+        lease: float = LEASE,
+        engines: int = ENGINES,
+        pause: float = PAUSE,
+        make_documents: Callable[[Path, random.Random], Mapping[str, bytes]] = documents,
+    ) -> None:
         self._folder = folder
         self._with_proxies = proxies
+        self._lease = lease
+        self._engines = engines
+        self._pause = pause
+        self._make_documents = make_documents
         self._witness = folder / "witness"
         self._draw = random.Random(seed)  # noqa: S311 — to be repeated
         self._port = _free_port()
@@ -95,12 +116,12 @@ class Troop:
         self.members["orchestrator"] = Member(
             "orchestrator",
             [
-                *("orchestrator", "--grpc-port", str(self._port), "--lease", str(LEASE)),
+                *("orchestrator", "--grpc-port", str(self._port), "--lease", str(self._lease)),
                 *("--data-dir", str(own)),
             ],
             self._folder,
         )
-        for number in range(ENGINES):
+        for number in range(self._engines):
             name, port = f"e{number}", self._port
             if self._with_proxies:
                 self.proxies[name] = await self._nursery.start(Proxy(self._port).run)
@@ -115,18 +136,33 @@ class Troop:
 
     # processes
 
-    async def start(self, name: str) -> None:
-        """Start a process, unless it runs."""
+    async def start(self, name: str, failpoint: tuple[str, int] | None = None) -> None:
+        """Start a process, unless it runs.
+
+        Args:
+            name: whose process.
+            failpoint: where it is to end by ``kill -9``, and at which time that it passes there;
+                see :mod:`~dagrun.testing.failpoints`.
+        """
         member = self.members[name]
         if member.process is None:
+            program = COMMAND if failpoint is None else (*failpoints.COMMAND, *map(str, failpoint))
             with (self._folder / f"{name}.log").open("ab") as log:
                 member.process = await trio.lowlevel.open_process(
-                    [sys.executable, *COMMAND, *member.arguments],
+                    [sys.executable, *program, *member.arguments],
                     cwd=member.folder,
                     stdin=None,
                     stdout=log,
                     stderr=log,
                 )
+
+    async def wait(self, name: str) -> int:
+        """Wait until a process has ended by itself, and give its exit code."""
+        member = self.members[name]
+        assert member.process is not None  # noqa: S101 — a caller's mistake
+        code = await member.process.wait()
+        member.process = None
+        return code
 
     async def kill(self, name: str) -> None:
         """End a process without a last word."""
@@ -146,7 +182,7 @@ class Troop:
     # runs
 
     async def _register(self) -> None:
-        made = documents(self._witness, self._draw)
+        made = self._make_documents(self._witness, self._draw)
         with trio.fail_after(START):
             for name in (CHILD, *(name for name in made if name != CHILD)):
                 await self._until_answered(
@@ -167,7 +203,7 @@ class Troop:
                     )
                 )
                 self.accepted[summary.run_id] = name
-                await trio.sleep(PAUSE)
+                await trio.sleep(self._pause)
 
     async def _until_answered(self, ask: Any) -> Any:
         """Ask again and again: the orchestrator may be dead, frozen or cut off."""
@@ -191,7 +227,7 @@ class Troop:
         with trio.move_on_after(PATIENCE) as patience:
             while await self._unfinished():
                 await self._resume_poisoned()
-                await trio.sleep(1.0)
+                await trio.sleep(LOOK)
         if patience.cancelled_caught:
             left = await self._unfinished()
             self._problems += [f"run {r.run_id} does not end: {r.status}" for r in left]
@@ -237,13 +273,15 @@ class Troop:
                 workflow = from_json((await store.definition(record.definition_hash)).body)
                 problems += [f"run {record.run_id}: {one}" for one in check(workflow, journal)]
                 events += journal
-        lines = self._witness.read_text().splitlines() if self._witness.exists() else []
-        return problems + check_effects(lines, events)
+        return problems + check_effects(self.lines(), events)
+
+    def lines(self) -> Sequence[str]:
+        """Give what nodes left as their witness."""
+        return self._witness.read_text().splitlines() if self._witness.exists() else []
 
     def statistics(self) -> Mapping[str, int]:
         """Say how much happened."""
-        lines = self._witness.read_text().splitlines() if self._witness.exists() else []
-        return {"runs": len(self.accepted), "lines": len(lines)}
+        return {"runs": len(self.accepted), "lines": len(self.lines())}
 
     def leftovers(self) -> Sequence[str]:
         """Give the command lines of processes that still know where the witness is."""

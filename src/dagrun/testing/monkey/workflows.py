@@ -30,6 +30,19 @@ def documents(witness: Path, draw: random.Random) -> dict[str, bytes]:
     return {name: _document(name, nodes) for name, nodes in made.items()}
 
 
+def few_documents(witness: Path, draw: random.Random) -> dict[str, bytes]:
+    """Give two of them that take little time: one calls the other, for each of two items."""
+    child = [_shell(witness, "a", [], draw)]
+    calls = {"type": "workflow", "id": CHILD}
+    parent = [
+        _shell(witness, "first", [], draw),
+        {"id": "each", "dependencies": ["first"], "for_each": [1, 2], "executor": calls},
+    ]
+    for node in (child[0], parent[0]):
+        node["executor"]["env"]["SECONDS_TO_SLEEP"] = "0.05"
+    return {CHILD: _document(CHILD, child), PARENT: _document(PARENT, parent)}
+
+
 def _document(workflow_id: str, nodes: list[dict[str, Any]]) -> bytes:
     head = {"id": workflow_id, "version": "1.0.0"}
     document = {

@@ -2,10 +2,10 @@
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
-from contextlib import AbstractAsyncContextManager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Iterator
+from contextlib import AbstractAsyncContextManager, aclosing, contextmanager
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 from grpclib import GRPCError, Status
 from grpclib.exceptions import StreamTerminatedError
@@ -65,7 +65,7 @@ async def _pump(
     loop: asyncio.AbstractEventLoop,
 ) -> None:
     """Send what comes, in trio. The headers say that from now on nothing is missed."""
-    async with giving as replies:
+    async with giving as given, aclosing(cast("AsyncGenerator[Any, None]", given)) as replies:
         await aio_as_trio(stream.send_initial_metadata, loop=loop)()
         async for reply in replies:
             await aio_as_trio(stream.send_message, loop=loop)(reply)

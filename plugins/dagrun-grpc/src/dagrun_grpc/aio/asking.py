@@ -72,13 +72,13 @@ class Asking:
 
         When the block begins, the server has accepted the call.
         """
-        asked = await self._accepted(call, request)
+        opening = _Opening(self, call, request)
         try:
+            asked = await self._accepted(opening)
             async with aclosing(self._replies(call, asked)) as replies:
                 yield replies
         finally:
-            with suppress(H2Error):
-                asked.lose("nobody wants the rest")
+            opening.end()
 
     async def close(self) -> None:
         """Close the connection, and wait until it is gone."""
@@ -87,11 +87,10 @@ class Asking:
             if self._client.connection is not None:
                 await self._client.connection.aclose()
 
-    async def _accepted(self, call: Call, request: Any) -> GuardedStream:
+    async def _accepted(self, opening: "_Opening") -> GuardedStream:
         """Make a call, and wait for the headers of the answer; with those of a call that fails at
         once its error comes.
         """
-        opening = _Opening(self, call, request)
         try:
             with trio.move_on_after(self._patience.handshake) as connecting:
                 await self._bridge.call(opening.connect)
@@ -152,7 +151,7 @@ class Asking:
 
 
 class _Opening:
-    """A call, until the server has accepted it; in asyncio."""
+    """A call, from before the server has accepted it to its end; in asyncio, but for the end."""
 
     def __init__(self, asking: Asking, call: Call, request: Any) -> None:
         self._asking, self._call, self._message = asking, call, request
@@ -174,6 +173,15 @@ class _Opening:
         assert self._request is not None  # noqa: S101 — connect comes first
         await self._request.send_message(self._message, end=True)
         await self._request.recv_initial_metadata()
+
+    def end(self) -> None:
+        """Want nothing more of it, and make room for another one on the connection."""
+        if self.stream is not None:
+            with suppress(H2Error):
+                self.stream.lose("nobody wants the rest")
+        release = getattr(self._request, "_release_stream", None)  # grpclib's, at the block's end
+        if release is not None:
+            release()
 
 
 def _message(text: str) -> str:

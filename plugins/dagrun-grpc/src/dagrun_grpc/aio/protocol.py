@@ -12,6 +12,7 @@ from h2.events import RequestReceived
 from h2.settings import SettingCodes, Settings
 
 from dagrun_grpc.aio.connection import GuardedConnection
+from dagrun_grpc.aio.frames import GuardedFrames
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.aio.watch import Watch
 from dagrun_grpc.limits import (
@@ -105,6 +106,7 @@ class GuardedProtocol(H2Protocol):
                 SettingCodes.ENABLE_PUSH: 0,
             },
         )
+        http.incoming_buffer = GuardedFrames(server=not http.config.client_side)
         http.initiate_connection()
         http.increment_flow_control_window(WINDOW - http.inbound_flow_control_window)
         return http
