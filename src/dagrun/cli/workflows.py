@@ -22,10 +22,9 @@ from dagrun.errors import ConfigError, DefinitionError, NotFound, Problem
 from dagrun.plugin.registry import Registry
 from dagrun.ports.management import Page, Registered, WorkflowManagement, WorkflowView
 from dagrun.ports.store import Store
-from dagrun.roles.management import manage_workflows
-from dagrun.roles.orchestrator import NothingToOpen
+from dagrun.roles.management.workflows import manage_workflows
 from dagrun.roles.registrations import Registrations
-from dagrun.services.plans import Plans
+from dagrun.services.plans import NothingToOpen, Plans
 from dagrun.settings import Settings
 from dagrun.settings.client import ClientSettings
 

@@ -3,7 +3,7 @@
 import logging
 import random
 import secrets
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime
 from functools import partial
@@ -32,8 +32,9 @@ from dagrun.ports.transport import Offered, Transport
 from dagrun.roles.accepting import Accepting
 from dagrun.roles.children import StoredChildren
 from dagrun.roles.leading import go_on_with_all
-from dagrun.roles.local import DATABASE, LOGS, balancers
-from dagrun.roles.management import manage
+from dagrun.roles.local import balancers
+from dagrun.roles.management.managed import manage
+from dagrun.roles.places import DATABASE, LOGS
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import serve, start
 from dagrun.roles.stored_runs import StoredRuns
@@ -45,7 +46,7 @@ from dagrun.services.gate import TokenGate
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
 from dagrun.services.node_logs import NodeLogs
-from dagrun.services.plans import Plans
+from dagrun.services.plans import NothingToOpen, Plans
 from dagrun.services.retention import Retention, RunFolders
 from dagrun.services.subscribers import Subscribers
 
@@ -57,13 +58,6 @@ CLOSED: Final = partial(TokenGate, open_without=False)
 LOST: Final = "engine.lost"
 
 _log: Final = logging.getLogger(__name__)
-
-
-class NothingToOpen:
-    """Opens no plugin: an orchestrator carries out no node itself."""
-
-    async def open(self, names: Iterable[str]) -> None:
-        """Do nothing."""
 
 
 @attrs.define(kw_only=True)

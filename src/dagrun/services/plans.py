@@ -42,6 +42,13 @@ class Opens(Protocol):
         ...
 
 
+class NothingToOpen:
+    """Opens no plugin, for processes that carry out no node."""
+
+    async def open(self, names: Iterable[str]) -> None:
+        """Do nothing."""
+
+
 class Plans:
     """Compiles workflows, and keeps what was compiled last.
 

@@ -156,6 +156,7 @@ class RunsClient:
         *,
         workflow_id: str | None = None,
         status: RunStatus | None = None,
+        cut_off: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunSummary]:
@@ -163,6 +164,7 @@ class RunsClient:
         request = v1.ListRunsRequest(
             workflow_id=workflow_id or "",
             status=str(status or ""),
+            cut_off=cut_off,
             limit=_limit(limit),
             cursor=cursor or "",
         )
