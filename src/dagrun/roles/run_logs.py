@@ -234,8 +234,9 @@ class RunLogs:
             ):
                 if item in (None, index) and attempt in (None, number):
                     source = Source(name, index, number, ended=True)
-                    async for piece in self._pieces(source, state.run_id):
-                        yield piece
+                    async with aclosing(self._pieces(source, state.run_id)) as pieces:
+                        async for piece in pieces:
+                            yield piece
 
     async def followed(
         self,
