@@ -14,7 +14,7 @@ from dagrun.testing.managed import CAPACITY, ENGINE
 from dagrun.testing.management_runs import RunsSuite
 from dagrun.testing.management_streams import StreamsSuite
 from dagrun.testing.management_workflows import WorkflowsSuite
-from dagrun.testing.management_world import (
+from dagrun.testing.reached import (
     INPUTS,
     NO_IDS,
     document,

@@ -11,17 +11,17 @@ from dagrun.errors import InputError, NotFound
 from dagrun.ports.management import Change, Wanted
 from dagrun.testing.journals import add_run
 from dagrun.testing.managed import EXECUTOR
-from dagrun.testing.management_world import (
+from dagrun.testing.reached import (
     INPUTS,
     NO_IDS,
-    ManagementTests,
+    Reaching,
     calls,
     document,
     node,
 )
 
 
-class RunsSuite(ManagementTests):
+class RunsSuite(Reaching):
     """The runs that somebody has started."""
 
     async def test_a_run_is_started_waited_for_and_looked_at(self, tmp_path: Path) -> None:

@@ -12,10 +12,10 @@ from dagrun.errors import InputError, NotFound
 from dagrun.ports.management import Wanted
 from dagrun.testing.journals import definition, journal, new_run
 from dagrun.testing.managed import ENGINE
-from dagrun.testing.management_world import ManagementTests, document, node
+from dagrun.testing.reached import Reaching, document, node
 
 
-class StreamsSuite(ManagementTests):
+class StreamsSuite(Reaching):
     """What comes piece by piece."""
 
     async def test_a_journal_is_followed_to_the_end_of_the_run(self, tmp_path: Path) -> None:

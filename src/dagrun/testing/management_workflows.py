@@ -13,16 +13,16 @@ from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError, DefinitionError, InputError, NotFound, StillNeeded
 from dagrun.ports.management import Registered
 from dagrun.testing.managed import EXECUTOR
-from dagrun.testing.management_world import (
+from dagrun.testing.reached import (
     NO_IDS,
-    ManagementTests,
+    Reaching,
     calls,
     document,
     node,
 )
 
 
-class WorkflowsSuite(ManagementTests):
+class WorkflowsSuite(Reaching):
     """The registered workflows."""
 
     async def test_a_version_is_registered_once_and_never_changes(self, tmp_path: Path) -> None:

@@ -70,8 +70,8 @@ def document(
     return json.dumps(whole).encode()
 
 
-class ManagementTests(ABC):
-    """What the suites of management have in common."""
+class Reaching(ABC):
+    """Says how to reach an orchestrator, for suites."""
 
     @abstractmethod
     def transport(self) -> Transport:
