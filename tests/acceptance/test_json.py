@@ -85,13 +85,18 @@ MANY = {"events", "runs logs -f", "runs watch"}
 """Commands that give one object a line, or none."""
 
 
+def knows_json(parameter):
+    """Whether a command's parameter is the flag, or has it among others."""
+    return parameter.name == "json" or hasattr(parameter.annotation, "json")
+
+
 def commands(of, *path):
     """List the commands that know ``--json``."""
     for name in of:
         inner = of[name]
         if inner.default_command is None:
             yield from commands(inner, *path, name)
-        elif "json" in inspect.signature(inner.default_command).parameters:
+        elif any(map(knows_json, inspect.signature(inner.default_command).parameters.values())):
             yield " ".join((*path, name))
 
 

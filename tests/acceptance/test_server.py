@@ -5,6 +5,7 @@ import re
 
 import pytest
 
+from dagrun.cli.app import run_command
 from dagrun.testing.programs import COMMAND, call, until
 
 DOCUMENT = """
@@ -166,6 +167,67 @@ def test_a_run_is_watched_paused_explained_and_cancelled(
     assert ask("runs", "watch", other).returncode == 1
     assert asked("runs", "show", other)["status"] == "cancelled"
     assert ask("runs", "cancel", other).returncode == 1
+
+
+LOOKS = (
+    "runs list",
+    "runs list --status cut-off --json",
+    "runs list --workflow none",
+    "runs show {failed}",
+    "runs show {cut off} --json",
+    "runs show {cut off}",
+    "runs logs {failed}",
+    "runs logs {failed} b",
+    "runs logs {cut off} --follow --json",
+    "runs explain {failed}",
+    "runs explain {cut off} --json",
+    "runs watch {cut off}",
+    "runs watch {failed} --json",
+    "runs tree {failed}",
+    "runs pause {cut off} --json",
+    "runs cancel {failed}",
+    "events --limit 3",
+    "events --json --type run --run={failed}",
+    "workflows list --json",
+    "workflows show w",
+)
+FAILS = """
+  nodes:
+    - {id: a, executor: {type: shell, command: "echo why; exit 3"}}
+    - {id: b, executor: {type: shell, command: "true"}}
+"""
+
+
+def cut_off(start, tmp_path, document):
+    """Give the id of a run that has a log, and whose process was killed."""
+    process = start("run", document)
+    logs = tmp_path / "data" / "logs"
+    before = set(logs.iterdir())
+    until(lambda: any((path / "a").exists() for path in set(logs.iterdir()) - before))
+    process.kill()
+    process.wait()
+    (found,) = set(logs.iterdir()) - before
+    return found.name
+
+
+def test_an_answer_is_the_same_with_a_server_and_without(
+    ask, asked, capsys, server, engine, start, write, tmp_path
+):
+    def told(*command):
+        return (run_command(command), *capsys.readouterr())
+
+    asked("workflows", "register", write(FAILS))
+    failed = json.loads(ask("runs", "start", "w", "--wait", "--json").stdout)["run_id"]
+    waits = FAILS.replace("exit 3", "until test -e gate; do sleep 0.05; done")
+    ids = {"failed": failed, "cut off": cut_off(start, tmp_path, write(waits, "waits.yaml"))}
+    for line in LOOKS:
+        command = [word.format_map(ids) for word in re.split(r" (?![^{]*})", line)]
+        here = told(*command, "--data-dir", str(tmp_path / "data"))
+        assert told(*command, "--server", server) == here, line
+        assert any(here[1:]), line
+    listed = asked("runs", "list", "--status", "cut-off")["items"]
+    assert [run["run_id"] for run in listed] == [ids["cut off"]]
+    assert ask("runs", "show", failed).stdout.endswith(f"dagrun runs logs {failed} a\n")
 
 
 def test_children_are_shown_below_their_parents(asked, ask, engine, write):

@@ -2,23 +2,23 @@
 
 import json
 
+import attrs
 import pytest
 import trio
 
 from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.ownership import OwnerLock
 from dagrun.builtin.sqlite.store import SqliteStore
-from dagrun.cli import events, watch
-from dagrun.domain.ids import RunId
-from dagrun.domain.monitoring import Filter
-from dagrun.domain.plan import compile_plan
-from dagrun.domain.specs import shell
-from dagrun.domain.state import RunState
-from dagrun.domain.workflow import Node, RetryPolicy, Workflow
-from dagrun.plugin.registry import Registry
-from dagrun.roles.local import DATABASE
-from dagrun.services.plans import handling
-from dagrun.settings import Settings
-from dagrun.testing.stores import add_run, journal, new_run
+from dagrun.cli import events
+from dagrun.cli.options import Asked
+from dagrun.cli.watch import print_run
+from dagrun.ports.management import Wanted
+from dagrun.roles.management import events as stored
+from dagrun.roles.management.events import StoredEvents
+from dagrun.roles.management.looks import Looks
+from dagrun.roles.management.shared_runs import SharedRuns
+from dagrun.roles.places import DATABASE
+from dagrun.testing.stores import add_run, journal
 
 OPTIONS = {
     "follow": False,
@@ -28,7 +28,6 @@ OPTIONS = {
     "types": (),
     "workflow": None,
     "run": None,
-    "as_json": False,
 }
 
 
@@ -55,7 +54,8 @@ class Growing(Counting):
 @pytest.fixture
 def ids(tmp_path, monkeypatch, capsys):
     """Give a function that makes a data directory of some runs, and gives the ids it prints."""
-    monkeypatch.setattr(events, "PAGE", 10)
+    monkeypatch.setattr(stored, "PAGE", 10)
+    monkeypatch.setattr(events, "MOST", 10)
 
     async def fill(runs):
         async with SqliteStore(path=tmp_path / DATABASE) as store:
@@ -64,7 +64,7 @@ def ids(tmp_path, monkeypatch, capsys):
 
     def printed(runs, **options):
         trio.run(fill, runs)
-        events.print_events(Settings(data_dir=tmp_path, parallel=1), **{**OPTIONS, **options})
+        assert events.print_events(Asked(data_dir=tmp_path), **{**OPTIONS, **options}) == 0
         return [int(line.split()[0]) for line in capsys.readouterr().out.splitlines()]
 
     return printed
@@ -78,6 +78,7 @@ def test_all_events_are_printed_when_there_are_fewer_than_the_limit(ids):
     ("options", "expected"),
     [
         ({"limit": 5}, range(59, 64)),
+        ({"limit": 12}, range(52, 64)),
         ({"limit": 0}, []),
         ({"limit": 12, "after": "9"}, range(10, 22)),
         ({"limit": 0, "after": "9"}, []),
@@ -94,8 +95,7 @@ def test_the_limit_keeps_the_newest_or_the_first_behind_an_event(ids, options, e
 def test_events_say_which_engine_had_the_run(ids, tmp_path, capsys):
     ids(1)
     for run in (None, "r00"):
-        options = {**OPTIONS, "as_json": True, "run": run}
-        events.print_events(Settings(data_dir=tmp_path, parallel=1), **options)
+        events.print_events(Asked(data_dir=tmp_path, json=True), **{**OPTIONS, "run": run})
         printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
         assert [event["engine_id"] for event in printed] == [None, *["e"] * 6]
 
@@ -104,42 +104,75 @@ async def test_the_events_of_one_run_are_read_without_those_of_others():
     async with Counting() as store:
         for number in range(9):
             await add_run(store, f"r{number}")
-        pages = events._pages(store, Filter(run_id="r4"), 0, None)
-        found = [event.id async for _, page in pages for event in page]
-    assert found == [str(number) for number in range(29, 36)]
+        page = await StoredEvents(store).list(Wanted(run_id="r4"), after="0")
+    assert [event.id for event in page.items] == [str(number) for number in range(29, 36)]
     assert store.reads == [0, 35]
+
+
+@attrs.frozen
+class Beside:
+    """Who looks at the runs of another process."""
+
+    runs: SharedRuns
+    events: StoredEvents
+
+
+def beside(store, folder):
+    async def restored(_record):
+        raise AssertionError("nobody asks for it")
+
+    runs = SharedRuns(
+        data_dir=folder,
+        store=store,
+        restored=restored,
+        looks=Looks(store, folder),
+        run_logs=None,
+    )
+    return Beside(runs, StoredEvents(store))
 
 
 async def test_who_watches_gets_each_event_once_also_what_comes_while_others_are_read(
     tmp_path, capsys
 ):
-    node = Node("a", executor=shell("true"), retry=RetryPolicy(max_attempts=2))
-    plan = compile_plan(Workflow("w", "1.0.0", nodes=[node]), handling(Registry()))
-    async with Growing() as store:
-        await add_run(store, "other")
-        await add_run(store, "r", upto=2)
-        state = RunState(plan, RunId("r"), new_run().inputs)
-        with trio.fail_after(10):
-            await watch._print(Settings(data_dir=tmp_path, parallel=1), store, state)
+    with OwnerLock(tmp_path) as lock:
+        async with Growing() as store:
+            await add_run(store, "other")
+            await add_run(store, "r", upto=2, owner=lock.owner)
+            with trio.fail_after(10):
+                await print_run(beside(store, tmp_path), "r")
     printed = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
     assert [event["id"] for event in printed] == [str(number) for number in range(8, 15)]
     assert [event["engine_id"] for event in printed] == [None, *["e"] * 6]
 
 
+async def test_watching_ends_with_the_process_of_the_run(tmp_path, capsys):
+    async with MemoryStore() as store:
+        await add_run(store, "r", upto=3)
+        with trio.fail_after(10):
+            await print_run(beside(store, tmp_path), "r")
+    types = [json.loads(line)["type"] for line in capsys.readouterr().out.splitlines()]
+    assert types == ["run.queued", "run.running", "node.running"]
+
+
 async def test_who_follows_gets_everything_and_reads_nothing_twice(autojump_clock, monkeypatch):
-    monkeypatch.setattr(events, "PAGE", 10)
+    monkeypatch.setattr(stored, "PAGE", 10)
     seen = []
+
+    async def follow(store):
+        wanted = Wanted(types=["run.failed", "run.queued"])
+        async with StoredEvents(store).follow(wanted, after="1") as coming:
+            async for event in coming:
+                seen.append(event.id)  # noqa: PERF401 — it is looked at meanwhile
+
     async with Counting() as store, trio.open_nursery() as nursery:
         for run_id in ("a", "b", "c"):
             await add_run(store, run_id)
-        failures = Filter(types={"run.failed", "run.queued"})
-        nursery.start_soon(events._follow, store, failures, 1, seen.extend)
-        await trio.sleep(events.LOOK / 2)
-        assert [event.id for event in seen] == ["8", "15"]
+        nursery.start_soon(follow, store)
+        await trio.sleep(stored.LOOK / 2)
+        assert seen == ["8", "15"]
         await trio.sleep(2)
         await add_run(store, "d")
         await trio.sleep(1)
         nursery.cancel_scope.cancel()
-    assert [event.id for event in seen] == ["8", "15", "22"]
-    assert store.reads[:3] == [1, 11, 21]
-    assert set(store.reads[3:]) == {21, 28}
+    assert seen == ["8", "15", "22"]
+    assert store.reads == [1, 11, 21]

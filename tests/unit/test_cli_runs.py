@@ -7,9 +7,9 @@ import trio
 
 from dagrun.builtin.ownership import OwnerLock
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.cli import runs
 from dagrun.cli.app import run_command
 from dagrun.domain.events import Type
+from dagrun.roles.management import shared_runs
 from dagrun.testing.stores import add_run, event
 
 CUT_OFF = ["r8", "r6", "r5", "r3", "r1"]
@@ -53,7 +53,7 @@ def test_runs_that_were_cut_off_are_those_that_can_be_resumed(listed, status):
 
 @pytest.mark.parametrize("limit", [1, 2, 4, 5])
 def test_runs_that_were_cut_off_come_in_pages(listed, monkeypatch, limit):
-    monkeypatch.setattr(runs, "MOST", limit)  # so that one state has several pages, too
+    monkeypatch.setattr(shared_runs, "MOST", limit)  # so that one state has several pages, too
     ids, cursor = [], []
     while True:
         page, found = listed("--status", "cut-off", "--limit", str(limit), *cursor)

@@ -12,11 +12,11 @@ from dagrun.cli import output
 from dagrun.cli.flags import SETTINGS
 from dagrun.cli.imports import importing
 from dagrun.cli.options import (
+    ASKED,
+    Asked,
     Config,
     DataDir,
     Json,
-    Server,
-    client_of,
     settings_of,
     version,
 )
@@ -180,31 +180,13 @@ def events(
     ] = None,
     workflow: Annotated[str | None, Parameter(help="Only events of this workflow.")] = None,
     run: Annotated[str | None, Parameter(help="Only events of this run.")] = None,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
-    """Print what happened in all runs of the data directory, whoever executes them."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_streams import print_events as ask  # noqa: PLC0415 — loaded on use
-
-        return ask(
-            client,
-            follow=follow,
-            after=after,
-            limit=limit,
-            severity=severity,
-            types=type or [],
-            workflow=workflow,
-            run=run,
-            as_json=json,
-        )
+    """Print what happened in all runs, whoever executes them."""
     from dagrun.cli.events import print_events  # noqa: PLC0415 — loaded on use
 
     return print_events(
-        settings_of(config, data_dir=data_dir),
+        asked,
         follow=follow,
         after=after,
         limit=limit,
@@ -212,7 +194,6 @@ def events(
         types=type or [],
         workflow=workflow,
         run=run,
-        as_json=json,
     )
 
 

@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from dagrun.cli.options import Config, Json, Server, needed_client, version
+from dagrun.cli.options import ASKED_SERVER, AskedServer, version
 
 engines = App(
     name="engines",
@@ -15,31 +15,27 @@ EngineId = Annotated[str, Parameter(help="Id of the engine.")]
 
 
 @engines.command(name="list")
-def list_engines(*, json: Json = False, server: Server = None, config: Config = None) -> int:
+def list_engines(*, asked: AskedServer = ASKED_SERVER) -> int:
     """List the engines."""
-    client = needed_client(config, server=server, what="engines list")
+    client = asked.client("engines list")
     from dagrun.cli.engines import list_engines as command  # noqa: PLC0415 — loaded on use
 
-    return command(client, as_json=json)
+    return command(client, as_json=asked.json)
 
 
 @engines.command
-def drain(
-    engine_id: EngineId, /, *, json: Json = False, server: Server = None, config: Config = None
-) -> int:
+def drain(engine_id: EngineId, /, *, asked: AskedServer = ASKED_SERVER) -> int:
     """Let an engine take no more runs. Those that it has go on."""
-    client = needed_client(config, server=server, what="engines drain")
+    client = asked.client("engines drain")
     from dagrun.cli.engines import drain_engine  # noqa: PLC0415 — loaded on use
 
-    return drain_engine(client, engine_id, on=True, as_json=json)
+    return drain_engine(client, engine_id, on=True, as_json=asked.json)
 
 
 @engines.command
-def undrain(
-    engine_id: EngineId, /, *, json: Json = False, server: Server = None, config: Config = None
-) -> int:
+def undrain(engine_id: EngineId, /, *, asked: AskedServer = ASKED_SERVER) -> int:
     """Let an engine take runs again."""
-    client = needed_client(config, server=server, what="engines undrain")
+    client = asked.client("engines undrain")
     from dagrun.cli.engines import drain_engine  # noqa: PLC0415 — loaded on use
 
-    return drain_engine(client, engine_id, on=False, as_json=json)
+    return drain_engine(client, engine_id, on=False, as_json=asked.json)

@@ -7,13 +7,14 @@ from cyclopts import App, Parameter
 
 from dagrun.cli.flags import SETTINGS
 from dagrun.cli.options import (
+    ASKED,
+    ASKED_SERVER,
+    Asked,
+    AskedServer,
     Config,
     DataDir,
     Json,
     RunId,
-    Server,
-    client_of,
-    needed_client,
     settings_of,
     version,
 )
@@ -56,13 +57,11 @@ def start(
     wait: Annotated[
         bool, Parameter(negative="", help="Wait for the end, and print how it went.")
     ] = False,
-    json: Json = False,
-    server: Server = None,
-    config: Config = None,
+    asked: AskedServer = ASKED_SERVER,
 ) -> int:
     """Start a run of a registered workflow, on an orchestrator."""
-    client = needed_client(config, server=server, what="runs start")
-    from dagrun.cli.remote_runs import start_run  # noqa: PLC0415 — loaded on use
+    client = asked.client("runs start")
+    from dagrun.cli.start import start_run  # noqa: PLC0415 — loaded on use
 
     return start_run(
         client,
@@ -73,7 +72,7 @@ def start(
         priority=priority,
         idempotency_key=idempotency_key,
         wait=wait,
-        as_json=json,
+        as_json=asked.json,
     )
 
 
@@ -90,50 +89,20 @@ def list_runs(
     ] = None,
     limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """List runs, newest first."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_runs import list_runs as ask_list_runs  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.runs import list_runs as command  # noqa: PLC0415 — loaded on use
 
-        return ask_list_runs(
-            client, workflow=workflow, status=status, limit=limit, cursor=cursor, as_json=json
-        )
-    from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
-
-    return command.list_runs(
-        settings_of(config, data_dir=data_dir),
-        workflow=workflow,
-        status=status,
-        limit=limit,
-        cursor=cursor,
-        as_json=json,
-    )
+    return command(asked, workflow=workflow, status=status, limit=limit, cursor=cursor)
 
 
 @runs.command
-def show(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def show(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Show how a run went, node by node."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_runs import show_run as ask_show_run  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.runs import show_run  # noqa: PLC0415 — loaded on use
 
-        return ask_show_run(client, run_id, as_json=json)
-    from dagrun.cli import runs as command  # noqa: PLC0415 — loaded on use
-
-    return command.show_run(settings_of(config, data_dir=data_dir), run_id, as_json=json)
+    return show_run(asked, run_id)
 
 
 @runs.command
@@ -150,156 +119,61 @@ def logs(
             name=["--follow", "-f"], negative="", help="Go on as they write, until the run ends."
         ),
     ] = False,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """Print what the nodes of a run wrote."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_streams import show_logs as ask_show_logs  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.node_logs import follow_logs, show_logs  # noqa: PLC0415 — loaded on use
 
-        return ask_show_logs(
-            client, run_id, node=node, item=item, attempt=attempt, follow=follow, as_json=json
-        )
-    if follow:
-        from dagrun.cli.follow import follow_logs as show_logs  # noqa: PLC0415 — loaded on use
-    else:
-        from dagrun.cli.runs import show_logs  # noqa: PLC0415 — as above
-
-    return show_logs(
-        settings_of(config, data_dir=data_dir),
-        run_id,
-        node=node,
-        item=item,
-        attempt=attempt,
-        as_json=json,
-    )
+    command = follow_logs if follow else show_logs
+    return command(asked, run_id, node=node, item=item, attempt=attempt)
 
 
 @runs.command
-def watch(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def watch(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Show how a run goes, whichever process executes it, until it has ended."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_streams import watch_run as ask_watch_run  # noqa: PLC0415 — loaded on use
-
-        return ask_watch_run(client, run_id, as_json=json)
     from dagrun.cli.watch import watch_run  # noqa: PLC0415 — loaded on use
 
-    return watch_run(settings_of(config, data_dir=data_dir), run_id, as_json=json)
+    return watch_run(asked, run_id)
 
 
 @runs.command
-def cancel(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def cancel(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Cancel a run, whichever process executes it, also one that was cut off."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_runs import change_run as ask_change_run  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.changes import change_run  # noqa: PLC0415 — loaded on use
 
-        return ask_change_run(client, run_id, "cancel", as_json=json)
-    from dagrun.cli.manage import change_run  # noqa: PLC0415 — loaded on use
-
-    return change_run(settings_of(config, data_dir=data_dir), run_id, "cancel", as_json=json)
+    return change_run(asked, run_id, "cancel")
 
 
 @runs.command
-def pause(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def pause(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Let a run start no further node. What runs finishes."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_runs import change_run as ask_change_run  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.changes import change_run  # noqa: PLC0415 — loaded on use
 
-        return ask_change_run(client, run_id, "pause", as_json=json)
-    from dagrun.cli.manage import change_run  # noqa: PLC0415 — loaded on use
-
-    return change_run(settings_of(config, data_dir=data_dir), run_id, "pause", as_json=json)
+    return change_run(asked, run_id, "pause")
 
 
 @runs.command
-def resume(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def resume(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Let a paused run go on. One that was cut off is gone on with by dagrun run --resume."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_runs import change_run as ask_change_run  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.changes import change_run  # noqa: PLC0415 — loaded on use
 
-        return ask_change_run(client, run_id, "resume", as_json=json)
-    from dagrun.cli.manage import change_run  # noqa: PLC0415 — loaded on use
-
-    return change_run(settings_of(config, data_dir=data_dir), run_id, "resume", as_json=json)
+    return change_run(asked, run_id, "resume")
 
 
 @runs.command
-def explain(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def explain(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Say why a run stands where it stands."""
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        from dagrun.cli.remote_runs import explain_run as ask_explain_run  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.runs import explain_run  # noqa: PLC0415 — loaded on use
 
-        return ask_explain_run(client, run_id, as_json=json)
-    from dagrun.cli.manage import explain_run  # noqa: PLC0415 — loaded on use
-
-    return explain_run(settings_of(config, data_dir=data_dir), run_id, as_json=json)
+    return explain_run(asked, run_id)
 
 
 @runs.command
-def tree(
-    run_id: RunId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def tree(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Show the runs that a run started, and those that these started."""
-    from dagrun.cli import tree as command  # noqa: PLC0415 — loaded on use
+    from dagrun.cli.tree import show_tree  # noqa: PLC0415 — loaded on use
 
-    client = client_of(config, server=server, data_dir=data_dir)
-    if client is not None:
-        return command.show_remote_tree(client, run_id, as_json=json)
-    return command.show_tree(settings_of(config, data_dir=data_dir), run_id, as_json=json)
+    return show_tree(asked, run_id)
 
 
 @runs.command

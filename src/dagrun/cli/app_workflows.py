@@ -5,18 +5,8 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from dagrun.cli.options import (
-    Config,
-    DataDir,
-    Json,
-    Server,
-    client_of,
-    settings_of,
-    version,
-)
+from dagrun.cli.options import ASKED, Asked, version
 from dagrun.errors import ConfigError
-from dagrun.settings import Settings
-from dagrun.settings.client import ClientSettings
 
 workflows = App(
     name="workflows",
@@ -26,11 +16,6 @@ workflows = App(
 WorkflowId = Annotated[str, Parameter(help="Id of the workflow.")]
 
 
-def _where(config: Path | None, server: Server, data_dir: Path | None) -> ClientSettings | Settings:
-    client = client_of(config, server=server, data_dir=data_dir)
-    return settings_of(config, data_dir=data_dir) if client is None else client
-
-
 @workflows.command
 def register(
     *files: Annotated[Path, Parameter(help="Workflow documents.")],
@@ -38,18 +23,14 @@ def register(
         list[str] | None,
         Parameter(negative="", help="To be kept with them, as key=value. May be repeated."),
     ] = None,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """Keep versions of workflows under their ids. A version never changes."""
     from dagrun.cli import workflows as command  # noqa: PLC0415 — loaded on use
 
     if not files:
         raise ConfigError("workflows register: name at least one FILE")
-    where = _where(config, server, data_dir)
-    return command.register(where, files, metadata=metadata or [], as_json=json)
+    return command.register(asked, files, metadata=metadata or [])
 
 
 @workflows.command(name="list")
@@ -57,32 +38,20 @@ def list_workflows(
     *,
     limit: Annotated[int, Parameter(help="Most workflows to list, up to 1000.")] = 100,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """List the current version of each workflow."""
     from dagrun.cli import workflows as command  # noqa: PLC0415 — loaded on use
 
-    where = _where(config, server, data_dir)
-    return command.list_workflows(where, limit=limit, cursor=cursor, as_json=json)
+    return command.list_workflows(asked, limit=limit, cursor=cursor)
 
 
 @workflows.command
-def versions(
-    workflow_id: WorkflowId,
-    /,
-    *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
-) -> int:
+def versions(workflow_id: WorkflowId, /, *, asked: Asked = ASKED) -> int:
     """List the versions of a workflow, the highest first."""
     from dagrun.cli import workflows as command  # noqa: PLC0415 — loaded on use
 
-    return command.list_versions(_where(config, server, data_dir), workflow_id, as_json=json)
+    return command.list_versions(asked, workflow_id)
 
 
 @workflows.command
@@ -91,15 +60,12 @@ def show(
     version: Annotated[str | None, Parameter(help="The version. Default: the current one.")] = None,
     /,
     *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """Show a version of a workflow with its content."""
     from dagrun.cli import workflows as command  # noqa: PLC0415 — loaded on use
 
-    return command.show(_where(config, server, data_dir), workflow_id, version, as_json=json)
+    return command.show(asked, workflow_id, version)
 
 
 @workflows.command
@@ -111,15 +77,12 @@ def diff(
     ] = None,
     /,
     *,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """Show what changed from one version to another."""
     from dagrun.cli import workflows as command  # noqa: PLC0415 — loaded on use
 
-    return command.diff(_where(config, server, data_dir), workflow_id, old, new, as_json=json)
+    return command.diff(asked, workflow_id, old, new)
 
 
 @workflows.command
@@ -131,13 +94,9 @@ def delete(
     force: Annotated[
         bool, Parameter(negative="", help="Delete it although a registered workflow calls it.")
     ] = False,
-    json: Json = False,
-    server: Server = None,
-    data_dir: DataDir = None,
-    config: Config = None,
+    asked: Asked = ASKED,
 ) -> int:
     """Delete a version of a workflow, or all. Its runs go on, and stay."""
     from dagrun.cli import workflows as command  # noqa: PLC0415 — loaded on use
 
-    where = _where(config, server, data_dir)
-    return command.delete(where, workflow_id, version, force=force, as_json=json)
+    return command.delete(asked, workflow_id, version, force=force)

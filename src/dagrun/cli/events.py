@@ -1,28 +1,26 @@
-"""``dagrun events``: what happened in all runs of a data directory."""
+"""``dagrun events``: what happened in all runs."""
 
 from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
-from contextlib import aclosing
+from collections.abc import Iterable, Sequence
 from difflib import get_close_matches
-from typing import Any, Final, TypeAlias
+from typing import Any, Final
 
 import attrs
-import trio
 
 from dagrun.cli import output
-from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import check_run, has_database, with_store
+from dagrun.cli.asking import ask, place
+from dagrun.cli.options import Asked
 from dagrun.domain.events import Type
-from dagrun.domain.ids import RunId, is_id
-from dagrun.domain.monitoring import Filter, MonitorEvent, Severity, observed, position_of
+from dagrun.domain.ids import is_id
+from dagrun.domain.monitoring import MonitorEvent, Severity, position_of
 from dagrun.domain.result import rfc3339
 from dagrun.errors import ConfigError
-from dagrun.ports.store import Store
-from dagrun.settings import Settings
+from dagrun.ports.management import MOST, EventManagement, Management, Wanted
 
-LOOK: Final = 0.2  # seconds between looks at the store; other processes cannot be waited for
-PAGE: Final = 1000  # events that are read at once
-MOST: Final = 1_000_000
+MOST_PRINTED: Final = 1_000_000
+BEGINNING: Final = "0"
+"""Behind what all events come."""
+
 _OTHERS: Final = (
     "workflow.registered",
     "workflow.deleted",
@@ -34,12 +32,9 @@ _TYPES: Final = sorted(
     {name for kind in (*Type, *_OTHERS) for name in (str(kind), kind.partition(".")[0])}
 )
 
-_Pages: TypeAlias = AsyncGenerator[tuple[int, Sequence[MonitorEvent]], None]
-_Show: TypeAlias = Callable[[Iterable[MonitorEvent]], None]
-
 
 def print_events(
-    settings: Settings,
+    asked: Asked,
     *,
     follow: bool,
     after: str | None,
@@ -48,7 +43,6 @@ def print_events(
     types: Sequence[str],
     workflow: str | None,
     run: str | None,
-    as_json: bool,
 ) -> int:
     """Print events, oldest first. Give the exit code.
 
@@ -56,96 +50,61 @@ def print_events(
         ConfigError: an option is wrong.
         NotFound: there is no such run.
     """
-    wanted = wanted_events(severity, types, workflow, run)
-    start = position_in(after)
-    check_limit(limit)
-    if run is not None:
-        check_run(settings, run)
-    if not has_database(settings) and not follow:
-        output.note(f"dagrun: no run was ever started in {settings.data_dir}")
-        return output.DONE
+    wanted = _wanted(severity, types, workflow, run)
+    _check_position(after)
+    if not 0 <= limit <= MOST_PRINTED:
+        raise ConfigError(f"--limit: a number from 0 to {MOST_PRINTED} is needed, not {limit}")
 
-    def show(events: Iterable[MonitorEvent]) -> None:
-        for event in events:
-            say_event(event, as_json=as_json)
-        output.flush()
-
-    async def act(store: Store) -> None:
+    async def act(management: Management) -> str | None:
         if run is not None:
-            await store.run(RunId(run))
-        last = await store.last_position()
-        if start is None:
-            await _show_newest(_pages(store, wanted, 0, last), limit, show)
+            async with management.runs.journal(run, follow=False):
+                pass  # there is such a run; whether it is sound is another matter
+        position = after
+        if after is None:
+            events, position = await _newest(management.events, wanted, limit)
+            _say(events, as_json=asked.json)
         elif not follow:
-            await _show_first(_pages(store, wanted, start, last), limit, show)
+            await _say_first(management.events, wanted, after, limit, as_json=asked.json)
         if follow:
-            await _follow(store, wanted, last if start is None else start, show)
+            async with management.events.follow(wanted, after=position) as coming:
+                async for event in coming:
+                    _say([event], as_json=asked.json)
+        return position
 
-    with_store(settings, load_with_warnings().registry, act)
+    if ask(asked, act, makes=follow) == BEGINNING and after is None and not asked.json:
+        output.note(f"dagrun: nothing has happened {place(asked)}")
     return output.DONE
 
 
-async def _show_newest(pages: _Pages, limit: int, show: _Show) -> None:
+async def _newest(
+    events: EventManagement, wanted: Wanted, limit: int
+) -> tuple[Iterable[MonitorEvent], str]:
+    """Give the newest events, and behind what the next ones are."""
+    if limit <= MOST:
+        page = await events.list(wanted, limit=max(limit, 1))
+        return page.items[:limit], page.position
     newest = deque[MonitorEvent](maxlen=limit)
-    async for _, events in pages:
-        newest.extend(events)
-    show(newest)
+    position = BEGINNING
+    while (page := await events.list(wanted, after=position, limit=MOST)).items:
+        newest.extend(page.items)
+        position = page.position
+    return newest, page.position
 
 
-async def _show_first(pages: _Pages, limit: int, show: _Show) -> None:
-    async with aclosing(pages):
-        async for _, events in pages:
-            show(events[:limit])
-            limit -= len(events[:limit])
-            if limit == 0:
-                return
-
-
-async def _follow(store: Store, wanted: Filter, position: int, show: _Show) -> None:
-    """Show all events behind a position, and those that come, without an end."""
-    while True:
-        async for reached, events in _pages(store, wanted, position, None):
-            position = reached
-            show(events)
-        await trio.sleep(LOOK)
-
-
-async def _pages(store: Store, wanted: Filter, after: int, last: int | None) -> _Pages:
-    """Read what is behind a position, up to another one or the newest.
-
-    Give how far each page goes, whether or not anything on it is wanted, and its wanted events.
-    """
-    run_id = None if wanted.run_id is None else RunId(wanted.run_id)
-    while page := await store.log(after=after, limit=PAGE, run_id=run_id):
-        after = page[-1].position
-        seen = [
-            observed(
-                logged.event,
-                position=logged.position,
-                workflow_id=logged.workflow_id,
-                engine_id=logged.engine_id,
-            )
-            for logged in page
-            if last is None or logged.position <= last
-        ]
-        yield after, [event for event in seen if wanted.wants(event)]
-        if last is not None and after >= last:
+async def _say_first(
+    events: EventManagement, wanted: Wanted, after: str, limit: int, *, as_json: bool
+) -> None:
+    """Print the first events behind one."""
+    while limit > 0:
+        page = await events.list(wanted, after=after, limit=min(limit, MOST))
+        if not page.items:
             return
+        _say(page.items, as_json=as_json)
+        limit -= len(page.items)
+        after = page.position
 
 
-def check_limit(limit: int) -> None:
-    """Refuse what is no number of events.
-
-    Raises:
-        ConfigError: it is none.
-    """
-    if not 0 <= limit <= MOST:
-        raise ConfigError(f"--limit: a number from 0 to {MOST} is needed, not {limit}")
-
-
-def wanted_events(
-    severity: str, types: Sequence[str], workflow: str | None, run: str | None
-) -> Filter:
+def _wanted(severity: str, types: Sequence[str], workflow: str | None, run: str | None) -> Wanted:
     """Give which events the options want.
 
     Raises:
@@ -161,30 +120,26 @@ def wanted_events(
             hint = next(iter(get_close_matches(kind, _TYPES, 1)), None)
             known = f"did you mean {hint!r}?" if hint else "such as run, run.failed, node"
             raise ConfigError(f"--type: no event is of the type {kind!r} ({known})")
-    return Filter(
-        min_severity=Severity(severity),
-        types=frozenset(types),
-        run_id=run,
-        workflow_id=workflow,
-    )
+    return Wanted(min_severity=Severity(severity), types=types, run_id=run, workflow_id=workflow)
 
 
-def position_in(after: str | None) -> int | None:
-    """Give where an event stands in the order of all.
-
-    Raises:
-        ConfigError: it is no id of an event.
-    """
+def _check_position(after: str | None) -> None:
     try:
-        return None if after is None else position_of(after)
+        position_of(BEGINNING if after is None else after)
     except ValueError as error:
         raise ConfigError(f"--after: {error}") from error
+
+
+def _say(events: Iterable[MonitorEvent], *, as_json: bool) -> None:
+    for event in events:
+        say_event(event, as_json=as_json)
+    output.flush()
 
 
 def say_event(event: MonitorEvent, *, as_json: bool) -> None:
     """Print an event."""
     if as_json:
-        output.say_json(to_json(event))
+        output.say_json(_to_json(event))
         return
     where = "/".join(part for part in (event.run_id, event.node_id) if part)
     item = "" if event.item is None else f"[{event.item}]"
@@ -193,6 +148,6 @@ def say_event(event: MonitorEvent, *, as_json: bool) -> None:
     output.say(f"{event.id}  {rfc3339(event.time)}  {event.type}  {where}{item}{note}")
 
 
-def to_json(event: MonitorEvent) -> dict[str, Any]:
+def _to_json(event: MonitorEvent) -> dict[str, Any]:
     """Give an event as programs read it, one object a line."""
     return {**attrs.asdict(event, recurse=False), "time": rfc3339(event.time)}

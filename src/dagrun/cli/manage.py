@@ -1,88 +1,14 @@
-"""``dagrun runs cancel|pause|resume|explain|prune``."""
-
-from collections.abc import Awaitable, Callable
-from contextlib import redirect_stdout
+"""``dagrun runs prune``."""
 
 from dagrun.builtin.ownership import live_owners, shared_use
 from dagrun.cli import output
-from dagrun.cli.changes import What, say_change
 from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.running import (
-    check_run,
-    has_database,
-    naming_directory,
-    run_async,
-    with_store,
-)
-from dagrun.cli.runs import say_where_logs_are
-from dagrun.domain.ids import RunId
-from dagrun.domain.plan import compile_plan
-from dagrun.domain.state import RunState
-from dagrun.domain.status import RunStatus
+from dagrun.cli.running import has_database, with_store
 from dagrun.errors import ConfigError
-from dagrun.ports.management import Change
 from dagrun.ports.store import Store
-from dagrun.roles.explaining import explain
-from dagrun.roles.local import LOGS, SCRATCH, Local, open_local
-from dagrun.roles.stored_runs import restore, stored_workflow
-from dagrun.services.node_logs import NodeLogs
-from dagrun.services.plans import handling
+from dagrun.roles.places import LOGS, SCRATCH
 from dagrun.services.retention import RunFolders, prune, sweep
 from dagrun.settings import Settings, parse
-
-
-def change_run(settings: Settings, run_id: str, what: What, *, as_json: bool) -> int:
-    """Ask for something to be done with a run, whoever executes it. Give the exit code.
-
-    Raises:
-        NotFound: there is no such run.
-        ConflictError: its process has ended, and only :option:`--resume` can go on with it.
-    """
-    check_run(settings, run_id)
-    registry = load_with_warnings().registry
-
-    async def call() -> tuple[bool, RunStatus]:
-        async with open_local(registry, settings) as local:
-            changed = await _methods(local)[what](RunId(run_id))
-            ticket = local.dispatcher.ticket(RunId(run_id))
-            if ticket is not None:  # it had no process, and is this one's now
-                await ticket.wait()
-            return changed, (await local.store.run(RunId(run_id))).status
-
-    # A run that had no process goes on in this one, with handlers that may print.
-    with naming_directory(settings), redirect_stdout(output.Notes()):
-        changed, status = run_async(call)
-    change = Change(run_id=run_id, changed=changed, status=status)
-    return say_change(what, change, as_json=as_json)
-
-
-def _methods(local: Local) -> dict[What, Callable[[RunId], Awaitable[bool]]]:
-    return {"cancel": local.cancel, "pause": local.pause, "resume": local.resume}
-
-
-def explain_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
-    """Say why a run stands where it stands. Give the exit code.
-
-    Raises:
-        NotFound: there is no such run.
-    """
-    check_run(settings, run_id)
-    registry = load_with_warnings().registry
-
-    async def read(store: Store) -> tuple[RunState, list[str]]:
-        record = await store.run(RunId(run_id))
-        plan = compile_plan(await stored_workflow(store, record), handling(registry))
-        state, _ = await restore(store, record, plan)
-        return state, await explain(settings.data_dir, store, record, state)
-
-    state, reasons = with_store(settings, registry, read)
-    if as_json:
-        output.say_json({"run_id": run_id, "status": state.status, "reasons": reasons})
-    else:
-        for reason in reasons:
-            output.say(reason)
-        say_where_logs_are(state, NodeLogs(settings.data_dir / LOGS))
-    return output.DONE
 
 
 def prune_runs(settings: Settings, *, older_than: str | None, as_json: bool) -> int:

@@ -4,6 +4,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
+import attrs
 from cyclopts import Parameter
 
 from dagrun.cli.flags import SETTINGS, flags_of, given
@@ -39,6 +40,39 @@ Config = Annotated[
         name="--config", group=SETTINGS, help="File with settings. Default: dagrun.toml, if any."
     ),
 ]
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Asked:
+    """Whom to ask, and in which form to answer."""
+
+    json: Json = False
+    server: Server = None
+    data_dir: DataDir = None
+    config: Config = None
+
+
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class AskedServer:
+    """The same, of what only a server can do."""
+
+    json: Json = False
+    server: Server = None
+    config: Config = None
+
+    def client(self, what: str) -> ClientSettings:
+        """Read which server to ask.
+
+        Raises:
+            ConfigError: none is named.
+        """
+        return needed_client(self.config, server=self.server, what=what)
+
+
+ASKED = Asked()
+ASKED_SERVER = AskedServer()
 RunId = Annotated[str, Parameter(help="Id of the run.")]
 
 

@@ -148,6 +148,17 @@ def note(line: str) -> None:
         sys.stderr.write(visible(line) + "\n")
 
 
+def note_next(cursor: str | None) -> None:
+    """Say how to see what follows a page of a list, if anything does.
+
+    Raises:
+        OutputLost: standard output takes nothing more.
+    """
+    if cursor:
+        flush()  # what is listed comes first on a terminal
+        note(f"dagrun: more with --cursor {cursor}")
+
+
 def say_json(value: Any) -> None:
     """Write a result for a program: one line of JSON.
 

@@ -10,7 +10,7 @@ from dagrun.domain.ids import is_id
 from dagrun.errors import DagrunError, NoSuchRun
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
-from dagrun.roles.local import DATABASE
+from dagrun.roles.places import DATABASE
 from dagrun.settings import Settings
 
 T = TypeVar("T")

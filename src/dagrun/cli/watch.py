@@ -1,97 +1,72 @@
-"""``dagrun runs watch``: follow a run of any process through the store."""
-
-from collections.abc import AsyncIterator, Sequence
-from typing import Final
+"""``dagrun runs watch``: how a run goes, whichever process executes it."""
 
 import trio
 
-from dagrun.builtin.ownership import owner_pid
 from dagrun.cli import output
+from dagrun.cli.asking import ask
 from dagrun.cli.board import Board
-from dagrun.cli.events import to_json as event_json
-from dagrun.cli.plugins import load_with_warnings
+from dagrun.cli.events import say_event
+from dagrun.cli.options import Asked
 from dagrun.cli.progress import open_progress
-from dagrun.cli.running import check_run, with_store
-from dagrun.domain.events import Event
 from dagrun.domain.explain import how_to_go_on
-from dagrun.domain.ids import RunId
-from dagrun.domain.jsonvalue import decode
-from dagrun.domain.monitoring import observed
-from dagrun.domain.plan import compile_plan
-from dagrun.domain.state import RunState
+from dagrun.domain.result import RunResult
 from dagrun.domain.status import RUN_ENDED, RunStatus
-from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.stored_runs import read_on, stored_workflow
-from dagrun.services.plans import handling
-from dagrun.settings import Settings
-
-LOOK: Final = 0.1  # seconds between looks at the store; other processes cannot be waited for
+from dagrun.ports.management import MOST, Management, Wanted
 
 
-def watch_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
+def watch_run(asked: Asked, run_id: str) -> int:
     """Show how a run goes until it has ended, or its process has. Give the exit code.
 
     Raises:
         NotFound: there is no such run.
     """
-    check_run(settings, run_id)
-    registry = load_with_warnings().registry
-    follow = _print if as_json else _show
 
-    async def watch(store: Store) -> RunRecord:
-        record = await store.run(RunId(run_id))
-        plan = compile_plan(await stored_workflow(store, record), handling(registry))
-        await follow(settings, store, RunState(plan, record.run_id, record.inputs))
-        return await store.run(RunId(run_id))
+    async def act(management: Management) -> RunResult:
+        await management.runs.get(run_id)  # it is there, and nothing of it is damaged
+        await (print_run if asked.json else _show)(management, run_id)
+        return (await management.runs.get(run_id)).result
 
-    record = with_store(settings, registry, watch)
-    if record.status not in RUN_ENDED:
-        output.note(f"dagrun: its process has ended; {how_to_go_on(run_id, record.status)}")
-    elif not as_json and record.error is not None:
-        output.note(f"dagrun: {record.error['message']}")
-    elif not as_json and record.outputs is not None and (outputs := decode(record.outputs)):
-        output.say_value(outputs)
-    return output.DONE if record.status is RunStatus.SUCCEEDED else output.FAILED
+    result = ask(asked, act)
+    note_cut_off(result)
+    if not asked.json and result.error is not None:
+        output.note(f"dagrun: {result.error['message']}")
+    elif not asked.json and result.outputs:
+        output.say_value(result.outputs)
+    return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
 
 
-async def _print(settings: Settings, store: Store, state: RunState) -> None:
-    after = seq = 0
-    async for events in looks(settings, store, state):
-        while events and seq < events[-1].seq:
-            for logged in await store.log(after=after, limit=1000, run_id=state.run_id):
-                after, seq = logged.position, logged.event.seq
-                event = observed(
-                    logged.event,
-                    position=after,
-                    workflow_id=logged.workflow_id,
-                    engine_id=logged.engine_id,
-                )
-                output.say_json(event_json(event))
+def note_cut_off(result: RunResult) -> None:
+    """Say of a run that was followed to no end of its own how to go on with it."""
+    if result.status not in RUN_ENDED:
+        output.note(f"dagrun: its process has ended; {how_to_go_on(result.run_id, result.status)}")
+
+
+async def print_run(management: Management, run_id: str) -> None:
+    """Print the events of a run, one object a line, until nothing more can come."""
+    after = "0"
+    async with management.runs.journal(run_id) as batches:
+        async for _ in batches:
+            after = await _print_behind(management, run_id, after)
+
+
+async def _print_behind(management: Management, run_id: str, after: str) -> str:
+    """Print what is behind an event, and give behind what the next ones are."""
+    wanted = Wanted(run_id=run_id)
+    while (page := await management.events.list(wanted, after=after, limit=MOST)).items:
+        for event in page.items:
+            say_event(event, as_json=True)
         output.flush()
+        after = page.position
+    return page.position
 
 
-async def _show(settings: Settings, store: Store, state: RunState) -> None:
-    board = Board(state.plan.workflow)
-    progress = open_progress(board, run_id=state.run_id)
+async def _show(management: Management, run_id: str) -> None:
+    board = Board(await management.runs.workflow_of(run_id))
+    progress = open_progress(board, run_id=run_id)
     async with trio.open_nursery() as nursery:
         await nursery.start(progress.run)
-        async for events in looks(settings, store, state):
-            if events:
+        async with management.runs.journal(run_id) as batches:
+            async for events in batches:
                 progress.see(events)
         board.cut_off = board.finished_at is None
         nursery.cancel_scope.cancel()
-
-
-async def looks(
-    settings: Settings, store: Store, state: RunState
-) -> AsyncIterator[Sequence[Event]]:
-    """Give what each look at a run finds in its journal, until nothing more can come."""
-    while True:
-        record = await store.run(state.run_id)
-        alive = owner_pid(settings.data_dir, record.owner) is not None
-        events = await read_on(store, record, state)
-        if not events and (record.status in RUN_ENDED or not alive):
-            return
-        yield events
-        if not events:
-            await trio.sleep(LOOK)

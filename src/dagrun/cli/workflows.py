@@ -1,40 +1,33 @@
-"""``dagrun workflows``: the registered workflows, of a server or of the data directory."""
+"""``dagrun workflows``: the registered workflows, and what is done with them."""
 
 import json
-from collections.abc import Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from difflib import unified_diff
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 import trio
 
 from dagrun.cli import output
-from dagrun.cli.plugins import load_with_warnings
-from dagrun.cli.remote import with_server
-from dagrun.cli.running import has_database, with_store
+from dagrun.cli.asking import ask, place
+from dagrun.cli.options import Asked
 from dagrun.domain.jsonvalue import decode
 from dagrun.domain.result import rfc3339
 from dagrun.domain.serialize import to_json
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, NotFound
-from dagrun.plugin.registry import Registry
-from dagrun.ports.management import Page, Registered, WorkflowManagement, WorkflowView
-from dagrun.ports.store import Store
+from dagrun.errors import ConfigError
+from dagrun.ports.management import (
+    Management,
+    Page,
+    Registered,
+    WorkflowManagement,
+    WorkflowView,
+)
 from dagrun.roles.documents import read_to_send, register_read
-from dagrun.roles.management import manage_workflows
-from dagrun.roles.registrations import Registrations
-from dagrun.services.plans import NothingToOpen, Plans
-from dagrun.settings import Settings
-from dagrun.settings.client import ClientSettings
-
-T = TypeVar("T")
-
-Where = ClientSettings | Settings
-"""The server to ask, or the data directory to look into."""
 
 
-def register(where: Where, files: Sequence[Path], *, metadata: Sequence[str], as_json: bool) -> int:
+def register(asked: Asked, files: Sequence[Path], *, metadata: Sequence[str]) -> int:
     """Register documents, each whole or not at all. Give the exit code.
 
     Raises:
@@ -43,11 +36,11 @@ def register(where: Where, files: Sequence[Path], *, metadata: Sequence[str], as
     """
     said = dict(_pair(pair) for pair in metadata)
 
-    async def act(workflows: WorkflowManagement) -> list[Registered]:
-        return [await _register(workflows, file, said) for file in files]
+    async def act(management: Management) -> list[Registered]:
+        return [await _register(management.workflows, file, said) for file in files]
 
-    done = _with(where, act, makes=True)
-    if as_json:
+    done = ask(asked, act, makes=True)
+    if asked.json:
         output.say_json({"items": [attrs.asdict(one) for one in done], "next": None})
         return output.DONE
     for one in done:
@@ -56,39 +49,36 @@ def register(where: Where, files: Sequence[Path], *, metadata: Sequence[str], as
     return output.DONE
 
 
-def list_workflows(where: Where, *, limit: int, cursor: str | None, as_json: bool) -> int:
+def list_workflows(asked: Asked, *, limit: int, cursor: str | None) -> int:
     """List the current version of each workflow. Give the exit code."""
 
-    async def act(workflows: WorkflowManagement) -> Page[WorkflowView]:
-        return await workflows.list(limit=limit, cursor=cursor)
+    async def act(management: Management) -> Page[WorkflowView]:
+        return await management.workflows.list(limit=limit, cursor=cursor)
 
-    nothing = isinstance(where, Settings) and not has_database(where)
-    page = Page[WorkflowView](items=[]) if nothing else _with(where, act)
-    if as_json:
+    page = ask(asked, act)
+    if asked.json:
         output.say_json({"items": [_view_json(one) for one in page.items], "next": page.next})
         return output.DONE
     for one in page.items:
         output.say(_line(one))
     if not page.items:
-        output.note("dagrun: no workflow is registered")
-    if page.next:
-        output.flush()  # what is listed comes first on a terminal
-        output.note(f"dagrun: more with --cursor {page.next}")
+        output.note(f"dagrun: no workflow is registered {place(asked)}")
+    output.note_next(page.next)
     return output.DONE
 
 
-def list_versions(where: Where, workflow_id: str, *, as_json: bool) -> int:
+def list_versions(asked: Asked, workflow_id: str) -> int:
     """List the versions of a workflow, the highest first. Give the exit code.
 
     Raises:
         NotFound: there is none.
     """
 
-    async def act(workflows: WorkflowManagement) -> Sequence[WorkflowView]:
-        return await workflows.versions(workflow_id)
+    async def act(management: Management) -> Sequence[WorkflowView]:
+        return await management.workflows.versions(workflow_id)
 
-    versions = _with(where, act)
-    if as_json:
+    versions = ask(asked, act)
+    if asked.json:
         output.say_json({"items": [_view_json(one) for one in versions], "next": None})
         return output.DONE
     for one in versions:
@@ -96,19 +86,19 @@ def list_versions(where: Where, workflow_id: str, *, as_json: bool) -> int:
     return output.DONE
 
 
-def show(where: Where, workflow_id: str, version: str | None, *, as_json: bool) -> int:
+def show(asked: Asked, workflow_id: str, version: str | None) -> int:
     """Show a version of a workflow with its content. Give the exit code.
 
     Raises:
         NotFound: there is no such workflow or version.
     """
 
-    async def act(workflows: WorkflowManagement) -> tuple[WorkflowView, Workflow]:
-        return await workflows.get(workflow_id, version)
+    async def act(management: Management) -> tuple[WorkflowView, Workflow]:
+        return await management.workflows.get(workflow_id, version)
 
-    view, workflow = _with(where, act)
+    view, workflow = ask(asked, act)
     content = decode(to_json(workflow))
-    if as_json:
+    if asked.json:
         output.say_json({**_view_json(view), "definition": content})
         return output.DONE
     output.say(_line(view) + ("  current" if view.current else ""))
@@ -119,21 +109,22 @@ def show(where: Where, workflow_id: str, version: str | None, *, as_json: bool) 
     return output.DONE
 
 
-def diff(where: Where, workflow_id: str, old: str, new: str | None, *, as_json: bool) -> int:
+def diff(asked: Asked, workflow_id: str, old: str, new: str | None) -> int:
     """Show what changed from one version to another. Give the exit code.
 
     Raises:
         NotFound: there is no such workflow or version.
     """
 
-    async def act(workflows: WorkflowManagement) -> tuple[Workflow, Workflow]:
+    async def act(management: Management) -> tuple[Workflow, Workflow]:
+        workflows = management.workflows
         return (await workflows.get(workflow_id, old))[1], (await workflows.get(workflow_id, new))[
             1
         ]
 
-    before, after = _with(where, act)
+    before, after = ask(asked, act)
     lines = list(_changes(before, after))
-    if as_json:
+    if asked.json:
         output.say_json({"old": before.version, "new": after.version, "diff": lines})
         return output.DONE
     for line in lines:
@@ -143,9 +134,7 @@ def diff(where: Where, workflow_id: str, old: str, new: str | None, *, as_json: 
     return output.DONE
 
 
-def delete(
-    where: Where, workflow_id: str, version: str | None, *, force: bool, as_json: bool
-) -> int:
+def delete(asked: Asked, workflow_id: str, version: str | None, *, force: bool) -> int:
     """Delete a version, or all. Give the exit code.
 
     Raises:
@@ -153,40 +142,15 @@ def delete(
         StillNeeded: a registered workflow calls it.
     """
 
-    async def act(workflows: WorkflowManagement) -> Sequence[str]:
-        return await workflows.delete(workflow_id, version, force=force)
+    async def act(management: Management) -> Sequence[str]:
+        return await management.workflows.delete(workflow_id, version, force=force)
 
-    gone = list(_with(where, act))
-    if as_json:
+    gone = list(ask(asked, act))
+    if asked.json:
         output.say_json({"workflow_id": workflow_id, "deleted": gone})
     else:
         output.say(f"{workflow_id}: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} deleted")
     return output.DONE
-
-
-def _with(
-    where: Where, use: Callable[[WorkflowManagement], Awaitable[T]], *, makes: bool = False
-) -> T:
-    """Use the workflows of a server, or of the data directory.
-
-    Raises:
-        NotFound: there is no database, and none is to be made.
-    """
-    if isinstance(where, ClientSettings):
-        return with_server(where, lambda server: use(server.workflows))
-    if not makes and not has_database(where):
-        raise NotFound(f"no workflow is registered in {where.data_dir}")
-    registry = load_with_warnings().registry
-
-    async def call(store: Store) -> T:
-        return await use(_stored(registry, store))
-
-    return with_store(where, registry, call)
-
-
-def _stored(registry: Registry, store: Store) -> WorkflowManagement:
-    plans = Plans(registry, NothingToOpen(), NothingToOpen())
-    return manage_workflows(registry, store, Registrations(store), plans, None)
 
 
 async def _register(

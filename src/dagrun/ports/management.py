@@ -1,10 +1,11 @@
-"""What a client of an orchestrator can ask for, wherever the client is.
+"""What can be asked of runs and workflows, wherever the answer comes from.
 
-The orchestrator's process implements it, and so does a client in another process for a server that
-answers in the same way. All methods raise :class:`~dagrun.errors.StoreError` when the database
-cannot be used; those of a client in another process also
-:class:`~dagrun.errors.Unreachable`, when the server does not answer, and
-:class:`~dagrun.errors.AccessError`, when it does not let the caller in.
+The orchestrator's process implements it, a client in another process for a server that answers in
+the same way, and who looks into a data directory beside the processes that use it. All methods raise
+:class:`~dagrun.errors.StoreError` when the database cannot be used; those of a client in another
+process also :class:`~dagrun.errors.Unreachable`, when the server does not answer, and
+:class:`~dagrun.errors.AccessError`, when it does not let the caller in. What needs a running
+orchestrator is a :class:`~dagrun.errors.ConfigError` of a data directory.
 """
 
 from collections.abc import AsyncIterator, Collection, Mapping, Sequence
@@ -298,10 +299,19 @@ class RunManagement(Protocol):
         *,
         workflow_id: str | None = None,
         status: RunStatus | None = None,
+        cut_off: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunSummary]:
-        """Give runs, newest first."""
+        """Give runs, newest first.
+
+        Args:
+            workflow_id: only those of this workflow.
+            status: only those in this state.
+            cut_off: only those that have not ended, and whose processes have.
+            limit: most that are given.
+            cursor: what the page before this one gave as ``next``.
+        """
         ...
 
     async def cancel(self, run_id: str) -> Change:
@@ -382,7 +392,7 @@ class RunManagement(Protocol):
         Args:
             run_id: the run.
             after: begin behind this event; those of before are not sent.
-            follow: go on until the run has ended; else stop at what there is.
+            follow: go on until the run or its process has ended; else stop at what there is.
 
         Raises:
             NotFound: there is no such run.
@@ -413,7 +423,7 @@ class RunManagement(Protocol):
             node_id: only the logs of this node; None for all.
             item: only those of this item.
             attempt: only those of this attempt.
-            follow: go on until the run has ended.
+            follow: go on until the run or its process has ended.
 
         Raises:
             NotFound: there is no such run or node; or, if not followed at once and else at the end,

@@ -21,6 +21,7 @@ from dagrun.roles.children import StoredChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
 from dagrun.roles.messages import Messages
 from dagrun.roles.options import options
+from dagrun.roles.places import DATABASE, LOGS, SCRATCH
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.serving import in_nursery, start
 from dagrun.roles.stored_runs import StoredRuns
@@ -42,9 +43,6 @@ __all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
 
 T = TypeVar("T")
 
-DATABASE = "dagrun.db"
-LOGS = "logs"
-SCRATCH = "scratch"
 DEFAULT_BALANCER: Final = "consistent-hash"
 
 UNBOUNDED: Final = 1_000_000

@@ -23,8 +23,9 @@ from dagrun.ports.transport import Offered, Transport
 from dagrun.roles.accepting import Accepting
 from dagrun.roles.children import StoredChildren
 from dagrun.roles.leading import Leading
-from dagrun.roles.local import DATABASE, LOGS, balancers
-from dagrun.roles.management import manage
+from dagrun.roles.local import balancers
+from dagrun.roles.management.managed import manage
+from dagrun.roles.places import DATABASE, LOGS
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.restart import go_on_with_all
 from dagrun.roles.serving import serve, start

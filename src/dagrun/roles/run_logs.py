@@ -39,7 +39,7 @@ class LooksAt(Protocol):
     """Looks at the journal of a run; see the management's looks."""
 
     def at(
-        self, run_id: RunId, *, after: int = 0, patience: float = ...
+        self, run_id: RunId, *, after: int = 0, patience: float | None = ...
     ) -> AsyncGenerator[Sequence[Event], None]:
         """Give what each look finds."""
         ...
@@ -249,26 +249,34 @@ class RunLogs:
                 if item in (None, index) and attempt in (None, number):
                     reading = self._logs.reading(state.run_id, name, number, index)
                     source = Source(name, index, number, reading, ended=True)
-                    async for piece in self._pieces(source):
-                        yield piece
+                    async with aclosing(self._pieces(source)) as pieces:
+                        async for piece in pieces:
+                            yield piece
 
     async def followed(
-        self, state: RunState, events: Iterable[Event], wish: Wish, looks: LooksAt
+        self,
+        state: RunState,
+        events: Iterable[Event],
+        wish: Wish,
+        looks: LooksAt,
+        *,
+        late: float = LATE,
     ) -> AsyncGenerator[LogPiece, None]:
-        """Give what was written and is written, until the run has ended.
+        """Give what was written and is written, until the run or its process has ended.
 
         Args:
             state: the run.
             events: its journal so far.
             wish: whose logs.
             looks: tells of what comes.
+            late: seconds for which more may come, after an attempt has ended or something came.
 
         Raises:
             NotFound: there is no such node; or, in the end, no such item or attempt.
         """
         node_id, item, attempt = wish
         check_known(state.plan.workflow, state.run_id, node_id)
-        tail = Tail(self._logs, state.run_id, node=node_id, item=item, attempt=attempt, late=LATE)
+        tail = Tail(self._logs, state.run_id, node=node_id, item=item, attempt=attempt, late=late)
         tail.see(events)
         batches = looks.at(state.run_id, after=state.seq, patience=LOOK)
         async with aclosing(batches):

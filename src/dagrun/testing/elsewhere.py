@@ -14,7 +14,7 @@ from dagrun.domain.result import RunResult
 from dagrun.domain.workflow import Node, Workflow
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.configured import open_configured_orchestrator
-from dagrun.roles.orchestrator import Leading
+from dagrun.roles.leading import Leading
 from dagrun.roles.submission import Submission
 from dagrun.settings.orchestrator import OrchestratorSettings
 from dagrun.testing.checker import check

@@ -2,7 +2,7 @@
 
 from collections import defaultdict
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from pathlib import Path
 from typing import Any, ClassVar, Final
@@ -10,16 +10,20 @@ from typing import Any, ClassVar, Final
 import attrs
 import trio
 
+from dagrun.builtin.control import Control
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.plugin.loading import load_plugins
 from dagrun.plugin.registry import Registry
 from dagrun.ports.executor import Context
+from dagrun.ports.store import Store
 from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Transport
 from dagrun.roles.engine import open_engine
 from dagrun.roles.leadership import lead
 from dagrun.roles.leading import Leading
+from dagrun.roles.local_runs import answer
 from dagrun.roles.orchestrator import open_leading
+from dagrun.roles.serving import start
 from dagrun.services.attachment import Identity
 from dagrun.services.gate import TokenGate
 from dagrun.settings import Settings
@@ -71,6 +75,9 @@ class World:
     address: str
     """Where clients reach it."""
 
+    folder: Path
+    """The data directory."""
+
     engine_address: str | None = None
     """Where the engine answers those who ask it; None if it does not listen."""
 
@@ -82,6 +89,7 @@ async def managed(
     *,
     engine: bool = True,
     listens: bool = False,
+    store: Store | None = None,
     gate: Callable[[Tokens], Gate] = OPEN,
 ) -> AsyncIterator[World]:
     """Run an orchestrator, and an engine that writes its logs to the same folder.
@@ -91,6 +99,7 @@ async def managed(
         transport: makes the transport of either.
         engine: whether there is one.
         listens: whether it answers those who ask how it is.
+        store: the orchestrator's; None keeps all in memory.
         gate: decides on callers, from the tokens that are stored.
     """
     registry, told = load_plugins().registry, Told()
@@ -103,11 +112,19 @@ async def managed(
             owner=owner,
             lease=30.0,
             transport=transport(),
-            store=MemoryStore(),
+            store=store or MemoryStore(),
             gate=gate,
         ) as leading,
+        AsyncExitStack() as stack,
     ):
-        world = World(leading=leading, registry=registry, told=told, address=leading.addresses[0])
+        await start(stack, Control(folder, owner, partial(answer, leading)))
+        world = World(
+            leading=leading,
+            registry=registry,
+            told=told,
+            address=leading.addresses[0],
+            folder=folder,
+        )
         if not engine:
             yield world
             return

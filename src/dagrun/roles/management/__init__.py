@@ -1,5 +1,1 @@
-"""What clients can ask an orchestrator for, in its own process."""
-
-from dagrun.roles.management.managed import Managed, manage, manage_workflows
-
-__all__ = ["Managed", "manage", "manage_workflows"]
+"""What can be asked for: of an orchestrator, in its own process, and of a data directory."""

@@ -1,7 +1,7 @@
 """What callers give, checked before anything is done with it."""
 
 from dagrun.domain.ids import RunId, is_id
-from dagrun.errors import InputError, NotFound, Problem
+from dagrun.errors import InputError, NoSuchRun, Problem
 from dagrun.ports.management import MOST
 
 
@@ -34,8 +34,8 @@ def run_id_of(text: str) -> RunId:
     """Give what may be the id of a run.
 
     Raises:
-        NotFound: it is none.
+        NoSuchRun: it is none.
     """
     if not is_id(text):
-        raise NotFound(f"there is no run {text[:200]!r}")
+        raise NoSuchRun(text[:200])
     return RunId(text)

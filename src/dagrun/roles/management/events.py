@@ -1,9 +1,11 @@
 """What happens, for those who manage."""
 
 from collections import deque
-from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import Final
+
+import trio
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.monitoring import Filter, MonitorEvent, observed, position_of
@@ -13,18 +15,18 @@ from dagrun.roles.management.arguments import check_limit, wrong
 from dagrun.services.monitor import Monitor
 
 PAGE: Final = 1000  # events that are read at once
+LOOK: Final = 0.2  # seconds between looks at a store to which other processes write
 
 
-class ManagedEvents:
-    """Implements :class:`~dagrun.ports.management.EventManagement`.
+class StoredEvents:
+    """Implements :class:`~dagrun.ports.management.EventManagement` for who is told of nothing.
 
     Args:
         store: where the events of runs are.
-        monitor: tells of those that happen.
     """
 
-    def __init__(self, store: Store, monitor: Monitor) -> None:
-        self._store, self._monitor = store, monitor
+    def __init__(self, store: Store) -> None:
+        self._store = store
 
     async def list(
         self, wanted: Wanted, *, after: str | None = None, limit: int = 100
@@ -41,17 +43,19 @@ class ManagedEvents:
     async def follow(
         self, wanted: Wanted, *, after: str | None = None
     ) -> AsyncIterator[AsyncIterator[MonitorEvent]]:
-        """Get events as they happen; see the port."""
-        if after is not None:
-            _position(after)
-        async with self._monitor.subscribe(
-            min_severity=wanted.min_severity,
-            types=wanted.types,
-            run_id=wanted.run_id,
-            workflow_id=wanted.workflow_id,
-            after=after,
-        ) as events:
+        """Get events as they are stored; see the port."""
+        start = await self._store.last_position() if after is None else _position(after)
+        async with aclosing(self._coming(wanted, start)) as events:
             yield events
+
+    async def _coming(self, wanted: Wanted, position: int) -> AsyncGenerator[MonitorEvent, None]:
+        while True:
+            last = await self._store.last_position()
+            items, position = await self._first(wanted, position, last, PAGE)
+            for event in items:
+                yield event
+            if not items:
+                await trio.sleep(LOOK)
 
     async def _newest(self, wanted: Wanted, last: int, limit: int) -> Sequence[MonitorEvent]:
         """Read backwards, in steps that grow, until there are enough."""
@@ -84,6 +88,35 @@ class ManagedEvents:
             if not page:
                 break
         return found, max(after, last)
+
+
+class ManagedEvents(StoredEvents):
+    """Implements :class:`~dagrun.ports.management.EventManagement`.
+
+    Args:
+        store: where the events of runs are.
+        monitor: tells of those that happen.
+    """
+
+    def __init__(self, store: Store, monitor: Monitor) -> None:
+        super().__init__(store)
+        self._monitor = monitor
+
+    @asynccontextmanager
+    async def follow(
+        self, wanted: Wanted, *, after: str | None = None
+    ) -> AsyncIterator[AsyncIterator[MonitorEvent]]:
+        """Get events as they happen; see the port."""
+        if after is not None:
+            _position(after)
+        async with self._monitor.subscribe(
+            min_severity=wanted.min_severity,
+            types=wanted.types,
+            run_id=wanted.run_id,
+            workflow_id=wanted.workflow_id,
+            after=after,
+        ) as events:
+            yield events
 
 
 def _filter(wanted: Wanted) -> Filter:

@@ -1,24 +1,20 @@
 """All that can be asked of an orchestrator, put together."""
 
-from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
 
 import attrs
 
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
-from dagrun.roles.documents import catalogue
-from dagrun.roles.local import LOGS
 from dagrun.roles.management.engines import ManagedEngines
 from dagrun.roles.management.events import ManagedEvents
 from dagrun.roles.management.looks import Looks
 from dagrun.roles.management.runs import ManagedRuns, Submit
-from dagrun.roles.management.workflows import ManagedWorkflows
+from dagrun.roles.management.workflows import ManagedWorkflows, manage_workflows
+from dagrun.roles.places import LOGS
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.run_logs import RunLogs
 from dagrun.roles.stored_runs import StoredRuns
-from dagrun.roles.workflows import Workflows
 from dagrun.services.dispatcher import Dispatcher
 from dagrun.services.fleet import Fleet
 from dagrun.services.monitor import Monitor
@@ -58,28 +54,11 @@ def manage(
             registrations=registrations,
             stored=stored,
             dispatcher=dispatcher,
-            looks=Looks(store, monitor),
+            restored=stored.restored,
+            looks=Looks(store, data_dir, monitor),
             run_logs=RunLogs(NodeLogs(data_dir / LOGS)),
             submit=submit,
         ),
         events=ManagedEvents(store, monitor),
         engines=ManagedEngines(fleet),
     )
-
-
-def manage_workflows(
-    registry: Registry,
-    store: Store,
-    registrations: Registrations,
-    plans: Plans,
-    monitor: Monitor | None,
-) -> ManagedWorkflows:
-    """Put together what needs a store only."""
-    known = catalogue(registry)
-
-    def announce(kind: str, workflow_id: str, data: Mapping[str, Any]) -> None:
-        if monitor is not None:
-            monitor.announce(kind, workflow_id=workflow_id, data=data)
-
-    workflows = Workflows(store, registrations, plans, known)
-    return ManagedWorkflows(store, workflows, known, announce)

@@ -16,12 +16,15 @@ from dagrun.domain.serialize import from_json
 from dagrun.domain.versions import current, resolve, sort_key
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DefinitionError, NotFound, Problem, StillNeeded
+from dagrun.plugin.registry import Registry
 from dagrun.ports.management import Page, Registered, WorkflowView
 from dagrun.ports.store import Registration, Store
-from dagrun.roles.documents import load_sent
+from dagrun.roles.documents import catalogue, load_sent
 from dagrun.roles.management.arguments import check_cursor, check_limit, wrong
-from dagrun.roles.registrations import not_registered, usual_range
+from dagrun.roles.registrations import Registrations, not_registered, usual_range
 from dagrun.roles.workflows import Workflows
+from dagrun.services.monitor import Monitor
+from dagrun.services.plans import Plans
 
 Files = Mapping[str, str] | None
 Metadata = Mapping[str, Any] | None
@@ -186,6 +189,24 @@ class ManagedWorkflows:
                 if wanted is not None and resolve(wanted, versions) in gone:
                     return True
         return False
+
+
+def manage_workflows(
+    registry: Registry,
+    store: Store,
+    registrations: Registrations,
+    plans: Plans,
+    monitor: Monitor | None,
+) -> ManagedWorkflows:
+    """Put together what needs a store only."""
+    known = catalogue(registry)
+
+    def announce(kind: str, workflow_id: str, data: Mapping[str, Any]) -> None:
+        if monitor is not None:
+            monitor.announce(kind, workflow_id=workflow_id, data=data)
+
+    workflows = Workflows(store, registrations, plans, known)
+    return ManagedWorkflows(store, workflows, known, announce)
 
 
 class _Head(msgspec.Struct):

@@ -166,6 +166,7 @@ class RunsClient:
         *,
         workflow_id: str | None = None,
         status: RunStatus | None = None,
+        cut_off: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunSummary]:
@@ -173,6 +174,7 @@ class RunsClient:
         request = v1.ListRunsRequest(
             workflow_id=workflow_id or "",
             status=str(status or ""),
+            cut_off=cut_off,
             limit=_limit(limit),
             cursor=cursor or "",
         )

@@ -137,6 +137,7 @@ async def _list_runs(m: M, request: v1.ListRunsRequest) -> v1.ListRunsResponse:
         page = await m.runs.list(
             workflow_id=request.workflow_id or None,
             status=status,
+            cut_off=request.cut_off,
             limit=limit,
             cursor=request.cursor or None,
         )

@@ -1583,6 +1583,11 @@ class ListRunsRequest(betterproto2.Message):
     What the answer before this one gave as next; empty for the beginning.
     """
 
+    cut_off: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
+    """
+    Those that were cut off only: they have not ended, and the processes that had them have.
+    """
+
 
 default_message_pool.register_message("dagrun.v1", "ListRunsRequest", ListRunsRequest)
 
@@ -2684,7 +2689,7 @@ class StreamLogsRequest(betterproto2.Message):
 
     follow: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
     """
-    Whether to go on until the run has ended.
+    Whether to go on until the run or its process has ended.
     """
 
 
