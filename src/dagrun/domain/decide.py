@@ -15,8 +15,9 @@ from dagrun.domain.events import Type
 from dagrun.domain.expressions import ExpressionError
 from dagrun.domain.fold import take_up
 from dagrun.domain.fold_run import drop_waiting_items
+from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY, MAX_AGGREGATE, MAX_RUN_OUTPUTS, NotJson, Raw, check
-from dagrun.domain.moves import emit, emit_work, queue
+from dagrun.domain.moves import acceptance, emit, emit_work, queue
 from dagrun.domain.retry import next_delay, time_left
 from dagrun.domain.rules import Verdict, skip_reason, verdict
 from dagrun.domain.scope import announcement, may_retry
@@ -43,15 +44,18 @@ POISON = "poison"
 MOST_LOSSES: Final = ends.MOST_LOSSES
 
 
-def submit(state: RunState, now: datetime, *, base: str | None = None) -> None:
+def submit(
+    state: RunState, now: datetime, *, base: str | None = None, rerun_of: RunId | None = None
+) -> None:
     """Queue a run that nothing was journaled for.
 
     Args:
         state: the run.
         now: when it is accepted.
         base: the folder of the workflow's document, if it came from a file.
+        rerun_of: the run of which this one is run again, see :mod:`dagrun.domain.rerun`.
     """
-    emit(state, Type.RUN_QUEUED, now, data={"base": base} if base else None, epoch=1)
+    emit(state, Type.RUN_QUEUED, now, data=acceptance(base, rerun_of), epoch=1)
 
 
 def begin(

@@ -42,6 +42,9 @@ class NodeResult:
     reason: str | None = None
     """Why it was skipped."""
 
+    kept_from: str | None = None
+    """The run in which it was done, if it was kept from there; then it has no attempts."""
+
     items: tuple[ItemResult, ...] | None = None
     """None without ``for_each``."""
 
@@ -66,6 +69,9 @@ class RunResult:
     nodes: tuple[NodeResult, ...]
     handlers: tuple[NodeResult, ...] | None = None
     """Those that the run's outcome calls for, in their order; None if the workflow has none."""
+
+    rerun_of: str | None = None
+    """The run of which this one is run again."""
 
     def node(self, node_id: str) -> NodeResult:
         """Give how a node went.
@@ -105,6 +111,7 @@ def run_result(state: RunState) -> RunResult:
         duration=_seconds(state.started_at, state.finished_at),
         nodes=tuple(node_result(node, is_in_line=is_in_line(state, node)) for node in state.nodes),
         handlers=tuple(map(node_result, state.due)) if state.handlers else None,
+        rerun_of=state.rerun_of,
     )
 
 
@@ -119,6 +126,7 @@ def node_result(node: NodeState, *, is_in_line: bool = False) -> NodeResult:
         outputs=_decoded(node.outputs),
         error=node.error,
         reason=node.reason,
+        kept_from=node.kept_from,
         items=None if node.step.items is None else _items(node),
     )
 
@@ -159,6 +167,7 @@ def from_json(fields: Mapping[str, Any]) -> RunResult:
         duration=fields["duration"],
         nodes=tuple(map(_node, fields["nodes"])),
         handlers=None if handlers is None else tuple(map(_node, handlers)),
+        rerun_of=fields.get("rerun_of"),
     )
 
 
@@ -173,6 +182,7 @@ def _node(fields: Mapping[str, Any]) -> NodeResult:
         outputs=fields["outputs"],
         error=fields["error"],
         reason=fields.get("reason"),
+        kept_from=fields.get("kept_from"),
         items=None if items is None else tuple(map(_item_of, items)),
     )
 
@@ -196,11 +206,10 @@ def _handler_json(handler: NodeResult) -> dict[str, Any]:
 
 def _node_json(node: NodeResult) -> dict[str, Any]:
     fields = attrs.asdict(node, recurse=False, value_serializer=_plain)
-    if node.reason is None:
-        del fields["reason"]
-    if node.items is None:
-        del fields["items"]
-    else:
+    for name in ("reason", "kept_from", "items"):
+        if fields[name] is None:
+            del fields[name]
+    if node.items is not None:
         fields["items"] = [attrs.asdict(item, value_serializer=_plain) for item in node.items]
     return fields
 
