@@ -66,12 +66,12 @@ class RunResult:
     duration: float | None
     """Seconds from the first start to the end; None before the end."""
 
+    rerun_of: str | None = None
+    """The run of which this one is run again."""
+
     nodes: tuple[NodeResult, ...]
     handlers: tuple[NodeResult, ...] | None = None
     """Those that the run's outcome calls for, in their order; None if the workflow has none."""
-
-    rerun_of: str | None = None
-    """The run of which this one is run again."""
 
     def node(self, node_id: str) -> NodeResult:
         """Give how a node went.

@@ -1,10 +1,7 @@
-# ruff: noqa: D102, S101, SIM117 — these are tests; their names say what they show
+# ruff: noqa: D102, S101 — these are tests; their names say what they show
 """What everybody must do who implements management, as tests to inherit."""
 
-import json
-from abc import ABC, abstractmethod
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,82 +13,18 @@ from dagrun.domain.events import RUN_ENDS, Event, Type
 from dagrun.domain.monitoring import Severity
 from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.status import NodeStatus, RunStatus
-from dagrun.errors import ConflictError, DefinitionError, InputError, NotFound, StillNeeded, sole
-from dagrun.ports.management import Change, Management, Registered, RunSummary, Wanted
-from dagrun.ports.transport import Transport
-from dagrun.testing.managed import CAPACITY, ENGINE, EXECUTOR, World, managed
+from dagrun.errors import ConflictError, DefinitionError, InputError, NotFound, StillNeeded
+from dagrun.ports.management import Change, Registered, Wanted
+from dagrun.testing.managed import CAPACITY, ENGINE, EXECUTOR
+from dagrun.testing.management_reruns import RerunsSuite
+from dagrun.testing.reached import Reached, calls, document, node
 
-LIMIT: Final = 20.0  # seconds that no test of the suite comes near
 NO_IDS: Final = ("none", "", "../x", "é", "x" * 200)
 INPUTS: Final = {"type": "object", "properties": {"n": {"type": "integer", "default": 1}}}
 
 
-@attrs.frozen
-class Reached:
-    """A world, and management as its client has it."""
-
-    world: World
-    management: Management
-
-    async def run(self, *nodes: Mapping[str, Any], **fields: Any) -> RunSummary:
-        """Register a workflow, and start a run of it."""
-        registered = await self.management.workflows.register(document(*nodes, **fields))
-        return await self.management.runs.start(registered.workflow_id)
-
-
-def node(node_id: str, /, *dependencies: str, **told: Any) -> dict[str, Any]:
-    """Write a node that does what it is told, see :class:`~dagrun.testing.managed.Told`."""
-    return {
-        "id": node_id,
-        "dependencies": list(dependencies),
-        "executor": {"type": EXECUTOR},
-        "inputs": told,
-    }
-
-
-def calls(workflow_id: str, **options: Any) -> dict[str, Any]:
-    """Write a node that runs another workflow."""
-    return {"id": "child", "executor": {"type": "workflow", "id": workflow_id, **options}}
-
-
-def document(
-    *nodes: Mapping[str, Any], workflow_id: str = "w", version: str = "1.0.0", **fields: Any
-) -> bytes:
-    """Write a document."""
-    about: dict[str, Any] = {
-        key: fields.pop(key) for key in ("name", "description", "labels") if key in fields
-    }
-    whole: dict[str, Any] = {
-        "apiVersion": "dagrun/v1",
-        "kind": "Workflow",
-        "metadata": {"id": workflow_id, "version": version, **about},
-        "spec": {"nodes": list(nodes or [node("a")]), **fields},
-    }
-    return json.dumps(whole).encode()
-
-
-class ManagementSuite(ABC):
+class ManagementSuite(RerunsSuite):
     """Inherit it in a test module, and say how to reach an orchestrator; pytest-trio runs the rest."""
-
-    @abstractmethod
-    def transport(self) -> Transport:
-        """Make a transport, of an orchestrator on a free address, or of an engine."""
-
-    @abstractmethod
-    def client(self, world: World) -> AbstractAsyncContextManager[Management]:
-        """Reach an orchestrator as a client."""
-
-    @asynccontextmanager
-    async def reached(self, folder: Path, **options: Any) -> AsyncIterator[Reached]:
-        """Run an orchestrator and an engine, and reach it."""
-        try:
-            with trio.fail_after(LIMIT):
-                async with managed(folder, self.transport, **options) as world:
-                    async with self.client(world) as management:
-                        yield Reached(world, management)
-        except BaseExceptionGroup as group:
-            cause = sole(group)  # each service has a nursery; a test is to fail with what failed
-            raise cause from cause.__cause__
 
     # workflows
 
