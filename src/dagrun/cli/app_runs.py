@@ -262,6 +262,18 @@ def resume(
     return change_run(settings_of(config, data_dir=data_dir), run_id, "resume", as_json=json)
 
 
+runs.command(
+    "dagrun.cli.app_reruns:retry",
+    name="retry",
+    help="Do once more what a run did not bring off, in a new run that keeps the rest.",
+)
+runs.command(
+    "dagrun.cli.app_reruns:rerun",
+    name="rerun",
+    help="Do once more what a run did, from a node on or all of it, in a new run.",
+)
+
+
 @runs.command
 def explain(
     run_id: RunId,

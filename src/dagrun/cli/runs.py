@@ -143,6 +143,8 @@ def show_run(settings: Settings, run_id: str, *, as_json: bool) -> int:
 def say_run(board: Board, result: RunResult, inputs: Mapping[str, Any]) -> None:
     """Print how a run went, node by node."""
     output.say(f"{headline(board)}  ({result.run_id})")
+    if result.rerun_of is not None:
+        output.say(f"run again: {result.rerun_of}")
     if inputs:
         output.say_value(inputs, head="inputs: ")
     for row in board.rows.values():
@@ -225,6 +227,10 @@ def _silence(state: RunState, node_id: str | None, item: int | None) -> str:
     node = node_of(state, node_id)
     work = node if item is None else node.items[item]
     what = node_id if item is None else f"item {item} of {node_id}"
+    if work.kept_from is not None:
+        return (
+            f"{what} was kept: see what it wrote with: dagrun runs logs {work.kept_from} {node_id}"
+        )
     why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
     return f"{what} wrote nothing; it {stands(work.status)}{why}"
 
@@ -273,6 +279,7 @@ def record_json(record: RunRecord | RunSummary, *, cut_off: bool) -> dict[str, A
         "started_at": record.started_at and rfc3339(record.started_at),
         "finished_at": record.finished_at and rfc3339(record.finished_at),
         "error": record.error,
+        "rerun_of": record.rerun_of,
     }
 
 
