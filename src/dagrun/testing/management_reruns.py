@@ -154,6 +154,31 @@ class RerunsSuite(Reaching):
             assert (await runs.wait(second.run_id)).status is RunStatus.SUCCEEDED
             assert _carried_out(it, second.run_id) == ["b"]
 
+    async def test_a_retry_that_waits_is_paused_gone_on_with_and_cancelled(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.reached(tmp_path) as it:
+            runs = it.management.runs
+            first = await it.run(node("a"), node("b", "a", broken="b"))
+            await runs.wait(first.run_id)
+            it.world.told.mend("b")
+            it.world.leading.dispatcher.pause_dispatch()
+            goes_on, ends = await runs.retry(first.run_id), await runs.retry(first.run_id)
+            for run in (goes_on, ends):
+                assert (await runs.pause(run.run_id)).changed
+            assert (await runs.cancel(ends.run_id)).changed
+            assert (await runs.resume(goes_on.run_id)).changed
+            it.world.leading.dispatcher.resume_dispatch()
+            assert (await runs.wait(goes_on.run_id)).status is RunStatus.SUCCEEDED
+            assert _carried_out(it, goes_on.run_id) == ["b"]
+            cancelled = await runs.wait(ends.run_id)
+            assert cancelled.status is RunStatus.CANCELLED
+            assert [one.kept_from for one in cancelled.nodes] == [first.run_id, None]
+            third = await runs.retry(ends.run_id)
+            assert (await runs.wait(third.run_id)).node("a").kept_from == first.run_id
+            for run in (goes_on, ends, third):
+                assert await _problems(it.management, run.run_id) == []
+
     async def test_a_retry_is_of_the_content_that_the_run_had(self, tmp_path: Path) -> None:
         async with self.reached(tmp_path) as it:
             runs = it.management.runs
