@@ -111,6 +111,32 @@ def test_the_checker_says_what_is_illegal_about_handlers(problem):
     assert problem in "\n".join(build(HANDLED, *HANDLER_VIOLATIONS[problem]))
 
 
+def kept(kind, node_id="a", **fields):
+    return kind, {"node_id": node_id, "data": {"kept_from": "q"}, **fields}
+
+
+FIRST, BEGUN = (Type.RUN_QUEUED, {"data": {"rerun_of": "q"}}), (Type.RUN_RUNNING, {})
+KEPT_VIOLATIONS = {
+    "is kept, and no run is run again": [(Type.RUN_QUEUED, {}), kept(END)],
+    "is kept after the run has begun": [FIRST, BEGUN, kept(END)],
+    "is nothing to be kept": [FIRST, kept(RUN, attempt=1)],
+    "succeeded of a is nothing to be kept": [FIRST, kept(END, attempt=1)],
+    "keeps a failure that is not allowed": [FIRST, kept(FAIL)],
+    "is kept, and a is not": [FIRST, kept(END, "b")],
+    "comes before its dependencies have ended": [FIRST, kept(END, "b")],
+    "is skipped though its dependencies allow it": [FIRST, kept(SKIP)],
+    "running of a follows its end (node.succeeded)": [FIRST, kept(END), BEGUN, node(RUN)],
+    "was not running": [FIRST, BEGUN, node(END)],
+}
+
+
+@pytest.mark.parametrize("problem", KEPT_VIOLATIONS)
+def test_the_checker_says_what_is_illegal_about_what_is_kept(problem):
+    steps = enumerate(KEPT_VIOLATIONS[problem], start=1)
+    journal = [event(number, kind, **fields) for number, (kind, fields) in steps]
+    assert problem in "\n".join(check(A_B.workflow, journal))
+
+
 def test_a_good_journal_with_handlers_has_no_violations():
     driver = Driver(HANDLED).begin().succeed("a").fail(OWN)
     again = Driver(HANDLED, events=driver.journal).begin().succeed(LAST)

@@ -267,6 +267,7 @@ async def test_a_database_of_an_older_schema_is_migrated_with_all_that_is_in_it(
         assert bytes(record.outputs) == b'{"a":1}'
         assert (record.slot_key, record.admitted) == (slot, slot is not None)
         assert (record.engine_id, record.instance, record.parent) == (None, None, None)
+        assert record.rerun_of is None
         assert await store.messages("r") == []
         await add_run(store, "s", upto=2)
         assert [posted.message.number for posted in await store.post("s", "pause")] == [1]

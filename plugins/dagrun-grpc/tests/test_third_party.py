@@ -71,6 +71,8 @@ async def test_a_client_of_grpcio_calls_every_method(tmp_path):
         "run_workflow": "1.1.0",
         "logs": ["text"],
         "events": ["run.queued"],
+        "again": [True, False],
+        "retried": True,
         "child": [True, 1, False],
         "children": 1,
         "paused": True,

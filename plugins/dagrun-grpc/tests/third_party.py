@@ -148,6 +148,10 @@ told["events"] = [
     one.type for one in api.ListEvents(pb.ListEventsRequest(after="0", limit=1)).items
 ]
 
+again = api.RerunRun(pb.RerunRunRequest(run_id=run.run_id, from_node="a", priority=4)).run
+told["again"] = (again.rerun_of == run.run_id, run.HasField("rerun_of"))
+list(api.WaitForRun(pb.WaitForRunRequest(run_id=again.run_id)))
+
 api.RegisterWorkflow(pb.RegisterWorkflowRequest(document=document("long", gate="never")))
 parent = api.StartRun(pb.StartRunRequest(workflow_id="long")).run
 child = api.StartSubWorkflow(
@@ -181,6 +185,12 @@ told["health"] = at_engine.HealthCheck(engine_pb2.HealthCheckRequest()).status
 told["paused"] = api.PauseRun(pb.PauseRunRequest(run_id=parent.run_id)).change.changed
 told["resumed"] = api.ResumeRun(pb.ResumeRunRequest(run_id=parent.run_id)).change.changed
 told["cancelled"] = api.CancelRun(pb.CancelRunRequest(run_id=parent.run_id)).change.changed
+
+for _ in api.WaitForRun(pb.WaitForRunRequest(run_id=parent.run_id)):
+    pass
+retried = api.RetryRun(pb.RetryRunRequest(run_id=parent.run_id, idempotency_key="k")).run
+told["retried"] = retried.rerun_of == parent.run_id
+api.CancelRun(pb.CancelRunRequest(run_id=retried.run_id))
 
 engine = api.ListEngines(pb.ListEnginesRequest()).items[0]
 told["engine"] = (engine.id, engine.capacity, dict(engine.labels))

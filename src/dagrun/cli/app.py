@@ -9,13 +9,14 @@ from cyclopts import App, CycloptsError, Parameter
 from cyclopts.exceptions import UnknownCommandError, UnusedCliTokensError
 
 from dagrun.cli import output
-from dagrun.cli.flags import SETTINGS
 from dagrun.cli.imports import importing
 from dagrun.cli.options import (
     ASKED,
+    EXECUTING,
     Asked,
     Config,
     DataDir,
+    Executing,
     Json,
     settings_of,
     version,
@@ -86,43 +87,7 @@ def run(
         str | None, Parameter(help="Go on with a run whose process has ended.")
     ] = None,
     json: Json = False,
-    parallel: Annotated[
-        int | None,
-        Parameter(
-            group=SETTINGS,
-            help="Most process nodes at once. DAGRUN_PARALLEL; default: 4 a core.",
-        ),
-    ] = None,
-    grace: Annotated[
-        str | None,
-        Parameter(
-            group=SETTINGS,
-            help="Most time that nodes get at shutdown, such as 30 or 1m. DAGRUN_GRACE; default: 30.",
-        ),
-    ] = None,
-    retention: Annotated[
-        str | None,
-        Parameter(
-            group=SETTINGS,
-            help="How long ended runs are kept, such as 12h, or forever. DAGRUN_RETENTION; "
-            "default: 30d.",
-        ),
-    ] = None,
-    http_allow: Annotated[
-        str | None,
-        Parameter(
-            group=SETTINGS,
-            help="Hosts, addresses and networks that are not public, and that http nodes may reach, "
-            "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
-        ),
-    ] = None,
-    secrets_dir: Annotated[
-        Path | None,
-        Parameter(
-            group=SETTINGS,
-            help="Where the provider file finds secrets. DAGRUN_SECRETS_DIR; default: nowhere.",
-        ),
-    ] = None,
+    executing: Executing = EXECUTING,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -136,15 +101,7 @@ def run(
         inputs_file=inputs_file,
         resume=resume,
         as_json=json,
-        settings=settings_of(
-            config,
-            data_dir=data_dir,
-            parallel=parallel,
-            grace=grace,
-            retention=retention,
-            http_allow=http_allow,
-            secrets_dir=secrets_dir,
-        ),
+        settings=executing.settings(config, data_dir),
     )
 
 

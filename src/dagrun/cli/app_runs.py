@@ -160,6 +160,18 @@ def resume(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     return change_run(asked, run_id, "resume")
 
 
+runs.command(
+    "dagrun.cli.app_reruns:retry",
+    name="retry",
+    help="Do once more what a run did not bring off, in a new run that keeps the rest.",
+)
+runs.command(
+    "dagrun.cli.app_reruns:rerun",
+    name="rerun",
+    help="Do once more what a run did, from a node on or all of it, in a new run.",
+)
+
+
 @runs.command
 def explain(run_id: RunId, /, *, asked: Asked = ASKED) -> int:
     """Say why a run stands where it stands."""

@@ -8,7 +8,7 @@ from typing import Final
 import attrs
 
 from dagrun.domain.durations import format_duration
-from dagrun.domain.events import Event, Type
+from dagrun.domain.events import Event, Type, is_kept
 from dagrun.domain.handlers import due, handler_id
 from dagrun.domain.jsonvalue import length
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
@@ -38,6 +38,9 @@ class Row:
     note: str = ""
     """The last error, or why the node was skipped."""
 
+    kept: bool = False
+    """Whether it was done in another run."""
+
     noted: int | None = None
     """The item that the note is about; None if it is about the node."""
 
@@ -55,6 +58,7 @@ class Row:
             parts.append(f"{self.items.total()} of {self.all_items} items")
         bad = (item for item in sorted(self.items.items()) if item[0] is not NodeStatus.SUCCEEDED)
         parts += [f"{count} {status}" for status, count in bad]
+        parts += ["kept"] if self.kept else []
         return ", ".join(parts)
 
 
@@ -126,6 +130,7 @@ class Board:
             row.note, row.noted = note, event.item
         if event.data is not None and "items" in event.data:
             row.all_items = length(event.data["items"])
+        row.kept = is_kept(event) and event.item is None and status in NODE_ENDED
         if event.item is not None:
             if status in NODE_ENDED:
                 row.items[status] += 1

@@ -95,6 +95,10 @@ def _silence(result: RunResult, node_id: str | None, item: int | None) -> str:
     node = next(one for one in (*result.nodes, *(result.handlers or ())) if one.id == node_id)
     work = node if item is None else (node.items or ())[item]
     what = node_id if item is None else f"item {item} of {node_id}"
+    if work.kept_from is not None:
+        return (
+            f"{what} was kept: see what it wrote with: dagrun runs logs {work.kept_from} {node_id}"
+        )
     why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
     return f"{what} wrote nothing; it {stands(work.status)}{why}"
 

@@ -71,7 +71,68 @@ class AskedServer:
         return needed_client(self.config, server=self.server, what=what)
 
 
+@Parameter(name="*")
+@attrs.frozen(kw_only=True)
+class Executing:
+    """How runs are executed in the command's own process."""
+
+    parallel: Annotated[
+        int | None,
+        Parameter(
+            group=SETTINGS,
+            help="Most process nodes at once. DAGRUN_PARALLEL; default: 4 a core.",
+        ),
+    ] = None
+    grace: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="Most time that nodes get at shutdown, such as 30 or 1m. DAGRUN_GRACE; default: 30.",
+        ),
+    ] = None
+    retention: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="How long ended runs are kept, such as 12h, or forever. DAGRUN_RETENTION; "
+            "default: 30d.",
+        ),
+    ] = None
+    http_allow: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="Hosts, addresses and networks that are not public, and that http nodes may reach, "
+            "with commas between them. DAGRUN_HTTP_ALLOW; default: none.",
+        ),
+    ] = None
+    secrets_dir: Annotated[
+        Path | None,
+        Parameter(
+            group=SETTINGS,
+            help="Where the provider file finds secrets. DAGRUN_SECRETS_DIR; default: nowhere.",
+        ),
+    ] = None
+    log_format: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="How lines of the log look: console or json. DAGRUN_LOG_FORMAT; default: warnings "
+            "stand as they are.",
+        ),
+    ] = None
+    log_level: Annotated[
+        str | None,
+        Parameter(group=SETTINGS, help="Log nothing below this level. DAGRUN_LOG_LEVEL."),
+    ] = None
+
+    def settings(self, config: Path | None, data_dir: Path | None) -> Settings:
+        """Read the settings, with these flags on top."""
+        return settings_of(config, data_dir=data_dir, **attrs.asdict(self))
+
+
 ASKED = Asked()
+EXECUTING = Executing()
 ASKED_SERVER = AskedServer()
 RunId = Annotated[str, Parameter(help="Id of the run.")]
 

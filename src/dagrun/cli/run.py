@@ -2,7 +2,7 @@
 
 import os
 import sys
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import redirect_stdout, suppress
 from pathlib import Path
 from typing import Any, Final, NoReturn
@@ -32,6 +32,7 @@ from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.documents import catalogue, load_file
 from dagrun.roles.local import LOGS, SCRATCH, Local, Submission, open_local
+from dagrun.roles.reruns import kept_by
 from dagrun.roles.secrets import check_secrets, check_secrets_left
 from dagrun.services.dispatcher import Ticket
 from dagrun.services.node_logs import NodeLogs
@@ -52,6 +53,8 @@ class _Order:
     inputs: Mapping[str, Any]
     resume: RunId | None
     as_json: bool
+    again: Callable[[Local], Awaitable[Submission]] | None = None
+    """Says what of another run is run again, if that is wanted."""
 
 
 def run_file(
@@ -82,6 +85,21 @@ def run_file(
     )
     if workflow is not None:
         check_providers(workflow, registry)
+    with naming_directory(settings):
+        ended = _in_loop(order, registry, settings)
+    return _tell(order, ended)
+
+
+def run_again(
+    again: Callable[[Local], Awaitable[Submission]], *, as_json: bool, settings: Settings
+) -> int:
+    """Run what is run again of another run. Give the exit code.
+
+    Raises:
+        DagrunError: nothing was started.
+    """
+    registry = load_with_warnings().registry
+    order = _Order(workflow=None, base=None, inputs={}, resume=None, as_json=as_json, again=again)
     with naming_directory(settings):
         ended = _in_loop(order, registry, settings)
     return _tell(order, ended)
@@ -132,9 +150,7 @@ async def _run(order: _Order, registry: Registry, settings: Settings, held: Held
             opening = open_local(registry, settings, first=order.workflow, committed=view.see)
             async with opening as local:
                 signals.local = local
-                if order.resume is not None:
-                    await check_secrets_left(local.store, order.resume, registry, settings)
-                ticket = signals.ticket = await _start(local, order)
+                ticket = signals.ticket = await _start(local, order, registry, settings)
                 async with trio.open_nursery() as watching:
                     watching.start_soon(_tell_of_waiting, local, ticket)
                     await watching.start(view.run, ticket)
@@ -171,9 +187,14 @@ async def _clean_up(store: Store, settings: Settings) -> None:
             await prune(store, [logs, scratch], keep=settings.retention, most=PRUNED)
 
 
-async def _start(local: Local, order: _Order) -> Ticket:
+async def _start(local: Local, order: _Order, registry: Registry, settings: Settings) -> Ticket:
     if order.resume is not None:
+        await check_secrets_left(local.store, order.resume, registry, settings)
         return await local.go_on(order.resume, only=order.workflow)
+    if order.again is not None:
+        submission = await order.again(local)
+        await check_secrets(submission.workflow, registry, settings, ended=kept_by(submission))
+        return await local.submit(submission)
     assert order.workflow is not None  # noqa: S101 — _check_usage saw to it
     return await local.submit(
         Submission(workflow=order.workflow, inputs=order.inputs, base=order.base)
@@ -236,7 +257,7 @@ def _tell(order: _Order, ended: _Ended) -> int:
     ticket = ended.ticket
     state = None if ticket is None else ticket.picture()
     if ticket is None or state is None:
-        return _tell_of_nothing(order)
+        return _tell_of_nothing(order, ticket)
     if ticket.abandoned is not None:
         raise DagrunError(f"run {ticket.run_id} is left: {ticket.abandoned}")
     result = run_result(state)
@@ -252,12 +273,15 @@ def _tell(order: _Order, ended: _Ended) -> int:
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
 
 
-def _tell_of_nothing(order: _Order) -> int:
+def _tell_of_nothing(order: _Order, ticket: Ticket | None) -> int:
+    """Tell of a run that has not begun: there is none, or it waits and is on the disk only."""
+    message = "stopped before a run was started"
+    if ticket is not None:
+        message = f"stopped; {how_to_go_on(ticket.run_id, RunStatus.QUEUED)}"
     if order.as_json:
-        message = "stopped before a run was started"
         output.say_json({"error": {"type": "interrupted", "message": message, "errors": []}})
     else:
-        output.note("dagrun: stopped before a run was started")
+        output.note(f"dagrun: {message}")
     return output.INTERRUPTED
 
 

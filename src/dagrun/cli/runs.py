@@ -148,6 +148,8 @@ async def _who_wrote(management: Management, result: RunResult, workflow: Workfl
 def _say_run(board: Board, result: RunResult, inputs: Mapping[str, Any]) -> None:
     """Print how a run went, node by node."""
     output.say(f"{headline(board)}  ({result.run_id})")
+    if result.rerun_of is not None:
+        output.say(f"run again: {result.rerun_of}")
     if inputs:
         output.say_value(inputs, head="inputs: ")
     for row in board.rows.values():

@@ -1,6 +1,6 @@
-"""``dagrun runs start``."""
+"""``dagrun runs start``, and what becomes of a run that was accepted."""
 
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
 
 from dagrun.cli import output
@@ -31,16 +31,30 @@ def start_run(
         InputError: the inputs do not fit.
     """
 
-    async def act(server: Management) -> RunSummary | RunView:
+    async def accept(server: Management) -> RunSummary:
         chosen, workflow = await server.workflows.get(workflow_id, version)
-        inputs = inputs_of(workflow, pairs, inputs_file)
-        run = await server.runs.start(
+        return await server.runs.start(
             workflow_id,
-            inputs,
+            inputs_of(workflow, pairs, inputs_file),
             version=version if version is None else chosen.version,
             priority=priority,
             idempotency_key=idempotency_key,
         )
+
+    return have_executed(client, accept, wait=wait, as_json=as_json)
+
+
+def have_executed(
+    client: ClientSettings,
+    accept: Callable[[Management], Awaitable[RunSummary]],
+    *,
+    wait: bool,
+    as_json: bool,
+) -> int:
+    """Have a run accepted, and wait for its end if that is wanted. Give the exit code."""
+
+    async def act(server: Management) -> RunSummary | RunView:
+        run = await accept(server)
         if not wait:
             return run
         output.note(f"dagrun: run {run.run_id} is started")
@@ -48,16 +62,20 @@ def start_run(
         return await server.runs.get(run.run_id)
 
     done = with_server(client, act)
-    if isinstance(done, RunSummary):
-        if as_json:
-            output.say_json(summary_json(done))
-        else:
-            output.say(done.run_id)
-        return output.DONE
+    if isinstance(done, RunView):
+        return _say_end(done, as_json=as_json)
     if as_json:
-        output.say_json(view_json(done))
-    elif done.result.error is not None:
-        output.note(f"dagrun: {done.result.error['message']}")
-    elif done.result.outputs:
-        output.say_value(done.result.outputs)
-    return output.DONE if done.result.status is RunStatus.SUCCEEDED else output.FAILED
+        output.say_json(summary_json(done))
+    else:
+        output.say(done.run_id)
+    return output.DONE
+
+
+def _say_end(view: RunView, *, as_json: bool) -> int:
+    if as_json:
+        output.say_json(view_json(view))
+    elif view.result.error is not None:
+        output.note(f"dagrun: {view.result.error['message']}")
+    elif view.result.outputs:
+        output.say_value(view.result.outputs)
+    return output.DONE if view.result.status is RunStatus.SUCCEEDED else output.FAILED

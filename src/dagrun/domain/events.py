@@ -71,8 +71,9 @@ class Event:
     """What belongs to the type, ready for JSON.
 
     ========================  ==========================================================
-    ``run.queued``            ``base``: folder of the document, if it came from a file; again
-                              when a paused run is to go on and waits for an engine
+    ``run.queued``            ``base``: folder of the document, if it came from a file;
+                              ``rerun_of``: the run of which this one is run again; again, and
+                              without these, when a paused run is to go on and waits for an engine
     ``run.running``           ``engine``: who executes the run from now on; ``lost``: true if
                               the one before was lost. So it is in every event of the run with
                               which an engine begins
@@ -93,13 +94,24 @@ class Event:
     ``node.failed``           ``error``
     ``node.skipped``          ``reason``
     ========================  ==========================================================
+
+    What a run keeps of the one before follows its first ``run.queued``: ``node.ready`` with items,
+    and ends, without an attempt. These have ``kept_from``: the run in which it was done.
     """
 
+
+RERUN_OF: Final = "rerun_of"
+KEPT_FROM: Final = "kept_from"
 
 RAW_FIELDS: Final = frozenset({"outputs", "items"})
 """Names in :attr:`Event.data` whose values stay JSON text."""
 
 _OVERHEAD: Final = 200  # bytes that an event takes beside its data, roughly
+
+
+def is_kept(event: Event) -> bool:
+    """Whether an event tells what was done in another run."""
+    return event.data is not None and KEPT_FROM in event.data
 
 
 def size_of(event: Event) -> int:

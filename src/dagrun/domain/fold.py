@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from dagrun.domain.events import Event, Type
+from dagrun.domain.events import KEPT_FROM, Event, Type, is_kept
 from dagrun.domain.fold_run import RUN, IllegalEvent, expect, is_under_way
 from dagrun.domain.handlers import HANDLER_IDS
 from dagrun.domain.ids import RunId
@@ -15,6 +15,10 @@ from dagrun.domain.status import NodeStatus, RunStatus
 _NULL_BYTES: Final = len(b"null,")  # of an item that failed, in what the items give together
 _NO_PROGRESS: Final = frozenset({Type.NODE_READY, Type.NODE_RUNNING})
 """What happens again and again when an engine is lost each time."""
+_KEPT: Final = frozenset(
+    {Type.NODE_READY, Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED}
+)
+"""What may be known from another run."""
 
 
 def apply(state: RunState, event: Event) -> None:
@@ -53,12 +57,32 @@ def replay(state: RunState, events: list[Event]) -> None:
 def _apply_to_node(state: RunState, event: Event) -> None:
     step = state.plan.by_id.get(event.node_id or "")
     node = _handler(state, event) if step is None else state.nodes[step.index]
-    work = node if event.item is None else _item(node, event)
+    kept = is_kept(event)
+    if kept:
+        _must_be_keepable(state, event)
+    work = node if event.item is None else _item(node, event, kept=kept)
     if work.ended or node.ended:
         raise IllegalEvent(event, f"it has {work.status} already")
     _NODE[event.type](state, node, work, event)
+    if kept:
+        _note_origin(work, event)
     if state.losses and event.type not in _NO_PROGRESS:
         state.losses.clear()
+
+
+def _must_be_keepable(state: RunState, event: Event) -> None:
+    """What was done in another run is known before anything of this one begins."""
+    if state.rerun_of is None:
+        raise IllegalEvent(event, "no run is run again here from which it could be kept")
+    if state.status is not RunStatus.QUEUED or state.started_at is not None:
+        raise IllegalEvent(event, "the run has begun already, and keeps nothing more")
+    if event.type not in _KEPT:
+        raise IllegalEvent(event, "this is nothing to be kept")
+
+
+def _note_origin(work: Work, event: Event) -> None:
+    if work.ended:
+        work.kept_from = RunId((event.data or {})[KEPT_FROM])
 
 
 def _handler(state: RunState, event: Event) -> NodeState:
@@ -73,14 +97,14 @@ def _handler(state: RunState, event: Event) -> NodeState:
     return handler
 
 
-def _item(node: NodeState, event: Event) -> Work:
-    """Give the item, which may not have been seen before when it starts now."""
+def _item(node: NodeState, event: Event, *, kept: bool) -> Work:
+    """Give the item, which may not have been seen before when it starts now, or was kept."""
     index = event.item or 0
     if node.values is None or not 0 <= index < len(node.values):
         raise IllegalEvent(event, "the node has no such item")
     if index in node.items:
         return node.items[index]
-    if event.type is not Type.NODE_RUNNING:
+    if event.type is not Type.NODE_RUNNING and not kept:
         raise IllegalEvent(event, "the item was never started")
     return take_up(node, index)
 
@@ -184,7 +208,10 @@ def _succeeded(state: RunState, node: NodeState, work: Work, event: Event) -> No
         _items_must_be_done(node, event)
         outputs = _aggregate(node)
     else:
-        _end_attempt(state, work, event)
+        if is_kept(event):
+            _must_be_startable(node, event)
+        else:
+            _end_attempt(state, work, event)
         size = len(bytes(outputs or b""))
         state.output_bytes += size
         if work is not node:

@@ -3,7 +3,7 @@
 from collections.abc import Callable
 from typing import Final
 
-from dagrun.domain.events import Event, Type
+from dagrun.domain.events import RERUN_OF, Event, Type
 from dagrun.domain.handlers import due
 from dagrun.domain.state import NodeState, Outcome, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
@@ -26,7 +26,9 @@ def _queued(state: RunState, event: Event) -> None:
         return
     state.epoch = event.epoch
     state.created_at = event.time
-    state.base = (event.data or {}).get("base")
+    data = event.data or {}
+    state.base = data.get("base")
+    state.rerun_of = data.get(RERUN_OF)
 
 
 def _queued_again(state: RunState, event: Event) -> None:

@@ -7,7 +7,7 @@ from typing import Any, Final
 
 import attrs
 
-from dagrun.domain.events import RAW_FIELDS, Event, Type
+from dagrun.domain.events import RAW_FIELDS, Event, Type, is_kept
 
 
 class Severity(StrEnum):
@@ -136,7 +136,7 @@ def observed(
     return MonitorEvent(
         id=str(position),
         type=str(event.type),
-        severity=severity_of(event.type),
+        severity=Severity.INFO if is_kept(event) else severity_of(event.type),
         time=event.time,
         run_id=event.run_id,
         workflow_id=workflow_id,

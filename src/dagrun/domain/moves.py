@@ -4,16 +4,23 @@ from collections.abc import Mapping
 from datetime import datetime
 from typing import Any
 
-from dagrun.domain.events import Event, Type
+from dagrun.domain.events import RERUN_OF, Event, Type
 from dagrun.domain.fold import apply
+from dagrun.domain.ids import RunId
 from dagrun.domain.state import NodeState, RunState, Work
 
 
 def first_event(state: RunState) -> Event:
     """Give the event with which a run was accepted, from what it made of the run."""
     assert state.created_at is not None  # noqa: S101 — it was accepted
-    data = {"base": state.base} if state.base else None
+    data = acceptance(state.base, state.rerun_of)
     return Event(state.run_id, 1, 1, Type.RUN_QUEUED, state.created_at, data=data)
+
+
+def acceptance(base: str | None, rerun_of: RunId | None) -> Mapping[str, Any] | None:
+    """Give the data of the event with which a run is accepted."""
+    data = {"base": base, RERUN_OF: rerun_of}
+    return {name: value for name, value in data.items() if value} or None
 
 
 def queue(state: RunState, work: Work) -> None:

@@ -1,8 +1,8 @@
 """How a run went, as the command line, the API and Python programs see it."""
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 import attrs
 
@@ -13,6 +13,9 @@ from dagrun.domain.state import Error, NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import RunFailed
 
+_SELDOM: Final = ("reason", "kept_from", "items")
+"""What is not written where there is none."""
+
 
 @attrs.frozen(kw_only=True)
 class ItemResult:
@@ -22,6 +25,8 @@ class ItemResult:
     status: NodeStatus
     attempts: int
     error: Error | None
+    kept_from: str | None = None
+    """The run in which it was done, if it was kept from there; then it has no attempts."""
 
 
 @attrs.frozen(kw_only=True)
@@ -41,6 +46,9 @@ class NodeResult:
     error: Error | None
     reason: str | None = None
     """Why it was skipped."""
+
+    kept_from: str | None = None
+    """The run in which it was done, if it was kept from there; then it has no attempts."""
 
     items: tuple[ItemResult, ...] | None = None
     """None without ``for_each``."""
@@ -62,6 +70,9 @@ class RunResult:
     finished_at: datetime | None
     duration: float | None
     """Seconds from the first start to the end; None before the end."""
+
+    rerun_of: str | None = None
+    """The run of which this one is run again."""
 
     nodes: tuple[NodeResult, ...]
     handlers: tuple[NodeResult, ...] | None = None
@@ -105,6 +116,7 @@ def run_result(state: RunState) -> RunResult:
         duration=_seconds(state.started_at, state.finished_at),
         nodes=tuple(node_result(node, is_in_line=is_in_line(state, node)) for node in state.nodes),
         handlers=tuple(map(node_result, state.due)) if state.handlers else None,
+        rerun_of=state.rerun_of,
     )
 
 
@@ -119,6 +131,7 @@ def node_result(node: NodeState, *, is_in_line: bool = False) -> NodeResult:
         outputs=_decoded(node.outputs),
         error=node.error,
         reason=node.reason,
+        kept_from=node.kept_from,
         items=None if node.step.items is None else _items(node),
     )
 
@@ -159,6 +172,7 @@ def from_json(fields: Mapping[str, Any]) -> RunResult:
         duration=fields["duration"],
         nodes=tuple(map(_node, fields["nodes"])),
         handlers=None if handlers is None else tuple(map(_node, handlers)),
+        rerun_of=fields.get("rerun_of"),
     )
 
 
@@ -173,6 +187,7 @@ def _node(fields: Mapping[str, Any]) -> NodeResult:
         outputs=fields["outputs"],
         error=fields["error"],
         reason=fields.get("reason"),
+        kept_from=fields.get("kept_from"),
         items=None if items is None else tuple(map(_item_of, items)),
     )
 
@@ -183,6 +198,7 @@ def _item_of(fields: Mapping[str, Any]) -> ItemResult:
         status=NodeStatus(fields["status"]),
         attempts=fields["attempts"],
         error=fields["error"],
+        kept_from=fields.get("kept_from"),
     )
 
 
@@ -195,14 +211,17 @@ def _handler_json(handler: NodeResult) -> dict[str, Any]:
 
 
 def _node_json(node: NodeResult) -> dict[str, Any]:
-    fields = attrs.asdict(node, recurse=False, value_serializer=_plain)
-    if node.reason is None:
-        del fields["reason"]
-    if node.items is None:
-        del fields["items"]
-    else:
-        fields["items"] = [attrs.asdict(item, value_serializer=_plain) for item in node.items]
+    fields = _without(attrs.asdict(node, recurse=False, value_serializer=_plain), _SELDOM)
+    if node.items is not None:
+        fields["items"] = [
+            _without(attrs.asdict(item, value_serializer=_plain), _SELDOM) for item in node.items
+        ]
     return fields
+
+
+def _without(fields: dict[str, Any], names: Collection[str]) -> dict[str, Any]:
+    """Leave out some fields that are None."""
+    return {name: value for name, value in fields.items() if value is not None or name not in names}
 
 
 def _plain(_instance: Any, _attribute: Any, value: Any) -> Any:
@@ -232,7 +251,13 @@ def _unstarted(node: NodeState, item: Work | None) -> NodeStatus:
 def _item(index: int, item: Work | None, node: NodeState) -> ItemResult:
     if item is None or item.status is NodeStatus.PENDING:
         return ItemResult(index=index, status=_unstarted(node, item), attempts=0, error=None)
-    return ItemResult(index=index, status=item.status, attempts=item.attempt, error=item.error)
+    return ItemResult(
+        index=index,
+        status=item.status,
+        attempts=item.attempt,
+        error=item.error,
+        kept_from=item.kept_from,
+    )
 
 
 def _attempts(node: NodeState) -> int:

@@ -46,6 +46,7 @@ class Work:
         "finished_at",
         "hold",
         "index",
+        "kept_from",
         "node",
         "outputs",
         "queued",
@@ -66,6 +67,9 @@ class Work:
 
         self.child: RunId | None = None
         """The run that the last attempt started, if it is one that waits for its end."""
+
+        self.kept_from: RunId | None = None
+        """The run in which it was done, if it was kept from there; then it has no attempt here."""
 
         self.outputs: Raw | None = None
         self.error: Error | None = None
@@ -209,6 +213,9 @@ class RunState:
 
         self.base: str | None = None
         """The folder of the workflow's document, if it came from a file."""
+
+        self.rerun_of: RunId | None = None
+        """The run of which this one is run again."""
 
         self.created_at: datetime | None = None
         self.started_at: datetime | None = None

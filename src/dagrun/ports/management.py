@@ -87,6 +87,9 @@ class RunSummary:
     error: Mapping[str, str] | None
     """``{type, message}``."""
 
+    rerun_of: str | None = None
+    """The run of which it is run again; that one may have been pruned."""
+
 
 @attrs.frozen(kw_only=True)
 class RunView:
@@ -279,6 +282,51 @@ class RunManagement(Protocol):
             InputError: the inputs do not fit.
             LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
             ConflictError: the idempotency key was used with other inputs.
+        """
+        ...
+
+    async def retry(
+        self, run_id: str, *, priority: int | None = None, idempotency_key: str | None = None
+    ) -> RunSummary:
+        """Accept a run that does once more what another one, which has ended, did not bring off.
+
+        It is of the same content of the workflow and has the same inputs, and keeps the nodes that
+        succeeded, unless they depend on one that did not. It is durable when this returns.
+
+        Args:
+            run_id: the other run, which stays as it is.
+            priority: None takes that of the other run; higher goes first.
+            idempotency_key: as for :meth:`start`.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: it has succeeded, or has not ended; or the idempotency key was used for
+                something else.
+            LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
+        """
+        ...
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_node: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunSummary:
+        """Accept a run that does what another one did, which has ended, once more.
+
+        Args:
+            run_id: the other run, which stays as it is.
+            from_node: the node with which to begin: it and all that depends on it runs once more,
+                and what failed elsewhere; the rest is kept. None runs all.
+            priority: None takes that of the other run; higher goes first.
+            idempotency_key: as for :meth:`start`.
+
+        Raises:
+            NotFound: there is no such run, or it has no such node.
+            ConflictError: it has not ended; or the idempotency key was used for something else.
+            LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
         """
         ...
 

@@ -53,6 +53,9 @@ class NewRun:
     parent: "Parent | None" = None
     """For whom it runs; None for a run that no other one started."""
 
+    rerun_of: RunId | None = None
+    """The run of which it is run again."""
+
 
 @attrs.frozen(kw_only=True)
 class Parent:
@@ -131,6 +134,8 @@ class RunRecord:
     """Which life of that engine."""
 
     parent: Parent | None = None
+    rerun_of: RunId | None = None
+    """The run of which it is run again; that one may have been pruned."""
 
 
 @attrs.frozen(kw_only=True)

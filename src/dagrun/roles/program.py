@@ -10,6 +10,7 @@ from dagrun.domain.workflow import Workflow
 from dagrun.ports.management import Registered, RunSummary
 from dagrun.roles.local import Local, Submission
 from dagrun.roles.recovery import recover
+from dagrun.roles.reruns import rerun_of, retry_of
 from dagrun.roles.sub_workflows import SubWorkflows
 from dagrun.roles.summary import summary
 from dagrun.roles.wanted import HasRunId, inputs_of, run_of, workflow_of
@@ -145,6 +146,68 @@ class Orchestrator:
             idempotency_key=idempotency_key,
         )
         return await run.result()
+
+    async def retry(
+        self,
+        run_id: str | HasRunId,
+        *,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunResult:
+        """Do once more what a run did not bring off, in a run of its own; wait for its end.
+
+        It is of the same content of the workflow and has the same inputs, and keeps the nodes that
+        succeeded, unless they depend on one that did not. A failure is told, not raised. A caller
+        that is cancelled leaves the new run going.
+
+        Args:
+            run_id: the other run, or its id; it stays as it is.
+            priority: None takes that of the other run; higher goes first.
+            idempotency_key: as for :meth:`start_workflow`.
+
+        Raises:
+            NotFound: there is no such run.
+            ConflictError: it has succeeded, or has not ended; or the idempotency key was used for
+                something else.
+            LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
+        """
+        record = await self._local.store.run(run_of(run_id))
+        submission = await retry_of(
+            self._local.runs, record, priority=priority, idempotency_key=idempotency_key
+        )
+        return await self._local.result(await self._local.submit(submission))
+
+    async def rerun(
+        self,
+        run_id: str | HasRunId,
+        *,
+        from_node: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunResult:
+        """Do once more what a run did, in a run of its own; wait for its end. See :meth:`retry`.
+
+        Args:
+            run_id: the other run, or its id; it stays as it is.
+            from_node: the node with which to begin: it and all that depends on it runs once more,
+                and what failed elsewhere; the rest is kept. None runs all.
+            priority: None takes that of the other run; higher goes first.
+            idempotency_key: as for :meth:`start_workflow`.
+
+        Raises:
+            NotFound: there is no such run, or it has no such node.
+            ConflictError: it has not ended; or the idempotency key was used for something else.
+            LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
+        """
+        record = await self._local.store.run(run_of(run_id))
+        submission = await rerun_of(
+            self._local.runs,
+            record,
+            from_node=from_node,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        return await self._local.result(await self._local.submit(submission))
 
     async def get_run(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went, as far as it is on disk. Takes its id, or itself.

@@ -166,7 +166,7 @@ class StoredRuns:
         if record.status in RUN_ENDED:
             raise ConflictError(
                 f"run {record.run_id} has ended: {record.status}. Only a run that was cut off can be "
-                "gone on with; start the workflow anew with: dagrun run FILE"
+                f"gone on with; run it again with: dagrun runs {_again(record)} {record.run_id}"
             )
         if (pid := owner_pid(self._data_dir, record.owner)) is not None:
             raise RunOwned(record.run_id, pid)
@@ -296,6 +296,11 @@ class StoredRuns:
                 raise ValueError(f"there are {state.seq} events, not {record.last_seq}")
             if record.epoch < state.epoch + claimed:
                 raise ValueError(f"epoch {record.epoch} comes after {state.epoch}")
+
+
+def _again(record: RunRecord) -> str:
+    """Give the command that runs a run again which has ended."""
+    return "rerun" if record.status is RunStatus.SUCCEEDED else "retry"
 
 
 def _due(workflow: Workflow, record: RunRecord) -> float | None:

@@ -19,6 +19,7 @@ from dagrun.domain.fold import apply
 from dagrun.domain.ids import RANDOM_BYTES, run_id
 from dagrun.domain.jsonvalue import NotJson, Raw, decode, encode
 from dagrun.domain.plan import Plan
+from dagrun.domain.rerun import Again, keep
 from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import content_hash
 from dagrun.domain.state import RunState
@@ -53,6 +54,9 @@ class Submission:
     held: frozenset[str] = frozenset()
     """Concurrency keys of which runs that wait for it have slots. It shares these."""
 
+    again: Again | None = None
+    """What is run once more of a run that has ended; the rest is kept from there."""
+
 
 def accept(
     submission: Submission,
@@ -74,7 +78,11 @@ def accept(
     workflow, now = submission.workflow, now or datetime.now(UTC)
     inputs = _encoded(submission.inputs)
     state = RunState(prepared.plan, run_id(now, draw(RANDOM_BYTES)), inputs)
-    decide.submit(state, now, base=folder_name(submission.base))
+    again = submission.again
+    rerun_of = None if again is None else again.of.run_id
+    decide.submit(state, now, base=folder_name(submission.base), rerun_of=rerun_of)
+    if again is not None:
+        keep(again, state, now)
     slot = _slot(state)
     events = state.take_events()
     new_run = NewRun(
@@ -89,8 +97,9 @@ def accept(
         slot=None if slot is not None and slot.key in submission.held else slot,
         request=_request(submission, inputs),
         parent=submission.parent,
+        rerun_of=rerun_of,
     )
-    return new_run, events, _ticket(state, new_run, events[0])
+    return new_run, events, _ticket(state, new_run, events)
 
 
 def folder_name(base: Path | None) -> str | None:
@@ -129,14 +138,16 @@ def _check_key(key: str | None) -> None:
     raise InputError([Problem(message=message)])
 
 
-def _ticket(state: RunState, run: NewRun, accepted: Event) -> Ticket:
+def _ticket(state: RunState, run: NewRun, events: Sequence[Event]) -> Ticket:
+    # What is kept may be large, and the run may wait for long: it is read when its turn comes.
+    make = partial(_begin, state.plan, state.inputs, events[0]) if len(events) == 1 else None
     workflow = state.plan.workflow
     patience = workflow.start_timeout
     return Ticket(
         run_id=state.run_id,
         workflow=workflow,
-        make=partial(_begin, state.plan, state.inputs, accepted),
-        ready=state,
+        make=make,
+        ready=None if make is None else state,
         priority=run.priority,
         slot=run.slot,
         child=run.parent is not None,
@@ -183,6 +194,8 @@ def _request(submission: Submission, inputs: Raw) -> Request | None:
     if submission.idempotency_key is None:
         return None
     asked = [submission.workflow.id, submission.workflow.version, decode(inputs)]
+    if (again := submission.again) is not None:
+        asked.append([again.of.run_id, sorted(again.nodes), sorted(again.whole)])
     return Request(
         key=submission.idempotency_key,
         hash=content_hash(json.dumps(asked, sort_keys=True).encode()),

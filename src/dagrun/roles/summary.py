@@ -25,6 +25,7 @@ def summary(data_dir: Path, record: RunRecord) -> RunSummary:
         started_at=record.started_at,
         finished_at=record.finished_at,
         error=record.error,
+        rerun_of=record.rerun_of,
     )
 
 

@@ -130,6 +130,14 @@ class SyncOrchestrator:
             self._orchestrator.execute_workflow, workflow_id, inputs, **options
         )
 
+    def retry(self, run_id: str | HasRunId, **options: Any) -> RunResult:
+        """Do once more what a run did not bring off; the options are those of the async method."""
+        return self._portal.call(self._orchestrator.retry, run_id, **options)
+
+    def rerun(self, run_id: str | HasRunId, **options: Any) -> RunResult:
+        """Do once more what a run did; the options are those of the async method."""
+        return self._portal.call(self._orchestrator.rerun, run_id, **options)
+
     def get_run(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went."""
         return self._portal.call(self._orchestrator.get_run, run_id)

@@ -89,6 +89,9 @@ class Plans:
         prepared = self._by_hash.get(definition.hash)
         if prepared is None:
             prepared = await self._compiled(from_json(definition.body), definition.body)
+        # Run again, it is what is stored, whatever this version would write for it.
+        self._by_identity[id(prepared.workflow)] = prepared
+        _trim(self._by_identity)
         return prepared
 
     async def _compiled(self, workflow: Workflow, body: bytes) -> Prepared:

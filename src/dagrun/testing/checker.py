@@ -15,6 +15,10 @@ RUN_ENDS: Final = frozenset({Type.RUN_SUCCEEDED, Type.RUN_FAILED, Type.RUN_CANCE
 NODE_ENDS: Final = frozenset(
     {Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED, Type.NODE_CANCELLED}
 )
+_KEPT: Final = frozenset(
+    {Type.NODE_READY, Type.NODE_SUCCEEDED, Type.NODE_FAILED, Type.NODE_SKIPPED}
+)
+"""What a run may know from the one of which it is run again."""
 _HANDLERS: Final = {"succeeded": "success", "failed": "failure", "cancelled": "cancelled"}
 """Status of a run that ends → its own handler."""
 
@@ -48,6 +52,8 @@ class _Part:
     """Whether the last attempt failed, and another one may follow."""
 
     end: Type | None = None
+    kept: bool = False
+    """Whether all that is known of it was done in another run."""
 
 
 @attrs.define(eq=False)
@@ -60,6 +66,7 @@ class _Checker:
     epoch: int = 0
     status: Type | None = None
     started: bool = False
+    rerun_of: str | None = None
     outcome: str | None = None
     """What the run comes to, once that was decided for the sake of handlers."""
 
@@ -103,6 +110,8 @@ class _Checker:
             self._say(event, "follows a cancellation")
         if before is Type.RUN_ENDING and kind not in RUN_ENDS | {Type.RUN_ENDING}:
             self._say(event, "follows the decision about the end")
+        if before is None:
+            self.rerun_of = (event.data or {}).get("rerun_of")
         if kind is Type.RUN_ENDING:
             self._ending(event)
         elif kind in RUN_ENDS:
@@ -170,6 +179,8 @@ class _Checker:
             return
         if event.item is not None and self._end_of(node.id) is not None:
             self._say(event, "follows the end of its node")
+        if "kept_from" in (event.data or {}):
+            self._keep(event, node, part)
         if event.type is Type.NODE_RUNNING:
             self._start(event, node, part)
         elif event.type is Type.NODE_READY:
@@ -197,6 +208,22 @@ class _Checker:
             self.turns.pop(0)
         else:
             self._say(event, "does not happen to a handler")
+
+    def _keep(self, event: Event, node: Node, part: _Part) -> None:
+        if self.rerun_of is None:
+            self._say(event, "is kept, and no run is run again")
+        if self.status is not Type.RUN_QUEUED or self.started:
+            self._say(event, "is kept after the run has begun")
+        if event.type not in _KEPT or event.attempt is not None:
+            self._say(event, "is nothing to be kept")
+        if event.type is not Type.NODE_SKIPPED:
+            self._allowed(event, node)
+        if event.type is Type.NODE_FAILED and event.item is None and not node.allow_failure:
+            self._say(event, "keeps a failure that is not allowed")
+        for dependency in node.dependencies:
+            if not self.parts.get((dependency, None), _Part()).kept:
+                self._say(event, f"is kept, and {dependency} is not")
+        part.kept = event.type in NODE_ENDS
 
     def _start(self, event: Event, node: Node, part: _Part) -> None:
         if self.status is not Type.RUN_RUNNING:
@@ -231,7 +258,7 @@ class _Checker:
 
     def _end(self, event: Event, node: Node, part: _Part) -> None:
         stands_for_items = node.for_each is not None and event.item is None
-        if event.type is Type.NODE_SUCCEEDED and not stands_for_items:
+        if event.type is Type.NODE_SUCCEEDED and not stands_for_items and not part.kept:
             self._was_running(event, part)
         if event.type is Type.NODE_CANCELLED and self.status is not Type.RUN_CANCELLING:
             self._say(event, "is cancelled, and nobody asked for it")

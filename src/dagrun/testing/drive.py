@@ -10,6 +10,7 @@ from dagrun.domain.fold import apply
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw, encode
 from dagrun.domain.plan import Handling, Plan, compile_plan
+from dagrun.domain.rerun import Again, keep
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import NodeStatus
 from dagrun.domain.workflow import ExecutorSpec, Node, Workflow
@@ -41,6 +42,7 @@ class Driver:
         plan: what runs.
         inputs: of the run.
         events: a journal to go on from, under the next epoch.
+        again: what is run once more of an earlier run; the rest is kept from there.
     """
 
     def __init__(
@@ -49,9 +51,11 @@ class Driver:
         inputs: Mapping[str, Any] | None = None,
         *,
         events: list[Event] | None = None,
+        again: Again | None = None,
     ) -> None:
         self.now = START
-        self.state = RunState(plan, RunId("r"), encode(dict(inputs or {})))
+        run_id = RunId("r") if again is None else RunId(f"{again.of.run_id}+")
+        self.state = RunState(plan, run_id, encode(dict(inputs or {})))
         self.journal: list[Event] = []
         self.going: list[Work] = []
         """Attempts that were started and have not ended."""
@@ -64,7 +68,11 @@ class Driver:
             self.journal.append(event)
             self.now = max(self.now, event.time)
         if not events:
-            decide.submit(self.state, self.tick())
+            decide.submit(
+                self.state, self.tick(), rerun_of=None if again is None else again.of.run_id
+            )
+        if again is not None:
+            keep(again, self.state, self.now)
 
     def tick(self, seconds: float = 1) -> datetime:
         """Let time pass, and give the new time."""
@@ -198,6 +206,7 @@ def picture(state: RunState) -> dict[str, Any]:
         "waiting": state.waiting,
         "retrying": state.retrying,
         "losses": state.losses,
+        "rerun_of": state.rerun_of,
         "outputs": _bytes(state.outputs),
         "error": state.error,
         "outcome": state.outcome,
@@ -210,7 +219,7 @@ def picture(state: RunState) -> dict[str, Any]:
 
 def _works(node: Any) -> list[Work]:
     items = [node.items[index] for index in sorted(node.items)]
-    return [node, *(item for item in items if item.attempt)]
+    return [node, *(item for item in items if item.attempt or item.kept_from)]
 
 
 def _node_picture(work: Work) -> tuple[Any, ...]:
@@ -224,6 +233,7 @@ def _node_picture(work: Work) -> tuple[Any, ...]:
         work.error,
         work.started_at,
         work.finished_at,
+        work.kept_from,
     )
 
 

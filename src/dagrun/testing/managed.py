@@ -39,7 +39,7 @@ class Told:
     """An executor that does what the node's inputs say.
 
     ``print`` is written to the log, ``gate`` is waited for, ``fail`` fails the node with this
-    message, and ``outputs`` are the outputs. The option ``code`` does nothing, and may come from a
+    message, ``broken`` until that is mended, and ``outputs`` are the outputs. The option ``code`` does nothing, and may come from a
     ``file``.
     """
 
@@ -47,17 +47,27 @@ class Told:
 
     def __init__(self) -> None:
         self._gates: dict[str, trio.Event] = defaultdict(trio.Event)
+        self._mended: set[str] = set()
+        self.carried_out: list[tuple[str, str]] = []
+        """Run and node of each attempt, in the order of their starts."""
 
     async def execute(self, context: Context) -> Mapping[str, Any]:
         """Do it."""
         told = context.inputs
+        self.carried_out.append((context.run_id, context.node_id))
         if "print" in told:
             context.log.write(str(told["print"]).encode())
         if "gate" in told:
             await self._gates[str(told["gate"])].wait()
         if "fail" in told:
             raise ValueError(told["fail"])
+        if "broken" in told and told["broken"] not in self._mended:
+            raise ValueError(f"{told['broken']} is broken")
         return dict(told.get("outputs", {}))
+
+    def mend(self, what: str) -> None:
+        """Let nodes succeed, from now on."""
+        self._mended.add(what)
 
     def open(self, *gates: str) -> None:
         """Let nodes go on, from now on."""

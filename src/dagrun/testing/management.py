@@ -11,6 +11,7 @@ from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError, InputError, NotFound
 from dagrun.ports.management import Wanted
 from dagrun.testing.managed import CAPACITY, ENGINE
+from dagrun.testing.management_reruns import RerunsSuite
 from dagrun.testing.management_runs import RunsSuite
 from dagrun.testing.management_streams import StreamsSuite
 from dagrun.testing.management_workflows import WorkflowsSuite
@@ -28,7 +29,7 @@ class SharedManagementSuite(WorkflowsSuite, RunsSuite, StreamsSuite):
     """What can be done without starting a run: inherit it for who looks into a data directory."""
 
 
-class ManagementSuite(SharedManagementSuite):
+class ManagementSuite(SharedManagementSuite, RerunsSuite):
     """Inherit it in a test module, and say how to reach an orchestrator; pytest-trio runs the rest."""
 
     async def test_inputs_are_checked_before_a_run_is_accepted(self, tmp_path: Path) -> None:

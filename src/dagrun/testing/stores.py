@@ -39,10 +39,11 @@ from dagrun.testing.journals import (
     registration,
 )
 from dagrun.testing.stores_engines import EnginesSuite, add_child, assignment, taken, waiting
+from dagrun.testing.stores_reruns import RerunsSuite
 from dagrun.testing.stores_tokens import TokensSuite, token
 
 
-class StoreSuite(EnginesSuite, TokensSuite):
+class StoreSuite(EnginesSuite, RerunsSuite, TokensSuite):
     """Inherit it in a test module, and say how to make a store; pytest-trio runs the rest."""
 
     async def test_a_store_says_what_people_know_it_by(self, store: Store) -> None:

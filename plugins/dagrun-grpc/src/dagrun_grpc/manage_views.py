@@ -128,6 +128,7 @@ def run_out(view: RunSummary) -> v1.Run:
         started_at=_maybe_text(view.started_at),
         finished_at=_maybe_text(view.finished_at),
         error=None if error is None else v1.RunError(type=error["type"], message=error["message"]),
+        rerun_of=view.rerun_of,
     )
 
 
@@ -145,6 +146,7 @@ def run_in(message: v1.Run | None) -> RunSummary:
         started_at=_maybe_time(message.started_at),
         finished_at=_maybe_time(message.finished_at),
         error=None if error is None else {"type": error.type, "message": error.message},
+        rerun_of=message.rerun_of,
     )
 
 

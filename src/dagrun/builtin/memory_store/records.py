@@ -30,6 +30,7 @@ def record_of(run: NewRun) -> RunRecord:
         slot_key=None if run.slot is None else run.slot.key,
         admitted=run.slot is not None and run.slot.at_once,
         parent=run.parent,
+        rerun_of=run.rerun_of,
     )
 
 

@@ -21,8 +21,8 @@ _RUN: Final = """
     select run_id, workflow_id, version, definition_hash, status, inputs, error, owner, epoch,
       last_seq, priority, created_at, started_at, finished_at, concurrency_key, admitted,
       (select data from events e where e.run_id = runs.run_id and e.seq = runs.outputs_seq),
-      engine_id, instance, parent_run_id, parent_epoch, parent_node_id, parent_item, parent_attempt,
-      depth, parent_waits
+      engine_id, instance, rerun_of, parent_run_id, parent_epoch, parent_node_id, parent_item,
+      parent_attempt, depth, parent_waits
     from runs
 """
 _NODES: Final = """
@@ -176,7 +176,8 @@ def _run(row: tuple[Any, ...]) -> RunRecord:
         outputs=_outputs(row[16]),
         engine_id=row[17],
         instance=row[18],
-        parent=None if row[19] is None else parent_of(row[19:]),
+        rerun_of=row[19],
+        parent=None if row[20] is None else parent_of(row[20:]),
     )
 
 

@@ -12,7 +12,7 @@ from typing import Final
 from dagrun.errors import StoreCorrupt, StoreError, StoreTooNew
 
 APPLICATION: Final = 0x6461_6772  # "dagr"; tells our files from other SQLite files
-LATEST: Final = 4
+LATEST: Final = 5
 """Number of the newest migration."""
 
 BUSY_TIMEOUT: Final = 30.0  # seconds to wait for another process's transaction

@@ -33,8 +33,9 @@ from dagrun.ports.store import (
 _DEFINITIONS: Final = f"insert or ignore into definitions select {columns(2)} from json_each(?)"
 _RUNS: Final = f"""
     insert into runs (run_id, workflow_id, version, definition_hash, inputs, owner, priority,
-      created_at, concurrency_key, admitted, idempotency_key, request_hash, status, epoch, last_seq)
-    select {columns(12)}, 'queued', 1, 0 from json_each(?)
+      created_at, concurrency_key, admitted, idempotency_key, request_hash, rerun_of, status, epoch,
+      last_seq)
+    select {columns(13)}, 'queued', 1, 0 from json_each(?)
 """
 _EVENTS: Final = f"""
     insert into events (run_id, seq, epoch, type, time, node_id, item, attempt, data, version)
@@ -201,6 +202,7 @@ def _run_row(run: NewRun) -> tuple[Any, ...]:
         run.slot is not None and run.slot.at_once,
         run.request and run.request.key,
         run.request and run.request.hash,
+        run.rerun_of,
     )
 
 

@@ -5,21 +5,25 @@ from datetime import datetime
 from dagrun.domain.decide.nodes import advance
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Type
-from dagrun.domain.moves import emit
+from dagrun.domain.ids import RunId
+from dagrun.domain.moves import acceptance, emit
 from dagrun.domain.reasons import REQUESTED, START_TIMEOUT
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 
 
-def submit(state: RunState, now: datetime, *, base: str | None = None) -> None:
+def submit(
+    state: RunState, now: datetime, *, base: str | None = None, rerun_of: RunId | None = None
+) -> None:
     """Queue a run that nothing was journaled for.
 
     Args:
         state: the run.
         now: when it is accepted.
         base: the folder of the workflow's document, if it came from a file.
+        rerun_of: the run of which this one is run again, see :mod:`dagrun.domain.rerun`.
     """
-    emit(state, Type.RUN_QUEUED, now, data={"base": base} if base else None, epoch=1)
+    emit(state, Type.RUN_QUEUED, now, data=acceptance(base, rerun_of), epoch=1)
 
 
 def cancel(

@@ -80,6 +80,23 @@ class DirectoryRuns(SharedRuns):
         """Refuse: nobody would execute it."""
         raise _needs_orchestrator("a run of a registered workflow")
 
+    async def retry(
+        self, run_id: str, *, priority: int | None = None, idempotency_key: str | None = None
+    ) -> RunSummary:
+        """Refuse: nobody would execute it."""
+        raise _needs_orchestrator("a run that is run again")
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_node: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunSummary:
+        """Refuse: nobody would execute it."""
+        raise _needs_orchestrator("a run that is run again")
+
     async def start_child(
         self,
         parent_run_id: str,

@@ -15,6 +15,7 @@ from dagrun.roles.children import child_of
 from dagrun.roles.management.arguments import wrong
 from dagrun.roles.management.shared_runs import SharedRuns
 from dagrun.roles.registrations import Registrations
+from dagrun.roles.reruns import rerun_of, retry_of
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.sub_workflows import relation_to
 from dagrun.roles.submission import Submission
@@ -48,6 +49,35 @@ class ManagedRuns(SharedRuns):
             workflow=workflow,
             inputs=check_inputs(workflow.inputs, _object(inputs)),
             base=base,
+            priority=priority,
+            idempotency_key=idempotency_key,
+        )
+        return await self._summary(await self.submit(submission))
+
+    async def retry(
+        self, run_id: str, *, priority: int | None = None, idempotency_key: str | None = None
+    ) -> RunSummary:
+        """Accept a run that does what another one did not bring off; see the port."""
+        record = await self._record(run_id)
+        submission = await retry_of(
+            self.stored, record, priority=priority, idempotency_key=idempotency_key
+        )
+        return await self._summary(await self.submit(submission))
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_node: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunSummary:
+        """Accept a run that does what another one did once more; see the port."""
+        record = await self._record(run_id)
+        submission = await rerun_of(
+            self.stored,
+            record,
+            from_node=from_node,
             priority=priority,
             idempotency_key=idempotency_key,
         )

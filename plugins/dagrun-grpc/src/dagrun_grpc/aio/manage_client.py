@@ -151,6 +151,32 @@ class RunsClient:
         )
         return views.run_in((await self._asking.once(calls.START_RUN, request)).run)
 
+    async def retry(
+        self, run_id: str, *, priority: int | None = None, idempotency_key: str | None = None
+    ) -> RunSummary:
+        """Accept a run that does what another one did not bring off; see the port."""
+        request = v1.RetryRunRequest(
+            run_id=run_id, priority=priority, idempotency_key=idempotency_key or ""
+        )
+        return views.run_in((await self._asking.once(calls.RETRY_RUN, request)).run)
+
+    async def rerun(
+        self,
+        run_id: str,
+        *,
+        from_node: str | None = None,
+        priority: int | None = None,
+        idempotency_key: str | None = None,
+    ) -> RunSummary:
+        """Accept a run that does what another one did once more; see the port."""
+        request = v1.RerunRunRequest(
+            run_id=run_id,
+            from_node=from_node or "",
+            priority=priority,
+            idempotency_key=idempotency_key or "",
+        )
+        return views.run_in((await self._asking.once(calls.RERUN_RUN, request)).run)
+
     async def get(self, run_id: str) -> RunView:
         """Tell how a run stands; see the port."""
         parts = await self._asking.all(calls.GET_RUN, v1.GetRunRequest(run_id=run_id))

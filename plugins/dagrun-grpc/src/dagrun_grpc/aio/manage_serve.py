@@ -107,6 +107,25 @@ async def _start(m: M, request: v1.StartRunRequest) -> v1.StartRunResponse:
     return v1.StartRunResponse(run=views.run_out(run))
 
 
+async def _retry(m: M, request: v1.RetryRunRequest) -> v1.RetryRunResponse:
+    run = await m.runs.retry(
+        request.run_id,
+        priority=request.priority,
+        idempotency_key=request.idempotency_key or None,
+    )
+    return v1.RetryRunResponse(run=views.run_out(run))
+
+
+async def _rerun(m: M, request: v1.RerunRunRequest) -> v1.RerunRunResponse:
+    run = await m.runs.rerun(
+        request.run_id,
+        from_node=request.from_node or None,
+        priority=request.priority,
+        idempotency_key=request.idempotency_key or None,
+    )
+    return v1.RerunRunResponse(run=views.run_out(run))
+
+
 @asynccontextmanager
 async def _get_run(
     m: M, request: v1.GetRunRequest
@@ -274,6 +293,8 @@ _ONCE: Final[Mapping[Call, Callable[[M, Any], Awaitable[Any]]]] = {
     calls.LIST_WORKFLOW_VERSIONS: _versions,
     calls.DELETE_WORKFLOW: _delete,
     calls.START_RUN: _start,
+    calls.RETRY_RUN: _retry,
+    calls.RERUN_RUN: _rerun,
     calls.LIST_RUNS: _list_runs,
     calls.CANCEL_RUN: _cancel,
     calls.PAUSE_RUN: _pause,

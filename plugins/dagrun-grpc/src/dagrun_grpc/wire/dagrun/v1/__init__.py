@@ -81,8 +81,12 @@ __all__ = (
     "Report",
     "ReportStatusRequest",
     "ReportStatusResponse",
+    "RerunRunRequest",
+    "RerunRunResponse",
     "ResumeRunRequest",
     "ResumeRunResponse",
+    "RetryRunRequest",
+    "RetryRunResponse",
     "Run",
     "RunChange",
     "RunEpoch",
@@ -2227,6 +2231,52 @@ default_message_pool.register_message("dagrun.v1", "ReportStatusResponse", Repor
 
 
 @dataclass(eq=False, repr=False)
+class RerunRunRequest(betterproto2.Message):
+    """
+    What is to be run again.
+    """
+
+    run_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A run that has ended. It stays as it is.
+    """
+
+    from_node: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
+    """
+    The node with which to begin: it and all that depends on it runs once more, and what failed
+    elsewhere; the rest is kept. Empty for all.
+    """
+
+    priority: "int | None" = betterproto2.field(3, betterproto2.TYPE_INT64, optional=True)
+    """
+    Higher goes first; absent for that of the run.
+    """
+
+    idempotency_key: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
+    """
+    Calls with the same key are one run, for 24 hours; empty for none.
+    """
+
+
+default_message_pool.register_message("dagrun.v1", "RerunRunRequest", RerunRunRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RerunRunResponse(betterproto2.Message):
+    """
+    The run that was accepted.
+    """
+
+    run: "Run | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The run; an earlier one if that had the same idempotency key.
+    """
+
+
+default_message_pool.register_message("dagrun.v1", "RerunRunResponse", RerunRunResponse)
+
+
+@dataclass(eq=False, repr=False)
 class ResumeRunRequest(betterproto2.Message):
     """
     Which run is to go on.
@@ -2254,6 +2304,46 @@ class ResumeRunResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("dagrun.v1", "ResumeRunResponse", ResumeRunResponse)
+
+
+@dataclass(eq=False, repr=False)
+class RetryRunRequest(betterproto2.Message):
+    """
+    What is to be retried.
+    """
+
+    run_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    """
+    A run that has failed or was cancelled. It stays as it is.
+    """
+
+    priority: "int | None" = betterproto2.field(2, betterproto2.TYPE_INT64, optional=True)
+    """
+    Higher goes first; absent for that of the run.
+    """
+
+    idempotency_key: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
+    """
+    Calls with the same key are one run, for 24 hours; empty for none.
+    """
+
+
+default_message_pool.register_message("dagrun.v1", "RetryRunRequest", RetryRunRequest)
+
+
+@dataclass(eq=False, repr=False)
+class RetryRunResponse(betterproto2.Message):
+    """
+    The run that was accepted.
+    """
+
+    run: "Run | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
+    """
+    The run; an earlier one if that had the same idempotency key.
+    """
+
+
+default_message_pool.register_message("dagrun.v1", "RetryRunResponse", RetryRunResponse)
 
 
 @dataclass(eq=False, repr=False)
@@ -2305,6 +2395,11 @@ class Run(betterproto2.Message):
     error: "RunError | None" = betterproto2.field(9, betterproto2.TYPE_MESSAGE, optional=True)
     """
     Why it failed; absent if it did not.
+    """
+
+    rerun_of: "str | None" = betterproto2.field(10, betterproto2.TYPE_STRING, optional=True)
+    """
+    The run of which it is run again, which may have been deleted; absent for any other.
     """
 
 

@@ -1,0 +1,67 @@
+"""``dagrun runs retry|rerun``: a run that has ended is run again, all of it or a part."""
+
+from typing import Any
+
+import attrs
+
+from dagrun.cli import run
+from dagrun.cli.options import Asked, Executing, client_of
+from dagrun.cli.running import check_run
+from dagrun.cli.start import have_executed
+from dagrun.domain.ids import RunId
+from dagrun.errors import ConfigError
+from dagrun.ports.management import Management, RunSummary
+from dagrun.roles.local import Local
+from dagrun.roles.reruns import rerun_of, retry_of
+from dagrun.roles.submission import Submission
+from dagrun.settings import Settings
+
+
+@attrs.frozen(kw_only=True)
+class Wish:
+    """What is wanted of a run that has ended."""
+
+    run_id: str
+    whole: bool
+    """Whether also what succeeded may run once more: it is no retry."""
+
+    from_node: str | None = None
+    priority: int | None = None
+    idempotency_key: str | None = None
+    wait: bool = False
+
+
+def run_again(asked: Asked, executing: Executing, wish: Wish) -> int:
+    """Let a server run it again, or do so in this process, without one. Give the exit code.
+
+    Raises:
+        NotFound: there is no such run, or it has no such node.
+        ConflictError: the run's state forbids it.
+        ConfigError: something was asked for that needs a server.
+    """
+    client = client_of(asked.config, server=asked.server, data_dir=asked.data_dir)
+    if client is None:
+        return _run_here(executing.settings(asked.config, asked.data_dir), wish, as_json=asked.json)
+
+    async def accept(server: Management) -> RunSummary:
+        more: dict[str, Any] = {"priority": wish.priority, "idempotency_key": wish.idempotency_key}
+        if wish.whole:
+            return await server.runs.rerun(wish.run_id, from_node=wish.from_node, **more)
+        return await server.runs.retry(wish.run_id, **more)
+
+    return have_executed(client, accept, wait=wish.wait, as_json=asked.json)
+
+
+def _run_here(settings: Settings, wish: Wish, *, as_json: bool) -> int:
+    """Run it again in this process, and show how it goes."""
+    if wish.idempotency_key is not None:
+        raise ConfigError("--idempotency-key needs an orchestrator: name one with --server")
+    check_run(settings, wish.run_id)
+
+    async def again(local: Local) -> Submission:
+        record = await local.store.run(RunId(wish.run_id))
+        if not wish.whole:
+            return await retry_of(local.runs, record, priority=wish.priority)
+        return await rerun_of(local.runs, record, from_node=wish.from_node, priority=wish.priority)
+
+    return run.run_again(again, as_json=as_json, settings=settings)
