@@ -123,6 +123,18 @@ def run(
             help="Where the provider file finds secrets. DAGRUN_SECRETS_DIR; default: nowhere.",
         ),
     ] = None,
+    log_format: Annotated[
+        str | None,
+        Parameter(
+            group=SETTINGS,
+            help="How lines of the log look: console or json. DAGRUN_LOG_FORMAT; default: warnings "
+            "stand as they are.",
+        ),
+    ] = None,
+    log_level: Annotated[
+        str | None,
+        Parameter(group=SETTINGS, help="Log nothing below this level. DAGRUN_LOG_LEVEL."),
+    ] = None,
     data_dir: DataDir = None,
     config: Config = None,
 ) -> int:
@@ -144,6 +156,8 @@ def run(
             retention=retention,
             http_allow=http_allow,
             secrets_dir=secrets_dir,
+            log_format=log_format,
+            log_level=log_level,
         ),
     )
 
