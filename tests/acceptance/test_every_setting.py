@@ -17,6 +17,12 @@ SLEEPERS = """
     - {id: a, executor: {type: shell, command: [sleep, "0.3"]}}
     - {id: b, executor: {type: shell, command: [sleep, "0.3"]}}
 """
+WARNING = """
+import logging
+
+async def warn():
+    logging.getLogger("dagrun.mine").warning("take care")
+"""
 DEAF = """
     - id: deaf
       kill_after: 1m
@@ -35,6 +41,9 @@ KNOWS = """
     - id: knows
       secrets: {WHOLE: "file:w.yaml"}
       executor: {type: shell, code: "true"}
+"""
+WARNS = """
+    - {id: warn, executor: {type: python, callable: "warns:warn", isolation: inline}}
 """
 HEAD = "apiVersion: dagrun/v1\nkind: Workflow\nmetadata: {id: w, version: 1.0.0}\nspec:\n  nodes:"
 
@@ -73,12 +82,20 @@ def answered(folder: Path, process: Program) -> bool:
     return node["error"] is None
 
 
+def logged(folder: Path, process: Program) -> list[tuple[str, bool]]:
+    """Give what is seen of the warning that the node logs, if anything is."""
+    lines = process.communicate(timeout=60)[1].splitlines()
+    return [(line[:1], "dagrun.mine" in line) for line in lines if "take care" in line]
+
+
 PROBES = {
     "data_dir": (["data", "elsewhere"], SLEEPERS, databases),
     "parallel": (["1", "2"], SLEEPERS, both_at_once),
     "grace": (["0.05", "9s"], DEAF, last_words),
     "retention": (["0", "forever"], SLEEPERS, kept),
     "http_allow": (["10.0.0.0/8", "127.0.0.1"], ASKS, answered),
+    "log_format": (["console", "json"], WARNS, logged),
+    "log_level": (["warning", "error"], WARNS, logged),
     "secrets_dir": (["elsewhere", "."], KNOWS, answered),
 }
 """Setting → two values, a document, and what differs."""
@@ -100,6 +117,7 @@ def test_changing_a_setting_changes_what_is_seen(tmp_path, site, name):
     seen = []
     for value in values:
         (folder := tmp_path / "here").mkdir()
+        (folder / "warns.py").write_text(WARNING)
         (folder / "w.yaml").write_text(HEAD + nodes.replace("SITE", site))
         with launching(folder) as launch:
             process = launch(*COMMAND, "run", "w.yaml", "--json", **{PREFIX + name.upper(): value})

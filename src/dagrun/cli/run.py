@@ -72,6 +72,7 @@ def run_file(
         DagrunError: nothing was started.
     """
     _check_usage(file, inputs, inputs_file, resume)
+    _log_as_wanted(settings)
     if resume is not None:
         check_run(settings, resume)
     registry = load_with_warnings().registry
@@ -98,11 +99,20 @@ def run_again(
     Raises:
         DagrunError: nothing was started.
     """
+    _log_as_wanted(settings)
     registry = load_with_warnings().registry
     order = _Order(workflow=None, base=None, inputs={}, resume=None, as_json=as_json, again=again)
     with naming_directory(settings):
         ended = _in_loop(order, registry, settings)
     return _tell(order, ended)
+
+
+def _log_as_wanted(settings: Settings) -> None:
+    """Log as the settings say, if they do; else Python shows warnings as they are."""
+    if settings.log_format is not None or settings.log_level is not None:
+        from dagrun.cli.logs import write_logs  # noqa: PLC0415 — 20 ms that few runs need
+
+        write_logs(settings.log_format, settings.log_level or "info")
 
 
 def _in_loop(order: _Order, registry: Registry, settings: Settings) -> "_Ended":

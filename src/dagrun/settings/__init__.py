@@ -57,6 +57,12 @@ class Settings:
     secrets_dir: Path | None = setting(parse.path, lambda: None)
     """Where the provider ``file`` finds secrets; None for nowhere."""
 
+    log_format: str | None = setting(parse.log_format, lambda: None)
+    """How lines of the log look; None for warnings as they are, unless there is a level."""
+
+    log_level: str | None = setting(parse.log_level, lambda: None)
+    """What is below it is not logged; None for ``info``, if there is a format."""
+
 
 def read_settings(
     flags: Mapping[str, object], *, environ: Mapping[str, str], config: Path | None = None

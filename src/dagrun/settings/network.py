@@ -1,15 +1,11 @@
 """What both roles read: how they reach each other, and what they say to people."""
 
 from pathlib import Path
-from typing import Final
 
 import attrs
 
 from dagrun.settings import parse
 from dagrun.settings.reading import setting
-
-LOG_FORMATS: Final = ("console", "json")
-LOG_LEVELS: Final = ("debug", "info", "warning", "error", "critical")
 
 
 @attrs.frozen(kw_only=True)
@@ -39,8 +35,6 @@ class NetworkSettings:
         parse.path, lambda: None, about="File with who signs the other side's certificates (PEM)"
     )
     log_format: str | None = setting(
-        parse.one_of(*LOG_FORMATS), lambda: None, about="How lines of the log look: console or json"
+        parse.log_format, lambda: None, about="How lines of the log look: console or json"
     )
-    log_level: str = setting(
-        parse.one_of(*LOG_LEVELS), lambda: "info", about="Log nothing below this level"
-    )
+    log_level: str = setting(parse.log_level, lambda: "info", about="Log nothing below this level")

@@ -204,6 +204,10 @@ def one_of(*words: str) -> Callable[[object], str]:
     return parse
 
 
+log_format: Final = one_of("console", "json")
+log_level: Final = one_of("debug", "info", "warning", "error", "critical")
+
+
 def store(value: object) -> str:
     """Give the kind of a store, and where it is, as ``kind:place``."""
     name = text(value)
