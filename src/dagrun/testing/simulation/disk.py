@@ -3,9 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
-import trio
-
 from dagrun.errors import StoreFull
+from dagrun.testing.simulation.clock import VirtualClock
 
 BEFORE: Final = 0.0005  # seconds from a call to when what it writes is durable
 AFTER: Final = 0.0005  # seconds from there to the answer
@@ -19,10 +18,11 @@ class Disk:
 
     Args:
         store: what is kept.
+        clock: what its calls take time by.
     """
 
-    def __init__(self, store: Any) -> None:
-        self._store = store
+    def __init__(self, store: Any, clock: VirtualClock) -> None:
+        self._store, self._clock = store, clock
         self._alive = True
 
     def kill(self) -> None:
@@ -46,11 +46,11 @@ class Disk:
         method = getattr(self._store, name)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            await trio.sleep(BEFORE)
+            await self._clock.sleep(BEFORE)
             if not self._alive:
                 raise StoreFull("this process is dead")
             result = await method(*args, **kwargs)
-            await trio.sleep(AFTER)
+            await self._clock.sleep(AFTER)
             return result
 
         return call

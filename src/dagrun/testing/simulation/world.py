@@ -1,8 +1,9 @@
 """The processes of a simulation: started, killed, frozen, and started again."""
 
+import functools
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -21,9 +22,10 @@ from dagrun.roles.engine import open_engine
 from dagrun.roles.orchestrator import Leading, open_leading
 from dagrun.services.attachment import Identity, Lease
 from dagrun.settings import Settings
+from dagrun.testing.simulation.clock import VirtualClock
 from dagrun.testing.simulation.disk import Disk
 from dagrun.testing.simulation.network import Host, Network, SimulatedTransport
-from dagrun.testing.simulation.workload import EXECUTOR, Simulated
+from dagrun.testing.simulation.workload import EXECUTOR, WORKFLOWS, Simulated
 
 LEASE: Final = 3.0  # seconds
 ORCHESTRATOR: Final = "orchestrator"
@@ -69,6 +71,7 @@ class World:
 
     Args:
         nursery: in which all of it runs.
+        clock: by which it runs.
         folder: where engines may write.
         engines: how many there are.
         capacity: of each of them.
@@ -76,9 +79,17 @@ class World:
     """
 
     def __init__(
-        self, nursery: trio.Nursery, folder: Path, *, engines: int, capacity: int, seed: int
+        self,
+        nursery: trio.Nursery,
+        clock: VirtualClock,
+        folder: Path,
+        *,
+        engines: int,
+        capacity: int,
+        seed: int,
     ) -> None:
-        self.network = Network()
+        self.clock = clock
+        self.network = Network(clock)
         self.store = MemoryStore()
         self.lines: list[str] = []
         self.problems: list[str] = []
@@ -94,20 +105,10 @@ class World:
             name: Machine(name) for name in (ORCHESTRATOR, *(f"e{n}" for n in range(engines)))
         }
 
-    async def register(self, workflows: Iterable[Workflow]) -> None:
-        """Keep workflows, so that nodes can call them."""
-        for workflow in workflows:
-            body = to_json(workflow)
-            definition = Definition(hash=content_hash(body), body=body)
-            await self.store.register(
-                Registration(
-                    workflow_id=workflow.id,
-                    version=workflow.version,
-                    definition_hash=definition.hash,
-                    registered_at=BEGIN,
-                ),
-                definition,
-            )
+    async def register(self) -> None:
+        """Keep all workflows, so that nodes can call them."""
+        for registration, definition in _registrations():
+            await self.store.register(registration, definition)
 
     async def leader(self) -> Leading:
         """Wait for an orchestrator, and give it."""
@@ -159,7 +160,7 @@ class World:
                 self.start(machine.name)
 
     async def _orchestrator(self, machine: Machine, life: Life) -> None:
-        life.disk = Disk(self.store)
+        life.disk = Disk(self.store, self.clock)
         async with open_leading(
             registry_for(self.lines.append),
             data_dir=self._folder,
@@ -239,7 +240,27 @@ class World:
             self.start(name)
 
 
-_loaded: list[Registry] = []
+@functools.cache
+def _registrations() -> Sequence[tuple[Registration, Definition]]:
+    """Give all workflows as the store keeps them."""
+    return [_registered(workflow) for workflow, _ in WORKFLOWS]
+
+
+def _registered(workflow: Workflow) -> tuple[Registration, Definition]:
+    body = to_json(workflow)
+    definition = Definition(hash=content_hash(body), body=body)
+    registration = Registration(
+        workflow_id=workflow.id,
+        version=workflow.version,
+        definition_hash=definition.hash,
+        registered_at=BEGIN,
+    )
+    return registration, definition
+
+
+@functools.cache
+def _plugins() -> Registry:
+    return load_plugins().registry
 
 
 def registry_for(
@@ -248,10 +269,8 @@ def registry_for(
     alone: Callable[[str], AbstractContextManager[object]] = nullcontext,
 ) -> Registry:
     """Give the plugins, and the executor of simulated nodes."""
-    if not _loaded:
-        _loaded.append(load_plugins().registry)
     registry = Registry()
-    for kept, shelf in zip(_loaded[0].shelves(), registry.shelves(), strict=True):
+    for kept, shelf in zip(_plugins().shelves(), registry.shelves(), strict=True):
         shelf.put_back(kept.entries())
     registry.executors.add(EXECUTOR, _factory(witness, pause, alone))
     return registry
