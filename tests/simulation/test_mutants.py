@@ -9,6 +9,7 @@ import pytest
 from dagrun.builtin import intake
 from dagrun.builtin.memory_store import tables
 from dagrun.services.fleet import fleet, session
+from dagrun.services.journal import Journal
 from dagrun.testing.simulation import simulate
 from dagrun.testing.simulation.scripts import random_script
 
@@ -79,6 +80,26 @@ def _without_the_park_check(monkeypatch):
     monkeypatch.setattr(fleet.Fleet, "_tell_kept", lambda *_: None)
 
 
+def _without_the_grace_for_a_frozen_orchestrator(monkeypatch):
+    """Take runs from engines whose heartbeats lay unread while this process stood still."""
+
+    async def heedless(leases, *, task_status):
+        not_before = fleet.trio.current_time()
+        task_status.started()
+        while True:
+            await fleet.trio.sleep(leases.length / 10)
+            present = fleet.trio.current_time()
+            if present - not_before >= leases.length:
+                leases._expire(present - leases.length)
+
+    monkeypatch.setattr(fleet.Leases, "run", heedless)
+
+
+def _without_keeping_what_found_no_room(monkeypatch):
+    """Forget events of which a commit failed."""
+    monkeypatch.setattr(Journal, "_put_back", lambda *_: None)
+
+
 @pytest.mark.timeout(300)
 @pytest.mark.parametrize(
     "mutate",
@@ -87,6 +108,8 @@ def _without_the_park_check(monkeypatch):
         _without_the_seq_check,
         _without_the_restart_grace,
         _without_the_park_check,
+        _without_the_grace_for_a_frozen_orchestrator,
+        _without_keeping_what_found_no_room,
     ],
 )
 def test_a_missing_rule_is_found_within_a_thousand_histories(mutate, monkeypatch):

@@ -7,7 +7,7 @@ import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
@@ -16,6 +16,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConflictError, DagrunError, NotFound
+from dagrun.roles.orchestrator import Leading
 from dagrun.roles.submission import Submission
 from dagrun.testing.checker import check
 from dagrun.testing.effects import check_effects
@@ -109,7 +110,7 @@ async def _submit(world: World, ask: Ask, runs: list[_Run]) -> None:
         leading = await world.leader()
         with trio.move_on_after(LEASE):  # an orchestrator that was killed never answers
             try:
-                run = _Run(ask, await leading.submit(submission))
+                run = _Run(ask, await world.ask(leading.submit, submission))
             except DagrunError:
                 await world.clock.sleep(LOOK)
     runs.append(run)
@@ -124,9 +125,9 @@ async def _act(world: World, run: _Run, action: ActionKind) -> None:
     with trio.move_on_after(LEASE):
         try:
             if action is ActionKind.CANCEL:
-                run.cancelled = await leading.cancel(run.run_id)
+                run.cancelled = await world.ask(leading.cancel, run.run_id)
             else:
-                await leading.pause(run.run_id)
+                await world.ask(leading.pause, run.run_id)
         except DagrunError:
             return
 
@@ -147,9 +148,9 @@ def _carried_out(world: World, fault: Fault, name: str, engine: str) -> Iterator
             yield
             world.start(name)
         case FaultKind.FREEZE:
-            world.freeze(engine, on=True)
+            world.freeze(name)
             yield
-            world.freeze(engine, on=False)
+            world.thaw(name)
         case FaultKind.CUT:
             world.network.cut(engine, ORCHESTRATOR)
         case FaultKind.STALL | FaultKind.DEAF | FaultKind.DUMB:
@@ -168,6 +169,14 @@ def _carried_out(world: World, fault: Fault, name: str, engine: str) -> Iterator
             world.network.link(engine, ORCHESTRATOR).twice = True
             yield
             world.network.link(engine, ORCHESTRATOR).twice = False
+        case FaultKind.FULL:
+            world.medium.full = True
+            yield
+            world.medium.mend()
+        case FaultKind.BUSY:
+            world.medium.hold()
+            yield
+            world.medium.mend()
         case FaultKind.CLOCK:
             world.machines[name].offset += fault.seconds
 
@@ -179,7 +188,7 @@ async def _wait_for_ends(world: World, history: History) -> None:
         while unfinished := await world.store.unfinished(leading.owner):
             for record in unfinished:
                 if record.status is RunStatus.PAUSED:
-                    await _resume(leading, record.run_id)
+                    await _resume(world, leading, record.run_id)
             await world.clock.sleep(LOOK)
     if patience.cancelled_caught:
         for record in await world.store.unfinished(leading.owner):
@@ -190,9 +199,9 @@ async def _wait_for_ends(world: World, history: History) -> None:
             )
 
 
-async def _resume(leading: Any, run_id: RunId) -> None:
+async def _resume(world: World, leading: Leading, run_id: RunId) -> None:
     try:
-        await leading.resume(run_id)
+        await world.ask(leading.resume, run_id)
     except (ConflictError, NotFound):
         return
 

@@ -205,7 +205,8 @@ class Network:
     async def listen(self, host: Host, handler: Handler, task_status: trio.TaskStatus[str]) -> None:
         """Hand streams to a handler until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._listening[host.name] = host, handler, nursery
+            if host.alive:  # it may have died on the way here
+                self._listening[host.name] = host, handler, nursery
             task_status.started(host.name)
             await trio.sleep_forever()
 
@@ -213,7 +214,7 @@ class Network:
 async def _handle(handler: Handler, end: End) -> None:
     try:
         await handler(end)
-    except ChannelLost:
+    except* ChannelLost:
         pass
     finally:
         if end.host.alive:
