@@ -172,10 +172,13 @@ class Attachment:
     def _fence(self) -> None:
         """End what may be somebody else's by now. The runs are given back on the next stream."""
         if self._engine.holdings():
-            _log.warning("the orchestrator was not heard for too long: all nodes are killed")
-            self._kill()
-            self._engine.halt()
+            self._kill_all()
         self.hang_up()
+
+    def _kill_all(self) -> None:
+        _log.warning("the orchestrator was not heard for too long: all nodes are killed")
+        self._kill()
+        self._engine.halt()
 
     @property
     def heard(self) -> bool:
@@ -368,6 +371,8 @@ class Attachment:
     def _settle(self, welcome: Welcome, holdings: Sequence[Holding], since: float) -> None:
         """Keep and drop runs as the orchestrator says, and begin the lease."""
         kept = {(run_id, epoch): seq for run_id, epoch, seq in welcome.kept}
+        if self._lease.fenced() and not all(held.halted for held in self._engine.holdings()):
+            self._kill_all()  # the guard may have done so while this process stood still
         self._outgoing.clear()
         for held in holdings:
             seq = kept.get((held.run_id, held.epoch))
@@ -424,10 +429,7 @@ class Attachment:
         for frame in frames:
             match frame:
                 case BeatSeen(number=number):
-                    self._lease.answered(number)
-                    self._beats_seen = number
-                    self._beat_seen.set()
-                    self._renewed(self._lease.dead_at())
+                    self._answered(number)
                 case Durable(runs=runs):
                     for run_id, _, seq in runs:
                         self._uplink.acknowledge(run_id, seq)
@@ -449,6 +451,20 @@ class Attachment:
                     self._beats_now.set()
                 case other:
                     raise ChannelLost(f"the orchestrator says {type(other).__name__}")
+
+    def _answered(self, number: int) -> None:
+        """Renew the lease, unless it has ended already.
+
+        Then the answer lay unread while this process stood still, and the guard may have killed the
+        nodes meanwhile: what comes of them is none of their own doing.
+        """
+        if self._lease.fenced():
+            self._fence()
+            return
+        self._lease.answered(number)
+        self._beats_seen = number
+        self._beat_seen.set()
+        self._renewed(self._lease.dead_at())
 
     async def _go_on(self, part: JournalPart) -> None:
         incoming = self._incoming.get(part.run_id)

@@ -115,17 +115,23 @@ class Changes:
         If there is no engine, the request waits for one.
         """
         if not self._placing.may_give_at_once():
-            posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
-            self._placing.enqueue(ticket)
-            return posted
+            return await self._cancel_later(ticket, reason)
         with self._forgotten_on_conflict(ticket):
             state, epoch, messages = await self._runs.claim(ticket.run_id)
         ticket.make, ticket.state = None, state
         if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
             return False
+        if not self._placing.may_give_at_once():  # the last engine went meanwhile
+            return await self._cancel_later(ticket, reason)
         decide.pause(state, self._now(), epoch=epoch)  # lest anything starts before the end
         engine = self._placing.give_at_once(ticket, state, epoch, messages)
         return await engine.cancel(ticket.run_id, reason=reason)
+
+    async def _cancel_later(self, ticket: Ticket, reason: str) -> bool:
+        """Let a run wait for an engine that cancels it."""
+        posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
+        self._placing.enqueue(ticket)
+        return posted
 
     @contextmanager
     def _forgotten_on_conflict(self, ticket: Ticket) -> Iterator[None]:
