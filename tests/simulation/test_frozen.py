@@ -1,18 +1,13 @@
 """Processes that stand still, and go on when their lease is nearly, or quite, over."""
 
-import logging
-
 import pytest
 
 from dagrun.testing.simulation import Fault, FaultKind, Script, simulate
 from dagrun.testing.simulation.faults import ActionKind, Ask
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 ABOVE, LONG = 7, 8
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog):
-    caplog.set_level(logging.CRITICAL)
 
 
 def _problems(*scripts):

@@ -1,6 +1,5 @@
 """Without any one of its rules, dagrun fails under the faults that the rule is for."""
 
-import logging
 from contextlib import suppress
 
 import attrs
@@ -10,15 +9,11 @@ from dagrun.builtin import intake
 from dagrun.builtin.memory_store import tables
 from dagrun.services.fleet import fleet, session
 from dagrun.services.journal import Journal
+from dagrun.services.journal.entries import Handing
 from dagrun.testing.simulation import simulate
 from dagrun.testing.simulation.scripts import random_script
 
 HISTORIES = 1000
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog):
-    caplog.set_level(logging.CRITICAL)
 
 
 def _without_the_epoch_check(monkeypatch):
@@ -97,10 +92,16 @@ def _without_the_grace_for_a_frozen_orchestrator(monkeypatch):
 
 def _without_keeping_what_found_no_room(monkeypatch):
     """Forget events of which a commit failed."""
-    monkeypatch.setattr(Journal, "_put_back", lambda *_: None)
+    put_back = Journal._put_back
+
+    def put_back_no_events(journal, entries):
+        put_back(journal, [entry for entry in entries if isinstance(entry, Handing)])
+
+    monkeypatch.setattr(Journal, "_put_back", put_back_no_events)
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(
     "mutate",
     [
