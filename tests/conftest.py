@@ -21,6 +21,11 @@ def pytest_addoption(parser):
     )
 
 
+def pytest_collection_modifyitems(items):
+    """Begin with what takes longest, so that nobody waits for it in the end."""
+    items.sort(key=lambda item: "simulation" not in item.path.parts)
+
+
 @pytest.fixture
 def monkey_seconds(request):
     """For how long monkeys rage: a minute with ``--full``."""

@@ -1,6 +1,5 @@
 """Without any one of its rules, dagrun fails under the faults that the rule is for."""
 
-import logging
 from contextlib import suppress
 
 import attrs
@@ -10,15 +9,12 @@ import trio
 from dagrun.builtin import intake
 from dagrun.builtin.memory_store import tables
 from dagrun.services.fleet import fleet, reconciler, remote, returns, session
+from dagrun.services.journal import Journal
+from dagrun.services.journal.entries import Handing
 from dagrun.testing.simulation import simulate
 from dagrun.testing.simulation.scripts import random_script
 
 HISTORIES = 1000
-
-
-@pytest.fixture(autouse=True)
-def _quiet(caplog):
-    caplog.set_level(logging.CRITICAL)
 
 
 def _without_the_epoch_check(monkeypatch):
@@ -80,7 +76,33 @@ def _without_the_park_check(monkeypatch):
     monkeypatch.setattr(returns.Returns, "_tell_kept", lambda *_: None)
 
 
+def _without_the_grace_for_a_frozen_orchestrator(monkeypatch):
+    """Take runs from engines whose heartbeats lay unread while this process stood still."""
+
+    async def heedless(leases, *, task_status):
+        not_before = trio.current_time()
+        task_status.started()
+        while True:
+            await trio.sleep(leases.length / 10)
+            present = trio.current_time()
+            if present - not_before >= leases.length:
+                leases._expire(present - leases.length)
+
+    monkeypatch.setattr(fleet.Leases, "run", heedless)
+
+
+def _without_keeping_what_found_no_room(monkeypatch):
+    """Forget events of which a commit failed."""
+    put_back = Journal._put_back
+
+    def put_back_no_events(journal, entries):
+        put_back(journal, [entry for entry in entries if isinstance(entry, Handing)])
+
+    monkeypatch.setattr(Journal, "_put_back", put_back_no_events)
+
+
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize(
     "mutate",
     [
@@ -88,6 +110,8 @@ def _without_the_park_check(monkeypatch):
         _without_the_seq_check,
         _without_the_restart_grace,
         _without_the_park_check,
+        _without_the_grace_for_a_frozen_orchestrator,
+        _without_keeping_what_found_no_room,
     ],
 )
 def test_a_missing_rule_is_found_within_a_thousand_histories(mutate, monkeypatch):

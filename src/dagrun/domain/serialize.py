@@ -5,13 +5,16 @@ import hashlib
 import math
 from collections.abc import Iterator
 from enum import Enum
-from typing import Any
+from typing import Any, Final
 
 import attrs
 import cattrs
 import msgspec
 
 from dagrun.domain.workflow import ExecutorSpec, Node, Trigger, Workflow
+
+_PLAIN: Final = frozenset({str, bool, int, type(None)})
+"""Types of what JSON holds as it is; most values are of these."""
 
 
 def to_json(workflow: Workflow) -> bytes:
@@ -34,6 +37,8 @@ def content_hash(body: bytes) -> str:
 
 
 def _value(value: Any) -> Any:
+    if type(value) in _PLAIN:
+        return value
     if isinstance(value, ExecutorSpec):
         return {"type": value.type, "options": _value(value.options)}
     if attrs.has(type(value)):

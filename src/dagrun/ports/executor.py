@@ -277,5 +277,5 @@ class Traits:
     @classmethod
     def of(cls, factory: Any) -> "Traits":
         """Read the class attributes of an executor's factory."""
-        names = (field.name for field in attrs.fields(cls))
+        names = attrs.fields_dict(cls)
         return cls(**{name: getattr(factory, name) for name in names if hasattr(factory, name)})

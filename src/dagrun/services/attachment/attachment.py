@@ -103,10 +103,13 @@ class Attachment:
     def _fence(self) -> None:
         """End what may be somebody else's by now. The runs are given back on the next stream."""
         if self.runs.holdings():
-            _log.warning("the orchestrator was not heard for too long: all nodes are killed")
-            self._kill()
-            self.runs.engine.halt()
+            self._kill_all()
         self.hang_up()
+
+    def _kill_all(self) -> None:
+        _log.warning("the orchestrator was not heard for too long: all nodes are killed")
+        self._kill()
+        self.runs.engine.halt()
 
     @property
     def attached(self) -> int:
@@ -215,6 +218,8 @@ class Attachment:
 
     def _settle(self, answer: Welcome, holdings: Sequence[Holding], since: float) -> None:
         """Keep and drop runs as the orchestrator says, and begin the lease."""
+        if self._lease.fenced() and not all(held.halted for held in self.runs.holdings()):
+            self._kill_all()  # the guard may have done so while this process stood still
         self._outbox.clear()
         self.runs.settle(holdings, answer.kept)
         self._logs.send_again()
@@ -241,7 +246,7 @@ class Attachment:
         for frame in frames:
             match frame:
                 case BeatSeen(number=number):
-                    self._watch.renew(number)
+                    self._answered(number)
                 case Durable(runs=runs):
                     for run_id, _, seq in runs:
                         self._uplink.acknowledge(run_id, seq)
@@ -259,3 +264,14 @@ class Attachment:
                     self._heartbeats.say_draining(on=on)
                 case other:
                     raise ChannelLost(f"the orchestrator says {type(other).__name__}")
+
+    def _answered(self, number: int) -> None:
+        """Renew the lease, unless it has ended already.
+
+        Then the answer lay unread while this process stood still, and the guard may have killed the
+        nodes meanwhile: what comes of them is none of their own doing.
+        """
+        if self._lease.fenced():
+            self._fence()
+        else:
+            self._watch.renew(number)

@@ -305,6 +305,9 @@ class Engine:
     async def _outcome(self, state: RunState, work: Work, barrier: int) -> Outcome:
         if self._journal.durable(state.run_id) < barrier:
             await self._journal.wait_durable(state.run_id, barrier)
+        if self._journal.fenced():
+            self.halt()  # this process stood still, and the run may be somebody else's by now
+            await trio.lowlevel.checkpoint_if_cancelled()
         return await make_attempt(self._workshop, state, work)
 
     def _record(self, execution: Execution, work: Work, outcome: Outcome | None) -> None:

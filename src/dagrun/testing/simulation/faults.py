@@ -15,7 +15,9 @@ class FaultKind(StrEnum):
     """Its machine dies, and nobody notices."""
 
     FREEZE = "freeze"
-    """An engine hangs: it neither hears nor says anything, and its nodes do not go on."""
+    """A process stands still, as one that SIGSTOP has stopped: its timers end unheard, and all clocks
+    go on. What an engine has started goes on, until the guard ends it.
+    """
 
     CUT = "cut"
     """The stream of an engine is cut."""
@@ -34,6 +36,12 @@ class FaultKind(StrEnum):
 
     TWICE = "twice"
     """What an engine says arrives twice."""
+
+    FULL = "full"
+    """There is no room on the disk of the store."""
+
+    BUSY = "busy"
+    """Another process holds the store."""
 
     CLOCK = "clock"
     """The wall clock of a machine is set, by as many seconds as the fault lasts."""

@@ -1,27 +1,32 @@
 """Play a script, and look at what came of it."""
 
+import atexit
+import functools
+import os
 import random
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import attrs
 import trio
-from trio.testing import MockClock
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConflictError, DagrunError, NotFound
+from dagrun.roles.orchestrator import Leading
 from dagrun.roles.submission import Submission
 from dagrun.testing.checker import check
 from dagrun.testing.effects import check_effects
+from dagrun.testing.simulation.clock import VirtualClock
 from dagrun.testing.simulation.faults import ActionKind, Ask, Fault, FaultKind, Script
 from dagrun.testing.simulation.workload import WORKFLOWS
 from dagrun.testing.simulation.world import LEASE, ORCHESTRATOR, World
 
 PATIENCE: Final = 60 * LEASE  # seconds in which all runs must end once nothing is wrong any more
+MEMORY: Final = "/dev/shm"  # noqa: S108 — only a parent for a folder of its own
 LOOK: Final = 0.25  # seconds between looks whether they have
 
 
@@ -55,24 +60,32 @@ class History:
 
 def simulate(script: Script) -> History:
     """Play a script from its beginning to the end of all its runs."""
-    with tempfile.TemporaryDirectory() as folder:
-        clock = MockClock(autojump_threshold=0)
-        trio._core._run._r.seed(script.seed)  # noqa: SLF001 — trio shuffles what is ready
-        return trio.run(_play, script, Path(folder), clock=clock)
+    clock = VirtualClock()
+    trio._core._run._r.seed(script.seed)  # noqa: SLF001 — trio shuffles what is ready
+    return trio.run(_play, script, clock, clock=clock)
 
 
-async def _play(script: Script, folder: Path) -> History:
+@functools.cache
+def _folder() -> Path:
+    """Give where engines may write, in memory if there is such a place. A history leaves nothing."""
+    folder = tempfile.TemporaryDirectory(dir=MEMORY if os.access(MEMORY, os.W_OK) else None)
+    atexit.register(folder.cleanup)
+    return Path(folder.name)
+
+
+async def _play(script: Script, clock: VirtualClock) -> History:
     random.seed(script.seed)
     history = History()
     async with trio.open_nursery() as nursery:
         world = World(
             nursery,
-            folder,
+            clock,
+            _folder(),
             engines=script.engines,
             capacity=script.capacity,
             seed=script.seed,
         )
-        await world.register([workflow for workflow, _ in WORKFLOWS])
+        await world.register()
         for name in world.machines:
             world.start(name)
         runs: list[_Run] = []
@@ -89,7 +102,7 @@ async def _play(script: Script, folder: Path) -> History:
 
 
 async def _submit(world: World, ask: Ask, runs: list[_Run]) -> None:
-    await trio.sleep(ask.at)
+    await world.clock.sleep(ask.at)
     workflow, _ = WORKFLOWS[ask.workflow % len(WORKFLOWS)]
     submission = Submission(workflow=workflow, inputs={})
     run = None
@@ -97,12 +110,12 @@ async def _submit(world: World, ask: Ask, runs: list[_Run]) -> None:
         leading = await world.leader()
         with trio.move_on_after(LEASE):  # an orchestrator that was killed never answers
             try:
-                run = _Run(ask, await leading.submit(submission))
+                run = _Run(ask, await world.ask(leading.submit, submission))
             except DagrunError:
-                await trio.sleep(LOOK)
+                await world.clock.sleep(LOOK)
     runs.append(run)
     if ask.action is not None:
-        await trio.sleep(ask.after)
+        await world.clock.sleep(ask.after)
         await _act(world, run, ask.action)
 
 
@@ -112,19 +125,19 @@ async def _act(world: World, run: _Run, action: ActionKind) -> None:
     with trio.move_on_after(LEASE):
         try:
             if action is ActionKind.CANCEL:
-                run.cancelled = await leading.cancel(run.run_id)
+                run.cancelled = await world.ask(leading.cancel, run.run_id)
             else:
-                await leading.pause(run.run_id)
+                await world.ask(leading.pause, run.run_id)
         except DagrunError:
             return
 
 
 async def _inflict(world: World, fault: Fault, engines: int) -> None:
-    await trio.sleep(fault.at)
+    await world.clock.sleep(fault.at)
     name = ORCHESTRATOR if fault.target < 0 else f"e{fault.target % engines}"
     engine = f"e{max(fault.target, 0) % engines}"
     for _ in _carried_out(world, fault, name, engine):
-        await trio.sleep(fault.seconds)
+        await world.clock.sleep(fault.seconds)
 
 
 def _carried_out(world: World, fault: Fault, name: str, engine: str) -> Iterator[None]:
@@ -135,9 +148,9 @@ def _carried_out(world: World, fault: Fault, name: str, engine: str) -> Iterator
             yield
             world.start(name)
         case FaultKind.FREEZE:
-            world.freeze(engine, on=True)
+            world.freeze(name)
             yield
-            world.freeze(engine, on=False)
+            world.thaw(name)
         case FaultKind.CUT:
             world.network.cut(engine, ORCHESTRATOR)
         case FaultKind.STALL | FaultKind.DEAF | FaultKind.DUMB:
@@ -156,6 +169,14 @@ def _carried_out(world: World, fault: Fault, name: str, engine: str) -> Iterator
             world.network.link(engine, ORCHESTRATOR).twice = True
             yield
             world.network.link(engine, ORCHESTRATOR).twice = False
+        case FaultKind.FULL:
+            world.medium.full = True
+            yield
+            world.medium.mend()
+        case FaultKind.BUSY:
+            world.medium.hold()
+            yield
+            world.medium.mend()
         case FaultKind.CLOCK:
             world.machines[name].offset += fault.seconds
 
@@ -167,8 +188,8 @@ async def _wait_for_ends(world: World, history: History) -> None:
         while unfinished := await world.store.unfinished(leading.owner):
             for record in unfinished:
                 if record.status is RunStatus.PAUSED:
-                    await _resume(leading, record.run_id)
-            await trio.sleep(LOOK)
+                    await _resume(world, leading, record.run_id)
+            await world.clock.sleep(LOOK)
     if patience.cancelled_caught:
         for record in await world.store.unfinished(leading.owner):
             why = leading.dispatcher.explain(record.run_id)
@@ -178,9 +199,9 @@ async def _wait_for_ends(world: World, history: History) -> None:
             )
 
 
-async def _resume(leading: Any, run_id: RunId) -> None:
+async def _resume(world: World, leading: Leading, run_id: RunId) -> None:
     try:
-        await leading.resume(run_id)
+        await world.ask(leading.resume, run_id)
     except (ConflictError, NotFound):
         return
 

@@ -12,6 +12,7 @@ from dagrun.errors import ChannelLost, ConfigError
 from dagrun.ports.frames import Frame
 from dagrun.ports.management import Management
 from dagrun.ports.transport import EngineOffered, Handler, Offered
+from dagrun.testing.simulation.clock import VirtualClock
 
 LATENCY: Final = 0.001  # seconds that frames travel when nothing is wrong
 WINDOW: Final = 64  # sends that are on their way before a sender waits
@@ -46,7 +47,7 @@ class End:
         self._inbox: deque[tuple[float, Sequence[Frame] | None]] = deque()
         """When each batch arrives; None is the end of the stream."""
 
-        self._changed = trio.Event()
+        self._waiting = trio.lowlevel.ParkingLot()
         self.lost: str | None = None
 
     @property
@@ -59,32 +60,37 @@ class End:
         await trio.lowlevel.checkpoint()
         self._check()
         link = self._network.link(self.host.name, self._peer_host.name)
-        due = trio.current_time() + link.delay
         for _ in range(2 if link.twice else 1):
-            self.other.arrive(due, frames)
+            self.other.arrive(link.delay, frames)
         while self.other.crowded and self.lost is None:
-            await self._wait()
+            await self._waiting.park()
         self._check()
 
     async def receive(self) -> Sequence[Frame]:
         """Wait for what comes next."""
-        await trio.lowlevel.checkpoint()
+        if self._arrived():
+            await trio.lowlevel.checkpoint()
         while True:
             self._check()
-            link = self._network.link(self._peer_host.name, self.host.name)
-            if self._inbox and not link.stalled:
-                due, frames = self._inbox[0]
-                if due <= trio.current_time():
-                    self._inbox.popleft()
-                    if frames is None:
-                        self.lose("the other side has closed it")
-                        continue
-                    self.other.wake()
-                    return frames
-                with trio.move_on_at(due):
-                    await self._wait()
-            else:
-                await self._wait()
+            if not self._arrived():
+                await self._waiting.park()
+            elif (frames := self._take()) is not None:
+                return frames
+
+    def _arrived(self) -> bool:
+        """Whether there is something that can be taken now."""
+        link = self._network.link(self._peer_host.name, self.host.name)
+        return not link.stalled and bool(self._inbox) and self._inbox[0][0] <= trio.current_time()
+
+    def _take(self) -> Sequence[Frame] | None:
+        """Take what has arrived first; None if it is the end of the stream."""
+        was_crowded = self.crowded
+        _, frames = self._inbox.popleft()
+        if frames is None:
+            self.lose("the other side has closed it")
+        elif was_crowded:
+            self.other.wake()
+        return frames
 
     @property
     def crowded(self) -> bool:
@@ -94,12 +100,13 @@ class End:
     def finish(self) -> None:
         """Let the other side notice the end behind all that was sent before."""
         link = self._network.link(self.host.name, self._peer_host.name)
-        self.other.arrive(trio.current_time() + link.delay, None)
+        self.other.arrive(link.delay, None)
 
-    def arrive(self, due: float, frames: Sequence[Frame] | None) -> None:
-        """Take what the other end has sent."""
+    def arrive(self, delay: float, frames: Sequence[Frame] | None) -> None:
+        """Take in some seconds what the other end has sent."""
+        due = trio.current_time() + delay
         self._inbox.append((due, frames))
-        self.wake()
+        self._network.clock.call_at(due, self.wake)
 
     def lose(self, why: str) -> None:
         """End the stream on this side; what has not arrived is lost."""
@@ -109,11 +116,7 @@ class End:
 
     def wake(self) -> None:
         """Let who waits look again."""
-        self._changed.set()
-        self._changed = trio.Event()
-
-    async def _wait(self) -> None:
-        await self._changed.wait()
+        self._waiting.unpark_all()
 
     def _check(self) -> None:
         if self.lost is not None:
@@ -121,9 +124,14 @@ class End:
 
 
 class Network:
-    """All hosts, and the streams between them."""
+    """All hosts, and the streams between them.
 
-    def __init__(self) -> None:
+    Args:
+        clock: what frames take time by.
+    """
+
+    def __init__(self, clock: VirtualClock) -> None:
+        self.clock = clock
         self._links: dict[tuple[str, str], Link] = {}
         self._listening: dict[str, tuple[Host, Handler, trio.Nursery]] = {}
         self._ends: dict[End, None] = {}
@@ -174,12 +182,12 @@ class Network:
             ChannelLost: nobody listens there, or cannot be reached.
         """
         there = self.link(host.name, address)
-        await trio.sleep(there.delay)
+        await self.clock.sleep(there.delay)
         known = self._listening.get(address)
         if known is None or not host.alive:
             raise ChannelLost(f"{address}: nobody listens")
         if there.stalled or self.link(address, host.name).stalled:
-            await trio.sleep(1.0)
+            await self.clock.sleep(1.0)
             raise ChannelLost(f"{address}: no answer")
         peer, handler, nursery = known
         mine, theirs = End(self, host, peer), End(self, peer, host)
@@ -197,7 +205,8 @@ class Network:
     async def listen(self, host: Host, handler: Handler, task_status: trio.TaskStatus[str]) -> None:
         """Hand streams to a handler until cancelled."""
         async with trio.open_nursery() as nursery:
-            self._listening[host.name] = host, handler, nursery
+            if host.alive:  # it may have died on the way here
+                self._listening[host.name] = host, handler, nursery
             task_status.started(host.name)
             await trio.sleep_forever()
 
@@ -205,7 +214,7 @@ class Network:
 async def _handle(handler: Handler, end: End) -> None:
     try:
         await handler(end)
-    except ChannelLost:
+    except* ChannelLost:
         pass
     finally:
         if end.host.alive:

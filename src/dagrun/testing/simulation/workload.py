@@ -1,11 +1,9 @@
 """The workflows of simulated runs, and what carries out their nodes."""
 
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any, Final
+from typing import Any, Final, Protocol
 
 import attrs
-import trio
 
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Node, Workflow
@@ -24,40 +22,49 @@ class Options:
     """Attempts that fail, the first ones."""
 
 
+class Process(Protocol):
+    """What carries out a node, outside of the engine."""
+
+    async def wait(self) -> None:
+        """Wait for its end.
+
+        Raises:
+            NodeError: it was killed.
+        """
+        ...
+
+    def kill(self) -> None:
+        """End it. No error if it has ended."""
+        ...
+
+
+Spawn = Callable[[Context, float], Process]
+"""Starts a process that takes some seconds, and leaves a witness outside dagrun."""
+
+
 class Simulated:
-    """Takes some time, and leaves a witness outside dagrun.
+    """Carries out nodes in processes of their own.
 
     Implements :class:`~dagrun.ports.executor.Executor`.
 
     Args:
-        witness: takes a line, see :func:`~dagrun.testing.effects.check_effects`.
-        pause: waits while the machine is frozen.
-        alone: notes that something is being carried out, as long as its block lasts.
+        spawn: starts such a process.
     """
 
     options = Options
     uses_process = False
 
-    def __init__(
-        self,
-        witness: Callable[[str], None],
-        pause: Callable[[], Any] = trio.lowlevel.checkpoint,
-        alone: Callable[[str], AbstractContextManager[object]] = nullcontext,
-    ) -> None:
-        self._witness = witness
-        self._pause = pause
-        self._alone = alone
+    def __init__(self, spawn: Spawn) -> None:
+        self._spawn = spawn
 
     async def execute(self, context: Context) -> Mapping[str, Any]:
         """Carry out a node."""
         options: Options = context.options
-        item = "-" if context.item_index is None else context.item_index
-        key = f"{context.run_id} {context.node_id} {item} {context.attempt} {context.epoch}"
-        with self._alone(f"{context.run_id} {context.node_id} {item}"):
-            self._witness(f"{key} start")
-            await trio.sleep(options.seconds)
-            await self._pause()
-            self._witness(f"{key} end")
+        process = self._spawn(context, options.seconds)
+        try:
+            await process.wait()
+        finally:
+            process.kill()
         if context.attempt <= options.fails:
             raise NodeError("simulated", "this attempt is to fail")
         return {"node": context.node_id}

@@ -1,14 +1,14 @@
 """The processes of a simulation: started, killed, frozen, and started again."""
 
+import functools
+import math
 import random
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import AbstractContextManager, contextmanager, nullcontext
-from datetime import UTC, datetime, timedelta
+from collections.abc import Awaitable, Callable, Sequence
+from functools import partial
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
-import attrs
 import trio
 
 from dagrun.builtin.memory_store import MemoryStore
@@ -16,53 +16,27 @@ from dagrun.domain.serialize import content_hash, to_json
 from dagrun.domain.workflow import Workflow
 from dagrun.plugin.loading import load_plugins
 from dagrun.plugin.registry import Registry
+from dagrun.ports.executor import Context
 from dagrun.ports.store import Definition, Registration
 from dagrun.roles.engine import open_engine
 from dagrun.roles.leading import Leading
 from dagrun.roles.orchestrator import open_leading
 from dagrun.services.attachment import Identity, Lease
 from dagrun.settings import Settings
-from dagrun.testing.simulation.disk import Disk
+from dagrun.testing.simulation.calls import Call
+from dagrun.testing.simulation.clock import VirtualClock
+from dagrun.testing.simulation.disk import Disk, Medium
+from dagrun.testing.simulation.freezer import Freezer
+from dagrun.testing.simulation.machines import BEGIN, Child, Life, Machine
 from dagrun.testing.simulation.network import Host, Network, SimulatedTransport
-from dagrun.testing.simulation.workload import EXECUTOR, Simulated
+from dagrun.testing.simulation.workload import EXECUTOR, WORKFLOWS, Simulated, Spawn
+
+T = TypeVar("T")
 
 LEASE: Final = 3.0  # seconds
 ORCHESTRATOR: Final = "orchestrator"
 OWNER: Final = "orchestrator"
 MOST_CRASHES: Final = 20
-BEGIN: Final = datetime(2026, 1, 1, tzinfo=UTC)
-
-
-@attrs.define(eq=False)
-class Life:
-    """One life of a process."""
-
-    host: Host
-    scope: trio.CancelScope = attrs.field(factory=trio.CancelScope)
-    disk: Disk | None = None
-    killed: bool = False
-
-
-@attrs.define(eq=False)
-class Machine:
-    """What outlives the process on it: its clock, and whether it is frozen."""
-
-    name: str
-    life: Life | None = None
-    offset: float = 0.0
-    """Seconds by which its wall clock was set."""
-
-    frozen: bool = False
-    thawed: trio.Event = attrs.field(factory=trio.Event)
-
-    def now(self) -> datetime:
-        """Give what the wall clock says."""
-        return BEGIN + timedelta(seconds=trio.current_time() + self.offset)
-
-    async def pause(self) -> None:
-        """Wait while it is frozen."""
-        while self.frozen:
-            await self.thawed.wait()
 
 
 class World:
@@ -70,6 +44,7 @@ class World:
 
     Args:
         nursery: in which all of it runs.
+        clock: by which it runs.
         folder: where engines may write.
         engines: how many there are.
         capacity: of each of them.
@@ -77,10 +52,19 @@ class World:
     """
 
     def __init__(
-        self, nursery: trio.Nursery, folder: Path, *, engines: int, capacity: int, seed: int
+        self,
+        nursery: trio.Nursery,
+        clock: VirtualClock,
+        folder: Path,
+        *,
+        engines: int,
+        capacity: int,
+        seed: int,
     ) -> None:
-        self.network = Network()
+        self.clock = clock
+        self.network = Network(clock)
         self.store = MemoryStore()
+        self.medium = Medium(self.store, clock)
         self.lines: list[str] = []
         self.problems: list[str] = []
         self.leading: Leading | None = None
@@ -91,24 +75,15 @@ class World:
         self._random = random.Random(seed)  # noqa: S311 — to be repeated
         self._instances = 0
         self._busy: Counter[str] = Counter()
+        self._freezer = Freezer()
         self.machines = {
             name: Machine(name) for name in (ORCHESTRATOR, *(f"e{n}" for n in range(engines)))
         }
 
-    async def register(self, workflows: Iterable[Workflow]) -> None:
-        """Keep workflows, so that nodes can call them."""
-        for workflow in workflows:
-            body = to_json(workflow)
-            definition = Definition(hash=content_hash(body), body=body)
-            await self.store.register(
-                Registration(
-                    workflow_id=workflow.id,
-                    version=workflow.version,
-                    definition_hash=definition.hash,
-                    registered_at=BEGIN,
-                ),
-                definition,
-            )
+    async def register(self) -> None:
+        """Keep all workflows, so that nodes can call them."""
+        for registration, definition in _registrations():
+            await self.store.register(registration, definition)
 
     async def leader(self) -> Leading:
         """Wait for an orchestrator, and give it."""
@@ -131,6 +106,8 @@ class World:
         if life is None:
             return
         life.killed = True
+        life.kill_children()
+        self._go_on(life)
         if life.disk is not None:
             life.disk.kill()
         self.network.die(life.host, silently=silently)
@@ -142,8 +119,10 @@ class World:
         self, machine: Machine, life: Life, role: Callable[[Machine, Life], Any]
     ) -> None:
         try:
+            life.root = trio.lowlevel.current_task()
             with life.scope:
-                await role(machine, life)
+                async with trio.open_nursery() as life.nursery:
+                    await role(machine, life)
         except BaseExceptionGroup as group:
             _, rest = group.split(trio.Cancelled)
             if rest is not None:
@@ -160,9 +139,9 @@ class World:
                 self.start(machine.name)
 
     async def _orchestrator(self, machine: Machine, life: Life) -> None:
-        life.disk = Disk(self.store)
+        life.disk = Disk(self.medium)
         async with open_leading(
-            registry_for(self.lines.append),
+            registry_for(partial(self._spawn, life)),
             data_dir=self._folder,
             owner=OWNER,
             lease=LEASE,
@@ -186,43 +165,78 @@ class World:
             executors=(EXECUTOR, "workflow"),
         )
 
-        def witness(line: str) -> None:
-            if not life.killed:
-                self.lines.append(line)
-
+        life.lease = Lease(trio.current_time)
         async with open_engine(
-            registry_for(witness, machine.pause, self._alone),
+            registry_for(partial(self._spawn, life)),
             Settings(data_dir=self._folder, parallel=4),
             identity=identity,
             transport=SimulatedTransport(self.network, life.host),
             orchestrator=ORCHESTRATOR,
-            lease=Lease(trio.current_time),
+            lease=life.lease,
             draw=self._random.random,
             now=machine.now,
         ):
             await trio.sleep_forever()
 
-    @contextmanager
-    def _alone(self, what: str) -> Iterator[None]:
-        """Note what is being carried out; two engines that do so at once are a problem."""
+    def _spawn(self, life: Life, context: Context, seconds: float) -> Child:
+        """Start the process of a node. Two at once for the same node are a problem."""
+        item = "-" if context.item_index is None else context.item_index
+        what = f"{context.run_id} {context.node_id} {item}"
+        key = f"{what} {context.attempt} {context.epoch}"
         self._busy[what] += 1
         if self._busy[what] > 1:
             self.problems.append(f"{what}: two engines carry it out at once")
-        try:
-            yield
-        finally:
+        self.lines.append(f"{key} start")
+
+        def over(child: Child) -> None:
             self._busy[what] -= 1
+            del life.children[child]
+
+        child = Child(self.clock, seconds, lambda: self.lines.append(f"{key} end"), over)
+        life.children[child] = None
+        return child
+
+    async def ask(self, function: Callable[..., Awaitable[T]], *args: Any) -> T:
+        """Call something in the orchestrator's process, which gives no answer if that is killed.
+
+        Raises:
+            DagrunError: it raised that.
+        """
+        life = self.machines[ORCHESTRATOR].life
+        if life is None or life.nursery is None:
+            return await trio.sleep_forever()
+        call = Call(function, args)
+        life.nursery.start_soon(call.run)
+        return await call.answer()
 
     # what goes wrong
 
-    def freeze(self, name: str, *, on: bool) -> None:
-        """Let a machine hang, or go on."""
-        machine = self.machines[name]
-        machine.frozen = on
-        self.stall(name, up=on, down=on)
-        if not on:
-            machine.thawed.set()
-            machine.thawed = trio.Event()
+    def freeze(self, name: str) -> None:
+        """Let the process of a machine stand still."""
+        life = self.machines[name].life
+        if life is not None and life.root is not None:
+            self._freezer.freeze(life.root)
+            self._guard(life)
+
+    def thaw(self, name: str) -> None:
+        """Let the process of a machine go on."""
+        life = self.machines[name].life
+        if life is not None:
+            self._go_on(life)
+
+    def _go_on(self, life: Life) -> None:
+        if life.root is not None:
+            self._freezer.thaw(life.root)
+
+    def _guard(self, life: Life) -> None:
+        """Kill what a frozen engine has started when its lease is about to end, as its guard does."""
+        if life.lease is None or life.root is None or life.killed:
+            return
+        due = life.lease.dead_at()
+        if due <= trio.current_time():
+            life.kill_children()
+        elif due < math.inf and self._freezer.is_frozen(life.root):
+            self.clock.call_at(due, partial(self._guard, life))
 
     def stall(self, name: str, *, up: bool, down: bool) -> None:
         """Let nothing arrive from an engine, or at it. What stood still goes on afterwards."""
@@ -232,44 +246,54 @@ class World:
 
     def heal(self) -> None:
         """Let nothing be wrong any more."""
-        for name, machine in self.machines.items():
-            if machine.frozen:
-                self.freeze(name, on=False)
+        for name in self.machines:
+            self.thaw(name)
         self.network.heal()
+        self.medium.mend()
         for name in self.machines:
             self.start(name)
 
 
-_loaded: list[Registry] = []
+@functools.cache
+def _registrations() -> Sequence[tuple[Registration, Definition]]:
+    """Give all workflows as the store keeps them."""
+    return [_registered(workflow) for workflow, _ in WORKFLOWS]
 
 
-def registry_for(
-    witness: Callable[[str], None],
-    pause: Callable[[], Any] = trio.lowlevel.checkpoint,
-    alone: Callable[[str], AbstractContextManager[object]] = nullcontext,
-) -> Registry:
+def _registered(workflow: Workflow) -> tuple[Registration, Definition]:
+    body = to_json(workflow)
+    definition = Definition(hash=content_hash(body), body=body)
+    registration = Registration(
+        workflow_id=workflow.id,
+        version=workflow.version,
+        definition_hash=definition.hash,
+        registered_at=BEGIN,
+    )
+    return registration, definition
+
+
+@functools.cache
+def _plugins() -> Registry:
+    return load_plugins().registry
+
+
+def registry_for(spawn: Spawn) -> Registry:
     """Give the plugins, and the executor of simulated nodes."""
-    if not _loaded:
-        _loaded.append(load_plugins().registry)
     registry = Registry()
-    for kept, shelf in zip(_loaded[0].shelves(), registry.shelves(), strict=True):
+    for kept, shelf in zip(_plugins().shelves(), registry.shelves(), strict=True):
         shelf.put_back(kept.entries())
-    registry.executors.add(EXECUTOR, _factory(witness, pause, alone))
+    registry.executors.add(EXECUTOR, _factory(spawn))
     return registry
 
 
-def _factory(
-    witness: Callable[[str], None],
-    pause: Callable[[], Any],
-    alone: Callable[[str], AbstractContextManager[object]],
-) -> Callable[[], Simulated]:
+def _factory(spawn: Spawn) -> Callable[[], Simulated]:
     """Give a factory with the traits of the class."""
 
-    class Witnessed(Simulated):
+    class Spawning(Simulated):
         def __init__(self) -> None:
-            super().__init__(witness, pause, alone)
+            super().__init__(spawn)
 
-    return Witnessed
+    return Spawning
 
 
 def _described(group: BaseExceptionGroup[BaseException]) -> str:
