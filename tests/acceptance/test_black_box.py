@@ -94,7 +94,7 @@ def test_run_prints_the_result_on_stdout_and_progress_on_stderr(dagrun, write):
     result = json.loads(shown.stdout)
     assert set(result) == {
         "run_id", "workflow_id", "version", "status", "outputs", "error", "duration",
-        "started_at", "finished_at", "nodes", "inputs", "resumable",
+        "started_at", "finished_at", "nodes", "inputs", "resumable", "rerun_of",
     }  # fmt: skip
     (node,) = result["nodes"]
     assert set(node) == {

@@ -23,7 +23,7 @@ COMMANDS = (
 )
 OF_RUNS = (
     *("start", "tree", "list", "show", "logs", "watch", "explain"),
-    *("cancel", "pause", "resume", "prune"),
+    *("cancel", "pause", "resume", "prune", "retry", "rerun"),
 )
 OF_EVENTS = (
     "--after",

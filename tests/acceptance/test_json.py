@@ -37,6 +37,8 @@ CASES = {
     "runs cancel": (["{ended}"], ["{cut off}"]),
     "runs pause": (["{ended}"], ["{cut off}"]),
     "runs resume": (["{ended}"], ["{cut off}"]),
+    "runs retry": (["{ended}"], ["{cut off}"]),
+    "runs rerun": (["{ended}"], ["{ended}", "--from", "b"], ["{cut off}"]),
     "runs explain": (["{ended}"], ["{cut off}"]),
     "runs start": (["w"],),
     "runs tree": (["{ended}"], ["{cut off}"]),
