@@ -123,10 +123,11 @@ async def test_an_engine_that_lives_and_does_not_list_its_run_loses_it_after_a_l
             got = await liar.hears(Dispatch)
             began = trio.current_time()
             number = 0
-            while not [one for one in liar.heard if isinstance(one, Stop)]:
-                number += 1
-                await liar.answered(number)
-                await trio.sleep(0.1)
+            with trio.fail_after(LIMIT):
+                while not [one for one in liar.heard if isinstance(one, Stop)]:
+                    number += 1
+                    await liar.answered(number)
+                    await trio.sleep(0.1)
             assert LEASE * 0.9 <= trio.current_time() - began <= LEASE * 1.2 + 1.0
             assert (await liar.hears(Stop)).run_id == got.run_id
             liar.heard.clear()

@@ -16,7 +16,7 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.errors import ConflictError, DagrunError, NotFound
-from dagrun.roles.orchestrator import Leading
+from dagrun.roles.leading import Leading
 from dagrun.roles.submission import Submission
 from dagrun.testing.checker import check
 from dagrun.testing.effects import check_effects
