@@ -6,7 +6,7 @@ import sys
 from itertools import pairwise
 
 import pytest
-from hypothesis import HealthCheck, Phase, given, settings
+from hypothesis import HealthCheck, Phase, example, given, settings
 from hypothesis import strategies as st
 
 from dagrun.testing.simulation import Fault, FaultKind, Script, simulate
@@ -41,6 +41,18 @@ SCRIPTS = st.builds(
     runs=st.lists(ASKS, min_size=1, max_size=4).map(tuple),
     faults=st.lists(FAULTS, max_size=4).map(tuple),
 )
+TWO_LIVES = Script(
+    seed=0,
+    engines=1,
+    capacity=1,
+    runs=(Ask(at=0.192, workflow=0, action=None, after=0.0),) * 2,
+    faults=(
+        Fault(at=0.0, kind=FaultKind.KILL, target=0, seconds=0.0),
+        Fault(at=0.192, kind=FaultKind.KILL, target=0, seconds=0.0),
+        Fault(at=0.198, kind=FaultKind.KILL, target=-1, seconds=0.0),
+    ),
+)
+"""An orchestrator finds runs of two lives of one engine in its store."""
 
 
 @pytest.mark.timeout(600)
@@ -53,6 +65,7 @@ def test_every_accepted_run_ends_as_it_should_whatever_fails():
         phases=[Phase.explicit, Phase.generate, Phase.shrink],
     )
     @given(SCRIPTS)
+    @example(TWO_LIVES)
     def holds(script):
         assert simulate(script).problems == []
 

@@ -161,7 +161,7 @@ class Attachment:
             )
         if not self.runs.has(frame.run_id, frame.epoch):
             return "the engine does not have the run under this epoch"
-        self.runs.drop(frame.run_id, frame.reason)
+        self.runs.stop(frame)
         return None
 
     def drain(self) -> None:
@@ -256,8 +256,8 @@ class Attachment:
                     await self.runs.take(frame)
                 case Tell():
                     self.runs.tell(frame)
-                case Stop(run_id=run_id, reason=reason):
-                    self.runs.drop(run_id, reason)
+                case Stop():
+                    self.runs.stop(frame)
                 case ChildStarted():
                     self.children.answered(frame)
                 case Drain(on=on):

@@ -30,6 +30,11 @@ class Incoming:
                 del self._begun[frame.run_id]
         return None if frame.more else whole
 
+    def epoch(self, run_id: RunId) -> int | None:
+        """Give the epoch of a dispatch that has not come whole yet."""
+        begun = self._begun.get(run_id)
+        return None if begun is None else begun[0].epoch
+
     def drop(self, run_id: RunId) -> None:
         """Forget what has come so far of a run."""
         self._begun.pop(run_id, None)

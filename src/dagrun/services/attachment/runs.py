@@ -14,7 +14,7 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
 from dagrun.ports.engine import AttachedEngine, Holding
-from dagrun.ports.frames import Dispatch, GivenBack, JournalPart, Tell, Why
+from dagrun.ports.frames import Dispatch, GivenBack, JournalPart, Stop, Tell, Why
 from dagrun.ports.journal import Upstream
 from dagrun.ports.store import Definition
 from dagrun.services.attachment.incoming import Incoming
@@ -107,6 +107,13 @@ class HeldRuns:
             else:
                 self._uplink.acknowledge(held.run_id, seq)
         self._uplink.send_again([run_id for run_id, _ in durable])
+
+    def stop(self, frame: Stop) -> None:
+        """Have nothing more to do with a run, unless it came here again since, under another epoch."""
+        held = self.engine.holding(frame.run_id)
+        known = {self._incoming.epoch(frame.run_id), None if held is None else held.epoch} - {None}
+        if known <= {frame.epoch}:
+            self.drop(frame.run_id, frame.reason)
 
     def drop(self, run_id: RunId, why: str) -> None:
         """Have nothing more to do with a run, if the engine has it: it is somebody else's."""

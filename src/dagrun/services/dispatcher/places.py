@@ -70,21 +70,29 @@ class Places:
         self._make_balancer = make_balancer
         self._balancers: dict[str | None, Balancer] = {}
         self._by_name: dict[str, Place] = {}
+        self._away: dict[EngineLink, Place] = {}
+        """Engines that have runs, and are given none: they were not taken in yet, or removed."""
+
         self._candidates: dict[Needs, Candidates] = {}
         """What runs may need → the engines that have it, and room."""
 
     def add(self, engine: EngineLink) -> None:
-        """Take an engine in. Its name must be new."""
-        self._by_name[engine.name] = Place(engine)
+        """Take an engine in, with the runs that it has. Its name must be new."""
+        self._by_name[engine.name] = (
+            self._away.pop(engine) if engine in self._away else Place(engine)
+        )
         for balancer in self._balancers.values():
             balancer.joined(engine.name)
         self.update(engine)
 
     def remove(self, engine: EngineLink) -> None:
         """Give an engine no more runs. Nothing happens if it is not there."""
-        if self._place(engine) is None:
+        place = self._place(engine)
+        if place is None:
             return
         del self._by_name[engine.name]
+        if place.runs:
+            self._away[engine] = place
         for balancer in self._balancers.values():
             balancer.left(engine.name)
         for candidates in self._candidates.values():
@@ -111,7 +119,16 @@ class Places:
 
     def running(self) -> int:
         """Give how many runs the engines have."""
-        return sum(len(place.runs) for place in self._by_name.values())
+        places = (*self._by_name.values(), *self._away.values())
+        return sum(len(place.runs) for place in places)
+
+    def assume(self, engine: EngineLink, run_id: RunId, needs: Needs) -> None:
+        """Note that an engine has a run. It may not have been taken in yet."""
+        place = self._place(engine)
+        if place is None:
+            self._away.setdefault(engine, Place(engine)).take(run_id, needs)
+        else:
+            self.take(place, run_id, needs)
 
     def take(self, place: Place, run_id: RunId, needs: Needs = NOTHING) -> None:
         """Note that an engine has a run."""
@@ -120,18 +137,13 @@ class Places:
 
     def give_back(self, engine: EngineLink, run_id: RunId) -> None:
         """Note that an engine has a run no more; it may be gone itself."""
-        place = self._place(engine)
-        if place is not None:
+        if (place := self._place(engine)) is not None:
             place.give_back(run_id)
             self._update(place)
-
-    def of(self, engine: EngineLink) -> Place:
-        """Give the place of an engine.
-
-        Raises:
-            KeyError: it is not there.
-        """
-        return self._by_name[engine.name]
+        elif (place := self._away.get(engine)) is not None:
+            place.give_back(run_id)
+            if not place.runs:
+                del self._away[engine]
 
     def choose(self, key: str, balancer: str | None, needs: Needs = NOTHING) -> Place:
         """Choose an engine for one more run. Called only when :meth:`have_room`.

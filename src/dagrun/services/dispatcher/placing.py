@@ -186,7 +186,7 @@ class Placing:
     def assume(self, ticket: Ticket, engine: EngineLink) -> None:
         """Know that an engine has a run, as it was before a restart."""
         self.adopt(ticket)
-        self._places.take(self._places.of(engine), ticket.run_id, ticket.needs)
+        self._places.assume(engine, ticket.run_id, ticket.needs)
         ticket.engine, ticket.fresh, ticket.make = engine, False, None
         self._queue.started(ticket.entry())
 

@@ -21,8 +21,9 @@ class Roster:
     """The engines, from their first greeting until nothing is left to be waited for.
 
     Of two lives of an engine with the same id only the later one is in the lists, and is given
-    runs; those of the earlier one wait out their leases. The dispatcher and subscribers learn here
-    of engines that come, change, and go.
+    runs; those of the earlier one wait out their leases. Which is the later one of those that the
+    store knows of, an orchestrator hears when an engine greets it. The dispatcher and subscribers
+    learn here of engines that come, change, and go.
 
     Args:
         placer: places runs on the engines.
@@ -37,12 +38,13 @@ class Roster:
         self._announce = announce
         self._make = make
         self._present: dict[str, RemoteEngine] = {}
-        self._departed: dict[RemoteEngine, None] = {}
-        """Earlier lives of engines, whose runs wait out their leases."""
+        self._others: dict[tuple[str, str], RemoteEngine] = {}
+        """Id and instance → an earlier life of an engine, whose runs wait out their leases; or one
+        from before this orchestrator, until it greets it."""
 
     def all(self) -> list[RemoteEngine]:
         """Give the engines, earlier lives too."""
-        return [*self._present.values(), *self._departed]
+        return [*self._present.values(), *self._others.values()]
 
     def has(self, engine: RemoteEngine) -> bool:
         """Whether an engine is there, in its latest life."""
@@ -50,7 +52,8 @@ class Roster:
 
     def views(self) -> Sequence[EngineView]:
         """List the engines, by id."""
-        return [engine.view() for _, engine in sorted(self._present.items())]
+        known = {engine.name: engine for engine in self._others.values()} | self._present
+        return [engine.view() for _, engine in sorted(known.items())]
 
     @property
     def attached(self) -> int:
@@ -60,16 +63,12 @@ class Roster:
     @property
     def silent(self) -> int:
         """How many have none, earlier lives too."""
-        return len(self._present) - self.attached + len(self._departed)
+        return len(self.all()) - self.attached
 
     def expect(self, engine_id: str, instance: str) -> RemoteEngine:
-        """Know an engine from before this orchestrator was started."""
+        """Know an engine from before this orchestrator was started. It is given nothing yet."""
         engine = self._make(Hello(engine_id=engine_id, instance=instance, release="", capacity=0))
-        if engine_id in self._present:
-            self._departed[engine] = None
-        else:
-            self._present[engine_id] = engine
-        self._placer.add_engine(engine)
+        self._others[engine_id, instance] = engine
         return engine
 
     def admit(self, hello: Hello) -> RemoteEngine | TurnedAway:
@@ -87,9 +86,13 @@ class Roster:
             return TurnedAway(reason=reason)
         if known is not None:
             self._depart(known)
-        engine = self._present[hello.engine_id] = self._make(hello)
+        engine = self._others.pop((hello.engine_id, hello.instance), None)
+        if engine is None:
+            engine = self._make(hello)
+            self._announce("engine.joined", engine_id=engine.name, data={"release": hello.release})
+        engine.introduce(hello)
+        self._present[engine.name] = engine
         self._placer.add_engine(engine)
-        self._announce("engine.joined", engine_id=engine.name, data={"release": hello.release})
         return engine
 
     def _depart(self, engine: RemoteEngine) -> None:
@@ -97,7 +100,7 @@ class Roster:
         del self._present[engine.name]
         self._placer.remove_engine(engine)
         if engine.runs:
-            self._departed[engine] = None
+            self._others[engine.name, engine.instance] = engine
 
     def drain(self, engine_id: str, *, on: bool) -> bool:
         """Let an engine take no more runs, or take some again. Give False if there is none."""
@@ -151,10 +154,10 @@ class Roster:
             self.forget(engine)
 
     def forget(self, engine: RemoteEngine) -> None:
-        """Know an engine no more that has no runs."""
-        self._departed.pop(engine, None)
+        """Know an engine no more that has no runs. It is lost with the last of its lives."""
+        self._others.pop((engine.name, engine.instance), None)
         if self.has(engine):
             del self._present[engine.name]
             self._placer.remove_engine(engine)
-            if not engine.draining:
-                self._announce("engine.lost", engine_id=engine.name)
+        if not engine.draining and all(other.name != engine.name for other in self.all()):
+            self._announce("engine.lost", engine_id=engine.name)

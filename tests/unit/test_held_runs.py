@@ -1,0 +1,66 @@
+import pytest
+
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import EMPTY
+from dagrun.ports.engine import Holding
+from dagrun.ports.frames import Dispatch, Stop
+from dagrun.services.attachment.outbox import Outbox
+from dagrun.services.attachment.runs import HeldRuns
+
+RUN = RunId("r")
+
+
+class Engine:
+    """Has one run, under an epoch."""
+
+    def __init__(self, epoch):
+        self.epoch = epoch
+        self.abandoned = []
+
+    def holding(self, run_id):
+        if self.epoch is None:
+            return None
+        return Holding(run_id=run_id, epoch=self.epoch, seq=1, halted=False)
+
+    def abandon(self, run_id, why):
+        self.abandoned.append(why)
+
+
+class Uplink:
+    """Notes of what nothing is kept any more."""
+
+    def __init__(self):
+        self.refused = []
+
+    def refuse(self, run_id):
+        self.refused.append(run_id)
+
+    def call_when_unsent(self, wake):
+        pass
+
+
+def held(epoch):
+    uplink = Uplink()
+    runs = HeldRuns(uplink=uplink, outbox=Outbox(uplink, uplink), compile_plan=None)
+    runs.engine = Engine(epoch)
+    return runs, uplink
+
+
+@pytest.mark.parametrize(("epoch", "stopped"), [(1, True), (2, False), (None, True)])
+def test_a_run_is_stopped_under_the_epoch_that_is_meant_only(epoch, stopped):
+    runs, uplink = held(epoch)
+    runs.stop(Stop(run_id=RUN, epoch=1, reason="enough"))
+    assert runs.engine.abandoned == (["enough"] if stopped else [])
+    assert uplink.refused == ([RUN] if stopped else [])
+
+
+async def test_a_late_stop_does_not_end_a_dispatch_that_is_still_coming():
+    runs, uplink = held(None)
+    dispatch = Dispatch(
+        run_id=RUN, epoch=2, definition_hash="", definition=b"", inputs=EMPTY, events=(), more=True
+    )
+    await runs.take(dispatch)
+    runs.stop(Stop(run_id=RUN, epoch=1, reason="late"))
+    assert uplink.refused == []
+    runs.stop(Stop(run_id=RUN, epoch=2, reason="meant"))
+    assert uplink.refused == [RUN]
