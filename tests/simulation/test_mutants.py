@@ -75,21 +75,6 @@ def _without_the_park_check(monkeypatch):
     monkeypatch.setattr(fleet.Fleet, "_tell_kept", lambda *_: None)
 
 
-def _without_the_grace_for_a_frozen_orchestrator(monkeypatch):
-    """Take runs from engines whose heartbeats lay unread while this process stood still."""
-
-    async def heedless(leases, *, task_status):
-        not_before = fleet.trio.current_time()
-        task_status.started()
-        while True:
-            await fleet.trio.sleep(leases.length / 10)
-            present = fleet.trio.current_time()
-            if present - not_before >= leases.length:
-                leases._expire(present - leases.length)
-
-    monkeypatch.setattr(fleet.Leases, "run", heedless)
-
-
 def _without_keeping_what_found_no_room(monkeypatch):
     """Forget events of which a commit failed."""
     put_back = Journal._put_back
@@ -109,7 +94,6 @@ def _without_keeping_what_found_no_room(monkeypatch):
         _without_the_seq_check,
         _without_the_restart_grace,
         _without_the_park_check,
-        _without_the_grace_for_a_frozen_orchestrator,
         _without_keeping_what_found_no_room,
     ],
 )
