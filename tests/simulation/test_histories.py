@@ -72,7 +72,7 @@ def test_every_accepted_run_ends_as_it_should_whatever_fails():
     holds()
 
 
-@pytest.mark.timeout(900)
+@pytest.mark.timeout(1200)
 def test_seeded_scripts_on_all_processors_find_nothing():
     cores = os.cpu_count() or 1
     borders = [DRIVEN * number // cores for number in range(cores + 1)]

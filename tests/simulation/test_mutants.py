@@ -76,21 +76,6 @@ def _without_the_park_check(monkeypatch):
     monkeypatch.setattr(returns.Returns, "_tell_kept", lambda *_: None)
 
 
-def _without_the_grace_for_a_frozen_orchestrator(monkeypatch):
-    """Take runs from engines whose heartbeats lay unread while this process stood still."""
-
-    async def heedless(leases, *, task_status):
-        not_before = trio.current_time()
-        task_status.started()
-        while True:
-            await trio.sleep(leases.length / 10)
-            present = trio.current_time()
-            if present - not_before >= leases.length:
-                leases._expire(present - leases.length)
-
-    monkeypatch.setattr(fleet.Leases, "run", heedless)
-
-
 def _without_keeping_what_found_no_room(monkeypatch):
     """Forget events of which a commit failed."""
     put_back = Journal._put_back
@@ -110,7 +95,6 @@ def _without_keeping_what_found_no_room(monkeypatch):
         _without_the_seq_check,
         _without_the_restart_grace,
         _without_the_park_check,
-        _without_the_grace_for_a_frozen_orchestrator,
         _without_keeping_what_found_no_room,
     ],
 )

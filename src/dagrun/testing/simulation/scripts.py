@@ -7,6 +7,8 @@ from dagrun.testing.simulation.faults import ActionKind, Ask, Fault, FaultKind, 
 LAST_RUN = 4.0  # seconds after which no run is submitted
 LAST_FAULT = 6.0  # seconds after which no fault begins
 LONGEST = 8.0  # seconds that a fault lasts, at most
+KINDS = (*FaultKind, *[FaultKind.KILL, FaultKind.FREEZE] * 2)
+"""What faults are drawn from: of some, the moment matters most, so they come more often."""
 
 
 def random_script(seed: int) -> Script:
@@ -35,7 +37,7 @@ def _fault(draw: random.Random) -> Fault:
     seconds = draw.choice([draw.uniform(0, 1), draw.uniform(1, LONGEST)])
     return Fault(
         at=round(draw.uniform(0, LAST_FAULT), 3),
-        kind=draw.choice(list(FaultKind)),
+        kind=draw.choice(KINDS),
         target=draw.randint(-1, 2),
         seconds=round(seconds, 3),
     )
