@@ -1,4 +1,6 @@
 import pytest
+import trio
+import trio.testing
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
@@ -38,6 +40,9 @@ class Uplink:
     def call_when_unsent(self, wake):
         pass
 
+    def continue_from(self, run_id, seq):
+        pass
+
 
 def held(epoch):
     uplink = Uplink()
@@ -54,13 +59,45 @@ def test_a_run_is_stopped_under_the_epoch_that_is_meant_only(epoch, stopped):
     assert uplink.refused == ([RUN] if stopped else [])
 
 
+def dispatch(epoch, *, more=False):
+    return Dispatch(
+        run_id=RUN,
+        epoch=epoch,
+        definition_hash="",
+        definition=b"",
+        inputs=EMPTY,
+        events=(),
+        more=more,
+    )
+
+
 async def test_a_late_stop_does_not_end_a_dispatch_that_is_still_coming():
     runs, uplink = held(None)
-    dispatch = Dispatch(
-        run_id=RUN, epoch=2, definition_hash="", definition=b"", inputs=EMPTY, events=(), more=True
-    )
-    await runs.take(dispatch)
+    await runs.take(dispatch(2, more=True))
     runs.stop(Stop(run_id=RUN, epoch=1, reason="late"))
     assert uplink.refused == []
     runs.stop(Stop(run_id=RUN, epoch=2, reason="meant"))
     assert uplink.refused == [RUN]
+
+
+@pytest.mark.parametrize("epochs", [(1, 1), (2, 1)], ids=["twice", "an older one late"])
+async def test_a_run_is_executed_once_under_its_newest_epoch(epochs):
+    executed = []
+    runs, _ = held(None)
+
+    async def compile_slowly(_definition):
+        await trio.sleep(0.01)
+        return make_plan(make_node("a"))
+
+    runs._compile_plan = compile_slowly
+
+    def execute(state, *, epoch, messages, lost):
+        executed.append(epoch)
+        runs.engine.epoch = epoch
+
+    runs.engine.execute = execute
+    async with trio.open_nursery() as nursery:
+        for epoch in epochs:
+            nursery.start_soon(runs.take, dispatch(epoch))
+            await trio.testing.wait_all_tasks_blocked()
+    assert executed == [epochs[0]]

@@ -52,6 +52,7 @@ class HeldRuns:
         """Run → the highest number of a message that the engine was given."""
 
         self._dropped = trio.Event()
+        self._executing = trio.Lock()
 
     def holdings(self) -> Sequence[Holding]:
         """Give the runs that the engine has."""
@@ -71,9 +72,16 @@ class HeldRuns:
             await self._execute(*whole)
 
     async def _execute(self, dispatch: Dispatch, events: list[Event]) -> None:
+        async with (
+            self._executing
+        ):  # one may come on the stream while another is asked for beside it
+            await self._execute_next(dispatch, events)
+
+    async def _execute_next(self, dispatch: Dispatch, events: list[Event]) -> None:
         run_id, epoch = dispatch.run_id, dispatch.epoch
-        if self.has(run_id, epoch):
-            return  # it was said twice
+        held = self.engine.holding(run_id)
+        if held is not None and held.epoch >= epoch:
+            return  # it was said twice, or late
         self.drop(run_id, "it goes on under another epoch")
         self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
         try:
