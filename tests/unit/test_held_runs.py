@@ -8,6 +8,7 @@ from dagrun.ports.engine import Holding
 from dagrun.ports.frames import Dispatch, Stop
 from dagrun.services.attachment.outbox import Outbox
 from dagrun.services.attachment.runs import HeldRuns
+from dagrun.testing.drive import make_node, make_plan
 
 RUN = RunId("r")
 

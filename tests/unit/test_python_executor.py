@@ -489,7 +489,7 @@ async def test_a_worker_in_which_something_stays_is_not_used_again(run, left):
 
 
 def test_a_thread_is_waited_for_until_it_has_begun(monkeypatch):
-    begun = chain([False, False], repeat(True))
+    begun = chain([False, False], repeat(True))  # this process may have any number of threads
     monkeypatch.setattr(python_child, "SETTLED", set())
     monkeypatch.setattr(python_child, "runs", lambda task: True)
     monkeypatch.setattr(python_child, "python_threads", lambda: next(begun))

@@ -9,7 +9,7 @@ from typing import Protocol
 from dagrun.domain import decide
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, DagrunError
+from dagrun.errors import ConflictError, DagrunError, StoreBusy, StoreFull
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.patience import patiently
 from dagrun.services.dispatcher.placing import Placing
@@ -121,7 +121,11 @@ class Changes:
             if not self._placing.may_give_at_once():
                 self._placing.enqueue(ticket)
                 return posted
-            state, epoch, messages = await self._runs.claim(ticket.run_id)
+            try:
+                state, epoch, messages = await self._runs.claim(ticket.run_id)
+            except (StoreBusy, StoreFull):  # it is cancelled in its turn
+                self._placing.enqueue(ticket)
+                return posted
         ticket.make, ticket.state = None, state
         if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
             return False
