@@ -274,16 +274,15 @@ def test_events_are_printed_and_followed(asked, ask, start, server, engine, writ
         "register",
         write(DOCUMENT.replace("file: double.lua", "code: 'return {n = 1}'")),
     )
-    following = start(
-        "events", "--follow", "--limit", "0", "--json", "--type", "run", "--server", server
-    )
-    run_ids = [json.loads(ask("runs", "start", "w", "--wait", "--json").stdout)["run_id"]]
-    while not run_ids[1:]:
-        event = json.loads(following.read_line())
-        run_ids += [event["run_id"]] if event["type"] == "run.succeeded" else []
-        if event["type"] == "run.succeeded" and event["run_id"] != run_ids[0]:
-            break
-    assert run_ids[0] == run_ids[1]
+    following = start("events", "--follow", "--json", "--type", "run", "--server", server)
+
+    def followed(run_id):
+        while (event := json.loads(following.read_line()))["type"] != "run.succeeded":
+            assert event["run_id"] == run_id
+        return event["run_id"] == run_id
+
+    for _when in ("perhaps before it follows", "while it follows"):
+        assert followed(json.loads(ask("runs", "start", "w", "--wait", "--json").stdout)["run_id"])
     lines = ask("events", "--json", "--limit", "2").stdout.splitlines()
     assert json.loads(lines[-1])["type"] == "run.succeeded"
     first = ask("events", "--after", "0", "--limit", "1").stdout
