@@ -5,7 +5,7 @@ from contextlib import suppress
 import pytest
 
 from dagrun.errors import ChannelLost
-from dagrun.ports.frames import Beat, Hello
+from dagrun.ports.frames import Beat, Drain, Hello
 from dagrun.services.fleet.outbox import Outbox
 from dagrun.services.fleet.remote import RemoteEngine
 from dagrun.services.fleet.roster import Roster
@@ -41,6 +41,8 @@ class Stream:
 
 
 class Rig:
+    """A roster with one engine that has a stream."""
+
     def __init__(self):
         self.placer, self.told = Placer(), []
         self.roster = Roster(
@@ -105,3 +107,20 @@ async def test_an_engine_that_refused_a_run_is_looked_at_again_and_nobody_is_tol
     await rig.hear(True)
     assert rig.placer.ready == [False, False]
     assert rig.told == ["engine.draining"]
+
+
+async def test_a_drain_that_was_lost_with_the_stream_is_asked_for_again():
+    rig = Rig()
+    assert rig.roster.drain("e", on=True)
+    rig.engine.detach(rig.engine.outbox)
+    rig.roster.detached(rig.engine)
+    assert (
+        rig.roster.admit(Hello(engine_id="e", instance="i", release="0", capacity=1)) is rig.engine
+    )
+    rig.engine.attach(Outbox(), address="here", close=lambda: None)
+    rig.engine.ask_again()
+    assert not rig.engine.ready
+    assert await rig.engine.outbox.take() == [Drain(on=True)]
+    await rig.hear(True)
+    rig.engine.ask_again()
+    assert rig.engine.goes

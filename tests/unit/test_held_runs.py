@@ -5,7 +5,7 @@ import trio.testing
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.ports.engine import Holding
-from dagrun.ports.frames import Dispatch, Stop
+from dagrun.ports.frames import Dispatch, Stop, Why
 from dagrun.services.attachment.outbox import Outbox
 from dagrun.services.attachment.runs import HeldRuns
 from dagrun.testing.drive import make_node, make_plan
@@ -43,6 +43,9 @@ class Uplink:
 
     def continue_from(self, run_id, seq):
         pass
+
+    def take_report(self):
+        return None
 
 
 def held(epoch):
@@ -102,3 +105,14 @@ async def test_a_run_is_executed_once_under_its_newest_epoch(epochs):
             nursery.start_soon(runs.take, dispatch(epoch))
             await trio.testing.wait_all_tasks_blocked()
     assert executed == [epochs[0]]
+
+
+async def test_a_run_that_comes_while_all_are_handed_over_goes_back():
+    runs, uplink = held(None)
+    runs.engine.halt = lambda: None
+    runs.engine.holdings = list
+    await runs.hand_over()
+    await runs.take(dispatch(1))
+    (frame,) = await runs._outbox.take()
+    assert (frame.run_id, frame.epoch, frame.why) == (RUN, 1, Why.UNUSABLE)
+    assert uplink.refused == []

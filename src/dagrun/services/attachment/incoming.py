@@ -38,3 +38,7 @@ class Incoming:
     def drop(self, run_id: RunId) -> None:
         """Forget what has come so far of a run."""
         self._begun.pop(run_id, None)
+
+    def clear(self) -> None:
+        """Forget all that has come in part: the rest does not come on another stream."""
+        self._begun.clear()

@@ -53,6 +53,8 @@ class HeldRuns:
 
         self._dropped = trio.Event()
         self._executing = trio.Lock()
+        self._leaving = False
+        """Whether all runs go back, and none is taken."""
 
     def holdings(self) -> Sequence[Holding]:
         """Give the runs that the engine has."""
@@ -82,6 +84,9 @@ class HeldRuns:
         held = self.engine.holding(run_id)
         if held is not None and held.epoch >= epoch:
             return  # it was said twice, or late
+        if self._leaving:
+            self._give_back(run_id, epoch, 0, Why.UNUSABLE, 0, detail="the engine is being closed")
+            return
         self.drop(run_id, "it goes on under another epoch")
         self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
         try:
@@ -97,8 +102,8 @@ class HeldRuns:
 
     def tell(self, frame: Tell) -> None:
         """Pass on what was posted to a run."""
-        self._seen[frame.run_id] = max(self._seen.get(frame.run_id, 0), frame.message.number)
-        self.engine.tell(frame.run_id, frame.message)
+        if self.engine.tell(frame.run_id, frame.message):
+            self._seen[frame.run_id] = max(self._seen.get(frame.run_id, 0), frame.message.number)
 
     def settle(self, holdings: Iterable[Holding], kept: Iterable[tuple[RunId, int, int]]) -> None:
         """Keep what the orchestrator says of an inventory, and drop the rest of it.
@@ -107,6 +112,7 @@ class HeldRuns:
             holdings: the inventory.
             kept: runs with their epochs, and with the ``seq`` up to which they are durable.
         """
+        self._incoming.clear()
         durable = {(run_id, epoch): seq for run_id, epoch, seq in kept}
         for held in holdings:
             seq = durable.get((held.run_id, held.epoch))
@@ -156,6 +162,7 @@ class HeldRuns:
         Returns when the orchestrator has taken all of them. If that lasts too long, it may be
         cancelled: the runs wait for the end of the lease then.
         """
+        self._leaving = True
         self.engine.halt()
         self.give_halted_back()
         while self.holdings():

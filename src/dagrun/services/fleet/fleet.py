@@ -191,6 +191,7 @@ class Fleet:
         with trio.CancelScope() as scope:
             engine.attach(outbox, address=channel.peer, close=scope.cancel)
             self._reconciler.reconcile(engine, hello, outbox)
+            engine.ask_again()
             self._roster.changed(engine)
             try:
                 await self._session(channel, engine).run(outbox)

@@ -89,6 +89,9 @@ class RemoteEngine:
         self._close: Callable[[], None] = lambda: None
         """Ends the present stream."""
 
+        self._drains_next: bool | None = None
+        """What it was asked for since its last heartbeat; None if nothing was."""
+
         self.introduce(hello)
 
     def introduce(self, hello: Hello) -> None:
@@ -97,9 +100,7 @@ class RemoteEngine:
         self.offers = Offers(
             executors=frozenset(hello.executors), labels=hello.labels, resources=hello.resources
         )
-        self.draining = hello.draining
-        self._drains_next: bool | None = None
-        """What it was asked for since its last heartbeat; None if nothing was."""
+        self.draining = hello.draining if self._drains_next is None else self._drains_next
 
     def attach(self, outbox: Outbox, *, address: str, close: Callable[[], None]) -> None:
         """Have a new stream.
@@ -129,6 +130,16 @@ class RemoteEngine:
         """Ask it to take no more runs, or to take some again. It counts at once."""
         self.draining = self._drains_next = on
         self.say(Drain(on=on))
+
+    def ask_again(self) -> None:
+        """Ask once more for what it may not have heard before its last stream ended."""
+        if self._drains_next is not None:
+            self.say(Drain(on=self._drains_next))
+
+    @property
+    def goes(self) -> bool:
+        """Whether it says itself that it takes no more runs."""
+        return self.draining and self._drains_next is None
 
     def drains(self, *, on: bool) -> bool:
         """Hear from a heartbeat whether it drains. Give False if that was known.

@@ -150,7 +150,7 @@ class Roster:
         One that said that it goes, and has nothing, is forgotten at once.
         """
         self.changed(engine)
-        if engine.draining and not engine.runs:
+        if engine.goes and not engine.runs:
             self.forget(engine)
 
     def forget(self, engine: RemoteEngine) -> None:

@@ -1,9 +1,7 @@
 """One stream from an engine, on the orchestrator's side."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import partial
-from itertools import groupby
-from operator import attrgetter
 
 import trio
 
@@ -102,21 +100,22 @@ class Session:
                 raise ChannelLost(f"engine {self._engine.name} says {type(other).__name__}")
 
     def _report(self, report: Report) -> None:
-        """Let events be journaled of runs that the engine has; it is to stop the others."""
-        taken: dict[RunId, list[Taken]] = {}
-        for run_id, epoch, number in report.taken:
-            taken.setdefault(run_id, []).append(Taken(run_id=run_id, epoch=epoch, number=number))
-        for run_id, group in groupby(report.events, key=attrgetter("run_id")):
-            self._journal_of(run_id, list(group), taken.pop(run_id, []))
-        for run_id, rest in taken.items():
-            if self._has(run_id, rest[0].epoch):
-                self._journal.append([], rest)
+        """Let events be journaled of runs that the engine has; it is to stop the others.
 
-    def _journal_of(self, run_id: RunId, events: list[Event], taken: Sequence[Taken]) -> None:
-        epoch = events[0].epoch
-        if self._has(run_id, epoch):
-            self._engine.unacknowledged[run_id] = (epoch, events[-1].seq)
-            self._journal.append(events, taken)
+        All that is said of a run goes into one portion: what a message brought about is stored
+        together with the fact that it was taken up.
+        """
+        said: dict[tuple[RunId, int], tuple[list[Event], list[Taken]]] = {}
+        for event in report.events:
+            said.setdefault((event.run_id, event.epoch), ([], []))[0].append(event)
+        for run_id, epoch, number in report.taken:
+            taken = Taken(run_id=run_id, epoch=epoch, number=number)
+            said.setdefault((run_id, epoch), ([], []))[1].append(taken)
+        for (run_id, epoch), (events, takens) in said.items():
+            if self._has(run_id, epoch):
+                if events:
+                    self._engine.unacknowledged[run_id] = (epoch, events[-1].seq)
+                self._journal.append(events, takens)
 
     def _beat(self, beat: Beat) -> None:
         now = trio.current_time()

@@ -2,7 +2,7 @@
 it is known to be durable.
 """
 
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Sequence
 from typing import Final
 
@@ -58,13 +58,14 @@ class Uplink:
         self._is_fenced = fenced
         self._recent = recent or RecentEvents("")
         self._unsent: deque[_Portion] = deque()
+        self._waiting: Counter[RunId] = Counter()
+        """Run → how many of its portions are unsent."""
+
         self._kept: dict[RunId, deque[_Portion]] = {}
         self._bytes = 0
         self._marks = Watermarks()
         self._wake: Callable[[], None] = lambda: None
         self._room = trio.Event()
-
-    # what the engine calls
 
     def append(self, events: Sequence[Event], taken: Sequence[Taken] = ()) -> None:
         """Queue events of one run, and what was taken up with them. Does not block."""
@@ -74,6 +75,7 @@ class Uplink:
         last = events[-1].seq if events else 0
         portion = _Portion(run_id, last, events, taken, sum(map(size_of, events)))
         self._unsent.append(portion)
+        self._waiting[run_id] += 1
         if events:
             self._kept.setdefault(run_id, deque()).append(portion)
             self._bytes += portion.size
@@ -113,11 +115,10 @@ class Uplink:
         """Drop what is kept and remembered of a run."""
         for portion in self._kept.pop(run_id, ()):
             self._bytes -= portion.size
-        self._unsent = deque(portion for portion in self._unsent if portion.run_id != run_id)
+        if self._waiting.pop(run_id, 0):
+            self._unsent = deque(portion for portion in self._unsent if portion.run_id != run_id)
         self._marks.forget(run_id)
         self.look_for_room()
-
-    # what is said to and heard from the orchestrator
 
     def call_when_unsent(self, wake: Callable[[], None]) -> None:
         """Call something whenever there is more to send."""
@@ -128,8 +129,12 @@ class Uplink:
         portions: list[_Portion] = []
         size = 0
         while self._unsent and (not portions or size + self._unsent[0].size <= MAX_REPORT):
-            portions.append(self._unsent.popleft())
-            size += portions[-1].size
+            portion = self._unsent.popleft()
+            portions.append(portion)
+            size += portion.size
+            self._waiting[portion.run_id] -= 1
+            if not self._waiting[portion.run_id]:
+                del self._waiting[portion.run_id]
         if not portions:
             return None
         return Report(
@@ -164,6 +169,7 @@ class Uplink:
     def send_again(self, runs: Iterable[RunId]) -> None:
         """Queue all that is kept of some runs, for a new stream."""
         self._unsent = deque(portion for run_id in runs for portion in self._kept.get(run_id, ()))
+        self._waiting = Counter(portion.run_id for portion in self._unsent)
         self._wake()
 
     def look_for_room(self) -> None:

@@ -12,6 +12,8 @@ NAME: Final = re.compile(r"(?:([0-9]{1,9})-)?([0-9]{1,9})(?:@([0-9]{1,9}))?\.log
 SETTLED: Final = 1_000_000_000
 """Nanoseconds after which a further change of a folder surely gives it another time."""
 
+KEPT: Final = 1000  # folders of which it is known what is in them
+
 Key = tuple[int | None, int]
 """Item and attempt; the item is None without one."""
 
@@ -68,6 +70,8 @@ class Listings:
         now = time.time_ns()
         listing = _Listing(changed, _files(folder))
         if now - changed > SETTLED:
+            if len(self._known) >= KEPT:
+                self._known.clear()
             self._known[folder] = listing
         return listing.files
 
