@@ -97,6 +97,17 @@ async def test_what_nobody_waits_for_is_gathered_for_a_moment(nursery, autojump_
     assert store.commits == [[("r", 1), ("r", 2), ("r", 3)]]
 
 
+async def test_what_somebody_elsewhere_waits_for_is_committed_at_once(nursery, autojump_clock):
+    store = ScriptedStore()
+    journal = await nursery.start(Journal(store).run)
+    journal.append([event(1)])
+    journal.hurry()
+    await trio.sleep(GATHER / 2)
+    journal.append([event(2)])
+    await trio.sleep(1)
+    assert store.commits == [[("r", 1)], [("r", 2)]]
+
+
 async def test_a_group_that_nobody_waits_for_is_durable_well_within_what_is_promised(
     nursery, autojump_clock
 ):

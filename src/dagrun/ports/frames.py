@@ -78,6 +78,9 @@ class Report:
     taken: tuple[tuple[RunId, int, int], ...] = ()
     """Run, epoch and number of messages that were taken up in these events, or had no effect."""
 
+    awaited: bool = False
+    """Whether somebody waits for all that was reported so far to be durable."""
+
 
 @attrs.frozen(kw_only=True)
 class Beat:

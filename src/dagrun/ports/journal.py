@@ -62,6 +62,10 @@ class JournalFeed(Protocol):
 class AssigningFeed(JournalFeed, Protocol):
     """The journal of an orchestrator, seen from what speaks for engines elsewhere."""
 
+    def hurry(self) -> None:
+        """Commit what was appended without waiting for more: somebody elsewhere waits for it."""
+        ...
+
     async def assign(self, assignment: Assignment) -> Refusal | None:
         """Note which engine executes a run, behind all that was queued before.
 

@@ -87,7 +87,7 @@ def from_engine(outputs: Raw = JSON) -> Sequence[FromEngine]:
             held=held,
         ),
         Report(),
-        Report(events=events(outputs), taken=((RUN, 1, 0), (RunId(""), BIG, BIG))),
+        Report(events=events(outputs), taken=((RUN, 1, 0), (RunId(""), BIG, BIG)), awaited=True),
         Beat(number=0, held=()),
         Beat(number=BIG, held=((RUN, 1), (RunId("r"), BIG)), draining=True),
         *(GivenBack(run_id=RUN, epoch=1, why=why, seq=0, seen=0) for why in Why),

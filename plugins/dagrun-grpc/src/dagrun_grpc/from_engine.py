@@ -78,11 +78,17 @@ def _of_hello(message: v1.Hello) -> f.Hello:
 
 
 def _to_report(frame: f.Report) -> v1.Report:
-    return v1.Report(events=encode_events(frame.events), taken=to_marks(frame.taken))
+    return v1.Report(
+        events=encode_events(frame.events), taken=to_marks(frame.taken), awaited=frame.awaited
+    )
 
 
 def _of_report(message: v1.Report) -> f.Report:
-    return f.Report(events=decode_events(message.events), taken=of_marks(message.taken))
+    return f.Report(
+        events=decode_events(message.events),
+        taken=of_marks(message.taken),
+        awaited=message.awaited,
+    )
 
 
 def _to_beat(frame: f.Beat) -> v1.Beat:

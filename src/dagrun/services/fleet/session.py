@@ -5,7 +5,7 @@ from functools import partial
 
 import trio
 
-from dagrun.domain.events import Event
+from dagrun.domain.events import RUN_ENDS, Event
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, as_one_loss
 from dagrun.ports.frames import (
@@ -18,7 +18,7 @@ from dagrun.ports.frames import (
     Report,
     StartChild,
 )
-from dagrun.ports.journal import JournalFeed
+from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.store import Taken
 from dagrun.ports.transport import Channel
 from dagrun.services.fleet.child_starts import ChildStarts
@@ -46,7 +46,7 @@ class Session:
         channel: Channel,
         engine: RemoteEngine,
         *,
-        journal: JournalFeed,
+        journal: AssigningFeed,
         roster: Roster,
         returns: Returns,
         child_starts: ChildStarts,
@@ -116,6 +116,8 @@ class Session:
                 if events:
                     self._engine.unacknowledged[run_id] = (epoch, events[-1].seq)
                 self._journal.append(events, takens)
+        if report.awaited or any(event.type in RUN_ENDS for event in report.events):
+            self._journal.hurry()
 
     def _beat(self, beat: Beat) -> None:
         now = trio.current_time()

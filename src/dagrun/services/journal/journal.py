@@ -92,6 +92,9 @@ class Journal:
         self._work = trio.Event()
         self._room = trio.Event()
         self._awaited = trio.Event()
+        self._hurried = False
+        """Whether somebody elsewhere waits for what was appended."""
+
         self._closed = False
 
     async def run(
@@ -207,6 +210,11 @@ class Journal:
         self._bytes += added.size
         self._work.set()
 
+    def hurry(self) -> None:
+        """Commit what was appended without waiting for more; see the port."""
+        self._hurried = True
+        self._awaited.set()
+
     def continue_from(self, run_id: RunId, seq: int) -> None:
         """Say that a run's events up to ``seq`` were read from the store."""
         self._marks.reach(run_id, seq)
@@ -276,7 +284,7 @@ class Journal:
 
         Each commit takes time from the loop, so many small ones slow down what nobody waits for.
         """
-        awaited = self._submissions or self._assigning or self._marks.waiting
+        awaited = self._submissions or self._assigning or self._marks.waiting or self._hurried
         if not awaited and self._bytes <= MAX_WAITING:
             self._awaited = trio.Event()
             with trio.move_on_after(GATHER):
@@ -296,6 +304,7 @@ class Journal:
         submissions = list(self._submissions)
         self._submissions.clear()
         entries = self._take_entries()
+        self._hurried = False
         portions = [entry for entry in entries if isinstance(entry, Portion)]
         handings = [entry for entry in entries if isinstance(entry, Handing)]
         group = [event for portion in portions for event in portion.events]

@@ -64,6 +64,9 @@ class Uplink:
         self._kept: dict[RunId, deque[_Portion]] = {}
         self._bytes = 0
         self._marks = Watermarks()
+        self._hurry = False
+        """Whether somebody began to wait since the last report."""
+
         self._wake: Callable[[], None] = lambda: None
         self._room = trio.Event()
 
@@ -92,6 +95,8 @@ class Uplink:
             ConflictError: they never will be, as the run belongs to somebody else now.
         """
         if self._marks.durable(run_id) < seq:
+            self._hurry = True
+            self._wake()
             await self._marks.wait(run_id, seq)
 
     def has_room(self) -> bool:
@@ -135,8 +140,9 @@ class Uplink:
             self._waiting[portion.run_id] -= 1
             if not self._waiting[portion.run_id]:
                 del self._waiting[portion.run_id]
-        if not portions:
+        if not portions and not self._hurry:
             return None
+        awaited, self._hurry = self._hurry, False
         return Report(
             events=tuple(event for portion in portions for event in portion.events),
             taken=tuple(
@@ -144,6 +150,7 @@ class Uplink:
                 for portion in portions
                 for taken in portion.taken
             ),
+            awaited=awaited,
         )
 
     def acknowledge(self, run_id: RunId, seq: int) -> None:
@@ -170,6 +177,7 @@ class Uplink:
         """Queue all that is kept of some runs, for a new stream."""
         self._unsent = deque(portion for run_id in runs for portion in self._kept.get(run_id, ()))
         self._waiting = Counter(portion.run_id for portion in self._unsent)
+        self._hurry = self._marks.waiting > 0
         self._wake()
 
     def look_for_room(self) -> None:

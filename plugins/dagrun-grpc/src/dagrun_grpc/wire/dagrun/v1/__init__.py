@@ -2196,6 +2196,12 @@ class Report(betterproto2.Message):
     Messages to runs (their number) that were taken up in these events, or had no effect.
     """
 
+    awaited: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
+    """
+    Whether somebody waits for all that was reported so far to be durable. Otherwise it may wait some
+    milliseconds for more, as a few large commits cost less than many small ones.
+    """
+
 
 default_message_pool.register_message("dagrun.v1", "Report", Report)
 
