@@ -76,9 +76,9 @@ def test_the_file_with_what_does_not_parse_is_named(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     for name in ("dagrun.toml", "mine.toml"):
         Path(name).write_text("parallel = true")
-    with pytest.raises(ConfigError, match="^dagrun.toml: parallel: "):
+    with pytest.raises(ConfigError, match=r"^dagrun\.toml: parallel: "):
         read_settings({}, environ={})
-    with pytest.raises(ConfigError, match="^mine.toml: parallel: "):
+    with pytest.raises(ConfigError, match=r"^mine\.toml: parallel: "):
         read_settings({}, environ={}, config=Path("mine.toml"))
 
 
