@@ -7,7 +7,7 @@ from typing import Any, Final, Literal
 import attrs
 
 from dagrun.cli import output
-from dagrun.cli.asking import ask, place
+from dagrun.cli.asking import answerer, ask
 from dagrun.cli.board import CUT_OFF, Board
 from dagrun.cli.ending import failed_nodes
 from dagrun.cli.options import Asked
@@ -55,7 +55,8 @@ def list_runs(
             cursor=cursor,
         )
 
-    page = ask(asked, act)
+    whom = answerer(asked)
+    page = whom.ask(act)
     if asked.json:
         output.say_json({"items": [summary_json(run) for run in page.items], "next": page.next})
         return output.DONE
@@ -64,7 +65,7 @@ def list_runs(
     if not page.items and workflow is not None:
         output.note(f"dagrun: there is no such run of {workflow}")
     elif not page.items and status is None:
-        output.note(f"dagrun: there are no runs {place(asked)}")
+        output.note(f"dagrun: there are no runs {whom.place}")
     output.note_next(page.next)
     return output.DONE
 
