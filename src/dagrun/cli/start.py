@@ -62,7 +62,8 @@ def have_executed(
             return run
         output.note(f"dagrun: run {run.run_id} is started")
         await server.runs.wait(run.run_id)
-        return await _look_at_end(server, run.run_id)
+        view = await server.runs.get(run.run_id)
+        return _Ended(view=view) if as_json else await _look_closer(server, view)
 
     done = with_server(client, act)
     if isinstance(done, _Ended):
@@ -79,15 +80,16 @@ class _Ended:
     """A run that has ended."""
 
     view: RunView
-    failed: Sequence[str]
+    failed: Sequence[str] = ()
     """The nodes that failed where that is not allowed."""
 
-    wrote: Collection[str]
+    wrote: Collection[str] = ()
     """Those of them that wrote anything, and handlers that failed and did."""
 
 
-async def _look_at_end(server: Management, run_id: str) -> _Ended:
-    view = await server.runs.get(run_id)
+async def _look_closer(server: Management, view: RunView) -> _Ended:
+    """Find out what people are told of a run that has ended."""
+    run_id = view.result.run_id
     failed = failed_nodes(view.result, await server.runs.workflow_of(run_id))
     handlers = [handler.id for handler in failed_handlers(view.result)]
     wrote = [
