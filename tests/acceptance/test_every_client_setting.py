@@ -159,3 +159,9 @@ def test_commands_that_ask_a_server_have_a_flag_for_each_setting(dagrun, command
     for field in attrs.fields(ClientSettings):
         assert flag_of(field.name) in shown
         assert variable_of(field.name) in shown
+
+
+def test_a_transport_that_reaches_no_server_is_refused_in_one_line(dagrun):
+    told = dagrun("runs", "list", "--server", "127.0.0.1:1", "--transport-type", "memory")
+    message = "dagrun: the transport 'memory' reaches nobody outside this process\n"
+    assert (told.returncode, told.stderr) == (2, message)

@@ -100,6 +100,23 @@ def test_items_are_said_to_be_counted_from_0(dagrun, quiet):
     )
 
 
+def test_an_item_that_was_never_started_is_said_to_be_so(dagrun, write):
+    file = write(
+        """
+  nodes:
+    - {id: a, for_each: [1, 2, 3], max_parallel: 1, executor: {type: shell, command: "false"}}
+"""
+    )
+    run_id = json.loads(dagrun("run", file, "--json").stdout)["run_id"]
+    told = dagrun("runs", "logs", run_id, "a", "--item", "2")
+    assert told.stderr == f"dagrun: run {run_id} has no log of item 2 of a: it was never started\n"
+    told = dagrun("runs", "logs", run_id, "a", "--item", "3")
+    assert told.stderr.endswith("; items are counted from 0, and the last one is 2\n")
+    told = dagrun("runs", "logs", run_id, "a", "--follow")
+    assert (told.returncode, told.stdout) == (0, "")
+    assert told.stderr.startswith("dagrun: a wrote nothing; it has failed: ")
+
+
 @pytest.mark.parametrize("command", ["show", "explain"])
 def test_what_failed_leads_to_its_log(dagrun, quiet, command):
     told = dagrun("runs", command, quiet).stdout.splitlines()

@@ -75,6 +75,14 @@ def test_a_failed_run_is_retried_and_shown(dagrun, document, ran, tmp_path):
     assert "✓ a  succeeded  kept\n" in text
     silent = dagrun("runs", "logs", second["run_id"], "a").stderr
     assert silent == f"dagrun: a was kept: see what it wrote with: dagrun runs logs {first} a\n"
+    told = dagrun("runs", "logs", second["run_id"], "a", "--follow").stderr
+    assert told == silent
+    log = f"see what it wrote with: dagrun runs logs {first} each --item 0\n"
+    told = dagrun("runs", "logs", second["run_id"], "each", "--item", "0")
+    assert (told.returncode, told.stderr) == (0, f"dagrun: item 0 of each was kept: {log}")
+    told = dagrun("runs", "logs", second["run_id"], "each", "--item", "0", "--attempt", "1")
+    attempt = f"dagrun: run {second['run_id']} has no attempt 1 of item 0 of each"
+    assert (told.returncode, told.stderr) == (2, f"{attempt}: it was kept; {log}")
     events = dagrun("events", "--run", second["run_id"], "--json").stdout.splitlines()
     kept = [event for event in map(json.loads, events) if "kept_from" in event["data"]]
     assert {event["data"]["kept_from"] for event in kept} == {first}
@@ -103,6 +111,9 @@ def test_what_cannot_be_run_again_is_refused_with_what_to_do(dagrun, document, t
         message = f"dagrun: there is no run 'abc' in {tmp_path / 'data'}\n"
         assert (told.returncode, told.stderr) == (2, message)
         assert dagrun("runs", command, first, "--idempotency-key", "k").returncode == 2
+        told = dagrun("runs", command, first, "--parallel", "2", "--server", "127.0.0.1:1")
+        message = "dagrun: --parallel is for runs in this process: leave out --server\n"
+        assert (told.returncode, told.stderr) == (2, message)
     assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 1
 
 

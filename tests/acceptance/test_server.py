@@ -382,3 +382,42 @@ def test_an_engine_needs_a_token_once_there_is_one(dagrun, start, server, asked)
             [one["id"] for one in asked("engines", "list", DAGRUN_TOKEN=admin)["items"]] == ["e2"]
         )
     )
+
+
+FAILS = """
+  handlers: {exit: {executor: {type: shell, command: "echo handled; exit 2"}}}
+  nodes:
+    - {id: quiet, executor: {type: shell, command: "exit 1"}}
+    - {id: loud, executor: {type: shell, command: "echo on my way; sleep 0.2; exit 1"}}
+"""
+
+
+@pytest.mark.usefixtures("engine")
+def test_a_run_that_is_waited_for_ends_with_what_run_says_of_its_end(ask, dagrun, write):
+    document = write(FAILS)
+    here = dagrun("run", document)
+    assert ask("workflows", "register", document).returncode == 0
+    there = ask("runs", "start", "w", "--wait")
+    run_id = re.search(r"run (\w+) is started", there.stderr)[1]
+    said = there.stderr.splitlines()[1:]
+    assert said == [
+        "dagrun: node quiet: exit_code: exit code 1",
+        "dagrun: 2 nodes failed: quiet, loud",
+        f"dagrun: see what it wrote with: dagrun runs logs {run_id} loud",
+        "dagrun: warning: handler:exit failed: exit code 2: handled",
+        f"dagrun: see what it wrote with: dagrun runs logs {run_id} handler:exit",
+    ]
+    assert (there.returncode, there.stdout) == (here.returncode, here.stdout) == (1, "")
+    first = re.search(r"runs logs (\w+) loud", here.stderr)[1]
+    ends = [line for line in here.stderr.splitlines() if line.startswith("dagrun: ")]
+    assert [line.replace(first, run_id) for line in ends] == said
+
+
+def test_a_file_that_cannot_be_sent_is_told_of_as_validate_tells_of_it(dagrun, write, tmp_path):
+    document = write(DOCUMENT)
+    for content in (None, b"\xff", b"-" * (10 * 1024 * 1024 + 1)):
+        if content is not None:
+            (tmp_path / "double.lua").write_bytes(content)
+        told = dagrun("workflows", "register", document)
+        assert (told.returncode, "cannot be read: " in told.stderr) == (2, True)
+        assert told.stderr.removeprefix("dagrun: ") == dagrun("validate", document).stderr

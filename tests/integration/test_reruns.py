@@ -49,17 +49,17 @@ async def test_a_retry_ends_with_the_outputs_of_a_run_that_succeeds_at_once(open
             first = await orchestrator.execute_workflow("counting", {"n": 7})
             assert (first.status, ran(tmp_path)) == ("failed", ["first", "second"])
             (tmp_path / "mended").touch()
-            second = await orchestrator.retry(first)
+            second = await (await orchestrator.retry(first)).result()
             assert (second.status, second.outputs) == ("succeeded", {"n": 7, "code": 0})
             assert (second.rerun_of, second.node("first").kept_from) == (first.run_id,) * 2
             assert ran(tmp_path) == ["second", "third"]
             with pytest.raises(dagrun.ConflictError, match="runs rerun"):
                 await orchestrator.retry(second.run_id)
-            third = await orchestrator.rerun(second, from_node="third")
+            third = await (await orchestrator.rerun(second, from_node="third")).result()
             assert (third.status, ran(tmp_path)) == ("succeeded", ["third"])
             origins = [node.kept_from for node in third.nodes]
             assert origins == [first.run_id, second.run_id, None]
-            whole = await orchestrator.rerun(third)
+            whole = await (await orchestrator.rerun(third)).result()
             assert (whole.outputs, ran(tmp_path)) == (third.outputs, ["first", "second", "third"])
             with pytest.raises(dagrun.NotFound, match="no node 'fourth'"):
                 await orchestrator.rerun(third, from_node="fourth")
@@ -113,19 +113,13 @@ async def test_a_retry_that_waits_for_a_place_keeps_its_outputs_on_the_disk_only
             (tmp_path / "mended").touch()
             async with trio.open_nursery() as nursery:
                 nursery.start_soon(orchestrator.execute_workflow, "blocking")
-                results = []
-
-                async def retry():
-                    results.append(await orchestrator.retry(first, priority=3))
-
-                async with orchestrator.monitor.subscribe(types={"run.queued"}) as events:
-                    nursery.start_soon(retry)
-                    while (await anext(events)).workflow_id != "counting":
-                        pass
+                async with orchestrator.monitor.subscribe(types={"run.running"}) as events:
+                    await anext(events)
+                second = await orchestrator.retry(first, priority=3)
                 listed, _ = await orchestrator.list_runs(workflow_id="counting", status="queued")
                 assert [run.rerun_of for run in listed] == [first.run_id]
                 (tmp_path / "open").touch()
-            (result,) = results
+                result = await second.result()
             assert (result.status, result.outputs) == ("succeeded", {"n": 7, "code": 0})
             assert ran(tmp_path) == ["second", "third"]
 
@@ -135,8 +129,9 @@ def test_a_program_that_is_not_async_runs_runs_again(tmp_path):
         orchestrator.register_workflow(counting(tmp_path))
         first = orchestrator.execute_workflow("counting", {"n": 1})
         (tmp_path / "mended").touch()
-        second = orchestrator.retry(first, idempotency_key="k")
+        run = orchestrator.retry(first, idempotency_key="k")
+        second = run.result()
         assert (second.status, second.rerun_of) == ("succeeded", first.run_id)
-        assert orchestrator.retry(first, idempotency_key="k") == second
-        third = orchestrator.rerun(second, from_node="second")
+        assert orchestrator.retry(first, idempotency_key="k").run_id == run.run_id
+        third = orchestrator.rerun(run, from_node="second").result()
         assert [node.kept_from for node in third.nodes] == [first.run_id, None, None]

@@ -11,6 +11,7 @@ from rich.console import Console
 from dagrun.cli.board import Board, interesting
 from dagrun.cli.progress import PlainLines, headline, picture, plain_line
 from dagrun.domain import decide
+from dagrun.domain.rerun import retry
 from dagrun.domain.result import run_result
 from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy
@@ -53,6 +54,17 @@ def test_items_are_told_of_in_the_same_words_whichever_ended_first():
     one_first = watch(node, steps=lambda run: run.succeed("a", {}, 0).fail("a", 1))
     two_first = watch(node, steps=lambda run: run.fail("a", 1).succeed("a", {}, 0))
     assert one_first.rows["a"].detail() == two_first.rows["a"].detail() == "2 of 3 items, 1 failed"
+
+
+def test_items_that_a_queued_retry_keeps_are_counted_and_their_node_does_not_run():
+    first = Driver(make_plan(make_node("a", for_each=(1, 2)))).begin()
+    first.succeed("a", {}, 0).fail("a", 1)
+    queued = Driver(first.state.plan, again=retry(first.state)).take()
+    board = Board(first.state.plan.workflow)
+    board.see(queued.journal)
+    row = board.rows["a"]
+    assert (board.status, row.status, row.detail()) == ("queued", "ready", "1 of 2 items")
+    assert row.started_at is None
 
 
 def test_a_list_of_items_that_is_empty_is_told_of_and_other_nodes_have_none():

@@ -72,6 +72,16 @@ def test_what_does_not_parse_is_named_after_its_source(tmp_path, flags, environ,
     assert message in str(caught.value)
 
 
+def test_the_file_with_what_does_not_parse_is_named(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    for name in ("dagrun.toml", "mine.toml"):
+        Path(name).write_text("parallel = true")
+    with pytest.raises(ConfigError, match=r"^dagrun\.toml: parallel: "):
+        read_settings({}, environ={})
+    with pytest.raises(ConfigError, match=r"^mine\.toml: parallel: "):
+        read_settings({}, environ={}, config=Path("mine.toml"))
+
+
 def test_a_file_that_was_asked_for_must_be_there(tmp_path):
     with pytest.raises(ConfigError, match=r"none\.toml"):
         read_settings({}, environ={}, config=tmp_path / "none.toml")

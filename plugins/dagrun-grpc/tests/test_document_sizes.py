@@ -160,7 +160,7 @@ async def test_a_list_holds_workflows_with_long_descriptions(tmp_path):
         shown = [one.description for one in (await management.workflows.list()).items]
         assert shown == ["é" * SHOWN] * 2
         view, workflow = await management.workflows.get("a")
-        assert (view.description, len(workflow.description)) == ("é" * SHOWN, 600_000)
+        assert view.description == workflow.description == "é" * 600_000
 
 
 async def test_an_answer_that_is_too_large_harms_this_call_only(tmp_path):

@@ -134,6 +134,8 @@ class Board:
         if event.item is not None:
             if status in NODE_ENDED:
                 row.items[status] += 1
+            if is_kept(event):
+                return  # it was done before the run began: nothing runs
             status = NodeStatus.RUNNING
         self._turn(row, status, event.time)
 

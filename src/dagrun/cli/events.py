@@ -8,7 +8,7 @@ from typing import Any, Final
 import attrs
 
 from dagrun.cli import output
-from dagrun.cli.asking import ask, place
+from dagrun.cli.asking import answerer
 from dagrun.cli.options import Asked
 from dagrun.domain.events import Type
 from dagrun.domain.ids import is_id
@@ -71,8 +71,9 @@ def print_events(
                     _say([event], as_json=asked.json)
         return position
 
-    if ask(asked, act, makes=follow) == BEGINNING and after is None and not asked.json:
-        output.note(f"dagrun: nothing has happened {place(asked)}")
+    whom = answerer(asked)
+    if whom.ask(act, makes=follow) == BEGINNING and after is None and not asked.json:
+        output.note(f"dagrun: nothing has happened {whom.place}")
     return output.DONE
 
 

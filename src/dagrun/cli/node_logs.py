@@ -9,6 +9,7 @@ from dagrun.cli import output
 from dagrun.cli.asking import ask
 from dagrun.cli.options import Asked
 from dagrun.cli.watch import note_cut_off
+from dagrun.domain.explain import see_log
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import stands
 from dagrun.ports.management import LogPiece, Management
@@ -63,7 +64,10 @@ def follow_logs(
         printer.end()
         return (await management.runs.get(run_id)).result
 
-    note_cut_off(ask(asked, act))
+    result = ask(asked, act)
+    if not asked.json and not printer.has_printed:
+        output.note(f"dagrun: {_silence(result, node, item)}")
+    note_cut_off(result)
     return output.DONE
 
 
@@ -96,9 +100,7 @@ def _silence(result: RunResult, node_id: str | None, item: int | None) -> str:
     work = node if item is None else (node.items or ())[item]
     what = node_id if item is None else f"item {item} of {node_id}"
     if work.kept_from is not None:
-        return (
-            f"{what} was kept: see what it wrote with: dagrun runs logs {work.kept_from} {node_id}"
-        )
+        return f"{what} was kept: {see_log(work.kept_from, node_id, item)}"
     why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
     return f"{what} wrote nothing; it {stands(work.status)}{why}"
 
@@ -123,8 +125,12 @@ class Printer:
         self._broken = False
         """Whether the last line has not ended."""
 
+        self.has_printed = False
+        """Whether there was any text."""
+
     def show(self, piece: LogPiece) -> None:
         """Print a piece."""
+        self.has_printed = self.has_printed or bool(piece.text)
         if self._as_json:
             output.say_json(attrs.asdict(piece))
         else:

@@ -6,6 +6,7 @@ from typing import TypeVar
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import run_async
 from dagrun.ports.management import Management
+from dagrun.roles.network import between_processes
 from dagrun.settings.client import ClientSettings
 
 T = TypeVar("T")
@@ -15,13 +16,14 @@ def with_server(client: ClientSettings, use: Callable[[Management], Awaitable[T]
     """Reach the server, and do something with it.
 
     Raises:
+        ConfigError: the transport reaches no server.
         Unreachable: it does not answer.
         AccessError: it does not let the caller in.
         DagrunError: what it says is wrong.
     """
     address = client.server
     assert address is not None  # noqa: S101 — the caller has asked for that
-    factory = load_with_warnings().registry.transports.get(client.transport_type)
+    factory = between_processes(load_with_warnings().registry, client.transport_type)
     transport = factory(
         token=client.token,
         tls_cert=client.tls_cert,

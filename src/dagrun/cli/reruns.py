@@ -5,6 +5,7 @@ from typing import Any
 import attrs
 
 from dagrun.cli import run
+from dagrun.cli.flags import given
 from dagrun.cli.options import Asked, Executing, client_of
 from dagrun.cli.running import check_run
 from dagrun.cli.start import have_executed
@@ -15,6 +16,7 @@ from dagrun.roles.local import Local
 from dagrun.roles.reruns import rerun_of, retry_of
 from dagrun.roles.submission import Submission
 from dagrun.settings import Settings
+from dagrun.settings.names import flag_of
 
 
 @attrs.frozen(kw_only=True)
@@ -37,11 +39,14 @@ def run_again(asked: Asked, executing: Executing, wish: Wish) -> int:
     Raises:
         NotFound: there is no such run, or it has no such node.
         ConflictError: the run's state forbids it.
-        ConfigError: something was asked for that needs a server.
+        ConfigError: something was asked for that needs a server, or has no use for one.
     """
     client = client_of(asked.config, server=asked.server, data_dir=asked.data_dir)
     if client is None:
         return _run_here(executing.settings(asked.config, asked.data_dir), wish, as_json=asked.json)
+    if flags := given(executing):
+        flag = flag_of(next(iter(flags)))
+        raise ConfigError(f"{flag} is for runs in this process: leave out --server")
 
     async def accept(server: Management) -> RunSummary:
         more: dict[str, Any] = {"priority": wish.priority, "idempotency_key": wish.idempotency_key}

@@ -12,6 +12,7 @@ import trio
 
 from dagrun.cli import output
 from dagrun.cli.board import Board
+from dagrun.cli.ending import failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.progress import Progress, open_progress
@@ -20,8 +21,8 @@ from dagrun.cli.signals import Held, Signals
 from dagrun.domain.events import Event
 from dagrun.domain.explain import how_to_go_on
 from dagrun.domain.ids import RunId
-from dagrun.domain.result import NodeResult, RunResult, run_result, to_json
-from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.domain.result import run_result, to_json
+from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import (
     ConfigError,
@@ -277,7 +278,8 @@ def _tell(order: _Order, ended: _Ended) -> int:
         output.note(f"dagrun: stopped; {how_to_go_on(ticket.run_id, ended.stored)}")
         return output.INTERRUPTED
     if not order.as_json:
-        _tell_person(result, ticket.workflow, ended.logs)
+        failed = failed_nodes(result, ticket.workflow)
+        say_end(result, failed, lambda node_id: bool(ended.logs.attempts(result.run_id, node_id)))
     if ended.interrupted and result.status is RunStatus.CANCELLED:
         return output.INTERRUPTED
     return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED
@@ -293,36 +295,3 @@ def _tell_of_nothing(order: _Order, ticket: Ticket | None) -> int:
     else:
         output.note(f"dagrun: {message}")
     return output.INTERRUPTED
-
-
-def _tell_person(result: RunResult, workflow: Workflow, logs: NodeLogs) -> None:
-    if result.error is not None:
-        output.note(f"dagrun: {result.error['message']}")
-        _tell_of_failed(result, workflow, logs)
-    for handler in result.handlers or ():
-        _warn_of(handler, result.run_id, logs)
-    if result.outputs:
-        output.say_value(result.outputs)
-
-
-def _tell_of_failed(result: RunResult, workflow: Workflow, logs: NodeLogs) -> None:
-    allowed = {node.id for node in workflow.nodes if node.allow_failure}
-    failed = [
-        node.id
-        for node in result.nodes
-        if node.status is NodeStatus.FAILED and node.id not in allowed
-    ]
-    if len(failed) > 1:
-        more = f" and {len(failed) - 10} more" if len(failed) > 10 else ""
-        output.note(f"dagrun: {len(failed)} nodes failed: {', '.join(failed[:10])}{more}")
-    wrote = next((node for node in failed if logs.attempts(result.run_id, node)), None)
-    if wrote is not None:
-        output.note(f"dagrun: see what it wrote with: dagrun runs logs {result.run_id} {wrote}")
-
-
-def _warn_of(handler: NodeResult, run_id: str, logs: NodeLogs) -> None:
-    """Tell of a handler that failed; the run's result is what it is."""
-    if handler.error is not None:
-        output.note(f"dagrun: warning: {handler.id} failed: {handler.error['message']}")
-        if logs.attempts(run_id, handler.id):
-            output.note(f"dagrun: see what it wrote with: dagrun runs logs {run_id} {handler.id}")

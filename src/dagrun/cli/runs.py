@@ -7,8 +7,9 @@ from typing import Any, Final, Literal
 import attrs
 
 from dagrun.cli import output
-from dagrun.cli.asking import ask, place
+from dagrun.cli.asking import answerer, ask
 from dagrun.cli.board import CUT_OFF, Board
+from dagrun.cli.ending import failed_nodes
 from dagrun.cli.options import Asked
 from dagrun.cli.progress import headline, plain_line
 from dagrun.domain.durations import format_duration
@@ -54,7 +55,8 @@ def list_runs(
             cursor=cursor,
         )
 
-    page = ask(asked, act)
+    whom = answerer(asked)
+    page = whom.ask(act)
     if asked.json:
         output.say_json({"items": [summary_json(run) for run in page.items], "next": page.next})
         return output.DONE
@@ -63,7 +65,7 @@ def list_runs(
     if not page.items and workflow is not None:
         output.note(f"dagrun: there is no such run of {workflow}")
     elif not page.items and status is None:
-        output.note(f"dagrun: there are no runs {place(asked)}")
+        output.note(f"dagrun: there are no runs {whom.place}")
     output.note_next(page.next)
     return output.DONE
 
@@ -136,13 +138,16 @@ def explain_run(asked: Asked, run_id: str) -> int:
 
 async def _who_wrote(management: Management, result: RunResult, workflow: Workflow) -> str | None:
     """Give a node that failed and wrote something, if one did."""
-    allowed = {node.id for node in workflow.nodes if node.allow_failure}
-    failed = [node.id for node in result.nodes if node.error and node.id not in allowed]
-    for node_id in failed[:LOOKED_AT]:
-        async with management.runs.logs(result.run_id, node_id=node_id) as pieces:
-            if await anext(pieces, None) is not None:
-                return node_id
+    for node_id in failed_nodes(result, workflow)[:LOOKED_AT]:
+        if await has_written(management, result.run_id, node_id):
+            return node_id
     return None
+
+
+async def has_written(management: Management, run_id: str, node_id: str) -> bool:
+    """Whether a node or a handler wrote anything."""
+    async with management.runs.logs(run_id, node_id=node_id) as pieces:
+        return await anext(pieces, None) is not None
 
 
 def _say_run(board: Board, result: RunResult, inputs: Mapping[str, Any]) -> None:

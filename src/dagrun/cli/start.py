@@ -1,12 +1,15 @@
 """``dagrun runs start``, and what becomes of a run that was accepted."""
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from pathlib import Path
 
+import attrs
+
 from dagrun.cli import output
+from dagrun.cli.ending import failed_handlers, failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
 from dagrun.cli.remote import with_server
-from dagrun.cli.runs import summary_json, view_json
+from dagrun.cli.runs import LOOKED_AT, has_written, summary_json, view_json
 from dagrun.domain.status import RunStatus
 from dagrun.ports.management import Management, RunSummary, RunView
 from dagrun.settings.client import ClientSettings
@@ -53,17 +56,18 @@ def have_executed(
 ) -> int:
     """Have a run accepted, and wait for its end if that is wanted. Give the exit code."""
 
-    async def act(server: Management) -> RunSummary | RunView:
+    async def act(server: Management) -> RunSummary | _Ended:
         run = await accept(server)
         if not wait:
             return run
         output.note(f"dagrun: run {run.run_id} is started")
         await server.runs.wait(run.run_id)
-        return await server.runs.get(run.run_id)
+        view = await server.runs.get(run.run_id)
+        return _Ended(view=view) if as_json else await _look_closer(server, view)
 
     done = with_server(client, act)
-    if isinstance(done, RunView):
-        return _say_end(done, as_json=as_json)
+    if isinstance(done, _Ended):
+        return _tell(done, as_json=as_json)
     if as_json:
         output.say_json(summary_json(done))
     else:
@@ -71,11 +75,35 @@ def have_executed(
     return output.DONE
 
 
-def _say_end(view: RunView, *, as_json: bool) -> int:
+@attrs.frozen(kw_only=True)
+class _Ended:
+    """A run that has ended."""
+
+    view: RunView
+    failed: Sequence[str] = ()
+    """The nodes that failed where that is not allowed."""
+
+    wrote: Collection[str] = ()
+    """Those of them that wrote anything, and handlers that failed and did."""
+
+
+async def _look_closer(server: Management, view: RunView) -> _Ended:
+    """Find out what people are told of a run that has ended."""
+    run_id = view.result.run_id
+    failed = failed_nodes(view.result, await server.runs.workflow_of(run_id))
+    handlers = [handler.id for handler in failed_handlers(view.result)]
+    wrote = [
+        node_id
+        for node_id in [*failed[:LOOKED_AT], *handlers]
+        if await has_written(server, run_id, node_id)
+    ]
+    return _Ended(view=view, failed=failed, wrote=wrote)
+
+
+def _tell(ended: _Ended, *, as_json: bool) -> int:
+    result = ended.view.result
     if as_json:
-        output.say_json(view_json(view))
-    elif view.result.error is not None:
-        output.note(f"dagrun: {view.result.error['message']}")
-    elif view.result.outputs:
-        output.say_value(view.result.outputs)
-    return output.DONE if view.result.status is RunStatus.SUCCEEDED else output.FAILED
+        output.say_json(view_json(ended.view))
+    else:
+        say_end(result, ended.failed, ended.wrote.__contains__)
+    return output.DONE if result.status is RunStatus.SUCCEEDED else output.FAILED

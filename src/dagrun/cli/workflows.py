@@ -10,7 +10,7 @@ import attrs
 import trio
 
 from dagrun.cli import output
-from dagrun.cli.asking import ask, place
+from dagrun.cli.asking import answerer, ask
 from dagrun.cli.options import Asked
 from dagrun.domain.jsonvalue import decode
 from dagrun.domain.result import rfc3339
@@ -55,14 +55,15 @@ def list_workflows(asked: Asked, *, limit: int, cursor: str | None) -> int:
     async def act(management: Management) -> Page[WorkflowView]:
         return await management.workflows.list(limit=limit, cursor=cursor)
 
-    page = ask(asked, act)
+    whom = answerer(asked)
+    page = whom.ask(act)
     if asked.json:
         output.say_json({"items": [_view_json(one) for one in page.items], "next": page.next})
         return output.DONE
     for one in page.items:
         output.say(_line(one))
     if not page.items:
-        output.note(f"dagrun: no workflow is registered {place(asked)}")
+        output.note(f"dagrun: no workflow is registered {whom.place}")
     output.note_next(page.next)
     return output.DONE
 

@@ -31,6 +31,12 @@ def explain_run(state: RunState, *, cut_off: bool = False) -> list[str]:
     return reasons
 
 
+def see_log(run_id: str, node_id: str, item: int | None = None) -> str:
+    """Say how to see what a node or an item of it wrote."""
+    index = "" if item is None else f" --item {item}"
+    return f"see what it wrote with: dagrun runs logs {run_id} {node_id}{index}"
+
+
 def how_to_go_on(run_id: str, status: RunStatus | None) -> str:
     """Say what becomes of a run without a process, by what its journal says."""
     match status:

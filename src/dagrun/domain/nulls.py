@@ -13,7 +13,6 @@ from typing import Final
 from dagrun.domain.tokens import Token, Unfinished, tokens
 
 _ASKING: Final = {"==": "<=", "~=": "< "}
-_NULL: Final = ["json", ".", "null"]
 _BINDS: Final = frozenset(
     (".", ":", "^", "*", "/", "//", "%", "+", "-", "..", "<<", ">>", "&", "~", "|", "#", "not")
 )

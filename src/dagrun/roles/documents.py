@@ -11,7 +11,7 @@ import attrs
 from dagrun.domain.document.built import check_workflow
 from dagrun.domain.document.catalogue import Catalogue, ExecutorKind, TriggerInfo
 from dagrun.domain.document.composer import MAX_BYTES, MarkedDict
-from dagrun.domain.document.files import inline_files, relative_programs
+from dagrun.domain.document.files import inline_files, relative_programs, unreadable
 from dagrun.domain.document.loader import load_document
 from dagrun.domain.document.places import Finding
 from dagrun.domain.document.sending import ToSend, files_named
@@ -49,6 +49,8 @@ def catalogue(registry: Registry) -> Catalogue:
         },
     )
 
+
+NOT_SENT = "it was not sent with the document"
 
 HTTP_TRIGGER = {
     "type": "object",
@@ -121,7 +123,7 @@ def load_sent(document: bytes | MarkedDict, files: Mapping[str, str], known: Cat
 
     def read(name: str) -> str:
         if name not in sent:
-            raise ValueError("it was not sent with the document")
+            raise ValueError(NOT_SENT)
         return _text(sent[name].encode())
 
     def whole(workflow: Workflow) -> tuple[Workflow, list[Finding]]:
@@ -138,13 +140,13 @@ def read_to_send(file: Path) -> ToSend:
         DefinitionError: it cannot be read.
     """
     document, base = _read_document(file), file.absolute().parent
-    named, files = files_named(document), {}
+    named, files, unread = files_named(document), {}, {}
     for name in named:
         try:
-            files[name] = (base / name).read_text(encoding="utf-8")
-        except (OSError, ValueError):
-            continue  # who registers it says that it was not sent
-    return ToSend(document=document, files=files, named=named)
+            files[name] = _read_text(str(base / name))
+        except (OSError, ValueError) as error:  # who registers it may have no use for it
+            unread[str(Path(name))] = unreadable(str(base / name), error)
+    return ToSend(document=document, files=files, named=named, unread=unread)
 
 
 async def register_read(
@@ -163,7 +165,11 @@ async def register_read(
     try:
         return await workflows.register(read.document, files=read.files, metadata=metadata)
     except DefinitionError as error:
-        problems = [attrs.evolve(problem, file=str(file)) for problem in error.problems]
+        why = {unreadable(name, ValueError(NOT_SENT)): why for name, why in read.unread.items()}
+        problems = [
+            attrs.evolve(one, file=str(file), message=why.get(one.message, one.message))
+            for one in error.problems
+        ]
         raise DefinitionError(problems) from error
 
 

@@ -4,7 +4,6 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.explain import explain_run, how_to_go_on
 from dagrun.domain.ids import RunId
@@ -12,6 +11,7 @@ from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import DagrunError
 from dagrun.ports.store import RunRecord, Store
+from dagrun.roles.owners import Request, ask_owner
 
 HOLDERS = 5
 """Runs that are named of those that hold a slot."""
@@ -51,8 +51,7 @@ async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:
         return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
     reasons = [f"process {pid} has it"]
     with suppress(DagrunError):
-        request = {"do": "explain", "run_id": record.run_id}
-        if (why := await ask(data_dir, record.owner, request)) is not None:
+        if (why := await ask_owner(data_dir, record, Request.EXPLAIN)) is not None:
             reasons.append(why)
     return reasons
 

@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
@@ -20,6 +19,7 @@ from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, DagrunError
 from dagrun.ports.store import Store
+from dagrun.roles.owners import Request, ask_owner
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
 from dagrun.roles.submission import Submission, accept
@@ -166,7 +166,7 @@ class Local:
             ConflictError: its process has ended.
             RemoteError: its process lives and does not answer.
         """
-        return await self._ask("pause", wanted, self.dispatcher.pause)
+        return await self._ask(Request.PAUSE, wanted, self.dispatcher.pause)
 
     async def resume(self, wanted: RunId) -> bool:
         """Go on with a paused run. Give False if it is not paused.
@@ -176,7 +176,7 @@ class Local:
             ConflictError: its process has ended.
             RemoteError: its process lives and does not answer.
         """
-        return await self._ask("resume", wanted, self.dispatcher.resume)
+        return await self._ask(Request.RESUME, wanted, self.dispatcher.resume)
 
     def stop(self) -> None:
         """End the engines, and cancel the block of :func:`open_local`.
@@ -192,20 +192,11 @@ class Local:
         self._processes.kill_all()
 
     async def _ask(
-        self, what: str, wanted: RunId, here: Callable[[RunId], Awaitable[bool]]
+        self, what: Request, wanted: RunId, here: Callable[[RunId], Awaitable[bool]]
     ) -> bool:
         if self.dispatcher.ticket(wanted) is not None:
             return await here(wanted)
-        record = await self.store.run(wanted)
-        if record.status in RUN_ENDED:
-            return False
-        if owner_pid(self.data_dir, record.owner) is None:
-            raise ConflictError(
-                f"the process of run {wanted} has ended; go on with it first: "
-                f"dagrun run --resume {wanted}"
-            )
-        request = {"do": what, "run_id": wanted}
-        return bool(await ask(self.data_dir, record.owner, request))
+        return bool(await ask_owner(self.data_dir, await self.store.run(wanted), what))
 
     async def _earlier(self, standing: RunId, *, resume: bool = True) -> Ticket:
         """Give the run that an idempotency key stands for; one that was cut off goes on."""
@@ -270,18 +261,18 @@ async def answer(local: HasRuns, request: Mapping[str, Any]) -> Any:
     if local.dispatcher.ticket(wanted) is None:
         return False  # it has just ended
     match request.get("do"):
-        case "cancel":
+        case Request.CANCEL:
             reason = str(request.get("reason", REQUESTED))[:200]
             # Its time is watched by the run's own process; nobody else can say that it is over.
             reason = REQUESTED if reason == TIMEOUT else reason
             return await local.dispatcher.cancel(wanted, reason=reason)
-        case "pause":
+        case Request.PAUSE:
             return await local.dispatcher.pause(wanted)
-        case "resume":
+        case Request.RESUME:
             return await local.dispatcher.resume(wanted)
-        case "explain":
+        case Request.EXPLAIN:
             return local.dispatcher.explain(wanted)
-        case "tell":
+        case Request.TELL:
             for message in await local.store.messages(wanted):
                 local.dispatcher.tell(wanted, message)
             return True

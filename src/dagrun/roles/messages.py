@@ -8,11 +8,11 @@ from typing import Final
 
 import trio
 
-from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import DagrunError
 from dagrun.ports.store import MessageKind, Posted, RunRecord, Store
+from dagrun.roles.owners import Request, ask_owner
 from dagrun.services.dispatcher import Dispatcher
 
 _log: Final = logging.getLogger(__name__)
@@ -70,6 +70,6 @@ class Messages:
         if record.status in RUN_ENDED:
             return
         if owner_pid(self._data_dir, record.owner) is not None:
-            await ask(self._data_dir, record.owner, {"do": "tell", "run_id": posted.run_id})
+            await ask_owner(self._data_dir, record, Request.TELL)
         elif posted.message.kind is MessageKind.CANCEL:
             await self._cancel(record)

@@ -19,9 +19,7 @@ def make_transport(registry: Registry, settings: NetworkSettings, *, port: int) 
     Raises:
         ConfigError: it is not installed, or has no use for what was chosen.
     """
-    if settings.transport_type == WITHIN:
-        raise ConfigError(f"the transport {WITHIN!r} reaches nobody outside this process")
-    return registry.transports.get(settings.transport_type)(
+    return between_processes(registry, settings.transport_type)(
         address=settings.grpc_address,
         port=port,
         token=settings.token,
@@ -32,6 +30,17 @@ def make_transport(registry: Registry, settings: NetworkSettings, *, port: int) 
         max_connections=settings.max_connections,
         connection_timeout=settings.connection_timeout,
     )
+
+
+def between_processes(registry: Registry, name: str) -> Callable[..., Transport]:
+    """Give what makes a transport that reaches other processes.
+
+    Raises:
+        ConfigError: it is not installed, or reaches nobody else.
+    """
+    if name == WITHIN:
+        raise ConfigError(f"the transport {WITHIN!r} reaches nobody outside this process")
+    return registry.transports.get(name)
 
 
 def check_exposure(settings: NetworkSettings, *, insecure: bool) -> None:

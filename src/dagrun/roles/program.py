@@ -20,7 +20,7 @@ from dagrun.services.monitor import Monitor
 
 
 class Run:
-    """A run that was started, from :meth:`Orchestrator.start_workflow`."""
+    """A run that was started, as by :meth:`Orchestrator.start_workflow`."""
 
     def __init__(self, local: Local, ticket: Ticket) -> None:
         self._local, self._ticket = local, ticket
@@ -57,8 +57,6 @@ class Orchestrator:
         """Starts runs for other runs, and tells of them."""
         return SubWorkflows(self._local, self.get_run)
 
-    # workflows
-
     async def register_workflow(
         self, source: Source, *, metadata: Mapping[str, Any] | None = None
     ) -> Registered:
@@ -81,8 +79,6 @@ class Orchestrator:
                 data={"version": registered.version},
             )
         return registered
-
-    # runs
 
     async def start_workflow(
         self,
@@ -153,12 +149,11 @@ class Orchestrator:
         *,
         priority: int | None = None,
         idempotency_key: str | None = None,
-    ) -> RunResult:
-        """Do once more what a run did not bring off, in a run of its own; wait for its end.
+    ) -> Run:
+        """Do once more what a run did not bring off, in a run of its own. It is durable when this returns.
 
         It is of the same content of the workflow and has the same inputs, and keeps the nodes that
-        succeeded, unless they depend on one that did not. A failure is told, not raised. A caller
-        that is cancelled leaves the new run going.
+        succeeded, unless they depend on one that did not.
 
         Args:
             run_id: the other run, or its id; it stays as it is.
@@ -175,7 +170,7 @@ class Orchestrator:
         submission = await retry_of(
             self._local.runs, record, priority=priority, idempotency_key=idempotency_key
         )
-        return await self._local.result(await self._local.submit(submission))
+        return Run(self._local, await self._local.submit(submission))
 
     async def rerun(
         self,
@@ -184,8 +179,8 @@ class Orchestrator:
         from_node: str | None = None,
         priority: int | None = None,
         idempotency_key: str | None = None,
-    ) -> RunResult:
-        """Do once more what a run did, in a run of its own; wait for its end. See :meth:`retry`.
+    ) -> Run:
+        """Do once more what a run did, in a run of its own. See :meth:`retry`.
 
         Args:
             run_id: the other run, or its id; it stays as it is.
@@ -207,7 +202,7 @@ class Orchestrator:
             priority=priority,
             idempotency_key=idempotency_key,
         )
-        return await self._local.result(await self._local.submit(submission))
+        return Run(self._local, await self._local.submit(submission))
 
     async def get_run(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went, as far as it is on disk. Takes its id, or itself.

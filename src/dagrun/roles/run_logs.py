@@ -12,10 +12,11 @@ import attrs
 import trio
 
 from dagrun.domain.events import Event, Type
+from dagrun.domain.explain import see_log
 from dagrun.domain.fold import replay
 from dagrun.domain.handlers import handler_id
 from dagrun.domain.ids import RunId
-from dagrun.domain.state import NodeState, RunState
+from dagrun.domain.state import NodeState, RunState, Work
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import NotFound
 from dagrun.ports.management import LogPiece
@@ -61,22 +62,44 @@ def check_tried(
         NotFound: the run has no such node, or there was no such attempt or item.
     """
     nodes = [*state.nodes, *state.due] if node_id is None else [node_of(state, node_id)]
-    if (item, attempt) == (None, None):
+    kept = next((work for work in _works(nodes, item) if work.kept_from is not None), None)
+    if attempt is None and (item is None or kept is not None):
         return
-    most = max(_tried(node, item) for node in nodes)
-    if not 1 <= (1 if attempt is None else attempt) <= most:
-        asked = {"attempt": attempt, "item": item}
-        words = [f"{word} {number}" for word, number in asked.items() if number is not None]
-        what = " of ".join([*words, *([node_id] if node_id else [])])
-        raise NotFound(f"run {state.run_id} has no {what}{_range(nodes, item)}")
+    if 1 <= (1 if attempt is None else attempt) <= max(_tried(node, item) for node in nodes):
+        return
+    asked = {"attempt": attempt, "item": item}
+    words = [f"{word} {number}" for word, number in asked.items() if number is not None]
+    what = " of ".join([*words, *([node_id] if node_id else [])])
+    if attempt is None and _is_unstarted(nodes, item):
+        raise NotFound(f"run {state.run_id} has no log of {what}: it was never started")
+    raise NotFound(f"run {state.run_id} has no {what}{_why(nodes, item, kept)}")
 
 
-def _range(nodes: Sequence[NodeState], item: int | None) -> str:
-    """Say which items there are, if there is not this one."""
-    most = max((len(node.items) for node in nodes), default=0)
-    if item is None or most == 0 or any(item in node.items for node in nodes):
+def _works(nodes: Sequence[NodeState], item: int | None) -> Sequence[Work]:
+    """Give what of some nodes was taken up: themselves, or their items of an index."""
+    if item is None:
+        return nodes
+    return [node.items[item] for node in nodes if item in node.items]
+
+
+def _why(nodes: Sequence[NodeState], item: int | None, kept: Work | None) -> str:
+    """Say why there is no such attempt or item, if there is more to say."""
+    if kept is not None and kept.kept_from is not None:
+        return f": it was kept; {see_log(kept.kept_from, kept.node.step.node.id, item)}"
+    most = _count(nodes)
+    if item is None or most == 0 or 0 <= item < most:
         return ""
     return f"; items are counted from 0, and the last one is {most - 1}"
+
+
+def _is_unstarted(nodes: Sequence[NodeState], item: int | None) -> bool:
+    """Whether there is such an item, of which no attempt is known."""
+    return item is not None and 0 <= item < _count(nodes)
+
+
+def _count(nodes: Sequence[NodeState]) -> int:
+    """Give how many items the node has that has the most."""
+    return max(len(node.values or ()) for node in nodes)
 
 
 def node_of(state: RunState, node_id: str) -> NodeState:

@@ -7,7 +7,6 @@ from pathlib import Path
 
 import trio
 
-from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
@@ -22,6 +21,7 @@ from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
 from dagrun.ports.store import Definition, Message, MessageKind, Posted, RunRecord, Slot, Store
+from dagrun.roles.owners import Request, ask_owner
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
 
@@ -254,8 +254,7 @@ class StoredRuns:
         if self.owns(record):
             return False  # it has just ended
         if owner_pid(self._data_dir, record.owner) is not None:
-            request = {"do": "cancel", "run_id": record.run_id, "reason": reason}
-            return bool(await ask(self._data_dir, record.owner, request))
+            return bool(await ask_owner(self._data_dir, record, Request.CANCEL, reason=reason))
         if record.status in (RunStatus.CANCELLING, RunStatus.ENDING):
             await self.go_on(record.run_id)  # it was cut off on the way to its end
             return False

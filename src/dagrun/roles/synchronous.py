@@ -130,13 +130,15 @@ class SyncOrchestrator:
             self._orchestrator.execute_workflow, workflow_id, inputs, **options
         )
 
-    def retry(self, run_id: str | HasRunId, **options: Any) -> RunResult:
+    def retry(self, run_id: str | HasRunId, **options: Any) -> SyncRun:
         """Do once more what a run did not bring off; the options are those of the async method."""
-        return self._portal.call(self._orchestrator.retry, run_id, **options)
+        run = self._portal.call(self._orchestrator.retry, run_id, **options)
+        return SyncRun(run, self._portal)
 
-    def rerun(self, run_id: str | HasRunId, **options: Any) -> RunResult:
+    def rerun(self, run_id: str | HasRunId, **options: Any) -> SyncRun:
         """Do once more what a run did; the options are those of the async method."""
-        return self._portal.call(self._orchestrator.rerun, run_id, **options)
+        run = self._portal.call(self._orchestrator.rerun, run_id, **options)
+        return SyncRun(run, self._portal)
 
     def get_run(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went."""

@@ -63,13 +63,14 @@ def read(
         ConfigError: a value does not parse, or the file is wrong; the message names the flag,
             variable or key.
     """
-    file = _read_file(config)
+    path = config or Path(FILE)
+    file = {} if config is None and not path.is_file() else _read_file(path)
     for variable, value in environ.items():
         if variable.startswith(PREFIX) and not variable.startswith(VARIABLE_PREFIX):
             _refuse_misspelt(variable, value)
     chosen: dict[str, Any] = {}
     for field in attrs.fields(kind):
-        for source, given in _sources(field.name, flags, environ, file):
+        for source, given in _sources(field.name, flags, environ, (path, file)):
             if given is not None:
                 chosen[field.name] = _parsed(field, source, given)
                 break
@@ -77,13 +78,16 @@ def read(
 
 
 def _sources(
-    name: str, flags: Mapping[str, object], environ: Mapping[str, str], file: Mapping[str, object]
+    name: str,
+    flags: Mapping[str, object],
+    environ: Mapping[str, str],
+    file: tuple[Path, Mapping[str, object]],
 ) -> tuple[tuple[str, object], ...]:
-    variable = variable_of(name)
+    variable, (path, keys) = variable_of(name), file
     return (
         (flag_of(name), flags.get(name)),
         (variable, environ.get(variable)),
-        (f"{FILE}: {name}", file.get(name)),
+        (f"{path}: {name}", keys.get(name)),
     )
 
 
@@ -95,10 +99,7 @@ def _parsed(field: "attrs.Attribute[Any]", source: str, value: object) -> Any:
         raise ConfigError(f"{source}: {error}{shown}") from None
 
 
-def _read_file(config: Path | None) -> Mapping[str, object]:
-    path = config or Path(FILE)
-    if config is None and not path.is_file():
-        return {}
+def _read_file(path: Path) -> Mapping[str, object]:
     import tomllib  # noqa: PLC0415 — 2 ms that only a file costs
 
     try:

@@ -5,10 +5,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Any, Final
 
+import attrs
+
+from dagrun.domain import serialize
 from dagrun.domain.jsonvalue import NotJson, decode, encode, parse
 from dagrun.domain.monitoring import MonitorEvent, Severity
 from dagrun.domain.result import from_json, rfc3339, to_json
 from dagrun.domain.status import RunStatus
+from dagrun.domain.workflow import Workflow
 from dagrun.errors import InputError, Problem
 from dagrun.ports.engine import EngineView
 from dagrun.ports.management import (
@@ -113,6 +117,13 @@ def workflow_in(message: v1.Workflow) -> WorkflowView:
         definition_hash=message.definition_hash,
         registered_at=time(message.registered_at),
     )
+
+
+def version_in(message: v1.Workflow, definition: bytes) -> tuple[WorkflowView, Workflow]:
+    """Read one with its content, which has the name and the description whole."""
+    workflow = serialize.from_json(definition)
+    view = workflow_in(message)
+    return attrs.evolve(view, name=workflow.name, description=workflow.description), workflow
 
 
 def run_out(view: RunSummary) -> v1.Run:

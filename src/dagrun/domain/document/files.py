@@ -48,6 +48,11 @@ def inline_files(
     return attrs.evolve(workflow, nodes=nodes, handlers=handlers), reader.findings
 
 
+def unreadable(name: str, error: OSError | ValueError) -> str:
+    """Say of a file why it cannot be read."""
+    return f"{name} cannot be read: {getattr(error, 'strerror', None) or error}"
+
+
 def relative_programs(workflow: Workflow) -> list[Finding]:
     """Find programs and folders of which nobody can say where they are, if the document lies nowhere."""
     parts: list[tuple[FindingPath, ExecutorSpec]] = [
@@ -107,7 +112,5 @@ class _Reader:
         try:
             return self._read(name)
         except (OSError, ValueError) as error:
-            reason = getattr(error, "strerror", None) or error
-            message = f"{name} cannot be read: {reason}"
-            self.findings.append(Finding(path=path, message=message))
+            self.findings.append(Finding(path=path, message=unreadable(name, error)))
             return None

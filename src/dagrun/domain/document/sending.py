@@ -20,6 +20,9 @@ class ToSend:
     named: frozenset[str]
     """The names of all of them."""
 
+    unread: Mapping[str, str] = attrs.field(factory=dict)
+    """Name, as who gets the document tells of it → why it could not be read."""
+
 
 def files_named(document: bytes) -> frozenset[str]:
     """Give the files whose contents belong to a document; none if it is malformed.

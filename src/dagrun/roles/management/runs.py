@@ -12,13 +12,13 @@ from dagrun.errors import ConflictError, NotFound
 from dagrun.ports.management import RunSummary
 from dagrun.ports.store import RunRecord
 from dagrun.roles.children import child_of
-from dagrun.roles.management.arguments import wrong
 from dagrun.roles.management.shared_runs import SharedRuns
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.reruns import rerun_of, retry_of
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.sub_workflows import relation_to
 from dagrun.roles.submission import Submission
+from dagrun.roles.wanted import inputs_of
 from dagrun.services.dispatcher import Dispatcher
 
 Submit = Callable[[Submission], Awaitable[RunId]]
@@ -47,7 +47,7 @@ class ManagedRuns(SharedRuns):
         workflow, base = await self.registrations.find(workflow_id, version)
         submission = Submission(
             workflow=workflow,
-            inputs=check_inputs(workflow.inputs, _object(inputs)),
+            inputs=check_inputs(workflow.inputs, inputs_of(inputs)),
             base=base,
             priority=priority,
             idempotency_key=idempotency_key,
@@ -99,7 +99,7 @@ class ManagedRuns(SharedRuns):
         while True:
             parent = await self._record(parent_run_id)
             submission = child_of(
-                parent, *found, _object(inputs), relation_to(parent), priority=priority
+                parent, *found, inputs_of(inputs), relation_to(parent), priority=priority
             )
             try:
                 return await self._summary(await self.submit(submission))
@@ -132,9 +132,3 @@ class ManagedRuns(SharedRuns):
         if ticket.engine is not None:
             return f"engine {ticket.engine.name} has it"
         return self.dispatcher.explain(run_id) or "no engine has it"
-
-
-def _object(inputs: Mapping[str, Any] | None) -> Mapping[str, Any]:
-    if inputs is not None and not isinstance(inputs, Mapping):
-        raise wrong("an object is needed", "inputs")
-    return inputs or {}

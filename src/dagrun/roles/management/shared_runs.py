@@ -3,13 +3,11 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from pathlib import Path
-from typing import Final
 
 import attrs
 import trio
 
-from dagrun.builtin.control import ask
-from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
+from dagrun.builtin.ownership import ORCHESTRATOR
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
@@ -17,7 +15,7 @@ from dagrun.domain.scope import run_inputs
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError, NotFound
+from dagrun.errors import NotFound
 from dagrun.ports.management import (
     MOST,
     Change,
@@ -32,13 +30,10 @@ from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.explaining import explain
 from dagrun.roles.management.arguments import check_cursor, check_limit, run_id_of
 from dagrun.roles.management.looks import PATIENCE, Looks
+from dagrun.roles.owners import Request, ask_owner
 from dagrun.roles.run_logs import LATE, RunLogs
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.roles.summary import child_run, summary
-
-CANCEL: Final = "cancel"
-PAUSE: Final = "pause"
-RESUME: Final = "resume"
 
 
 @attrs.frozen(kw_only=True)
@@ -220,25 +215,16 @@ class SharedRuns:
         return found
 
     async def _cancel(self, record: RunRecord) -> bool:
-        return await self._ask_its_process(record, CANCEL)
+        return await self._ask(record, Request.CANCEL)
 
     async def _pause(self, record: RunRecord) -> bool:
-        return await self._ask_its_process(record, PAUSE)
+        return await self._ask(record, Request.PAUSE)
 
     async def _resume(self, record: RunRecord) -> bool:
-        return await self._ask_its_process(record, RESUME)
+        return await self._ask(record, Request.RESUME)
 
-    async def _ask_its_process(self, record: RunRecord, what: str) -> bool:
-        """Ask the process that has a run."""
-        if record.status in RUN_ENDED:
-            return False
-        if owner_pid(self.data_dir, record.owner) is None:
-            raise ConflictError(
-                f"the process of run {record.run_id} has ended; go on with it where its data"
-                f" directory is: dagrun run --resume {record.run_id}"
-            )
-        request = {"do": what, "run_id": record.run_id}
-        return bool(await ask(self.data_dir, record.owner, request))
+    async def _ask(self, record: RunRecord, what: Request) -> bool:
+        return bool(await ask_owner(self.data_dir, record, what))
 
     def _whereabouts(self, run_id: RunId) -> str | None:
         """Say where a run of this process is; None for another one's."""

@@ -87,8 +87,7 @@ class WorkflowsClient:
         """Give a version, and its content; see the port."""
         request = v1.GetWorkflowRequest(workflow_id=workflow_id, version=version or "")
         parts = await self._asking.all(calls.GET_WORKFLOW, request)
-        text = b"".join(part.definition for part in parts)
-        return views.workflow_in(parts[0].workflow), from_json(text)
+        return views.version_in(parts[0].workflow, b"".join(part.definition for part in parts))
 
     async def delete(
         self, workflow_id: str, version: str | None = None, *, force: bool = False
