@@ -100,6 +100,5 @@ class Requests:
 
 async def _engine_of(ticket: Ticket) -> EngineLink | None:
     """Wait until a run is where it is on its way to, and give its engine, if it has one."""
-    while ticket.moving is not None:
-        await ticket.moving.wait()
+    await ticket.arrived()
     return ticket.engine

@@ -28,7 +28,10 @@ class Assignments:
         return self._by_run.get(run_id)
 
     def begin(self, engine: RemoteEngine, assigned: Assigned) -> None:
-        """Know that an engine has a run, or is being given one."""
+        """Know that an engine has a run, or is being given one. One that still has it stops it."""
+        earlier = self._by_run.get(assigned.run_id)
+        if earlier is not None:
+            self._take_from(earlier, assigned.run_id)
         engine.runs[assigned.run_id] = assigned
         self._by_run[assigned.run_id] = engine
 
@@ -57,6 +60,12 @@ class Assignments:
         """Have no more to do with a run that is somebody else's, or damaged."""
         self._end(engine, run_id)
         self._placer.abandoned(run_id, why)
+
+    def _take_from(self, engine: RemoteEngine, run_id: RunId) -> None:
+        held = engine.runs.get(run_id)
+        engine.drop(run_id)
+        if held is not None and held.sent:
+            engine.stop(run_id, held.epoch)
 
     def _end(self, engine: RemoteEngine, run_id: RunId) -> None:
         engine.drop(run_id)
