@@ -11,8 +11,9 @@ from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.status import RunStatus
 from dagrun.ports.store import Slot
 from dagrun.roles.submission import Submission
+from dagrun.services.dispatcher.ticket import Rest
 from dagrun.testing.managed import EXECUTOR, managed
-from dagrun.testing.seeds import Seeds, begun, now, told
+from dagrun.testing.seeds import Seeds, begun, child_of, now, told
 
 SOON = 8.0  # seconds that all that a test waits for may take
 
@@ -47,3 +48,32 @@ async def test_a_run_that_was_cut_off_within_its_handlers_ends_for_a_newer_one(t
         run_id = await leading.submit(Submission(workflow=newest, inputs={}))
         assert (await leading.result(run_id)).status is RunStatus.SUCCEEDED
         assert (await store.run(dead.run_id)).status is RunStatus.SUCCEEDED
+
+
+async def test_a_run_with_other_work_than_its_children_waits_for_an_engine(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    busy = await seeds.put(told("a", "b"), go=begun)
+    lonely = await seeds.put(told("a"), go=begun)
+    for run_id, wait in ((busy.run_id, True), (lonely.run_id, False)):
+        await seeds.put(told("c"), parent=child_of(run_id, "a", wait=wait), go=begun)
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        for run_id in (busy.run_id, lonely.run_id):
+            assert "waits for an engine" in leading.dispatcher.explain(run_id)
+
+
+async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=waiting_for("the child"))
+    await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.ticket(parent.run_id).rest is Rest.PARKED
+
+
+def waiting_for(child):
+    def go(state):
+        for work in begun(state):
+            decide.wait(state, work, {"child": child, "version": "1.0.0"}, now())
+
+    return go
