@@ -367,6 +367,7 @@ class Store(Tokens, Protocol):
 
         Raises:
             NotFound: there is no such run.
+            RunHasEnded: there is nothing more to execute.
             ConflictError: the epoch is another one: somebody else was faster.
         """
         ...

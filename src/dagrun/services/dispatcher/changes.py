@@ -9,7 +9,7 @@ from typing import Protocol
 from dagrun.domain import decide
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, DagrunError
+from dagrun.errors import ConflictError, DagrunError, RunHasEnded
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.patience import patiently
 from dagrun.services.dispatcher.placing import Placing
@@ -99,6 +99,8 @@ class Changes:
                 state, epoch, _ = await self._runs.claim(ticket.run_id)
             durable = state.seq
             if not change(state, self._now(), epoch=epoch):
+                if state.ended:
+                    self._lose(ticket)
                 return False
             ticket.make = ticket.ready = None
             self._journal.continue_from(ticket.run_id, durable)
@@ -136,6 +138,9 @@ class Changes:
         """Have no more to do with a run that is somebody else's now."""
         try:
             yield
+        except RunHasEnded:
+            self._lose(ticket)
+            raise
         except ConflictError as error:
             self._lose(ticket, str(error))
             raise

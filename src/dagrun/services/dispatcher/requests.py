@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from dagrun.domain.ids import RunId
-from dagrun.errors import DagrunError
+from dagrun.errors import DagrunError, RunHasEnded
 from dagrun.ports.engine import EngineLink
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.placing import Placing
@@ -83,6 +83,8 @@ class Requests:
         try:
             async with request.ticket.alone():
                 request.answer = await self._done(request)
+        except RunHasEnded:
+            request.answer = False
         except DagrunError as error:
             request.error = error
         finally:

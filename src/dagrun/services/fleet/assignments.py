@@ -36,11 +36,11 @@ class Assignments:
         self._by_run[assigned.run_id] = engine
 
     def ended(self, run_id: RunId) -> None:
-        """Let a run go whose end is durable. Nothing happens if no engine has it."""
+        """Let a run go whose end is durable. It may have been taken back just before."""
         engine = self._by_run.get(run_id)
         if engine is not None:
             self._end(engine, run_id)
-            self._placer.ended(run_id)
+        self._placer.ended(run_id)
 
     def rests(self, engine: RemoteEngine, run_id: RunId, *, parked: bool) -> None:
         """Let a run be with no engine until it is told of something."""
