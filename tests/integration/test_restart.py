@@ -77,3 +77,22 @@ def waiting_for(child):
             decide.wait(state, work, {"child": child, "version": "1.0.0"}, now())
 
     return go
+
+
+async def test_a_queued_child_is_cancelled_after_a_restart_though_there_is_no_engine(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert await leading.cancel(child.run_id)
+        assert (await store.run(child.run_id)).status is RunStatus.CANCELLED
+
+
+async def test_a_queued_child_goes_before_other_runs_after_a_restart(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert not leading.dispatcher.ticket(child.run_id).entry().fresh

@@ -10,6 +10,7 @@ from dagrun.errors import RunHasEnded
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import balancers
 from dagrun.services.dispatcher import Dispatcher, Ticket
+from dagrun.services.fleet.assignments import Assignments
 from dagrun.testing.drive import make_node, make_workflow
 
 RUN = RunId("r")
@@ -60,7 +61,7 @@ def is_gone(dispatcher, ticket):
 async def test_a_run_whose_end_is_heard_of_while_it_waits_waits_no_more():
     async with taken_back(Store()) as (dispatcher, ticket):
         assert dispatcher.statistics().queued == 1
-        dispatcher.ended(RUN)
+        Assignments(journal=None, placer=dispatcher).ended(RUN)
         assert is_gone(dispatcher, ticket)
 
 
