@@ -96,3 +96,17 @@ async def test_a_queued_child_goes_before_other_runs_after_a_restart(tmp_path):
     child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert not leading.dispatcher.ticket(child.run_id).entry().fresh
+
+
+async def test_a_run_that_waits_for_its_end_is_not_handed_over_each_time_it_is_cancelled(tmp_path):
+    def cancelled(state):
+        waiting_for("the child")(state)
+        decide.cancel(state, now())
+
+    store = MemoryStore()
+    parent = await Seeds(store).put(told("a"), go=cancelled)
+    async with begin_anew(tmp_path, store) as leading:
+        for _ in range(3):
+            assert not await leading.cancel(parent.run_id)
+        record = await store.run(parent.run_id)
+        assert (record.status, record.epoch) == (RunStatus.CANCELLING, 1)

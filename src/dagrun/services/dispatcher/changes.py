@@ -120,18 +120,25 @@ class Changes:
         """
         with self._forgotten_on_conflict(ticket):
             posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
+            if not posted and await self._ends_already(ticket):
+                return False
             if not self._placing.may_give_at_once():
                 self._placing.enqueue(ticket)
                 return posted
             state, epoch, messages = await self._runs.claim(ticket.run_id)
         ticket.make, ticket.state = None, state
-        if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
-            return False
         if self._placing.may_give_at_once():
             self._placing.give_at_once(ticket, state, epoch, messages)
         else:
             self._placing.enqueue(ticket)  # the last engine went while the run was read
         return posted
+
+    async def _ends_already(self, ticket: Ticket) -> bool:
+        """Whether a run needs no request to end, be it that it waits for others until then."""
+        state, _ = await self._runs.load(ticket.run_id)
+        if state.ended:
+            self._lose(ticket)
+        return state.ended or state.status in (RunStatus.CANCELLING, RunStatus.ENDING)
 
     @contextmanager
     def _forgotten_on_conflict(self, ticket: Ticket) -> Iterator[None]:
