@@ -176,9 +176,10 @@ class Placing:
         self, ticket: Ticket, state: RunState, epoch: int, messages: Sequence[Message]
     ) -> None:
         """Give a run that waits for nothing to an engine, whether one has room or not."""
-        place = self._places.least_busy()
+        place = self._places.least_busy(ticket.needs)
         assert place is not None  # noqa: S101 — as the caller has seen
-        self._places.take(place, ticket.run_id)
+        self._places.take(place, ticket.run_id, ticket.needs)
+        self._queue.started(ticket.entry())
         self._execute(ticket, place, state, epoch, messages)
 
     # What is heard of engines elsewhere
