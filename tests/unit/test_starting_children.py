@@ -2,6 +2,7 @@
 
 from datetime import UTC, datetime
 
+import attrs
 import pytest
 import trio
 
@@ -76,3 +77,14 @@ async def test_a_child_is_started_when_the_store_answers_again(
     child = await children.start(request)
     assert trio.current_time() >= busy_until
     assert [run.run_id for run in await store.children(request.parent)] == [child.run_id]
+
+
+async def test_the_child_that_an_attempt_started_is_found_without_reading_all(monkeypatch):
+    store = MemoryStore()
+    children, request = await family(store)
+    child = await children.start(request)
+    await store.claim(request.parent, owner="orchestrator", expected_epoch=1)
+    monkeypatch.delattr(MemoryStore, "children")
+    again = attrs.evolve(request, epoch=2)
+    assert await children.start(again) == child
+    assert await children.start(attrs.evolve(again, item=1)) != child

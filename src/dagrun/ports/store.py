@@ -394,6 +394,12 @@ class Store(Tokens, Protocol):
         """Give the runs that a run started, the oldest first."""
         ...
 
+    async def child(
+        self, run_id: RunId, node_id: str, item: int | None, attempt: int
+    ) -> RunRecord | None:
+        """Give the run that an attempt of a run started. Takes no longer with many children."""
+        ...
+
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:
         """Give all runs of an owner that have not ended, the oldest first."""
         ...

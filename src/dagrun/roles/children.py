@@ -85,12 +85,8 @@ class StoredChildren:
         """Give the child that this very attempt started under another epoch."""
         if request.epoch == 1:
             return None
-        wanted = request.node_id, request.item, request.attempt
-        for record in await self._store.children(request.parent):
-            origin = record.parent
-            if origin and (origin.node_id, origin.item, origin.attempt) == wanted:
-                return record
-        return None
+        place = request.parent, request.node_id, request.item, request.attempt
+        return await self._store.child(*place)
 
     async def _start(self, request: ChildRequest, parent: RunRecord) -> Child:
         depth = depth_below(parent)

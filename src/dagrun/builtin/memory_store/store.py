@@ -117,6 +117,13 @@ class MemoryStore(Tables, TokenTable):
         await trio.lowlevel.checkpoint()
         return families.children(self._runs, {run_id})
 
+    async def child(
+        self, run_id: RunId, node_id: str, item: int | None, attempt: int
+    ) -> RunRecord | None:
+        """Give the run that an attempt of a run started."""
+        await trio.lowlevel.checkpoint()
+        return families.child(self._runs, (run_id, node_id, item, attempt))
+
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:
         """Give all runs of an owner that have not ended."""
         await trio.lowlevel.checkpoint()
