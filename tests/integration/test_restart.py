@@ -110,3 +110,32 @@ async def test_a_run_that_waits_for_its_end_is_not_handed_over_each_time_it_is_c
             assert not await leading.cancel(parent.run_id)
         record = await store.run(parent.run_id)
         assert (record.status, record.epoch) == (RunStatus.CANCELLING, 1)
+
+
+class Counting(MemoryStore):
+    """Counts how often a definition is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = 0
+
+    async def definition(self, hash_):
+        self.read += 1
+        return await super().definition(hash_)
+
+
+async def test_of_a_full_queue_each_definition_is_read_once(tmp_path):
+    store = Counting()
+    seeds = Seeds(store)
+    for number in range(12):
+        await seeds.put(told("a", workflow_id=f"w{number % 3}"))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.statistics().queued == 12
+        assert store.read == 3
+
+
+async def test_a_queued_run_has_its_placement_key_after_a_restart(tmp_path):
+    store = MemoryStore()
+    state = await Seeds(store).put(told("a", placement={"key": "of ${run.id}"}))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.ticket(state.run_id).key == f"of {state.run_id}"

@@ -203,11 +203,13 @@ class StoredRuns:
     async def ticket(self, record: RunRecord) -> Ticket:
         """Give the ticket of a run of this process that is stored, and no engine's of it.
 
+        Its journal is not read, nor its definition if another run has the same: a full queue is to
+        be known in no time.
+
         Raises:
             StoreCorrupt: what is stored of it is damaged.
         """
-        prepared = await self._prepared(record)
-        state = RunState(prepared.plan, record.run_id, record.inputs)
+        prepared = self._plans.known(record.definition_hash) or await self._prepared(record)
         return Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
@@ -217,7 +219,7 @@ class StoredRuns:
             slot=slot_of(prepared.workflow, record),
             admitted=record.admitted,
             needs=prepared.plan.needs,
-            key=self._placement_key(state, record),
+            key=self._stored_placement_key(prepared.plan, record),
             due=_due(prepared.workflow, record),
         )
 
@@ -291,6 +293,11 @@ class StoredRuns:
         definition = await stored_definition(self._store, record)
         with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
+
+    def _stored_placement_key(self, plan: Plan, record: RunRecord) -> str | None:
+        if plan.placement_key is None:
+            return None  # as of most: there may be many, and a state is much to make
+        return self._placement_key(RunState(plan, record.run_id, record.inputs), record)
 
     def _placement_key(self, state: RunState, record: RunRecord) -> str | None:
         template = state.plan.placement_key
