@@ -13,6 +13,7 @@
     ├── RunFailed          a run did not succeed, and its caller wants to know
     ├── ConflictError      the state of a run forbids what was asked
     │   ├── RunOwned           another live process executes the run
+    │   ├── RunHasEnded        nobody executes the run any more
     │   ├── StillNeeded        registered workflows call what was to be deleted
     │   ├── LimitReached       the concurrency limit has no room for the run
     │   └── QueueFull          too many runs wait already
@@ -167,6 +168,14 @@ class RunOwned(ConflictError):
         self.run_id, self.pid = run_id, pid
         who = f"process {pid}" if pid else "another process"
         super().__init__(f"run {run_id} is being executed by {who}")
+
+
+class RunHasEnded(ConflictError):
+    """Nobody executes the run any more."""
+
+    def __init__(self, run_id: str) -> None:
+        self.run_id = run_id
+        super().__init__(f"run {run_id} has ended")
 
 
 class StillNeeded(ConflictError):

@@ -2,6 +2,7 @@
 
 from types import SimpleNamespace
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -33,10 +34,11 @@ def test_nobody_gives_way_while_there_are_slots_for_all():
     assert giving_way([run(1), run(2)], "r02", limit=2) == []
 
 
-def test_a_run_that_is_being_cancelled_is_gone_already():
-    rivals = [run(1, status=RunStatus.CANCELLING), run(2), run(3)]
+@pytest.mark.parametrize("status", [RunStatus.CANCELLING, RunStatus.ENDING])
+def test_a_run_on_the_way_to_its_end_is_gone_already(status):
+    rivals = [run(1), run(2, status=status), run(3)]
     assert giving_way(rivals, "r03", limit=2) == []
-    assert giving_way(rivals, "r03", limit=1) == [(rivals[1], "r03")]
+    assert giving_way(rivals, "r03", limit=1) == [(rivals[0], "r03")]
 
 
 def test_a_newer_run_of_another_workflow_takes_the_turn_of_nobody():

@@ -219,7 +219,7 @@ class Placer(Protocol):
         ...
 
     def ended(self, run_id: RunId) -> None:
-        """Hear that a run that an engine has has ended; that is durable."""
+        """Hear that a run has ended, whether an engine has it or not; that is durable."""
         ...
 
     def rests(self, run_id: RunId, *, parked: bool) -> None:

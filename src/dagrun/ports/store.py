@@ -367,6 +367,7 @@ class Store(Tokens, Protocol):
 
         Raises:
             NotFound: there is no such run.
+            RunHasEnded: there is nothing more to execute.
             ConflictError: the epoch is another one: somebody else was faster.
         """
         ...
@@ -391,6 +392,12 @@ class Store(Tokens, Protocol):
 
     async def children(self, run_id: RunId) -> Sequence[RunRecord]:
         """Give the runs that a run started, the oldest first."""
+        ...
+
+    async def child(
+        self, run_id: RunId, node_id: str, item: int | None, attempt: int
+    ) -> RunRecord | None:
+        """Give the run that an attempt of a run started. Takes no longer with many children."""
         ...
 
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:

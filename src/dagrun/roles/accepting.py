@@ -1,6 +1,7 @@
 """How an orchestrator accepts runs."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import datetime
 
 import attrs
@@ -50,20 +51,30 @@ class Accepting:
 
     async def submit_child(self, submission: Submission) -> RunId:
         """Store a run that another one waits for, however many runs wait; see :meth:`submit`."""
+        with self._one_coming():
+            return await self._store(submission)
+
+    @contextmanager
+    def _one_coming(self) -> Iterator[None]:
+        """Count a submission from before anything is waited for."""
+        self._coming += 1
+        try:
+            yield
+        finally:
+            self._coming -= 1
+
+    async def _store(self, submission: Submission) -> RunId:
         prepared = await self.plans.prepare(submission.workflow)
         new_run, events, ticket = accept(
             submission, prepared, owner=self.owner, now=self._now(), draw=self._draw_bytes
         )
         ticket.set_off()
         self.dispatcher.adopt(ticket)
-        self._coming += 1
         try:
             standing = await self.journal.submit(new_run, prepared.definition, events)
         except BaseException:
             self.dispatcher.drop(ticket)
             raise
-        finally:
-            self._coming -= 1
         if standing == ticket.run_id:
             self.dispatcher.enqueue(ticket)
         else:

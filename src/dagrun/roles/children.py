@@ -55,7 +55,14 @@ class StoredChildren:
         """Set before the first call."""
 
     async def start(self, request: ChildRequest) -> Child:
-        """Start a child, or give the one that was started before; see the port."""
+        """Start a child, or give the one that was started before; see the port.
+
+        Waits while the store has no room, or is held by another process: a child is started once,
+        however often that is tried.
+        """
+        return await patiently(partial(self._started, request))
+
+    async def _started(self, request: ChildRequest) -> Child:
         parent = await self._store.run(request.parent)
         if parent.epoch != request.epoch:
             raise ConflictError(f"run {request.parent} was handed over")
@@ -78,12 +85,8 @@ class StoredChildren:
         """Give the child that this very attempt started under another epoch."""
         if request.epoch == 1:
             return None
-        wanted = request.node_id, request.item, request.attempt
-        for record in await self._store.children(request.parent):
-            origin = record.parent
-            if origin and (origin.node_id, origin.item, origin.attempt) == wanted:
-                return record
-        return None
+        place = request.parent, request.node_id, request.item, request.attempt
+        return await self._store.child(*place)
 
     async def _start(self, request: ChildRequest, parent: RunRecord) -> Child:
         depth = depth_below(parent)
@@ -106,7 +109,7 @@ class StoredChildren:
             ),
             held=await self._held(parent) if request.wait else frozenset(),
         )
-        run_id = await patiently(partial(self.runs.submit_child, submission))
+        run_id = await self.runs.submit_child(submission)
         return Child(run_id=run_id, version=(await self._store.run(run_id)).version)
 
     async def _held(self, run: RunRecord) -> frozenset[str]:

@@ -102,6 +102,9 @@ async def open_local(
         def pass_on(posted: Sequence[Posted]) -> None:
             messages.see(posted)
 
+        async def go_on(run: RunId) -> None:
+            await local.go_on(run)
+
         journal = await start(
             stack,
             Journal(
@@ -115,7 +118,12 @@ async def open_local(
         providers = await start(stack, Opened(factories(registry.secrets, settings)))
         plans = Plans(registry, executors, providers)
         runs = StoredRuns(
-            data_dir=data_dir, owner=lock.owner, store=store, plans=plans, pass_on=pass_on
+            data_dir=data_dir,
+            owner=lock.owner,
+            store=store,
+            plans=plans,
+            pass_on=pass_on,
+            go_on=go_on,
         )
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=balancers(registry)
@@ -160,7 +168,7 @@ async def open_local(
             committed=committed,
             scope=scopes[0],
         )
-        children.runs, runs.go_on = local, local.go_on
+        children.runs = local
         await start(stack, messages)
         for engine in running:
             dispatcher.add_engine(engine)

@@ -22,6 +22,7 @@ from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Offered, Transport
 from dagrun.roles.accepting import Accepting
 from dagrun.roles.children import StoredChildren
+from dagrun.roles.cut_off import take_up
 from dagrun.roles.leading import Leading
 from dagrun.roles.local import balancers
 from dagrun.roles.management.managed import manage
@@ -129,7 +130,14 @@ async def open_leading(
             ),
         )
         plans = Plans(registry, NothingToOpen(), NothingToOpen())
-        runs = StoredRuns(data_dir=data_dir, owner=owner, store=store, plans=plans, pass_on=pass_on)
+        runs = StoredRuns(
+            data_dir=data_dir,
+            owner=owner,
+            store=store,
+            plans=plans,
+            pass_on=pass_on,
+            go_on=lambda run: take_up(store, runs, dispatcher, run),
+        )
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs,
             journal=journal,

@@ -2,8 +2,10 @@
 
 import logging
 from collections import defaultdict
+from datetime import UTC, datetime
 from typing import Final
 
+from dagrun.domain import decide
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
 from dagrun.ports.store import RunRecord, Store
@@ -49,22 +51,30 @@ async def go_on_with_all(
             dispatcher.assume(ticket, engine)
     for record, ticket in waiting:
         dispatcher.adopt(ticket)
-        if await _waits_for_an_engine(store, record):
+        if await _waits_for_an_engine(store, runs, record):
             dispatcher.enqueue(ticket)
         else:
             dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
     return len(waiting) + sum(map(len, assigned.values()))
 
 
-async def _waits_for_an_engine(store: Store, record: RunRecord) -> bool:
+async def _waits_for_an_engine(store: Store, runs: StoredRuns, record: RunRecord) -> bool:
     """Whether a run that no engine has waits for one: it rests no more once something is posted."""
     if record.status is RunStatus.QUEUED:
         return True
     if await store.messages(record.run_id):
         return True
-    return record.status is not RunStatus.PAUSED and not await _waits_for_children(store, record)
+    return record.status is not RunStatus.PAUSED and not await _is_parked(runs, record)
 
 
-async def _waits_for_children(store: Store, record: RunRecord) -> bool:
-    children = await store.children(record.run_id)
-    return any(child.finished_at is None for child in children)
+async def _is_parked(runs: StoredRuns, record: RunRecord) -> bool:
+    """Whether there is nothing to do for a run but to wait for its children.
+
+    When in doubt there is: whoever executes it gives it back, or finds what is damaged.
+    """
+    try:
+        state, _ = await runs.restored(record)
+    except DagrunError:
+        return False
+    decide.advance(state, datetime.now(UTC))
+    return not state.outbox and decide.parked(state)

@@ -1,9 +1,10 @@
 """Runs as the store knows them: replayed, taken over, and asked for things wherever they are."""
 
 from collections.abc import Awaitable, Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Final
 
 import trio
 
@@ -19,11 +20,13 @@ from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConflictError, NotFound, RunOwned, StoreCorrupt
+from dagrun.errors import ConflictError, DagrunError, NotFound, RunOwned, StoreCorrupt
 from dagrun.ports.store import Definition, Message, MessageKind, Posted, RunRecord, Slot, Store
 from dagrun.roles.owners import Request, ask_owner
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
+
+ON_THE_WAY_TO_ITS_END: Final = (RunStatus.CANCELLING, RunStatus.ENDING)
 
 
 async def stored_workflow(store: Store, record: RunRecord) -> Workflow:
@@ -106,6 +109,7 @@ class StoredRuns:
         store: an open store.
         plans: compiles workflows.
         pass_on: passes on what was posted to other runs on the way.
+        go_on: goes on with a run that was cut off, and with what it waits for.
     """
 
     def __init__(
@@ -116,15 +120,14 @@ class StoredRuns:
         store: Store,
         plans: Plans,
         pass_on: Callable[[Sequence[Posted]], None],
+        go_on: Callable[[RunId], Awaitable[object]],
     ) -> None:
         self._data_dir, self._owner = data_dir, owner
         self._store, self._plans = store, plans
         self._pass_on = pass_on
+        self._go_on = go_on
         self.dispatcher: Dispatcher
-        """Set before the first call, as is the next one."""
-
-        self.go_on: Callable[[RunId], Awaitable[object]]
-        """Goes on with a run that was cut off, and with what it waits for."""
+        """Set before the first call."""
 
     def owns(self, record: RunRecord) -> bool:
         """Whether a run is of this process."""
@@ -200,20 +203,23 @@ class StoredRuns:
     async def ticket(self, record: RunRecord) -> Ticket:
         """Give the ticket of a run of this process that is stored, and no engine's of it.
 
+        Its journal is not read, nor its definition if another run has the same: a full queue is to
+        be known in no time.
+
         Raises:
             StoreCorrupt: what is stored of it is damaged.
         """
-        prepared = await self._prepared(record)
-        state = RunState(prepared.plan, record.run_id, record.inputs)
+        prepared = self._plans.known(record.definition_hash) or await self._prepared(record)
         return Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
             priority=record.priority,
-            fresh=record.started_at is None and record.parent is None,
+            fresh=record.started_at is None,
+            child=record.parent is not None,
             slot=slot_of(prepared.workflow, record),
             admitted=record.admitted,
             needs=prepared.plan.needs,
-            key=self._placement_key(state, record),
+            key=self._stored_placement_key(prepared.plan, record),
             due=_due(prepared.workflow, record),
         )
 
@@ -237,8 +243,16 @@ class StoredRuns:
         return await self._store.admit(run_id, slot)
 
     async def rivals(self, run_id: RunId, slot: Slot) -> Sequence[RunRecord]:
-        """Give the runs that may give way to a newer one with their key; see the dispatcher."""
-        return await self._store.rivals(run_id, slot.key)
+        """Give the runs that may give way to a newer one with their key; see the dispatcher.
+
+        Those that were cut off on the way to their end go on: nobody else frees their slots.
+        """
+        rivals = await self._store.rivals(run_id, slot.key)
+        for run in rivals:
+            if run.status in ON_THE_WAY_TO_ITS_END and self._cut_off(run):
+                with suppress(DagrunError):  # it is damaged, or somebody else was faster
+                    await self._go_on(run.run_id)
+        return rivals
 
     async def cancel(self, record: RunRecord, *, reason: str = REQUESTED) -> bool:
         """Cancel a run, whoever has it. Give False if it has ended, or is being cancelled.
@@ -255,12 +269,16 @@ class StoredRuns:
             return False  # it has just ended
         if owner_pid(self._data_dir, record.owner) is not None:
             return bool(await ask_owner(self._data_dir, record, Request.CANCEL, reason=reason))
-        if record.status in (RunStatus.CANCELLING, RunStatus.ENDING):
-            await self.go_on(record.run_id)  # it was cut off on the way to its end
+        if record.status in ON_THE_WAY_TO_ITS_END:
+            await self._go_on(record.run_id)
             return False
         ticket, _ = await self.take_over(record)
         self.dispatcher.adopt(ticket)
         return await self.dispatcher.cancel(record.run_id, reason=reason)
+
+    def _cut_off(self, record: RunRecord) -> bool:
+        here = self.owns(record) or self.dispatcher.ticket(record.run_id) is not None
+        return not here and owner_pid(self._data_dir, record.owner) is None
 
     async def restored(self, record: RunRecord) -> tuple[RunState, Sequence[Event]]:
         """Give a stored run, and its journal.
@@ -274,6 +292,11 @@ class StoredRuns:
         definition = await stored_definition(self._store, record)
         with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
+
+    def _stored_placement_key(self, plan: Plan, record: RunRecord) -> str | None:
+        if plan.placement_key is None:
+            return None  # as of most: there may be many, and a state is much to make
+        return self._placement_key(RunState(plan, record.run_id, record.inputs), record)
 
     def _placement_key(self, state: RunState, record: RunRecord) -> str | None:
         template = state.plan.placement_key

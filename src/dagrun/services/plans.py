@@ -79,6 +79,10 @@ class Plans:
             _trim(self._by_identity)
         return prepared
 
+    def known(self, hash_: str) -> Prepared | None:
+        """Give what was made of a definition, if that was not long ago."""
+        return self._by_hash.get(hash_)
+
     async def restore(self, definition: Definition) -> Prepared:
         """Compile a stored workflow, or give what was made of the same one before.
 

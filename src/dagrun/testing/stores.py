@@ -14,7 +14,7 @@ from dagrun.domain.events import Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import MAX_OUTPUT, Raw, decode, encode
 from dagrun.domain.status import NodeStatus, RunStatus
-from dagrun.errors import ConflictError, NotFound, StoreError
+from dagrun.errors import ConflictError, NotFound, RunHasEnded, StoreError
 from dagrun.ports.store import (
     MAX_LIMIT,
     CommitResult,
@@ -263,6 +263,15 @@ class StoreSuite(EnginesSuite, RerunsSuite, TokensSuite):
         with pytest.raises(ConflictError):
             await store.claim(RunId("r"), owner="other", expected_epoch=2)
         assert (await store.run(RunId("r"))).owner == "owner"
+
+    async def test_a_run_that_has_ended_cannot_be_claimed(self, store: Store) -> None:
+        await add_run(store)
+        before = await store.run(RunId("r"))
+        assert before.finished_at is not None
+        for epoch in (1, 2):
+            with pytest.raises(RunHasEnded):
+                await store.claim(RunId("r"), owner="other", expected_epoch=epoch)
+        assert await store.run(RunId("r")) == before
 
     async def test_a_claim_on_a_missing_run_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):

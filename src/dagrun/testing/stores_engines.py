@@ -356,6 +356,17 @@ class EnginesSuite(ABC):
         assert await store.children(RunId("c0")) == []
         assert await store.children(RunId("none")) == []
 
+    async def test_the_child_of_one_attempt_is_found_among_many(self, store: Store) -> None:
+        await add_run(store, upto=2)
+        given = [parent(), parent(item=0), parent(item=1), parent(attempt=2), parent(node_id="b")]
+        for number, one in enumerate(given):
+            await add_run(store, f"c{number}", upto=1, parent=one)
+        for number, one in enumerate(given):
+            found = await store.child(one.run_id, one.node_id, one.item, one.attempt)
+            assert found == await store.run(RunId(f"c{number}"))
+        assert await store.child(R, "b", None, 2) is None
+        assert await store.child(RunId("c0"), "a", None, 1) is None
+
     async def test_a_child_is_stored_once(self, store: Store) -> None:
         await add_run(store, upto=2)
         await add_run(store, "first", parent=parent())

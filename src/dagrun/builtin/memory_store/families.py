@@ -10,19 +10,25 @@ from dagrun.domain.status import RunStatus
 from dagrun.ports.store import MessageKind, NewRun, Posted, Rejection, RunRecord
 
 Runs = Mapping[RunId, RunRecord]
+Place = tuple[object, ...]
+"""Parent, node, item and attempt that started a run."""
 
 
 def child_problem(runs: Runs, boxes: Boxes, new: NewRun) -> RunId | Rejection | None:
     """Give the child that is there already, or say why a new one is not stored."""
     if new.parent is None:
         return None
-    for run in children(runs, {new.parent.run_id}):
-        if _place(run) == _place(new):
-            return run.run_id
+    if (earlier := child(runs, _place(new))) is not None:
+        return earlier.run_id
     parent = runs.get(new.parent.run_id)
     if parent is None or parent.epoch != new.parent.epoch or not goes_on(parent, boxes):
         return Rejection.ORPHAN
     return None
+
+
+def child(runs: Runs, place: Place | None) -> RunRecord | None:
+    """Give the run that was started at a place."""
+    return next((run for run in runs.values() if run.parent and _place(run) == place), None)
 
 
 def goes_on(run: RunRecord, boxes: Boxes) -> bool:
@@ -76,7 +82,7 @@ def _tell_parent(runs: Runs, boxes: Boxes, end: Event) -> Posted | None:
     return boxes.put(parent.run_id, MessageKind.CHILD_ENDED, child_ended(end, parent))
 
 
-def _place(run: NewRun | RunRecord) -> tuple[object, ...] | None:
+def _place(run: NewRun | RunRecord) -> Place | None:
     if run.parent is None:
         return None
     return run.parent.run_id, run.parent.node_id, run.parent.item, run.parent.attempt

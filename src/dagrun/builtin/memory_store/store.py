@@ -18,7 +18,7 @@ from dagrun.builtin.memory_store.tokens import TokenTable
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, NoSuchRun, NotFound, StoreError
+from dagrun.errors import ConflictError, NoSuchRun, NotFound, RunHasEnded, StoreError
 from dagrun.ports.store import (
     Assignment,
     CommitResult,
@@ -83,6 +83,8 @@ class MemoryStore(Tables, TokenTable):
     async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
         """Hand a run over; see the port."""
         record = await self.run(run_id)
+        if record.finished_at is not None:
+            raise RunHasEnded(run_id)
         if record.epoch != expected_epoch:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
         self._runs[run_id] = attrs.evolve(
@@ -114,6 +116,13 @@ class MemoryStore(Tables, TokenTable):
         """Give the runs that a run started."""
         await trio.lowlevel.checkpoint()
         return families.children(self._runs, {run_id})
+
+    async def child(
+        self, run_id: RunId, node_id: str, item: int | None, attempt: int
+    ) -> RunRecord | None:
+        """Give the run that an attempt of a run started."""
+        await trio.lowlevel.checkpoint()
+        return families.child(self._runs, (run_id, node_id, item, attempt))
 
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:
         """Give all runs of an owner that have not ended."""

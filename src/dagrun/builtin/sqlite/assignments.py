@@ -9,7 +9,7 @@ from dagrun.builtin.intake import refusal
 from dagrun.builtin.sqlite.read import read_run
 from dagrun.builtin.sqlite.rows import ids, text
 from dagrun.domain.ids import RunId
-from dagrun.errors import ConflictError
+from dagrun.errors import ConflictError, RunHasEnded
 from dagrun.ports.store import Assignment, Refusal, RunRecord
 
 _STANDINGS: Final = """
@@ -26,7 +26,7 @@ _ASSIGN: Final = """
 """
 _CLAIM: Final = """
     update runs set owner = ?, epoch = epoch + 1, engine_id = null, instance = null
-    where run_id = ? and epoch = ?
+    where run_id = ? and epoch = ? and finished_at is null
 """
 
 
@@ -70,10 +70,13 @@ def claim(
 
     Raises:
         NotFound: there is no such run.
+        RunHasEnded: there is nothing more to execute.
         ConflictError: the epoch is another one.
     """
     changed = connection.execute(_CLAIM, (owner, run_id, expected_epoch)).rowcount
     record = read_run(connection, run_id)
+    if record.finished_at is not None:
+        raise RunHasEnded(run_id)
     if not changed:
         raise ConflictError(f"run {run_id} was taken over by somebody else")
     return record

@@ -15,17 +15,13 @@ from dagrun.builtin.sqlite.messages import (
     discard,
     put,
 )
-from dagrun.builtin.sqlite.read import parent_of
+from dagrun.builtin.sqlite.read import CHILD_AT, parent_of
 from dagrun.builtin.sqlite.rows import ids
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.ports.store import MessageKind, NewRun, Posted, Rejection
 
-_EARLIER: Final = """
-    select run_id from runs
-    where parent_run_id = ? and parent_node_id = ? and coalesce(parent_item, -1) = ?
-      and parent_attempt = ?
-"""
+_EARLIER: Final = f"select run_id from runs where {CHILD_AT}"
 _GOES_ON: Final = f"""
     select 1 from runs where run_id = ? and epoch = ? and finished_at is null
       and status <> 'cancelling' and not {CANCEL_WAITS}

@@ -25,6 +25,12 @@ _RUN: Final = """
       parent_attempt, depth, parent_waits
     from runs
 """
+CHILD_AT: Final = """
+    parent_run_id = ? and parent_node_id = ? and coalesce(parent_item, -1) = ?
+      and parent_attempt = ?
+"""
+"""Which child is meant, in the words of its index."""
+
 _NODES: Final = """
     select node_id, item, status, attempts, started_at, finished_at, error,
       (select data from events e where e.run_id = nodes.run_id and e.seq = nodes.outputs_seq)
@@ -130,6 +136,16 @@ def read_children(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Run
     """Give the runs that a run started, the oldest first."""
     query = f"{_RUN} where parent_run_id = ? order by run_id"
     return [_run(row) for row in connection.execute(query, (run_id,))]
+
+
+def read_child(
+    connection: sqlite3.Connection, place: tuple[RunId, str, int | None, int]
+) -> RunRecord | None:
+    """Give the run that an attempt started: parent, node, item and attempt."""
+    run_id, node_id, item, attempt = place
+    key = (run_id, node_id, -1 if item is None else item, attempt)
+    row = connection.execute(f"{_RUN} where {CHILD_AT}", key).fetchone()
+    return None if row is None else _run(row)
 
 
 def read_unfinished(connection: sqlite3.Connection, owner: str) -> Sequence[RunRecord]:

@@ -167,6 +167,12 @@ class SqliteStore:
         """Give the runs that a run started."""
         return await self._read(read.read_children, run_id)
 
+    async def child(
+        self, run_id: RunId, node_id: str, item: int | None, attempt: int
+    ) -> RunRecord | None:
+        """Give the run that an attempt of a run started."""
+        return await self._read(read.read_child, (run_id, node_id, item, attempt))
+
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:
         """Give all runs of an owner that have not ended."""
         return await self._read(read.read_unfinished, owner)

@@ -9,7 +9,7 @@ from typing import Protocol
 from dagrun.domain import decide
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, DagrunError, StoreBusy, StoreFull
+from dagrun.errors import ConflictError, DagrunError, RunHasEnded, StoreBusy, StoreFull
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.patience import patiently
 from dagrun.services.dispatcher.placing import Placing
@@ -99,6 +99,8 @@ class Changes:
                 state, epoch, _ = await self._runs.claim(ticket.run_id)
             durable = state.seq
             if not change(state, self._now(), epoch=epoch):
+                if state.ended:
+                    self._lose(ticket)
                 return False
             ticket.make = ticket.ready = None
             self._journal.continue_from(ticket.run_id, durable)
@@ -118,6 +120,8 @@ class Changes:
         """
         with self._forgotten_on_conflict(ticket):
             posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
+            if not posted and await self._ends_already(ticket):
+                return False
             if not self._placing.may_give_at_once():
                 self._placing.enqueue(ticket)
                 return posted
@@ -127,19 +131,27 @@ class Changes:
                 self._placing.enqueue(ticket)
                 return posted
         ticket.make, ticket.state = None, state
-        if state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
-            return False
         if self._placing.may_give_at_once():
             self._placing.give_at_once(ticket, state, epoch, messages)
         else:
             self._placing.enqueue(ticket)  # the last engine went while the run was read
         return posted
 
+    async def _ends_already(self, ticket: Ticket) -> bool:
+        """Whether a run needs no request to end, be it that it waits for others until then."""
+        state, _ = await self._runs.load(ticket.run_id)
+        if state.ended:
+            self._lose(ticket)
+        return state.ended or state.status in (RunStatus.CANCELLING, RunStatus.ENDING)
+
     @contextmanager
     def _forgotten_on_conflict(self, ticket: Ticket) -> Iterator[None]:
         """Have no more to do with a run that is somebody else's now."""
         try:
             yield
+        except RunHasEnded:
+            self._lose(ticket)
+            raise
         except ConflictError as error:
             self._lose(ticket, str(error))
             raise

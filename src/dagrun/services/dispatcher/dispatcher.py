@@ -164,7 +164,7 @@ class Dispatcher:
         self._placing.assume(ticket, engine)
 
     def ended(self, run_id: RunId) -> None:
-        """Hear that a run that an engine has has ended; see the port."""
+        """Hear that a run has ended; see the port."""
         self._on_ticket(run_id, self._placing.ended)
 
     def rests(self, run_id: RunId, *, parked: bool) -> None:

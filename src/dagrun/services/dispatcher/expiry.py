@@ -2,6 +2,7 @@
 
 import heapq
 import math
+from typing import Final
 
 import trio
 
@@ -9,6 +10,9 @@ from dagrun.domain.ids import RunId
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.placing import Placing
 from dagrun.services.dispatcher.ticket import Ticket
+
+FEW: Final = 100
+"""So many may be minded that wait no more, whatever waits."""
 
 
 class Expiry:
@@ -24,12 +28,29 @@ class Expiry:
         self._changes = changes
         self._due: list[tuple[float, RunId]] = []
         self._earlier = trio.Event()
+        self._left = 0
+        """How many were minded when those were last left out that wait no more."""
+
+    def __len__(self) -> int:
+        return len(self._due)
 
     def watch(self, ticket: Ticket) -> None:
         """Mind when a waiting run is due. Nothing happens if it waits no more then."""
         if ticket.due is not None:
             heapq.heappush(self._due, (ticket.due, ticket.run_id))
             self._earlier.set()
+            if len(self._due) > max(FEW, 2 * self._placing.queued, 2 * self._left):
+                self._leave_out()
+
+    def _leave_out(self) -> None:
+        """Mind those no more that wait no more, lest they stay until they would have been due."""
+        self._due = [one for one in self._due if self._waits(*one)]
+        heapq.heapify(self._due)
+        self._left = len(self._due)
+
+    def _waits(self, due: float, run_id: RunId) -> bool:
+        ticket = self._placing.ticket(run_id)
+        return ticket is not None and ticket.due == due
 
     async def run(
         self, *, task_status: trio.TaskStatus["Expiry"] = trio.TASK_STATUS_IGNORED

@@ -28,18 +28,23 @@ class Place:
         """Whether it may be given one more."""
         return self.engine.ready and len(self.runs) < self.engine.capacity
 
+    def has(self, needs: Needs) -> bool:
+        """Whether it has the executors and labels that a run needs."""
+        offers = self.engine.offers
+        if offers is None or needs is NOTHING:
+            return True
+        return needs.executors <= offers.executors and all(
+            offers.labels.get(name) == value for name, value in needs.labels
+        )
+
     def fits(self, needs: Needs) -> bool:
         """Whether it has what a run needs, and enough of it is free."""
         offers = self.engine.offers
         if offers is None or needs is NOTHING:
             return True
-        return (
-            needs.executors <= offers.executors
-            and all(offers.labels.get(name) == value for name, value in needs.labels)
-            and all(
-                offers.resources.get(name, 0.0) - self.used[name] >= amount
-                for name, amount in needs.resources
-            )
+        return self.has(needs) and all(
+            offers.resources.get(name, 0.0) - self.used[name] >= amount
+            for name, amount in needs.resources
         )
 
     def take(self, run_id: RunId, needs: Needs) -> None:
@@ -165,10 +170,14 @@ class Places:
             raise LookupError(f"it chose {chosen!r}, which is no candidate")
         return self._by_name[chosen]
 
-    def least_busy(self) -> Place | None:
-        """Give the engine with the fewest runs, whether it has room or not; None without any."""
+    def least_busy(self, needs: Needs = NOTHING) -> Place | None:
+        """Give the engine with the fewest runs, whether it has room or not; None without any.
+
+        If some have the executors and labels that are needed, it is one of these.
+        """
         ready = [place for place in self._by_name.values() if place.engine.ready]
-        return min(ready, key=lambda place: len(place.runs), default=None)
+        able = [place for place in ready if place.has(needs)]
+        return min(able or ready, key=lambda place: len(place.runs), default=None)
 
     def describe(self) -> str:
         """Say how many runs each engine has."""

@@ -9,7 +9,7 @@ from dagrun.domain.entry import NOTHING, Needs, described
 from dagrun.domain.ids import RunId
 from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
-from dagrun.errors import DagrunError
+from dagrun.errors import DagrunError, RunHasEnded
 from dagrun.ports.engine import EngineLink
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Message, Slot
@@ -146,7 +146,7 @@ class Placing:
             state, epoch, messages = await patiently(partial(self._runs.claim, ticket.run_id))
         except DagrunError as error:  # somebody else's now, or damaged: the others go on
             self._places.give_back(place.engine, ticket.run_id)
-            self.lose(ticket, str(error))
+            self.lose(ticket, None if isinstance(error, RunHasEnded) else str(error))
             self.place()
         else:
             self._execute(ticket, place, state, epoch, messages)
@@ -176,9 +176,10 @@ class Placing:
         self, ticket: Ticket, state: RunState, epoch: int, messages: Sequence[Message]
     ) -> None:
         """Give a run that waits for nothing to an engine, whether one has room or not."""
-        place = self._places.least_busy()
+        place = self._places.least_busy(ticket.needs)
         assert place is not None  # noqa: S101 — as the caller has seen
-        self._places.take(place, ticket.run_id)
+        self._places.take(place, ticket.run_id, ticket.needs)
+        self._queue.started(ticket.entry())
         self._execute(ticket, place, state, epoch, messages)
 
     # What is heard of engines elsewhere
@@ -191,7 +192,13 @@ class Placing:
         self._queue.started(ticket.entry())
 
     def ended(self, ticket: Ticket) -> None:
-        """Hear that the run of an engine elsewhere has ended."""
+        """Hear that a run has ended that an engine elsewhere has, or had until just now.
+
+        Whoever has it in hand finds out.
+        """
+        if ticket.engine is None and ticket.in_hand:
+            return
+        self.take_out(ticket)
         self._leave_engine(ticket)
         self.lose(ticket)
         self.place()

@@ -70,8 +70,7 @@ class Posting:
 
     async def _bring_back(self, ticket: Ticket, message: Message) -> None:
         async with ticket.alone():
-            while ticket.moving is not None:
-                await ticket.moving.wait()
+            await ticket.arrived()
             if ticket.gone or ticket.engine is not None:
                 return  # whoever has it now was given what was posted to it
             if message.kind is MessageKind.CANCEL:
@@ -102,6 +101,7 @@ class Posting:
         with alarm:
             await trio.sleep(await self._time_left(ticket))
             async with ticket.alone():
+                await ticket.arrived()
                 if ticket.parked and not ticket.gone:
                     self._placing.enqueue(ticket)
 

@@ -6,7 +6,7 @@ import attrs
 import trio
 
 from dagrun.domain.ids import RunId
-from dagrun.errors import DagrunError
+from dagrun.errors import DagrunError, RunHasEnded
 from dagrun.ports.engine import EngineLink
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.placing import Placing
@@ -83,6 +83,8 @@ class Requests:
         try:
             async with request.ticket.alone():
                 request.answer = await self._done(request)
+        except RunHasEnded:
+            request.answer = False
         except DagrunError as error:
             request.error = error
         finally:
@@ -100,6 +102,5 @@ class Requests:
 
 async def _engine_of(ticket: Ticket) -> EngineLink | None:
     """Wait until a run is where it is on its way to, and give its engine, if it has one."""
-    while ticket.moving is not None:
-        await ticket.moving.wait()
+    await ticket.arrived()
     return ticket.engine

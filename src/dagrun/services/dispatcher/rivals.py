@@ -27,7 +27,7 @@ def giving_way(
     counted = [
         run
         for run in rivals
-        if run.status is not RunStatus.CANCELLING
+        if run.status not in (RunStatus.CANCELLING, RunStatus.ENDING)
         and (run.run_id <= run_id or run.workflow_id == workflow)
     ]
     return [(old, new.run_id) for old, new in zip(counted, counted[limit:], strict=False)]

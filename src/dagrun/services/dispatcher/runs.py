@@ -16,7 +16,12 @@ class Runs(Protocol):
         ...
 
     async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:
-        """Begin a new epoch of a run. Give the run, the epoch, and what was posted to the run."""
+        """Begin a new epoch of a run. Give the run, the epoch, and what was posted to the run.
+
+        Raises:
+            RunHasEnded: there is nothing more to execute.
+            ConflictError: the run is another process's now.
+        """
         ...
 
     async def post_cancel(self, run_id: RunId, *, reason: str) -> bool:

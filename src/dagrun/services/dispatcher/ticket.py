@@ -167,6 +167,11 @@ class Ticket:
             self.moving.set()
             self.moving = None
 
+    async def arrived(self) -> None:
+        """Wait until it is where it is on its way to, if it is on its way."""
+        while self.moving is not None:
+            await self.moving.wait()
+
     async def wait(self) -> None:
         """Wait until it has ended, was abandoned, or the dispatcher is closed."""
         if not self.gone:

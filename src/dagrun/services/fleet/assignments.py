@@ -28,16 +28,19 @@ class Assignments:
         return self._by_run.get(run_id)
 
     def begin(self, engine: RemoteEngine, assigned: Assigned) -> None:
-        """Know that an engine has a run, or is being given one."""
+        """Know that an engine has a run, or is being given one. One that still has it stops it."""
+        earlier = self._by_run.get(assigned.run_id)
+        if earlier is not None:
+            self._take_from(earlier, assigned.run_id)
         engine.runs[assigned.run_id] = assigned
         self._by_run[assigned.run_id] = engine
 
     def ended(self, run_id: RunId) -> None:
-        """Let a run go whose end is durable. Nothing happens if no engine has it."""
+        """Let a run go whose end is durable. It may have been taken back just before."""
         engine = self._by_run.get(run_id)
         if engine is not None:
             self._end(engine, run_id)
-            self._placer.ended(run_id)
+        self._placer.ended(run_id)
 
     def rests(self, engine: RemoteEngine, run_id: RunId, *, parked: bool) -> None:
         """Let a run be with no engine until it is told of something."""
@@ -57,6 +60,12 @@ class Assignments:
         """Have no more to do with a run that is somebody else's, or damaged."""
         self._end(engine, run_id)
         self._placer.abandoned(run_id, why)
+
+    def _take_from(self, engine: RemoteEngine, run_id: RunId) -> None:
+        held = engine.runs.get(run_id)
+        engine.drop(run_id)
+        if held is not None and held.sent:
+            engine.stop(run_id, held.epoch)
 
     def _end(self, engine: RemoteEngine, run_id: RunId) -> None:
         engine.drop(run_id)

@@ -1,0 +1,141 @@
+"""What an orchestrator finds in its store when it begins, and goes on with."""
+
+from contextlib import asynccontextmanager
+
+import trio
+
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.builtin.memory_transport import Hub, MemoryTransport
+from dagrun.domain import decide
+from dagrun.domain.jsonvalue import EMPTY
+from dagrun.domain.status import RunStatus
+from dagrun.ports.store import Slot
+from dagrun.roles.submission import Submission
+from dagrun.services.dispatcher.ticket import Rest
+from dagrun.testing.managed import EXECUTOR, managed
+from dagrun.testing.seeds import Seeds, begun, child_of, now, told
+
+SOON = 8.0  # seconds that all that a test waits for may take
+
+
+@asynccontextmanager
+async def begin_anew(tmp_path, store, **options):
+    """Run an orchestrator with what is in a store."""
+    hub = Hub()
+    with trio.fail_after(SOON):
+        async with managed(
+            tmp_path / "data", lambda: MemoryTransport(hub=hub), store=store, **options
+        ) as world:
+            yield world.leading
+
+
+def ending(state):
+    for work in begun(state):
+        decide.succeed(state, work, EMPTY, now())
+    assert state.status is RunStatus.ENDING
+
+
+async def test_a_run_that_was_cut_off_within_its_handlers_ends_for_a_newer_one(tmp_path):
+    newest = told(
+        "a",
+        concurrency={"key": "k", "limit": 1, "on_limit": "cancel_oldest"},
+        handlers={"exit": {"executor": {"type": EXECUTOR}}},
+    )
+    store = MemoryStore()
+    dead = await Seeds(store).put(newest, owner="dead", go=ending)
+    assert await store.admit(dead.run_id, Slot(key="w/k", limit=1))
+    async with begin_anew(tmp_path, store) as leading:
+        run_id = await leading.submit(Submission(workflow=newest, inputs={}))
+        assert (await leading.result(run_id)).status is RunStatus.SUCCEEDED
+        assert (await store.run(dead.run_id)).status is RunStatus.SUCCEEDED
+
+
+async def test_a_run_with_other_work_than_its_children_waits_for_an_engine(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    busy = await seeds.put(told("a", "b"), go=begun)
+    lonely = await seeds.put(told("a"), go=begun)
+    for run_id, wait in ((busy.run_id, True), (lonely.run_id, False)):
+        await seeds.put(told("c"), parent=child_of(run_id, "a", wait=wait), go=begun)
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        for run_id in (busy.run_id, lonely.run_id):
+            assert "waits for an engine" in leading.dispatcher.explain(run_id)
+
+
+async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=waiting_for("the child"))
+    await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.ticket(parent.run_id).rest is Rest.PARKED
+
+
+def waiting_for(child):
+    def go(state):
+        for work in begun(state):
+            decide.wait(state, work, {"child": child, "version": "1.0.0"}, now())
+
+    return go
+
+
+async def test_a_queued_child_is_cancelled_after_a_restart_though_there_is_no_engine(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert await leading.cancel(child.run_id)
+        assert (await store.run(child.run_id)).status is RunStatus.CANCELLED
+
+
+async def test_a_queued_child_goes_before_other_runs_after_a_restart(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert not leading.dispatcher.ticket(child.run_id).entry().fresh
+
+
+async def test_a_run_that_waits_for_its_end_is_not_handed_over_each_time_it_is_cancelled(tmp_path):
+    def cancelled(state):
+        waiting_for("the child")(state)
+        decide.cancel(state, now())
+
+    store = MemoryStore()
+    parent = await Seeds(store).put(told("a"), go=cancelled)
+    async with begin_anew(tmp_path, store) as leading:
+        for _ in range(3):
+            assert not await leading.cancel(parent.run_id)
+        record = await store.run(parent.run_id)
+        assert (record.status, record.epoch) == (RunStatus.CANCELLING, 1)
+
+
+class Counting(MemoryStore):
+    """Counts how often a definition is read."""
+
+    def __init__(self):
+        super().__init__()
+        self.read = 0
+
+    async def definition(self, hash_):
+        self.read += 1
+        return await super().definition(hash_)
+
+
+async def test_of_a_full_queue_each_definition_is_read_once(tmp_path):
+    store = Counting()
+    seeds = Seeds(store)
+    for number in range(12):
+        await seeds.put(told("a", workflow_id=f"w{number % 3}"))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.statistics().queued == 12
+        assert store.read == 3
+
+
+async def test_a_queued_run_has_its_placement_key_after_a_restart(tmp_path):
+    store = MemoryStore()
+    state = await Seeds(store).put(told("a", placement={"key": "of ${run.id}"}))
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.ticket(state.run_id).key == f"of {state.run_id}"
