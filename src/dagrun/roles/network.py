@@ -67,5 +67,10 @@ def _knows(token: str | None) -> Callable[[str | None, str], bool] | None:
     if token is None:
         return None
     return lambda shown, _role: (
-        shown is not None and hmac.compare_digest(shown.encode(), token.encode())
+        shown is not None and hmac.compare_digest(_bytes(shown), _bytes(token))
     )
+
+
+def _bytes(token: str) -> bytes:
+    """Give the bytes of a token, which may be any text that a stranger has sent."""
+    return token.encode(errors="surrogatepass")
