@@ -105,7 +105,7 @@ class StoreSuite(EnginesSuite, RerunsSuite, TokensSuite):
         self, store: Store, seq: int
     ) -> None:
         await add_run(store, upto=2)
-        early = event(seq, Type.NODE_RUNNING, **ATTEMPT, time=NOON)
+        early = attrs.evolve(event(3, Type.NODE_RUNNING, **ATTEMPT), seq=seq)
         result = await store.commit([early, journal()[2]])
         assert result.refused == {"r": Refusal.GAP}
         assert await store.events(RunId("r")) == journal()[:2]
