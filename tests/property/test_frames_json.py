@@ -12,9 +12,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagrun.domain.events import Event
+from dagrun.domain.ids import ID_PATTERN
 from dagrun.domain.jsonvalue import MAX_DEPTH, Raw, encode
 from dagrun.plugin.frames_json import Malformed, decode_frames, encode_frames
-from dagrun.ports.frames import Beat, Frame, Report
+from dagrun.ports.frames import Beat, Dispatch, Frame, Report
 from dagrun.testing.frames import SPACED, from_engine, from_orchestrator
 from dagrun.testing.transports import BAD_EVENTS
 
@@ -76,6 +77,8 @@ def values(kind):
     fields = {field.name: values(hints[field.name]) for field in attrs.fields(kind)}
     if kind is Event:
         fields |= NUMBERS_OF_EVENTS
+    if kind is Dispatch:
+        fields["run_id"] = st.from_regex(ID_PATTERN, fullmatch=True)
     return st.builds(kind, **fields)
 
 

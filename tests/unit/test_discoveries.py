@@ -8,7 +8,7 @@ import trio
 
 from dagrun.builtin.discovery import RegisterDiscovery, StaticDiscovery
 from dagrun.errors import ChannelLost, ConfigError
-from dagrun.services.discoveries import Discoveries
+from dagrun.services.discoveries import MAX_OPENING, Discoveries
 
 
 class Told:
@@ -180,3 +180,25 @@ async def test_an_address_is_told_to_whoever_takes_registrations(open_discoverie
     service = await open_discoveries({"static": StaticDiscovery()}, network)
     with pytest.raises(ConfigError, match="cannot be registered here; discoveries: static"):
         service.register("a:1")
+
+
+async def test_no_more_than_some_streams_are_opened_at_once(open_discoveries, autojump_clock):
+    opening, most = 0, 0
+
+    class Slow(Network):
+        @asynccontextmanager
+        async def dial(self, address):
+            nonlocal opening, most
+            opening += 1
+            most = max(most, opening)
+            await trio.sleep(1)
+            opening -= 1
+            yield address
+
+    network, told = Slow(), Told()
+    await open_discoveries({"told": told}, network)
+    told.found([f"{number}:1" for number in range(250)])
+    await trio.sleep(1.5)
+    assert most == len(network.open) == MAX_OPENING
+    await trio.sleep(2)
+    assert len(network.open) == 250

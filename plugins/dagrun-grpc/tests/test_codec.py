@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagrun.domain.events import Event, Type
+from dagrun.domain.ids import ID_PATTERN
 from dagrun.domain.jsonvalue import MAX_DEPTH, Raw, encode
 from dagrun.ports.children import Child, ChildRequest
 from dagrun.ports.frames import (
@@ -53,6 +54,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 RAW = JSON.map(encode)
+IDS = st.from_regex(ID_PATTERN, fullmatch=True)
 DATA = st.dictionaries(TEXT.filter(lambda name: name not in ("outputs", "items")), JSON, max_size=3)
 WITH_RAW = st.builds(
     lambda data, raw: {**data, **raw},
@@ -115,7 +117,7 @@ STRATEGIES = {
         built(Welcome, stopped=EPOCHS),
         built(TurnedAway),
         built(BeatSeen),
-        built(Dispatch),
+        built(Dispatch, run_id=IDS),
         built(JournalPart),
         built(Durable),
         built(LogsKept),
@@ -231,6 +233,13 @@ def test_an_event_that_cannot_be_is_refused(bad):
     message = codec.encode([Report(events=(bad,))], v1.FromEngine)
     with pytest.raises(codec.Malformed, match="cannot read"):
         codec.decode(codec.parsed(message, v1.FromEngine))
+
+
+@pytest.mark.parametrize("run_id", ["", "../r", "r" * 129])
+def test_a_dispatch_of_what_is_no_run_is_refused(run_id):
+    dispatch = v1.OrchestratorFrame(dispatch=v1.Dispatch(run_id=run_id, inputs=b"{}"))
+    with pytest.raises(codec.Malformed, match="is no id"):
+        codec.decode(v1.FromOrchestrator(frames=[dispatch]))
 
 
 def test_data_as_deep_as_it_may_be_is_read():

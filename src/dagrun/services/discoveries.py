@@ -2,7 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
 from typing import Final
 
@@ -15,6 +15,9 @@ from dagrun.ports.transport import Channel
 
 FIRST: Final = 0.1  # seconds before the second try
 FACTOR: Final = 2.0
+MAX_OPENING: Final = 100
+"""Streams that are being opened at once; whoever gives many addresses waits for them himself."""
+
 LASTING: Final = 1.0  # seconds; a stream that ends sooner, such as one that is refused, was none
 
 _log: Final = logging.getLogger(__name__)
@@ -60,6 +63,7 @@ class Discoveries:
         self._draw = draw
         self._lists: dict[str, frozenset[str]] = {}
         self._dialled: set[str] = set()
+        self._opening = trio.CapacityLimiter(MAX_OPENING)
         self._nursery: trio.Nursery
 
     async def run(
@@ -119,7 +123,9 @@ class Discoveries:
         opened: float | None = None
         problem = "the stream has ended"
         try:
-            async with self._dial(address) as channel:
+            async with AsyncExitStack() as stack:
+                async with self._opening:
+                    channel = await stack.enter_async_context(self._dial(address))
                 opened = trio.current_time()
                 await self._converse(channel)
         except* (ChannelLost, ConfigError) as group:
