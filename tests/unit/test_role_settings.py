@@ -5,6 +5,9 @@ from pathlib import Path
 import pytest
 
 from dagrun.errors import ConfigError
+from dagrun.plugin.registry import Registry
+from dagrun.ports.tokens import Role
+from dagrun.roles.network import make_transport
 from dagrun.settings.engine import EngineSettings
 from dagrun.settings.orchestrator import OrchestratorSettings
 from dagrun.settings.reading import read
@@ -145,3 +148,12 @@ def test_a_store_elsewhere_is_led_where_it_is(tmp_path):
             make_store(registry, wrong, Path("/data"))
     with pytest.raises(ConfigError, match="no store is called 'oracle'"):
         make_store(registry, "oracle:x", Path("/data"))
+
+
+def test_a_token_that_is_no_text_of_unicode_is_not_the_one_of_a_role():
+    registry = Registry()
+    registry.transports.add("kept", lambda **options: options)
+    settings = EngineSettings(token="secret", transport_type="kept")
+    accepts = make_transport(registry, settings, port=0)["accepts"]
+    assert accepts("secret", Role.ENGINE)
+    assert not accepts("\ud800", Role.ENGINE)

@@ -10,7 +10,7 @@ from typing import Final, Literal, NoReturn, Self
 
 import trio
 
-from dagrun.errors import AccessError, ChannelLost, ConfigError, NotAuthenticated
+from dagrun.errors import ChannelLost, ConfigError, DagrunError, NotAuthenticated
 from dagrun.ports.management import Management
 from dagrun.ports.tokens import Role
 from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
@@ -194,7 +194,7 @@ async def _let_in(channel: JsonChannel, wanted: Wanted, admit: Admit) -> None:
         if hello.get("wants") != wanted:
             _refuse(f"here is an {wanted}")
         await admit(hello.get("token"), Role.ENGINE)
-    except (AccessError, ChannelLost) as error:
+    except DagrunError as error:  # of access, or of a store that holds the tokens
         await channel.write(_json(str(error)))
         raise ChannelLost(str(error)) from error
     await channel.write(_json(None))
