@@ -6,6 +6,7 @@ from typing import TypeVar
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import run_async
 from dagrun.ports.management import Management
+from dagrun.roles.network import check_shown
 from dagrun.settings.client import ClientSettings
 
 T = TypeVar("T")
@@ -17,10 +18,12 @@ def with_server(client: ClientSettings, use: Callable[[Management], Awaitable[T]
     Raises:
         Unreachable: it does not answer.
         AccessError: it does not let the caller in.
+        ConfigError: a token would be shown to another machine without TLS.
         DagrunError: what it says is wrong.
     """
     address = client.server
     assert address is not None  # noqa: S101 — the caller has asked for that
+    check_shown(address, client.token, tls=bool(client.tls_ca or client.tls_cert))
     factory = load_with_warnings().registry.transports.get(client.transport_type)
     transport = factory(
         token=client.token,

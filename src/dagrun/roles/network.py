@@ -54,6 +54,27 @@ def check_exposure(settings: NetworkSettings, *, insecure: bool) -> None:
         )
 
 
+def check_shown(address: str, token: str | None, *, tls: bool, insecure: bool = False) -> None:
+    """Refuse to show a token to another machine without TLS.
+
+    Args:
+        address: who is called, as ``host:port``.
+        token: what would be shown; None for nothing.
+        tls: whether there is TLS.
+        insecure: whether to show it nevertheless.
+
+    Raises:
+        ConfigError: everybody on the way could read it.
+    """
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if token is None or tls or insecure or is_loopback(host):
+        return
+    raise ConfigError(
+        f"{address} is another machine, and without TLS everybody on the way could read the token: "
+        "name who signed its certificate with --tls-ca, or DAGRUN_TLS_CA"
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens on an address."""
     try:
