@@ -4,7 +4,7 @@ import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -34,6 +34,14 @@ class DiscoveriesStatistics:
     """Those that are dialled; some may have a stream, though they were not found again."""
 
 
+class Dial(Protocol):
+    """Opens streams to engines; see :meth:`~dagrun.ports.transport.Transport.dial`."""
+
+    def __call__(self, address: str, *, trusted: bool) -> AbstractAsyncContextManager[Channel]:
+        """Open one for a block."""
+        ...
+
+
 class Discoveries:
     """Dials what is found, and dials again when a stream has ended.
 
@@ -51,7 +59,7 @@ class Discoveries:
         self,
         sources: Mapping[str, Discovery],
         *,
-        dial: Callable[[str], AbstractAsyncContextManager[Channel]],
+        dial: Dial,
         converse: Callable[[Channel], Awaitable[None]],
         longest_pause: float,
         draw: Callable[[], float],
@@ -107,6 +115,16 @@ class Discoveries:
     def _present(self) -> frozenset[str]:
         return frozenset().union(*self._lists.values())
 
+    def _trusted(self, address: str) -> bool:
+        """Whether the operator, or what he chose, says that there is an engine.
+
+        Else it was only told by whoever may call this orchestrator as an engine.
+        """
+        return any(
+            address in found and not isinstance(self._sources[name], Registering)
+            for name, found in self._lists.items()
+        )
+
     async def _keep(self, address: str) -> None:
         """Have a stream to an address, again and again, for as long as it is found."""
         pause, told = FIRST, ""
@@ -125,7 +143,9 @@ class Discoveries:
         try:
             async with AsyncExitStack() as stack:
                 async with self._opening:
-                    channel = await stack.enter_async_context(self._dial(address))
+                    channel = await stack.enter_async_context(
+                        self._dial(address, trusted=self._trusted(address))
+                    )
                 opened = trio.current_time()
                 await self._converse(channel)
         except* (ChannelLost, ConfigError) as group:
