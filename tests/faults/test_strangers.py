@@ -251,7 +251,7 @@ async def test_a_second_live_instance_of_an_engine_is_turned_away_and_the_first_
         await it.attached("e1")
         run_id = await it.submit(honest)
         await until(lambda: it.witness)
-        for instance in ("other", "yet another"):
+        for instance in ("other", "yet-another"):
             async with lying(it, hello("e1", instance=instance)) as liar:
                 turned = await liar.hears(TurnedAway)
                 assert "an engine with the id e1 is attached already" in turned.reason

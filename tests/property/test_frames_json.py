@@ -11,10 +11,13 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from dagrun.domain.events import Event
+from dagrun.domain.ids import ID_PATTERN
 from dagrun.domain.jsonvalue import MAX_DEPTH, Raw, encode
 from dagrun.plugin.frames_json import Malformed, decode_frames, encode_frames
-from dagrun.ports.frames import Beat, Frame
+from dagrun.ports.frames import Beat, Dispatch, Frame, Report
 from dagrun.testing.frames import SPACED, from_engine, from_orchestrator
+from dagrun.testing.transports import BAD_EVENTS
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 NUMBERS = st.integers() | st.floats(allow_nan=False, allow_infinity=False)
@@ -46,6 +49,15 @@ PLAIN = {
 }
 
 
+FROM_ONE = st.integers(1, 2**63 - 1)
+NUMBERS_OF_EVENTS = {
+    "seq": FROM_ONE,
+    "epoch": FROM_ONE,
+    "item": st.none() | st.integers(0, 2**63 - 1),
+    "attempt": st.none() | FROM_ONE,
+}
+
+
 def values(kind):
     """Give a strategy for what a field of a type may hold."""
     if kind in PLAIN:
@@ -63,6 +75,10 @@ def values(kind):
         return st.sampled_from(kind)
     hints = get_type_hints(kind)
     fields = {field.name: values(hints[field.name]) for field in attrs.fields(kind)}
+    if kind is Event:
+        fields |= NUMBERS_OF_EVENTS
+    if kind is Dispatch:
+        fields["run_id"] = st.from_regex(ID_PATTERN, fullmatch=True)
     return st.builds(kind, **fields)
 
 
@@ -108,6 +124,27 @@ def test_such_an_event_is_read():
 def test_what_is_no_frame_is_refused(text):
     with pytest.raises(Malformed, match="cannot read"):
         decode_frames(text)
+
+
+@pytest.mark.parametrize("bad", BAD_EVENTS)
+def test_an_event_that_cannot_be_is_refused(bad):
+    with pytest.raises(Malformed, match="cannot read"):
+        decode_frames(encode_frames([Report(events=(bad,))]))
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        b'[["Beat",{"number":%d,"held":[]}]]',
+        b'[["Beat",{"number":1,"held":[["r",%d]]}]]',
+        b'[["Report",{"events":[],"taken":[["r",1,%d]]}]]',
+        b'[["LogsKept",{"count":%d}]]',
+    ],
+)
+def test_a_number_that_no_database_holds_is_refused(text):
+    assert decode_frames(text % (2**63 - 1))
+    with pytest.raises(Malformed, match="cannot read"):
+        decode_frames(text % 2**63)
 
 
 def test_no_frames_are_frames_too():

@@ -8,7 +8,7 @@ import trio
 
 from dagrun.builtin.discovery import RegisterDiscovery, StaticDiscovery
 from dagrun.errors import ChannelLost, ConfigError
-from dagrun.services.discoveries import Discoveries
+from dagrun.services.discoveries import MAX_OPENING, Discoveries
 
 
 class Told:
@@ -25,9 +25,13 @@ class Network:
 
     def __init__(self):
         self.down, self.dialled, self.open = set(), [], {}
+        self.shown = set()
+        """Where whoever listens may see the token."""
 
     @asynccontextmanager
-    async def dial(self, address):
+    async def dial(self, address, *, trusted):
+        if trusted:
+            self.shown.add(address)
         self.dialled.append((trio.current_time(), address))
         await trio.lowlevel.checkpoint()
         if address in self.down:
@@ -180,3 +184,39 @@ async def test_an_address_is_told_to_whoever_takes_registrations(open_discoverie
     service = await open_discoveries({"static": StaticDiscovery()}, network)
     with pytest.raises(ConfigError, match="cannot be registered here; discoveries: static"):
         service.register("a:1")
+
+
+async def test_no_more_than_some_streams_are_opened_at_once(open_discoveries, autojump_clock):
+    opening, most = 0, 0
+
+    class Slow(Network):
+        @asynccontextmanager
+        async def dial(self, address, *, trusted):
+            nonlocal opening, most
+            opening += 1
+            most = max(most, opening)
+            await trio.sleep(1)
+            opening -= 1
+            yield address
+
+    network, told = Slow(), Told()
+    await open_discoveries({"told": told}, network)
+    told.found([f"{number}:1" for number in range(250)])
+    await trio.sleep(1.5)
+    assert most == len(network.open) == MAX_OPENING
+    await trio.sleep(2)
+    assert len(network.open) == 250
+
+
+async def test_an_address_that_was_only_registered_is_not_trusted(open_discoveries, autojump_clock):
+    network = Network()
+    sources = {
+        "static": StaticDiscovery(engines=("ours:1", "both:1")),
+        "register": RegisterDiscovery(),
+    }
+    service = await open_discoveries(sources, network)
+    for address in ("both:1", "told:1"):
+        service.register(address)
+    await trio.sleep(60)
+    assert sorted(network.open) == ["both:1", "ours:1", "told:1"]
+    assert network.shown == {"ours:1", "both:1"}

@@ -61,6 +61,7 @@ class Rig:
             self.engine,
             journal=None,
             roster=self.roster,
+            assignments=None,
             returns=None,
             child_starts=None,
             log_came=None,

@@ -1,5 +1,6 @@
 """What an engine says of itself beside its stream, and what the orchestrator makes of it."""
 
+import math
 from contextlib import asynccontextmanager, suppress
 
 import attrs
@@ -12,6 +13,7 @@ from dagrun.errors import ChannelLost, ConflictError, NotFound
 from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineReport, Offers
 from dagrun.ports.frames import Beat, BeatSeen, Held, Hello, Stop, Welcome
 from dagrun.services.fleet import Fleet
+from dagrun.services.fleet.handshake import unfit
 
 LEASE = 30.0
 REPORT = EngineReport(
@@ -154,3 +156,21 @@ async def test_who_has_no_stream_is_not_known(autojump_clock):
         with pytest.raises(ConflictError, match="another instance"):
             fleet.report(attrs.evolve(REPORT, instance="old", status=DRAINING))
         assert placer.ready == [True]
+
+
+@pytest.mark.parametrize(
+    ("odd", "why"),
+    [
+        *(({"engine_id": name}, "its id") for name in ("", "../e", "e" * 129, "e\n")),
+        ({"instance": "i/"}, "its id"),
+        *(({"capacity": number}, "its capacity") for number in (0, 10**9)),
+        *(({"resources": {"cpu": amount}}, "resources") for amount in (math.inf, math.nan, -1)),
+        ({"labels": {str(number): "" for number in range(1001)}}, "more than 1000 labels"),
+        ({"labels": {"a": "x" * 1001}}, "of more than 1000 characters"),
+    ],
+)
+def test_an_engine_that_says_what_cannot_be_is_turned_away_for_good(odd, why):
+    assert unfit(HELLO) is None
+    turned_away = unfit(attrs.evolve(HELLO, **odd))
+    assert turned_away.final
+    assert why in turned_away.reason

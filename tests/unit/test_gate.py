@@ -77,6 +77,24 @@ async def test_a_token_is_accepted_until_it_expires():
         await gate(store).admit("old", Role.VIEWER)
 
 
+@pytest.mark.parametrize("ended", ["revoked", "expired"])
+async def test_a_token_that_was_given_for_engines_ends_as_it_is_stored(ended):
+    store = MemoryStore()
+    expires_at = NOON if ended == "expired" else None
+    await store.add_token(stored("mine", Role.ENGINE, expires_at=expires_at))
+    if ended == "revoked":
+        await store.revoke_token("mine", now=NOON)
+    with pytest.raises(NotAuthenticated):
+        await gate(store, engines="mine").admit("mine", Role.ENGINE)
+
+
+async def test_a_token_that_is_no_text_of_unicode_is_unknown():
+    store = MemoryStore()
+    await store.add_token(stored("mine"))
+    with pytest.raises(NotAuthenticated):
+        await gate(store).admit("\ud800", Role.ENGINE)
+
+
 async def test_a_revoked_token_is_accepted_for_one_second_more_at_most(autojump_clock):
     store = MemoryStore()
     await store.add_token(stored("mine"))

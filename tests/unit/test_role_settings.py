@@ -4,7 +4,13 @@ from pathlib import Path
 
 import pytest
 
+from dagrun.cli.engine import run_engine
+from dagrun.cli.remote import with_server
 from dagrun.errors import ConfigError
+from dagrun.plugin.registry import Registry
+from dagrun.ports.tokens import Role
+from dagrun.roles.network import check_shown, make_transport
+from dagrun.settings.client import ClientSettings
 from dagrun.settings.engine import EngineSettings
 from dagrun.settings.orchestrator import OrchestratorSettings
 from dagrun.settings.reading import read
@@ -145,3 +151,34 @@ def test_a_store_elsewhere_is_led_where_it_is(tmp_path):
             make_store(registry, wrong, Path("/data"))
     with pytest.raises(ConfigError, match="no store is called 'oracle'"):
         make_store(registry, "oracle:x", Path("/data"))
+
+
+def test_a_token_that_is_no_text_of_unicode_is_not_the_one_of_a_role():
+    registry = Registry()
+    registry.transports.add("kept", lambda **options: options)
+    settings = EngineSettings(token="secret", transport_type="kept")
+    accepts = make_transport(registry, settings, port=0)["accepts"]
+    assert accepts("secret", Role.ENGINE)
+    assert not accepts("\ud800", Role.ENGINE)
+
+
+@pytest.mark.parametrize("address", ["127.0.0.1:1", "[::1]:1", "localhost:1"])
+def test_a_token_is_shown_to_this_machine_without_tls(address):
+    check_shown(address, "secret", tls=False)
+
+
+@pytest.mark.parametrize("address", ["10.0.0.1:1", "[2001:db8::1]:1", "orchestrator.example:1"])
+def test_a_token_is_shown_to_other_machines_with_tls_only(address):
+    check_shown(address, "secret", tls=True)
+    check_shown(address, None, tls=False)
+    check_shown(address, "secret", tls=False, insecure=True)
+    with pytest.raises(ConfigError, match="DAGRUN_TLS_CA"):
+        check_shown(address, "secret", tls=False)
+
+
+def test_no_command_and_no_engine_shows_its_token_to_another_machine_without_tls(tmp_path):
+    with pytest.raises(ConfigError, match="without TLS"):
+        with_server(ClientSettings(server="10.0.0.1:1", token="secret"), None)
+    settings = EngineSettings(orchestrator="10.0.0.1:1", token="secret", data_dir=tmp_path)
+    with pytest.raises(ConfigError, match="without TLS"):
+        run_engine(settings, insecure=False)

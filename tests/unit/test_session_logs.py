@@ -7,7 +7,10 @@ from trio.testing import wait_all_tasks_blocked
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import LOG_WINDOW, Hello, LogChunk, LogsKept
-from dagrun.services.fleet.remote import Outbox, RemoteEngine
+from dagrun.services.fleet.assignments import Assignments
+from dagrun.services.fleet.mailbox import Mailbox
+from dagrun.services.fleet.outbox import Outbox
+from dagrun.services.fleet.remote import Assigned, RemoteEngine
 from dagrun.services.fleet.session import Session
 
 QUARTER = LOG_WINDOW // 4
@@ -60,13 +63,26 @@ def piece(offset, size=QUARTER):
     )
 
 
+def engine_called(name):
+    hello = Hello(engine_id=name, instance="i", release="", capacity=1)
+    return RemoteEngine(hello, lambda *_args, **_options: None, Mailbox(None, None))
+
+
 class House:
     def __init__(self):
         self.stream, self.disk, self.ended = Stream(), Slow(), None
-        engine = RemoteEngine(
-            Hello(engine_id="e", instance="i", release="", capacity=1), dispatching=None
+        self.assignments = Assignments(journal=None, placer=None)
+        self.engine = engine_called("e")
+        self.session = Session(
+            self.stream,
+            self.engine,
+            journal=None,
+            roster=None,
+            assignments=self.assignments,
+            returns=None,
+            child_starts=None,
+            log_came=self.disk.log_came,
         )
-        self.session = Session(self.stream, engine, None, self.disk)
 
     async def talk(self):
         try:
@@ -118,3 +134,27 @@ async def test_what_is_kept_when_the_stream_has_ended_does_no_harm(house):
     house.disk.keep(1)
     await wait_all_tasks_blocked()
     assert house.stream.heard == []
+
+
+async def test_an_empty_piece_ends_the_stream(house):
+    house.stream.say(piece(0, 0))
+    await wait_all_tasks_blocked()
+    assert house.ended == "engine e sends an empty piece of a log"
+    assert house.disk.waiting == []
+
+
+async def test_a_piece_of_a_run_that_another_engine_has_is_dropped(house):
+    house.assignments.begin(engine_called("other"), Assigned(RunId("r"), 1, 0.0))
+    house.stream.say(piece(0))
+    await wait_all_tasks_blocked()
+    assert house.disk.waiting == []
+    assert house.stream.heard == [LogsKept(count=QUARTER)]
+    assert house.ended is None
+
+
+async def test_a_piece_of_what_an_engine_had_before_another_one_is_kept(house):
+    house.assignments.begin(house.engine, Assigned(RunId("r"), 1, 0.0))
+    house.assignments.begin(engine_called("other"), Assigned(RunId("r"), 2, 0.0))
+    house.stream.say(piece(0))
+    await wait_all_tasks_blocked()
+    assert len(house.disk.waiting) == 1

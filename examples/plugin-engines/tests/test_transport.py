@@ -5,8 +5,9 @@ from functools import partial
 import pytest
 import trio
 
-from dagrun.errors import ChannelLost, ConfigError
+from dagrun.errors import ChannelLost, ConfigError, StoreBusy
 from dagrun.ports.frames import Beat
+from dagrun.services.gate import token_hash
 from dagrun.testing.transports import TransportSuite
 from dagrun_engines.channel import MOST, messages
 from dagrun_engines.transport import JsonTransport
@@ -65,6 +66,13 @@ async def test_a_connection_beyond_the_limit_is_closed():
                 pass
 
 
+def knows(shown, role):
+    """Decide as an orchestrator does, whose tokens are in a store that may be held."""
+    if shown == "busy":
+        raise StoreBusy("it is held")
+    return shown is not None and token_hash(shown) == token_hash("a")
+
+
 @pytest.mark.parametrize(
     "sent",
     [
@@ -73,10 +81,15 @@ async def test_a_connection_beyond_the_limit_is_closed():
         struct.pack(">I", 2**32 - 1),
         struct.pack(">I", 4) + b"[[[[",
         struct.pack(">I", 12) + b'{"token": 1}',
+        struct.pack(">I", 44) + rb'{"wants": "orchestrator", "token": "\ud800"}',
+        struct.pack(">I", 42) + b'{"wants": "orchestrator", "token": "busy"}',
     ],
 )
 async def test_a_stranger_is_cut_off_and_others_are_let_in(sent):
-    async with listening(connection_timeout=0.2) as address, JsonTransport() as dials:
+    async with (
+        listening(accepts=knows, connection_timeout=0.2) as address,
+        JsonTransport(token="a") as dials,
+    ):
         host, _, port = address.rpartition(":")
         with trio.fail_after(5):
             stranger = await trio.open_tcp_stream(host, int(port))

@@ -8,7 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from dagrun.domain.events import Event, Type
-from dagrun.domain.jsonvalue import Raw, encode
+from dagrun.domain.ids import ID_PATTERN
+from dagrun.domain.jsonvalue import MAX_DEPTH, Raw, encode
 from dagrun.ports.children import Child, ChildRequest
 from dagrun.ports.frames import (
     Beat,
@@ -32,13 +33,16 @@ from dagrun.ports.frames import (
     Why,
 )
 from dagrun.ports.store import Message, MessageKind
-from dagrun.testing.frames import from_engine, from_orchestrator
+from dagrun.testing.frames import bad_event, from_engine, from_orchestrator
+from dagrun.testing.transports import BAD_EVENTS
 from dagrun_grpc import codec, parts
 from dagrun_grpc.limits import MAX_FRAMES, MAX_MESSAGE
 from dagrun_grpc.wire.dagrun import v1
 
 TEXT = st.text(st.characters(codec="utf-8"), max_size=10)
 INT = st.integers(-(2**63), 2**63 - 1)
+FROM_ONE = st.integers(1, 2**63 - 1)
+FROM_ZERO = st.integers(0, 2**63 - 1)
 FLOAT = st.floats(allow_nan=False)
 JSON = st.recursive(
     st.none()
@@ -50,6 +54,7 @@ JSON = st.recursive(
     max_leaves=8,
 )
 RAW = JSON.map(encode)
+IDS = st.from_regex(ID_PATTERN, fullmatch=True)
 DATA = st.dictionaries(TEXT.filter(lambda name: name not in ("outputs", "items")), JSON, max_size=3)
 WITH_RAW = st.builds(
     lambda data, raw: {**data, **raw},
@@ -62,8 +67,8 @@ EPOCHS = st.lists(st.tuples(TEXT, INT), max_size=3).map(tuple)
 EVENTS = st.lists(
     st.builds(
         Event,
-        *(TEXT, INT, INT, st.sampled_from(Type), TIMES),
-        *(st.none() | TEXT, st.none() | INT, st.none() | INT, st.none() | WITH_RAW),
+        *(TEXT, FROM_ONE, FROM_ONE, st.sampled_from(Type), TIMES),
+        *(st.none() | TEXT, st.none() | FROM_ZERO, st.none() | FROM_ONE, st.none() | WITH_RAW),
     ),
     max_size=3,
 ).map(tuple)
@@ -112,7 +117,7 @@ STRATEGIES = {
         built(Welcome, stopped=EPOCHS),
         built(TurnedAway),
         built(BeatSeen),
-        built(Dispatch),
+        built(Dispatch, run_id=IDS),
         built(JournalPart),
         built(Durable),
         built(LogsKept),
@@ -221,6 +226,28 @@ def test_what_is_no_frame_is_refused(messages, what):
     joiner = parts.Joiner(v1.FromEngine)
     with pytest.raises(codec.Malformed, match=what):
         [joiner.take(message) for message in messages]
+
+
+@pytest.mark.parametrize("bad", BAD_EVENTS)
+def test_an_event_that_cannot_be_is_refused(bad):
+    message = codec.encode([Report(events=(bad,))], v1.FromEngine)
+    with pytest.raises(codec.Malformed, match="cannot read"):
+        codec.decode(codec.parsed(message, v1.FromEngine))
+
+
+@pytest.mark.parametrize("run_id", ["", "../r", "r" * 129])
+def test_a_dispatch_of_what_is_no_run_is_refused(run_id):
+    dispatch = v1.OrchestratorFrame(dispatch=v1.Dispatch(run_id=run_id, inputs=b"{}"))
+    with pytest.raises(codec.Malformed, match="is no id"):
+        codec.decode(v1.FromOrchestrator(frames=[dispatch]))
+
+
+def test_data_as_deep_as_it_may_be_is_read():
+    deep = Raw(b"[" * MAX_DEPTH + b"]" * MAX_DEPTH)
+    event = bad_event(data={"other": deep})
+    message = codec.encode([Report(events=(event,))], v1.FromEngine)
+    (report,) = codec.decode(codec.parsed(message, v1.FromEngine))
+    assert encode(report.events[0].data["other"]) == deep
 
 
 def test_a_time_without_a_zone_is_refused():

@@ -2,13 +2,14 @@
 
 from contextlib import asynccontextmanager
 
+import attrs
 import pytest
 import trio
 import trio.lowlevel
 
 from dagrun.domain.events import Type
 from dagrun.domain.jsonvalue import Raw
-from dagrun.errors import InputError
+from dagrun.errors import InputError, RemoteError
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.engine import EngineReport, Offers
 from dagrun.ports.frames import Dispatch, Stop
@@ -64,11 +65,11 @@ class Engine:
 
 
 @asynccontextmanager
-async def asked(engine):
+async def asked(engine, report=lambda: REPORT):
     async def hold(channel):
         await channel.receive()
 
-    offered = of_engine(report=lambda: REPORT, hear=engine.hear, events=engine.events)
+    offered = of_engine(report=report, hear=engine.hear, events=engine.events)
     with trio.fail_after(10):
         async with grpc(port=0) as transport, trio.open_nursery() as nursery, Bridge() as bridge:
             serve = transport.serve_engine
@@ -93,6 +94,20 @@ async def test_an_engine_says_how_it_is():
         {"c": 1.5},
     )
     assert status.time_us > 1_700_000_000_000_000
+
+
+@pytest.mark.parametrize("mistake", ["to ask", "to write"])
+async def test_a_mistake_is_in_the_log_of_the_server_with_the_call_and_who_made_it(caplog, mistake):
+    def wrong():
+        if mistake == "to ask":
+            raise LookupError("a mistake")
+        return attrs.evolve(REPORT, engine_id="\ud800")
+
+    async with asked(Engine(), report=wrong) as asks:
+        with pytest.raises(RemoteError, match=r"Error; see the server's log \(INTERNAL\)"):
+            await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())
+    (record,) = [record for record in caplog.records if record.levelname == "ERROR"]
+    assert record.getMessage().startswith(f"the call {GET_ENGINE_STATUS.path} of 127.0.0.1:")
 
 
 @pytest.mark.parametrize(

@@ -20,7 +20,7 @@ from dagrun.ports.frames import Beat, BeatSeen, LogChunk
 from dagrun.testing.proxy import Proxy
 from dagrun_grpc import grpc
 from dagrun_grpc.aio.calls import CHECK, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, WATCH
-from dagrun_grpc.limits import MAX_MESSAGE, MAX_UNSENT, WINDOW, Patience
+from dagrun_grpc.limits import MAX_MESSAGE, MAX_OF_STRANGERS, MAX_UNSENT, WINDOW, Patience
 from dagrun_grpc.testing import (
     HASTE,
     LIMIT,
@@ -320,6 +320,25 @@ async def test_who_only_watches_the_health_is_cut_off_as_who_makes_no_call():
         assert await raw.closed() < HASTE.handshake + 1
 
 
+@pytest.mark.parametrize("path", [CHECK.path, WATCH.path])
+async def test_strangers_ask_for_the_health_in_few_bytes(path):
+    async with listening("engine", accepts=right) as port, connected(port) as raw:
+        await raw.begin()
+        number = await raw.call(path)
+        await raw.data(number, struct.pack(">?I", False, MAX_OF_STRANGERS + 1))
+        status, said = await raw.status(number)
+        assert status == 8  # RESOURCE_EXHAUSTED
+        assert str(MAX_OF_STRANGERS) in said
+
+
+async def test_who_was_let_in_and_only_watches_the_health_keeps_no_connection():
+    async with listening("engine", accepts=right, patience=HASTE) as port, connected(port) as raw:
+        await raw.begin()
+        number = await raw.call(WATCH.path, authorization="Bearer right")
+        await raw.data(number, message(b""), end=True)
+        assert HASTE.idle / 2 < await raw.closed() < HASTE.idle + 2
+
+
 # what is no frame
 
 
@@ -607,3 +626,14 @@ async def test_an_error_of_the_loop_ends_nothing():
     async with serving() as served:
         served.transport._bridge.loop.call_soon(int, "nonsense")
         await trio.sleep(0.05)
+
+
+async def test_who_is_cancelled_while_a_transport_starts_can_go_on():
+    async with trio.open_nursery():
+        with trio.CancelScope() as scope:
+            scope.cancel()
+            async with grpc():
+                pytest.fail("it has started")
+        assert scope.cancelled_caught
+        async with serving() as served, grpc() as other, other.attach(served.address) as channel:
+            await ask(channel, 1)

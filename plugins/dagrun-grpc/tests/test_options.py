@@ -73,6 +73,13 @@ async def test_a_host_that_does_not_exist_cannot_be_listened_on():
             await transport.serve_engine(trio.sleep_forever)
 
 
+@pytest.mark.parametrize("host", ["a..b", "x" * 64])
+async def test_what_cannot_be_a_host_cannot_be_listened_on(host):
+    async with grpc(address=host, port=0) as transport:
+        with pytest.raises(ConfigError, match="cannot be listened on"):
+            await transport.serve_engine(trio.sleep_forever)
+
+
 async def test_it_listens_on_ipv6():
     async with serving(address="::1") as served:
         assert served.address.startswith("[::1]:")

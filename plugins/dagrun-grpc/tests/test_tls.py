@@ -8,7 +8,7 @@ import trustme
 
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun_grpc import grpc
-from dagrun_grpc.testing import HASTE, LIMIT, ask, connected, serving
+from dagrun_grpc.testing import HASTE, LIMIT, answer, ask, connected, serving
 
 
 class Authority:
@@ -145,3 +145,26 @@ async def test_an_authority_without_a_certificate_is_not_enough_to_listen(ours):
     async with grpc(port=0, tls_ca=ours.ca) as transport:
         with pytest.raises(ConfigError, match="needs tls_cert and tls_key"):
             await transport.serve_engine(trio.sleep_forever)
+
+
+@pytest.mark.parametrize("trusted", [True, False])
+@pytest.mark.parametrize("verified", [True, False])
+async def test_a_token_is_shown_to_a_certificate_of_ours_and_else_to_the_trusted(
+    ours, verified, trusted
+):
+    options = ours.issue() if verified else {}
+    known = {"tls_ca": ours.ca} if verified else {}
+    async with (
+        grpc(port=0, accepts=engine_only, **options) as listens,
+        grpc(token="right", **known) as dials,
+        trio.open_nursery() as nursery,
+    ):
+        address = await nursery.start(listens.serve_engine, answer)
+        if trusted or verified:
+            async with dials.dial(address, trusted=trusted):
+                pass
+        else:
+            with pytest.raises(ChannelLost, match="UNAUTHENTICATED"):
+                async with dials.dial(address, trusted=trusted):
+                    pass
+        nursery.cancel_scope.cancel()

@@ -48,7 +48,7 @@ def choose(
             refused[run_id] = Refusal.UNKNOWN_RUN
         elif event.epoch != positions[run_id][0]:
             refused[run_id] = Refusal.STALE_EPOCH
-        elif event.seq > last[run_id] + 1:
+        elif event.seq < 1 or event.seq > last[run_id] + 1:
             refused[run_id] = Refusal.GAP
         elif event.seq <= positions[run_id][1]:
             # Stored by an earlier owner: this one's journal parts from ours before its epoch.

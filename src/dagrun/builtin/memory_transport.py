@@ -239,7 +239,7 @@ class MemoryTransport:
         """Open a stream from an engine to an orchestrator."""
         return self._dialled("orchestrator", address)
 
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
+    def dial(self, address: str, *, trusted: bool = True) -> AbstractAsyncContextManager[Channel]:
         """Open a stream from an orchestrator to an engine."""
         return self._dialled("engine", address)
 

@@ -18,7 +18,8 @@ Insecure = Annotated[
         name="--insecure",
         negative="",
         show_default=False,
-        help="Listen for other machines without TLS, or without asking who they are.",
+        help="Listen for other machines without TLS, or without asking who they are; show a token "
+        "to them without TLS.",
     ),
 ]
 

@@ -6,7 +6,7 @@ from typing import TypeVar
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import run_async
 from dagrun.ports.management import Management
-from dagrun.roles.network import between_processes
+from dagrun.roles.network import between_processes, check_shown
 from dagrun.settings.client import ClientSettings
 
 T = TypeVar("T")
@@ -16,13 +16,15 @@ def with_server(client: ClientSettings, use: Callable[[Management], Awaitable[T]
     """Reach the server, and do something with it.
 
     Raises:
-        ConfigError: the transport reaches no server.
+        ConfigError: the transport reaches no server, or a token would be shown to another machine
+            without TLS.
         Unreachable: it does not answer.
         AccessError: it does not let the caller in.
         DagrunError: what it says is wrong.
     """
     address = client.server
     assert address is not None  # noqa: S101 — the caller has asked for that
+    check_shown(address, client.token, tls=bool(client.tls_ca or client.tls_cert))
     factory = between_processes(load_with_warnings().registry, client.transport_type)
     transport = factory(
         token=client.token,

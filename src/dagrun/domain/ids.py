@@ -27,6 +27,11 @@ def is_id(text: str) -> bool:
     return ID_PATTERN.fullmatch(text) is not None
 
 
+def is_engine_id(text: str) -> bool:
+    """Whether ``text`` may be an engine's id: an id, or a host's name."""
+    return is_id(text.replace(".", "-"))
+
+
 def run_id(now: datetime, entropy: bytes) -> RunId:
     """Make the id of a run that sorts by time, to the microsecond.
 

@@ -7,15 +7,16 @@ breaks in what is written, and a transport has to say by itself where it ends.
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime
-from typing import Annotated, Any, Final, TypeAlias, get_args, get_type_hints
+from types import UnionType
+from typing import Annotated, Any, Final, TypeAlias, Union, get_args, get_origin, get_type_hints
 
 import attrs
 import msgspec
 
 from dagrun.domain.events import RAW_FIELDS, Event
-from dagrun.domain.jsonvalue import MAX_RUN_OUTPUTS, Raw, parse
+from dagrun.domain.jsonvalue import MAX_RUN_OUTPUTS, Raw, check, parse
 from dagrun.ports.children import ChildRequest
-from dagrun.ports.frames import Frame
+from dagrun.ports.frames import Frame, Held
 from dagrun.ports.store import Message
 
 _Read: TypeAlias = Callable[[Raw], Any]
@@ -55,20 +56,31 @@ def _reader(kind: Any) -> _Read:
     if kind in (Event, Message, ChildRequest):
         return _reader_of_object(kind)
     of = get_args(kind)
-    if of and of[0] in (Event, Message):  # a tuple of any length
+    if of and of[0] in (Event, Message, Held):  # a tuple of any length
         read = _reader_of_object(of[0])
         return lambda raw: tuple(map(read, _list.decode(raw)))
     if kind is datetime:
         return msgspec.json.Decoder(Annotated[datetime, msgspec.Meta(tz=True)]).decode
     if kind in _DATA:
         return _data
-    return msgspec.json.Decoder(kind).decode
+    return msgspec.json.Decoder(_bounded(kind)).decode
+
+
+def _bounded(kind: Any) -> Any:
+    """Give a type whose integers are those that a database holds."""
+    if kind is int:
+        return _INTEGER
+    if not (of := tuple(map(_bounded, get_args(kind)))):
+        return kind
+    return Union[of] if isinstance(kind, UnionType) else get_origin(kind)[of]  # noqa: UP007
 
 
 def _reader_of_object(kind: type[Any]) -> _Read:
     """Give what reads an object whose fields need different readers."""
     types = get_type_hints(kind)
     readers = {field.name: _reader(types[field.name]) for field in attrs.fields(kind)}
+    if kind is Event:
+        readers |= _NUMBERS_OF_EVENTS
 
     def read(raw: Raw) -> Any:
         fields = _fields.decode(raw)
@@ -88,11 +100,26 @@ def _data(raw: Raw) -> Mapping[str, Any] | None:
     if fields is None:
         return None
     return {
-        name: _text(value) if name in RAW_FIELDS else msgspec.json.decode(value)
+        name: _text(value) if name in RAW_FIELDS else _value(value)
         for name, value in fields.items()
     }
 
 
+def _value(raw: Raw) -> Any:
+    check(bytes(raw), limit=MAX_RUN_OUTPUTS)
+    return msgspec.json.decode(raw)
+
+
+_MOST: Final = 2**63 - 1  # what a database holds
+_INTEGER: TypeAlias = Annotated[int, msgspec.Meta(ge=-_MOST - 1, le=_MOST)]
+_FROM_ZERO: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
+_FROM_ONE: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+_NUMBERS_OF_EVENTS: Final[Mapping[str, _Read]] = {
+    "seq": msgspec.json.Decoder(_FROM_ONE).decode,
+    "epoch": msgspec.json.Decoder(_FROM_ONE).decode,
+    "item": msgspec.json.Decoder(_FROM_ZERO | None).decode,
+    "attempt": msgspec.json.Decoder(_FROM_ONE | None).decode,
+}
 _maybe_fields: Final = msgspec.json.Decoder(dict[str, Raw] | None)
 _DATA: Final = (Mapping[str, Any], Mapping[str, Any] | None)
 _READERS: Final = {kind.__name__: _reader_of_object(kind) for kind in get_args(Frame)}

@@ -15,7 +15,7 @@ from typing import Final
 import attrs
 
 from dagrun.domain.events import Event
-from dagrun.domain.ids import RunId
+from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.jsonvalue import Raw
 from dagrun.ports.children import Child, ChildRequest
 from dagrun.ports.store import Message
@@ -186,6 +186,12 @@ class BeatSeen:
     number: int
 
 
+def _is_id(frame: object, field: "attrs.Attribute[RunId]", value: RunId) -> None:
+    """Refuse what is no id: files are called after it."""
+    if not is_id(value):
+        raise ValueError(f"{type(frame).__name__}: {field.name} {value[:200]!r} is no id")
+
+
 @attrs.frozen(kw_only=True)
 class Dispatch:
     """The engine is to execute a run, from where its journal ends.
@@ -194,7 +200,7 @@ class Dispatch:
     else is said of the run.
     """
 
-    run_id: RunId
+    run_id: RunId = attrs.field(validator=_is_id)
     epoch: int
     definition_hash: str
     definition: bytes

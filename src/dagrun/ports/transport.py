@@ -111,8 +111,14 @@ class Transport(Protocol):
         """
         ...
 
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
-        """Open a stream from an orchestrator to an engine; raises as :meth:`attach`."""
+    def dial(self, address: str, *, trusted: bool = True) -> AbstractAsyncContextManager[Channel]:
+        """Open a stream from an orchestrator to an engine; raises as :meth:`attach`.
+
+        Args:
+            address: where it listens.
+            trusted: whether it may see the token of this side, whoever listens there. If not, it is
+                shown only to who is proven to be one of ours, such as by a certificate.
+        """
         ...
 
     def manage(self, address: str) -> AbstractAsyncContextManager["Management"]:

@@ -63,6 +63,27 @@ def check_exposure(settings: NetworkSettings, *, insecure: bool) -> None:
         )
 
 
+def check_shown(address: str, token: str | None, *, tls: bool, insecure: bool = False) -> None:
+    """Refuse to show a token to another machine without TLS.
+
+    Args:
+        address: who is called, as ``host:port``.
+        token: what would be shown; None for nothing.
+        tls: whether there is TLS.
+        insecure: whether to show it nevertheless.
+
+    Raises:
+        ConfigError: everybody on the way could read it.
+    """
+    host = address.rpartition(":")[0].removeprefix("[").removesuffix("]")
+    if token is None or tls or insecure or is_loopback(host):
+        return
+    raise ConfigError(
+        f"{address} is another machine, and without TLS everybody on the way could read the token: "
+        "name who signed its certificate with --tls-ca, or DAGRUN_TLS_CA"
+    )
+
+
 def is_loopback(host: str) -> bool:
     """Whether only this machine reaches what listens on an address."""
     try:
@@ -76,5 +97,10 @@ def _knows(token: str | None) -> Callable[[str | None, str], bool] | None:
     if token is None:
         return None
     return lambda shown, _role: (
-        shown is not None and hmac.compare_digest(shown.encode(), token.encode())
+        shown is not None and hmac.compare_digest(_bytes(shown), _bytes(token))
     )
+
+
+def _bytes(token: str) -> bytes:
+    """Give the bytes of a token, which may be any text that a stranger has sent."""
+    return token.encode(errors="surrogatepass")

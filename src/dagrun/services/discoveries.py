@@ -2,9 +2,9 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from functools import partial
-from typing import Final
+from typing import Final, Protocol
 
 import attrs
 import trio
@@ -15,6 +15,9 @@ from dagrun.ports.transport import Channel
 
 FIRST: Final = 0.1  # seconds before the second try
 FACTOR: Final = 2.0
+MAX_OPENING: Final = 100
+"""Streams that are being opened at once; whoever gives many addresses waits for them himself."""
+
 LASTING: Final = 1.0  # seconds; a stream that ends sooner, such as one that is refused, was none
 
 _log: Final = logging.getLogger(__name__)
@@ -29,6 +32,14 @@ class DiscoveriesStatistics:
 
     dialled: int
     """Those that are dialled; some may have a stream, though they were not found again."""
+
+
+class Dial(Protocol):
+    """Opens streams to engines; see :meth:`~dagrun.ports.transport.Transport.dial`."""
+
+    def __call__(self, address: str, *, trusted: bool) -> AbstractAsyncContextManager[Channel]:
+        """Open one for a block."""
+        ...
 
 
 class Discoveries:
@@ -48,7 +59,7 @@ class Discoveries:
         self,
         sources: Mapping[str, Discovery],
         *,
-        dial: Callable[[str], AbstractAsyncContextManager[Channel]],
+        dial: Dial,
         converse: Callable[[Channel], Awaitable[None]],
         longest_pause: float,
         draw: Callable[[], float],
@@ -60,6 +71,7 @@ class Discoveries:
         self._draw = draw
         self._lists: dict[str, frozenset[str]] = {}
         self._dialled: set[str] = set()
+        self._opening = trio.CapacityLimiter(MAX_OPENING)
         self._nursery: trio.Nursery
 
     async def run(
@@ -103,6 +115,16 @@ class Discoveries:
     def _present(self) -> frozenset[str]:
         return frozenset().union(*self._lists.values())
 
+    def _trusted(self, address: str) -> bool:
+        """Whether the operator, or what he chose, says that there is an engine.
+
+        Else it was only told by whoever may call this orchestrator as an engine.
+        """
+        return any(
+            address in found and not isinstance(self._sources[name], Registering)
+            for name, found in self._lists.items()
+        )
+
     async def _keep(self, address: str) -> None:
         """Have a stream to an address, again and again, for as long as it is found."""
         pause, told = FIRST, ""
@@ -119,7 +141,11 @@ class Discoveries:
         opened: float | None = None
         problem = "the stream has ended"
         try:
-            async with self._dial(address) as channel:
+            async with AsyncExitStack() as stack:
+                async with self._opening:
+                    channel = await stack.enter_async_context(
+                        self._dial(address, trusted=self._trusted(address))
+                    )
                 opened = trio.current_time()
                 await self._converse(channel)
         except* (ChannelLost, ConfigError) as group:

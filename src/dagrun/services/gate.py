@@ -20,7 +20,7 @@ _UNKNOWN: Final = "the token is not accepted: it is unknown, expired or revoked"
 
 def token_hash(token: str) -> str:
     """Give what is stored of a token. It is random and long, so this need not be slow."""
-    return hashlib.sha256(token.encode()).hexdigest()
+    return hashlib.sha256(token.encode(errors="surrogatepass")).hexdigest()
 
 
 class TokenGate:
@@ -33,7 +33,7 @@ class TokenGate:
         tokens: where they are kept.
         open_without: whether callers need no token as long as there is none.
         engines: one token more, which engines may show; None for none. Where there is one, the gate
-            is never open without.
+            is never open without. If it is stored, too, what is stored of it counts.
         now: the clock, in UTC.
     """
 
@@ -70,8 +70,8 @@ class TokenGate:
             raise NotAllowed(f"this needs the role {role}, and the token's is {held}")
 
     def _role(self, record: TokenRecord | None, shown: str) -> Role | None:
-        if record is not None and record.holds(self._now()):
-            return record.role
+        if record is not None:
+            return record.role if record.holds(self._now()) else None
         if self._engines is not None and hmac.compare_digest(shown, self._engines):
             return Role.ENGINE
         return None

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Final
 
 from dagrun.domain.durations import parse_duration
-from dagrun.domain.ids import is_id
+from dagrun.domain.ids import is_engine_id
 
 FOREVER: Final = "forever"
 LARGEST: Final = 100_000
@@ -110,11 +110,6 @@ def identifier(value: object) -> str:
     if not isinstance(value, str) or not is_engine_id(value):
         raise ValueError("1 to 128 letters, digits, '_', '-' and '.' are needed")
     return value
-
-
-def is_engine_id(value: str) -> bool:
-    """Whether this may be an engine's id: an id, or a host's name."""
-    return is_id(value.replace(".", "-"))
 
 
 def names(value: object) -> tuple[str, ...]:

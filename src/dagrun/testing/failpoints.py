@@ -160,9 +160,9 @@ class TellingTransport:
         """Open a stream from an engine."""
         return self._told(self._transport.attach(address))
 
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
+    def dial(self, address: str, *, trusted: bool = True) -> AbstractAsyncContextManager[Channel]:
         """Open a stream from an orchestrator."""
-        return self._told(self._transport.dial(address))
+        return self._told(self._transport.dial(address, trusted=trusted))
 
     async def serve_orchestrator(
         self,

@@ -4,6 +4,8 @@ from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta, timezone
 from typing import Any, Final
 
+import attrs
+
 from dagrun.domain.events import Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY, NULL, Raw, encode
@@ -64,6 +66,12 @@ def events(outputs: Raw = JSON) -> tuple[Event, ...]:
         for seq, kind in enumerate(Type, start=1)
     ]
     return (*plain, Event(RUN, BIG, 1, Type.RUN_CANCELLED, TIME.astimezone(elsewhere)))
+
+
+def bad_event(**fields: Any) -> Event:
+    """Give an event that is like any other but for some fields."""
+    usual = Event(RUN, 1, 1, Type.NODE_SUCCEEDED, TIME, "a")
+    return attrs.evolve(usual, **fields)
 
 
 def from_engine(outputs: Raw = JSON) -> Sequence[FromEngine]:

@@ -100,6 +100,16 @@ class StoreSuite(EnginesSuite, RerunsSuite, TokensSuite):
         assert await store.events(RunId("r")) == journal()[:2]
         assert (await store.run(RunId("r"))).last_seq == 2
 
+    @pytest.mark.parametrize("seq", [0, -7, -(10**30)])
+    async def test_an_event_before_the_first_makes_the_store_refuse_all_of_the_batch(
+        self, store: Store, seq: int
+    ) -> None:
+        await add_run(store, upto=2)
+        early = attrs.evolve(event(3, Type.NODE_RUNNING, **ATTEMPT), seq=seq)
+        result = await store.commit([early, journal()[2]])
+        assert result.refused == {"r": Refusal.GAP}
+        assert await store.events(RunId("r")) == journal()[:2]
+
     @pytest.mark.parametrize("epoch", [1, 3])
     async def test_events_of_another_epoch_are_refused(self, store: Store, epoch: int) -> None:
         await add_run(store, upto=2)

@@ -3,7 +3,7 @@
 
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from functools import partial
 from typing import Any, Literal, get_args
 
@@ -11,11 +11,20 @@ import attrs
 import pytest
 import trio
 
+from dagrun.domain.events import Event
 from dagrun.domain.jsonvalue import Raw, encode
 from dagrun.errors import ChannelLost
-from dagrun.ports.frames import Beat, BeatSeen, Frame, FromEngine, FromOrchestrator, LogChunk
+from dagrun.ports.frames import (
+    Beat,
+    BeatSeen,
+    Frame,
+    FromEngine,
+    FromOrchestrator,
+    LogChunk,
+    Report,
+)
 from dagrun.ports.transport import Channel, Handler, Transport
-from dagrun.testing.frames import RUN, from_engine, from_orchestrator
+from dagrun.testing.frames import RUN, bad_event, from_engine, from_orchestrator
 
 LIMIT = 10.0  # seconds that no test of the suite comes near
 MOST_UNREAD = 32 * 1024 * 1024
@@ -24,6 +33,18 @@ MOST_UNREAD = 32 * 1024 * 1024
 Way = Literal["attach", "dial"]
 BEAT = Beat(number=0, held=())
 SEEN = BeatSeen(number=0)
+
+
+_DEEP = Raw(b"[" * 100_000 + b"]" * 100_000)
+BAD_EVENTS = (
+    *(bad_event(seq=seq) for seq in (10**30, 0, -(10**30))),
+    bad_event(epoch=0),
+    bad_event(item=-7),
+    bad_event(attempt=10**30),
+    bad_event(data={"outputs": _DEEP}),
+    bad_event(data={"other": _DEEP}),
+)
+"""What no engine reports, as far as it is one of dagrun's."""
 
 
 @attrs.frozen
@@ -145,6 +166,19 @@ class TransportSuite(ABC):
             nursery.start_soon(send, ends.caller)
             await trio.sleep(0.2)
             assert len(await _received(ends.called, count)) == count
+
+    @pytest.mark.parametrize("bad", BAD_EVENTS)
+    async def test_events_that_cannot_be_harm_their_own_stream_only(self, bad: Event) -> None:
+        async with self.serving() as served:
+            async with served.connect() as caller:
+                called = await served.arrived()
+                await caller.send([Report(events=(bad,))])
+                with suppress(ChannelLost):  # memory carries whatever there is
+                    assert await called.receive() == (Report(events=(bad,)),)
+            async with served.connect() as caller:
+                called = await served.arrived()
+                await caller.send([BEAT])
+                assert await called.receive() == (BEAT,)
 
     # how it ends
 

@@ -10,7 +10,7 @@ from typing import Final, Literal, NoReturn, Self
 
 import trio
 
-from dagrun.errors import AccessError, ChannelLost, ConfigError, NotAuthenticated
+from dagrun.errors import ChannelLost, ConfigError, DagrunError, NotAuthenticated
 from dagrun.ports.management import Management
 from dagrun.ports.tokens import Role
 from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
@@ -85,9 +85,9 @@ class JsonTransport:
         """Open a stream from an engine to an orchestrator."""
         return self._dialled(address, "orchestrator")
 
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
+    def dial(self, address: str, *, trusted: bool = True) -> AbstractAsyncContextManager[Channel]:
         """Open a stream from an orchestrator to an engine."""
-        return self._dialled(address, "engine")
+        return self._dialled(address, "engine", shows=trusted)
 
     def manage(self, address: str) -> AbstractAsyncContextManager[Management]:
         """Refuse: this transport is for engines only."""
@@ -115,7 +115,10 @@ class JsonTransport:
         await self._serve("engine", handler, self._admit, task_status)
 
     @asynccontextmanager
-    async def _dialled(self, address: str, wanted: Wanted) -> AsyncIterator[Channel]:
+    async def _dialled(
+        self, address: str, wanted: Wanted, *, shows: bool = True
+    ) -> AsyncIterator[Channel]:
+        token = self._token if shows else None
         host, port = _host_and_port(address)
         end = trio.current_time() + self._timeout
         try:
@@ -125,7 +128,7 @@ class JsonTransport:
             raise ChannelLost(f"{address}: nobody answers") from error
         async with self._held(JsonChannel(stream, address)) as channel:
             with trio.move_on_at(end) as waiting:
-                await channel.write(_json({"wants": wanted, "token": self._token}))
+                await channel.write(_json({"wants": wanted, "token": token}))
                 refusal = _parsed(await channel.read(HELLO))
             if waiting.cancelled_caught:
                 raise ChannelLost(f"{address}: no answer")
@@ -194,7 +197,7 @@ async def _let_in(channel: JsonChannel, wanted: Wanted, admit: Admit) -> None:
         if hello.get("wants") != wanted:
             _refuse(f"here is an {wanted}")
         await admit(hello.get("token"), Role.ENGINE)
-    except (AccessError, ChannelLost) as error:
+    except DagrunError as error:  # of access, or of a store that holds the tokens
         await channel.write(_json(str(error)))
         raise ChannelLost(str(error)) from error
     await channel.write(_json(None))

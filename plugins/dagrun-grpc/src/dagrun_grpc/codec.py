@@ -4,7 +4,6 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final
 
 import betterproto2
-import msgspec
 
 from dagrun.ports.frames import Frame
 from dagrun_grpc import from_engine, from_orchestrator
@@ -43,7 +42,7 @@ def decode(message: Stream) -> tuple[Frame, ...]:
     """
     try:
         return tuple(map(_frame, message.frames))
-    except (ValueError, KeyError, msgspec.MsgspecError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise Malformed(f"a frame that this dagrun cannot read ({error})") from error
 
 

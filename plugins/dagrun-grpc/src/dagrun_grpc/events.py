@@ -2,28 +2,32 @@
 
 from collections.abc import Mapping, Sequence
 from datetime import datetime
-from typing import Any, Final
+from typing import Annotated, Any, Final, TypeAlias
 
 import msgspec
 
 from dagrun.domain.events import RAW_FIELDS, Event, Type
 from dagrun.domain.ids import RunId
-from dagrun.domain.jsonvalue import Raw
+from dagrun.domain.jsonvalue import MAX_RUN_OUTPUTS, Raw, check
 
 Data = Mapping[str, Any]
+
+_MOST: Final = 2**63 - 1  # what a database holds
+_FromOne: TypeAlias = Annotated[int, msgspec.Meta(ge=1, le=_MOST)]
+_FromZero: TypeAlias = Annotated[int, msgspec.Meta(ge=0, le=_MOST)]
 
 
 class _Row(msgspec.Struct, array_like=True, forbid_unknown_fields=True):
     """An event as it stands in the array."""
 
     run_id: str
-    seq: int
-    epoch: int
+    seq: _FromOne
+    epoch: _FromOne
     type: Type
     time: datetime
     node_id: str | None
-    item: int | None
-    attempt: int | None
+    item: _FromZero | None
+    attempt: _FromOne | None
     data: dict[str, Raw] | None
 
 
@@ -94,8 +98,14 @@ def _event(row: _Row) -> Event:
 
 
 def _plain(data: Mapping[str, Raw]) -> dict[str, Any]:
-    """Decode the fields but for those that stay text, which no longer hold on to the batch."""
-    return {
-        name: Raw(bytes(raw)) if name in RAW_FIELDS else msgspec.json.decode(raw)
-        for name, raw in data.items()
-    }
+    """Decode the fields but for those that stay text, which no longer hold on to the batch.
+
+    Raises:
+        ValueError: one is deeper than values may be anywhere.
+    """
+    return {name: _value(name, bytes(raw)) for name, raw in data.items()}
+
+
+def _value(name: str, raw: bytes) -> Any:
+    check(raw, limit=MAX_RUN_OUTPUTS)
+    return Raw(raw) if name in RAW_FIELDS else msgspec.json.decode(raw)

@@ -7,6 +7,9 @@ import attrs
 MAX_MESSAGE: Final = 4 * 1024 * 1024
 """Bytes of one message. Who announces a longer one is cut off before any of it is kept."""
 
+MAX_OF_STRANGERS: Final = 1024
+"""Bytes of a message of a call that anybody may make: the name of a service, and nothing more."""
+
 MAX_DOCUMENT: Final = 8 * 1024 * 1024
 """Bytes of a message that brings a document: it may have 4 MiB itself, and its files need room, too.
 In JSON it becomes six times as long at most, which still fits in :data:`MAX_FRAMES`."""
@@ -52,7 +55,7 @@ class Patience:
     """Seconds that it gets for the answer."""
 
     idle: float = 60.0
-    """Seconds for which an accepted connection may be without any call."""
+    """Seconds for which an accepted connection may be without any call but for those of strangers."""
 
     recheck: float = 2.0
     """Seconds after which it is asked again whether who has an open stream may still have it."""

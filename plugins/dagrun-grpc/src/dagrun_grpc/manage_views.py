@@ -32,8 +32,8 @@ RESUMABLE: Final = "resumable"
 SHOWN: Final = 1000  # characters of a name or a description in lists, which are to fit in a message
 
 
-def json_bytes(value: Any) -> bytes:
-    """Write a value of a user; nothing for None.
+def json_bytes(value: Any, path: str = "") -> bytes:
+    """Write a value of a user, which is the field ``path``; nothing for None.
 
     Raises:
         InputError: JSON cannot hold it.
@@ -43,7 +43,7 @@ def json_bytes(value: Any) -> bytes:
     try:
         return bytes(encode(value, limit=MAX_MESSAGE))
     except NotJson as error:
-        raise InputError([Problem(message=f"it is refused: {error}")]) from error
+        raise InputError([Problem(message=f"it is refused: {error}", path=path)]) from error
 
 
 def json_value(text: bytes, path: str) -> Any:

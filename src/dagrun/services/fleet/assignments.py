@@ -1,10 +1,15 @@
 """Which run is with which engine."""
 
+from typing import Final
+
 from dagrun.domain.ids import RunId
 from dagrun.ports.engine import Placer
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.store import Refusal
 from dagrun.services.fleet.remote import Assigned, RemoteEngine
+
+MAX_KNOWN: Final = 100_000
+"""Of how many runs with epochs it is known which engine had them."""
 
 
 class Assignments:
@@ -19,6 +24,8 @@ class Assignments:
         self._journal = journal
         self._placer = placer
         self._by_run: dict[RunId, RemoteEngine] = {}
+        self._whose: dict[tuple[RunId, int], str] = {}
+        """Run and epoch → id of the engine that has it, or had it; the latest ones."""
 
     def __len__(self) -> int:
         return len(self._by_run)
@@ -34,6 +41,13 @@ class Assignments:
             self._take_from(earlier, assigned.run_id)
         engine.runs[assigned.run_id] = assigned
         self._by_run[assigned.run_id] = engine
+        self._whose[assigned.run_id, assigned.epoch] = engine.name
+        if len(self._whose) > MAX_KNOWN:
+            del self._whose[next(iter(self._whose))]
+
+    def is_anothers(self, engine: RemoteEngine, run_id: RunId, epoch: int) -> bool:
+        """Whether another engine than this one has, or had, a run under an epoch."""
+        return self._whose.get((run_id, epoch), engine.name) != engine.name
 
     def ended(self, run_id: RunId) -> None:
         """Let a run go whose end is durable. It may have been taken back just before."""

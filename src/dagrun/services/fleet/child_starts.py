@@ -1,13 +1,18 @@
 """Child runs that nodes of engines ask for."""
 
+from collections import Counter
 from collections.abc import Mapping
+from typing import Final
 
-from dagrun.errors import DagrunError, NodeError
+from dagrun.errors import ChannelLost, DagrunError, NodeError
 from dagrun.ports.children import Children, ChildRequest
 from dagrun.ports.frames import ChildStarted, StartChild
 from dagrun.ports.tasks import Spawn
 from dagrun.services.fleet.outbox import Outbox
 from dagrun.services.fleet.remote import RemoteEngine
+
+MAX_WANTED: Final = 10_000
+"""Child runs that an engine may have asked for, and not got yet."""
 
 
 class ChildStarts:
@@ -23,13 +28,26 @@ class ChildStarts:
     def __init__(self, children: Children | None, spawn: Spawn) -> None:
         self._children = children
         self._spawn = spawn
+        self._wanted: Counter[str] = Counter()
+        """Id of an engine → how many it waits for."""
 
     def wanted(self, engine: RemoteEngine, frame: StartChild) -> None:
-        """Hear that a node of an engine wants a child run. Does not block."""
+        """Hear that a node of an engine wants a child run. Does not block.
+
+        Raises:
+            ChannelLost: it wants too many at once.
+        """
+        if self._wanted[engine.name] >= MAX_WANTED:
+            raise ChannelLost(f"engine {engine.name} wants too many child runs at once")
+        self._wanted[engine.name] += 1
         self._spawn(self._answer, engine, engine.outbox, frame)
 
     async def _answer(self, engine: RemoteEngine, outbox: Outbox | None, frame: StartChild) -> None:
-        answer = await self._started(frame.number, frame.request)
+        try:
+            answer = await self._started(frame.number, frame.request)
+        finally:
+            self._wanted[engine.name] -= 1
+            self._wanted += Counter()  # without those that are 0
         if outbox is not None and engine.outbox is outbox:
             outbox.put(answer)
 

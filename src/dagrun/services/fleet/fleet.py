@@ -184,7 +184,8 @@ class Fleet:
         hello = await greeting(channel)
         engine = unfit(hello) or self._roster.admit(hello)
         if isinstance(engine, TurnedAway):
-            _log.warning("engine %s from %s: %s", hello.engine_id, channel.peer, engine.reason)
+            name = hello.engine_id[:200]
+            _log.warning("engine %s from %s: %s", name, channel.peer, engine.reason)
             await channel.send([engine])
             return
         outbox = Outbox()
@@ -206,6 +207,7 @@ class Fleet:
             engine,
             journal=self._journal,
             roster=self._roster,
+            assignments=self._assignments,
             returns=self._returns,
             child_starts=self._child_starts,
             log_came=self.log_came,

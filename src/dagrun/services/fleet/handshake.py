@@ -1,14 +1,22 @@
 """How a stream from an engine begins."""
 
+from math import isfinite
 from typing import Final
 
 import trio
 
+from dagrun.domain.ids import is_engine_id, is_id
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import PROTOCOL, Hello, TurnedAway
 from dagrun.ports.transport import Channel
 
 GREETING: Final = 30.0  # seconds that an engine may take to introduce itself
+
+MAX_CAPACITY: Final = 1_000_000  # runs at once
+MAX_ENTRIES: Final = 1000
+"""Labels, resources and executors that an engine may have, each."""
+
+MAX_TEXT: Final = 1000  # characters of a label, or of a name
 
 
 async def greeting(channel: Channel) -> Hello:
@@ -33,6 +41,22 @@ def unfit(hello: Hello) -> TurnedAway | None:
             f" this orchestrator version {PROTOCOL}"
         )
         return TurnedAway(reason=reason, final=True)
+    odd = _odd(hello)
+    return None if odd is None else TurnedAway(reason=odd, final=True)
+
+
+def _odd(hello: Hello) -> str | None:
+    """Say what an engine says of itself that cannot be, or is too long to be kept."""
+    if not (is_engine_id(hello.engine_id) and is_id(hello.instance)):
+        return "its id, or that of its instance, is none"
     if hello.capacity < 1:
-        return TurnedAway(reason="its capacity is less than 1", final=True)
+        return "its capacity is less than 1"
+    if hello.capacity > MAX_CAPACITY:
+        return f"its capacity is more than {MAX_CAPACITY}"
+    if not all(isfinite(amount) and amount >= 0 for amount in hello.resources.values()):
+        return "it has resources whose amount is no number from 0"
+    shown = (hello.executors, hello.labels, hello.resources)
+    texts = (hello.release, *hello.labels.values(), *(name for part in shown for name in part))
+    if max(map(len, shown)) > MAX_ENTRIES or max(map(len, texts)) > MAX_TEXT:
+        return f"it has more than {MAX_ENTRIES} labels, or one of more than {MAX_TEXT} characters"
     return None

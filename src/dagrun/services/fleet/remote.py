@@ -159,7 +159,9 @@ class RemoteEngine:
 
     def stop(self, run_id: RunId, epoch: int) -> None:
         """Have it stop a run that is not its own under this epoch. Does not block."""
-        self.say(Stop(run_id=run_id, epoch=epoch, reason="it is somebody else's now, or has ended"))
+        if self.outbox is not None:
+            reason = "it is somebody else's now, or has ended"
+            self.outbox.put_stop(Stop(run_id=run_id, epoch=epoch, reason=reason))
 
     def assigned(self, run_id: RunId, epoch: int) -> Assigned | None:
         """Give a run that it has under this epoch."""

@@ -11,7 +11,6 @@ from dagrun.errors import ChannelLost, as_one_loss
 from dagrun.ports.frames import (
     LOG_WINDOW,
     Beat,
-    BeatSeen,
     Frame,
     GivenBack,
     LogChunk,
@@ -21,6 +20,7 @@ from dagrun.ports.frames import (
 from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.store import Taken
 from dagrun.ports.transport import Channel
+from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.child_starts import ChildStarts
 from dagrun.services.fleet.outbox import Outbox
 from dagrun.services.fleet.remote import RemoteEngine
@@ -36,6 +36,7 @@ class Session:
         engine: who is at the other end.
         journal: takes the events.
         roster: hears that the engine takes runs, or no more.
+        assignments: says whose the runs are.
         returns: takes back runs.
         child_starts: starts child runs.
         log_came: keeps a piece of a log, without blocking, and calls something when it has.
@@ -48,6 +49,7 @@ class Session:
         *,
         journal: AssigningFeed,
         roster: Roster,
+        assignments: Assignments,
         returns: Returns,
         child_starts: ChildStarts,
         log_came: Callable[[LogChunk, Callable[[], None]], None],
@@ -56,6 +58,7 @@ class Session:
         self._engine = engine
         self._journal = journal
         self._roster = roster
+        self._assignments = assignments
         self._returns = returns
         self._child_starts = child_starts
         self._log_came = log_came
@@ -124,16 +127,21 @@ class Session:
         for run_id, epoch in beat.held:
             if self._has(run_id, epoch):
                 self._engine.runs[run_id].renewed = now
-        self._engine.say(BeatSeen(number=beat.number))
+        self._outbox.put_beat_seen(beat.number)
         self._engine.heard = now
         self._roster.heard(self._engine, draining=beat.draining)
 
     def _log(self, chunk: LogChunk) -> None:
         size = len(chunk.data)
+        if not size:  # it would count for nothing, however many there are
+            raise ChannelLost(f"engine {self._engine.name} sends an empty piece of a log")
         self._logs_came += size
         if self._logs_came - self._logs_kept > LOG_WINDOW:
             raise ChannelLost(f"engine {self._engine.name} sends more of logs than can be kept")
-        self._log_came(chunk, partial(self._log_kept, size))
+        if self._assignments.is_anothers(self._engine, chunk.run_id, chunk.epoch):
+            self._log_kept(size)  # it is dropped; there is nobody to complain to
+        else:
+            self._log_came(chunk, partial(self._log_kept, size))
 
     def _log_kept(self, size: int) -> None:
         self._logs_kept += size

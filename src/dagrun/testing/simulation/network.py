@@ -239,7 +239,7 @@ class SimulatedTransport:
         """Open a stream to an orchestrator."""
         return self._network.connect(self._host, address)
 
-    def dial(self, address: str) -> AbstractAsyncContextManager[End]:
+    def dial(self, address: str, *, trusted: bool = True) -> AbstractAsyncContextManager[End]:
         """Open a stream to an engine."""
         return self._network.connect(self._host, address)
 

@@ -13,6 +13,7 @@ from grpclib.server import Stream
 from trio_asyncio import aio_as_trio
 
 from dagrun.errors import DagrunError
+from dagrun_grpc.address import joined
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.calls import Answer
 from dagrun_grpc.aio.requests import request_of
@@ -38,11 +39,11 @@ def many(give: Give, seconds: float) -> Answer:
 
 
 async def _once(act: Act, seconds: float, stream: Stream[Any, Any]) -> None:
-    request = await request_of(stream, seconds)
-    with described():
+    with described(stream):
+        request = await request_of(stream, seconds)
         reply = await in_trio(act, request)
-    _check_size(reply)
-    await stream.send_message(reply)
+        _check_size(reply)
+        await stream.send_message(reply)
 
 
 def _check_size(reply: Any) -> None:
@@ -54,8 +55,8 @@ def _check_size(reply: Any) -> None:
 
 
 async def _many(give: Give, seconds: float, stream: Stream[Any, Any]) -> None:
-    request = await request_of(stream, seconds)
-    with described():
+    with described(stream):
+        request = await request_of(stream, seconds)
         await in_trio(_pump, give(request), stream, asyncio.get_running_loop())
 
 
@@ -72,12 +73,18 @@ async def _pump(
 
 
 @contextmanager
-def described() -> Iterator[None]:
-    """Let nobody outside know what an error was that is a mistake of ours."""
+def described(stream: Stream[Any, Any]) -> Iterator[None]:
+    """Let nobody outside know what an error was that is a mistake of ours.
+
+    Args:
+        stream: the call that is answered meanwhile, of which the log tells.
+    """
     try:
         yield
     except (DagrunError, GRPCError, StreamTerminatedError):
         raise
     except Exception as error:
-        _log.exception("a call has failed")
+        call = stream._method_name  # noqa: SLF001 — grpclib says it to nobody
+        peer = joined(stream.peer.addr() or ("unknown", 0))
+        _log.exception("the call %s of %s has failed", call, peer)
         raise GRPCError(Status.INTERNAL, f"{type(error).__name__}; see the server's log") from error

@@ -1,8 +1,8 @@
 """Calls from a client, each a request with one answer or a stream of them."""
 
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import aclosing, asynccontextmanager, suppress
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import trio
@@ -15,6 +15,7 @@ from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import Call
 from dagrun_grpc.aio.dial import WatchedClient
 from dagrun_grpc.aio.refusals import KEY, decode
+from dagrun_grpc.aio.sending import check_sendable
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
 
@@ -72,6 +73,7 @@ class Asking:
 
         When the block begins, the server has accepted the call.
         """
+        check_sendable(request)
         opening = _Opening(self, call, request)
         try:
             asked = await self._accepted(opening)
@@ -79,6 +81,19 @@ class Asking:
                 yield replies
         finally:
             opening.end()
+
+    @contextmanager
+    def understanding(self) -> Iterator[None]:
+        """Say whose answer it is that cannot be read, or is of a server that knows more.
+
+        Raises:
+            RemoteError: reading it raised something that is no error of dagrun's.
+        """
+        try:
+            yield
+        except (ValueError, LookupError, TypeError) as error:
+            message = f"{self._address}: an answer that this dagrun cannot read ({error!r})"
+            raise RemoteError(message) from error
 
     async def close(self) -> None:
         """Close the connection, and wait until it is gone."""
@@ -115,7 +130,7 @@ class Asking:
             while (encoded := await asked.receive()) is not None:
                 try:
                     reply = cast("Any", call.reply).parse(encoded)
-                except (ValueError, EOFError, TypeError) as error:
+                except (ValueError, EOFError, TypeError, NotImplementedError) as error:
                     message = f"{self._address}: an answer that is none ({error})"
                     raise RemoteError(message) from error
                 yield reply

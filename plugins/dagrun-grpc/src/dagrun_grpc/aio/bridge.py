@@ -10,12 +10,10 @@ from typing import TYPE_CHECKING, Any, ParamSpec, Self, TypeVar
 import trio
 import trio_asyncio
 
-from dagrun.errors import ChannelLost
+from dagrun.errors import ChannelLost, sole
 
 if TYPE_CHECKING:
     from dagrun_grpc.aio.protocol import GuardedProtocol
-
-from dagrun.errors import sole
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -36,9 +34,12 @@ class Bridge:
         self._nursery: trio.Nursery | None = None
 
     async def __aenter__(self) -> Self:
-        manager = trio.open_nursery()
-        self._nursery = await self._stack.enter_async_context(manager)
-        self.loop = await self._nursery.start(self._run)
+        async with AsyncExitStack() as stack:
+            self._nursery = await stack.enter_async_context(trio.open_nursery())
+            self.loop = await self._nursery.start(self._run)
+            self._stack = (
+                stack.pop_all()
+            )  # only now: whoever is cancelled before leaves the nursery
         return self
 
     async def __aexit__(

@@ -4,7 +4,7 @@ A call that is not here does not exist, and is answered with UNIMPLEMENTED.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 import attrs
 from grpclib.const import Cardinality, Handler
@@ -16,7 +16,8 @@ from dagrun_grpc.aio.access import admit, admitted
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.refusals import refuse
 from dagrun_grpc.aio.still import while_admitted
-from dagrun_grpc.limits import MAX_MESSAGE
+from dagrun_grpc.aio.stream import GuardedStream
+from dagrun_grpc.limits import MAX_MESSAGE, MAX_OF_STRANGERS
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
 
@@ -124,6 +125,7 @@ CHECK: Final = Call(
     health.HealthCheckRequest,
     health.HealthCheckResponse,
     None,
+    MAX_OF_STRANGERS,
 )
 WATCH: Final = Call(
     "/grpc.health.v1.Health/Watch",
@@ -131,6 +133,7 @@ WATCH: Final = Call(
     health.HealthCheckRequest,
     health.HealthCheckResponse,
     None,
+    MAX_OF_STRANGERS,
 )
 
 
@@ -166,15 +169,16 @@ def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
     """Let in who may use a call, as long as they may, and keep out all others."""
 
     async def checked(stream: Stream[Any, Any]) -> None:
+        ours = cast("GuardedStream", stream._stream)  # noqa: SLF001 — ours
+        ours.most = call.most
+        ours.keeps_open = False  # strangers keep no connection open, nor who was let in before
         try:
             if call.role is None:
-                if await in_trio(admitted, stream, Role.ENGINE, gate):
-                    _let_in(stream)
+                ours.connection.let_in |= await in_trio(admitted, stream, Role.ENGINE, gate)
                 await answer(stream)
                 return
             await in_trio(admit, stream, call.role, gate)
-            _let_in(stream)
-            stream._stream.most = call.most  # type: ignore[attr-defined]  # noqa: SLF001 — ours
+            ours.connection.let_in = ours.keeps_open = True
             if call.kind is UNARY:
                 await answer(stream)
             else:
@@ -183,7 +187,3 @@ def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
             await refuse(stream, error)
 
     return checked
-
-
-def _let_in(stream: Stream[Any, Any]) -> None:
-    stream._stream.connection.let_in = True  # type: ignore[attr-defined]  # noqa: SLF001 — ours

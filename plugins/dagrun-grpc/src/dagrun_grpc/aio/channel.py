@@ -10,6 +10,7 @@ from grpclib.metadata import decode_grpc_message
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Frame
+from dagrun_grpc.aio.refusals import status_told
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.codec import Kind, Malformed
 from dagrun_grpc.parts import Joiner, messages
@@ -87,7 +88,8 @@ def ended(stream: GuardedStream) -> str | None:
         told = dict(headers or ())
         status = told.get("grpc-status", "0")
         if status != "0":
-            name = Status(int(status)).name if status.isdigit() and int(status) <= 16 else status
+            known = status_told(status)
+            name = status if known is Status.UNKNOWN else known.name
             reason = decode_grpc_message(told.get("grpc-message", "no reason given"))
             return f"{name}: {reason}"
     return None

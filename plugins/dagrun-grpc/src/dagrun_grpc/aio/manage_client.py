@@ -1,8 +1,8 @@
 """What :class:`~dagrun.ports.management.Management` says, over gRPC."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
-from typing import Any, TypeVar
+from typing import Any
 
 import attrs
 
@@ -27,20 +27,21 @@ from dagrun.ports.management import (
     Wanted,
     WorkflowView,
 )
+from dagrun.roles.management.arguments import check_limit
 from dagrun_grpc import manage_views as views
 from dagrun_grpc.aio import manage_calls as calls
 from dagrun_grpc.aio.asking import Asking
 from dagrun_grpc.aio.calls import Call
+from dagrun_grpc.aio.reading import mapped, understood, whole
 from dagrun_grpc.aio.refusals import LEFT_OUT, problem_from_wire
-from dagrun_grpc.events import decode_events
-from dagrun_grpc.limits import MAX_DOCUMENT
+from dagrun_grpc.aio.sending import check_sendable, too_large
 from dagrun_grpc.wire.dagrun import v1
 
-T = TypeVar("T")
 Files = Mapping[str, str] | None
 Metadata = Mapping[str, Any] | None
 
 
+@understood
 @attrs.frozen
 class WorkflowsClient:
     """Implements :class:`~dagrun.ports.management.WorkflowManagement`."""
@@ -52,7 +53,7 @@ class WorkflowsClient:
     ) -> Registered:
         """Keep a version of a workflow; see the port."""
         sent = v1.Document(text=document, files=dict(files or {}))
-        request = v1.RegisterWorkflowRequest(document=sent, metadata=_object(metadata))
+        request = v1.RegisterWorkflowRequest(document=sent, metadata=_object(metadata, "metadata"))
         return await self._registered(calls.REGISTER_WORKFLOW, request, sent)
 
     async def update(
@@ -61,7 +62,7 @@ class WorkflowsClient:
         """Register a version of a workflow that is there; see the port."""
         sent = v1.Document(text=document, files=dict(files or {}))
         request = v1.UpdateWorkflowRequest(
-            workflow_id=workflow_id, document=sent, metadata=_object(metadata)
+            workflow_id=workflow_id, document=sent, metadata=_object(metadata, "metadata")
         )
         return await self._registered(calls.UPDATE_WORKFLOW, request, sent)
 
@@ -71,7 +72,7 @@ class WorkflowsClient:
 
     async def list(self, *, limit: int = 100, cursor: str | None = None) -> Page[WorkflowView]:
         """Give the current version of each workflow; see the port."""
-        request = v1.ListWorkflowsRequest(limit=_limit(limit), cursor=cursor or "")
+        request = v1.ListWorkflowsRequest(limit=_checked(limit), cursor=cursor or "")
         reply: v1.ListWorkflowsResponse = await self._asking.once(calls.LIST_WORKFLOWS, request)
         return Page(items=[views.workflow_in(one) for one in reply.items], next=reply.next)
 
@@ -100,8 +101,9 @@ class WorkflowsClient:
         return reply.versions
 
     async def _registered(self, call: Call, request: Any, sent: v1.Document) -> Registered:
-        if too_large := _too_large(request, sent):
-            raise DefinitionError([too_large])
+        check_sendable(request)
+        if problem := too_large(request, sent):
+            raise DefinitionError([problem])
         try:
             reply = await self._asking.once(call, request)
         except DefinitionError as error:
@@ -114,8 +116,9 @@ class WorkflowsClient:
 
     async def _problems(self, sent: v1.Document) -> Sequence[Problem]:
         request = v1.ValidateWorkflowRequest(document=sent)
-        if too_large := _too_large(request, sent):
-            return [too_large]
+        check_sendable(request)
+        if problem := too_large(request, sent):
+            return [problem]
         reply: v1.ValidateWorkflowResponse = await self._asking.once(
             calls.VALIDATE_WORKFLOW, request
         )
@@ -125,6 +128,7 @@ class WorkflowsClient:
         return problems
 
 
+@understood
 @attrs.frozen
 class RunsClient:
     """Implements :class:`~dagrun.ports.management.RunManagement`."""
@@ -144,7 +148,7 @@ class RunsClient:
         request = v1.StartRunRequest(
             workflow_id=workflow_id,
             version=version or "",
-            inputs=_object(inputs),
+            inputs=_object(inputs, "inputs"),
             priority=priority,
             idempotency_key=idempotency_key or "",
         )
@@ -200,7 +204,7 @@ class RunsClient:
             workflow_id=workflow_id or "",
             status=str(status or ""),
             cut_off=cut_off,
-            limit=_limit(limit),
+            limit=_checked(limit),
             cursor=cursor or "",
         )
         reply: v1.ListRunsResponse = await self._asking.once(calls.LIST_RUNS, request)
@@ -242,7 +246,7 @@ class RunsClient:
             parent_run_id=parent_run_id,
             workflow_id=workflow_id,
             version=version or "",
-            inputs=_object(inputs),
+            inputs=_object(inputs, "inputs"),
             priority=priority,
         )
         return views.run_in((await self._asking.once(calls.START_SUB_WORKFLOW, request)).run)
@@ -266,7 +270,7 @@ class RunsClient:
         """Read the journal of a run; see the port."""
         request = v1.StreamJournalRequest(run_id=run_id, after=after, once=not follow)
         stream = self._asking.stream(calls.STREAM_JOURNAL, request)
-        async with stream as replies, aclosing(_whole(replies)) as batches:
+        async with stream as replies, aclosing(whole(replies, self._asking)) as batches:
             yield batches
 
     async def workflow_of(self, run_id: str) -> Workflow:
@@ -288,9 +292,10 @@ class RunsClient:
         request = v1.StreamLogsRequest(
             run_id=run_id, node_id=node_id or "", item=item, attempt=attempt, follow=follow
         )
-        return _mapped(self._asking.stream(calls.STREAM_LOGS, request), views.log_in)
+        return mapped(self._asking, calls.STREAM_LOGS, request, views.log_in)
 
 
+@understood
 @attrs.frozen
 class EventsClient:
     """Implements :class:`~dagrun.ports.management.EventManagement`."""
@@ -302,7 +307,7 @@ class EventsClient:
     ) -> EventPage:
         """Give events of the past; see the port."""
         request = v1.ListEventsRequest(
-            filter=views.wanted_out(wanted), after=after or "", limit=_limit(limit)
+            filter=views.wanted_out(wanted), after=after or "", limit=_checked(limit)
         )
         reply: v1.ListEventsResponse = await self._asking.once(calls.LIST_EVENTS, request)
         return EventPage(
@@ -314,10 +319,13 @@ class EventsClient:
     ) -> AbstractAsyncContextManager[AsyncIterator[MonitorEvent]]:
         """Get events as they happen; see the port."""
         request = v1.StreamEventsRequest(filter=views.wanted_out(wanted), after=after or "")
-        stream = self._asking.stream(calls.STREAM_EVENTS, request)
-        return _mapped(stream, lambda reply: views.event_in(reply.event))
+        return mapped(
+            *(self._asking, calls.STREAM_EVENTS, request),
+            lambda reply: views.event_in(reply.event),
+        )
 
 
+@understood
 @attrs.frozen
 class EnginesClient:
     """Implements :class:`~dagrun.ports.management.EngineManagement`."""
@@ -352,47 +360,11 @@ class ManagementClient:
         self.engines = EnginesClient(asking)
 
 
-def _object(value: Mapping[str, Any] | None) -> bytes:
-    return views.json_bytes(None if value is None else dict(value))
+def _object(value: Mapping[str, Any] | None, path: str) -> bytes:
+    return views.json_bytes(None if value is None else dict(value), path)
 
 
-def _too_large(request: Any, sent: v1.Document) -> Problem | None:
-    """Say what is too large to be sent; None if all is well."""
-    size = len(bytes(request))
-    if size <= MAX_DOCUMENT:
-        return None
-    files = sum(len(text.encode()) for text in sent.files.values())
-    rest = size - len(sent.text) - files
-    return Problem(
-        message=f"it cannot be sent: the document has {len(sent.text)} bytes, its files {files}, and "
-        f"what goes with them {rest}; at most {MAX_DOCUMENT} are possible together"
-    )
-
-
-def _limit(limit: int) -> int:
-    """Give what stands for a limit: on the wire 0 is the usual one."""
-    return limit or -1
-
-
-async def _whole(
-    replies: AsyncIterator[v1.StreamJournalResponse],
-) -> AsyncGenerator[Sequence[Event], None]:
-    text = bytearray()
-    async for reply in replies:
-        part = reply.events or v1.Part(last=True)
-        text += part.data
-        if part.last:
-            yield decode_events(bytes(text))
-            text.clear()
-
-
-@asynccontextmanager
-async def _mapped(
-    stream: AbstractAsyncContextManager[AsyncIterator[Any]], make: Callable[[Any], T]
-) -> AsyncIterator[AsyncIterator[T]]:
-    async def made() -> AsyncGenerator[T, None]:
-        async for reply in replies:
-            yield make(reply)
-
-    async with stream as replies, aclosing(made()) as each:
-        yield each
+def _checked(limit: int) -> int:
+    """Check a limit here: on the wire 0 is the usual one."""
+    check_limit(limit)
+    return limit

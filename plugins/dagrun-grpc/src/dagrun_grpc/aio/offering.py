@@ -68,9 +68,9 @@ async def _stream_status(offered: Offered, seconds: float, stream: Stream[Any, A
 
     async with aclosing(requests_of(stream, seconds)) as requests:
         async for request in requests:
-            with described():
+            with described(stream):
                 reply = await in_trio(seen, request)
-            await stream.send_message(reply)
+                await stream.send_message(reply)
 
 
 def _seen(offered: Offered, status: v1.EngineStatus | None) -> v1.RunsSeen:

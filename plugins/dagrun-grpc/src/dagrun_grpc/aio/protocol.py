@@ -85,7 +85,7 @@ class GuardedProtocol(H2Protocol):
         self._opened.add(self)
         self._watch = Watch(
             connection=self.connection,
-            streams=self.processor.streams,
+            streams=cast("dict[int, GuardedStream]", self.processor.streams),
             patience=self._patience,
             accepted=self._accepted,
             loop=self._loop,

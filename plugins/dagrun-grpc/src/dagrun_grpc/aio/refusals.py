@@ -1,7 +1,6 @@
 """Errors of dagrun at the end of a call, and what they were there."""
 
 import base64
-from binascii import Error as Base64Error
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
 from typing import Any, Final
@@ -41,6 +40,8 @@ _STATUS: Final[tuple[tuple[type[DagrunError], Status], ...]] = (
     (errors.RemoteError, Status.UNAVAILABLE),
 )
 """The first one that fits counts."""
+
+_NUMBERS: Final = {str(status.value): status for status in Status}
 
 _WITHOUT_DETAILS: Final[Mapping[Status, type[DagrunError]]] = {
     Status.NOT_FOUND: errors.NotFound,
@@ -104,6 +105,11 @@ def _details(error: DagrunError) -> bytes:
     return b""
 
 
+def status_told(text: str) -> Status:
+    """Read the number of a status."""
+    return _NUMBERS.get(text, Status.UNKNOWN)
+
+
 def decode(status: str, text: str, encoded: str | None) -> DagrunError:
     """Make the error again with which a call has ended.
 
@@ -112,9 +118,9 @@ def decode(status: str, text: str, encoded: str | None) -> DagrunError:
         text: the message beside it.
         encoded: what the metadata :data:`KEY` says; None for nothing.
     """
-    known = Status(int(status)) if status.isdigit() and int(status) <= 16 else Status.UNKNOWN
+    known = status_told(status)
     if encoded is not None:
-        with suppress(ValueError, Base64Error, LookupError, TypeError):
+        with suppress(Exception):  # whatever is wrong with it, the status says something, too
             padded = encoded + "=" * (-len(encoded) % 4)
             return _made(v1.Error.parse(base64.b64decode(padded)), text)
     if known is Status.INVALID_ARGUMENT:
@@ -132,9 +138,7 @@ def _made(message: v1.Error, text: str) -> DagrunError:
         wrong = kind(problems or [Problem(message=message.message or text)])
         vars(wrong)[LEFT_OUT] = message.left_out
         return wrong
-    error = kind.__new__(
-        kind
-    )  # its own arguments are those of the server, and stand in its details
+    error = kind.__new__(kind)  # without its arguments: what they became is in the details
     error.args = (message.message,)
     vars(error).update(msgspec.json.decode(message.details, type=dict) if message.details else {})
     return error

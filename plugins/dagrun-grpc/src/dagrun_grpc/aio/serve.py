@@ -171,6 +171,7 @@ class Listener:
 async def _listeners(listening: Listening) -> list[trio.SocketListener]:
     try:
         return await trio.open_tcp_listeners(listening.port, host=listening.host)
-    except OSError as error:
+    except (OSError, UnicodeError) as error:  # the latter of a name that cannot be one
         where = joined((listening.host, listening.port))
-        raise ConfigError(f"{where} cannot be listened on: {error.strerror or error}") from error
+        reason = getattr(error, "strerror", None) or error
+        raise ConfigError(f"{where} cannot be listened on: {reason}") from error

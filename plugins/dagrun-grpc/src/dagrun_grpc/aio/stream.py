@@ -40,6 +40,9 @@ class GuardedStream(grpclib_protocol.Stream):
         self.most = MAX_MESSAGE
         """Bytes of a message from the other side, at most."""
 
+        self.keeps_open = True
+        """Whether its connection is in use as long as this is open."""
+
     def init_stream(self, stream_id: int, connection: grpclib_protocol.Connection) -> None:
         """Begin, now that there is a number for it; called by grpclib."""
         super().init_stream(stream_id, connection)

@@ -92,9 +92,12 @@ class GrpcTransport:
         """Open a stream from an engine to an orchestrator."""
         return self._dialled(address, ATTACH)
 
-    def dial(self, address: str) -> AbstractAsyncContextManager[Channel]:
-        """Open a stream from an orchestrator to an engine."""
-        return self._dialled(address, SESSION)
+    def dial(self, address: str, *, trusted: bool = True) -> AbstractAsyncContextManager[Channel]:
+        """Open a stream from an orchestrator to an engine.
+
+        Whoever has a certificate of ``tls_ca`` may see the token in any case.
+        """
+        return self._dialled(address, SESSION, shows=trusted or self._files.ca is not None)
 
     @asynccontextmanager
     async def manage(self, address: str) -> AsyncIterator[Management]:
@@ -149,11 +152,13 @@ class GrpcTransport:
         listener = Listener(self._bridge, listening, SESSION, calls, handler, answers)
         await listener.run(task_status=task_status)
 
-    def _dialled(self, address: str, call: Call) -> AbstractAsyncContextManager[Channel]:
+    def _dialled(
+        self, address: str, call: Call, *, shows: bool = True
+    ) -> AbstractAsyncContextManager[Channel]:
         return dialled(
             *(self._bridge, address, call),
             context=self._dialling,
-            metadata=self._metadata,
+            metadata=self._metadata if shows else {},
             patience=self._patience,
         )
 

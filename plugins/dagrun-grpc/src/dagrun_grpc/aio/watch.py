@@ -2,10 +2,11 @@
 
 import asyncio
 import struct
-from collections.abc import Callable, Collection
-from typing import Any, Final
+from collections.abc import Callable, Mapping
+from typing import Final
 
 from dagrun_grpc.aio.connection import GuardedConnection
+from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
 
 _LOOKS: Final = 4
@@ -17,7 +18,7 @@ class Watch:
 
     Args:
         connection: the connection.
-        streams: its open streams.
+        streams: its open streams, by number.
         patience: for how long it waits.
         accepted: whether the peer opened the connection; only such a one may be idle for too long.
         loop: whose time counts.
@@ -29,7 +30,7 @@ class Watch:
         self,
         *,
         connection: GuardedConnection,
-        streams: Collection[Any],
+        streams: Mapping[int, GuardedStream],
         patience: Patience,
         accepted: bool,
         loop: asyncio.AbstractEventLoop,
@@ -91,7 +92,7 @@ class Watch:
             self._idle(now)
 
     def _idle(self, now: float) -> None:
-        if self._streams:
+        if any(stream.keeps_open for stream in self._streams.values()):
             self._busy = now
         elif now - self._busy > self._patience.idle:
             self._connection.reason = "idle"
