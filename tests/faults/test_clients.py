@@ -18,8 +18,8 @@ from dagrun.services.monitor import BUFFER
 from dagrun.testing.checker import check
 from dagrun.testing.elsewhere import until
 from dagrun.testing.managed import managed
-from dagrun.testing.management import calls, document, node
 from dagrun.testing.programs import LIMIT
+from dagrun.testing.reached import calls, document, node
 from dagrun_grpc.testing import connected, message
 from dagrun_grpc.wire.dagrun import v1
 

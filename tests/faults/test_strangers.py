@@ -24,7 +24,7 @@ from dagrun.ports.frames import (
     Welcome,
     Why,
 )
-from dagrun.services.fleet import fleet
+from dagrun.services.fleet import handshake
 from dagrun.testing.elsewhere import until
 from dagrun.testing.programs import COMMAND, LIMIT
 from dagrun.testing.roles import address_of
@@ -223,7 +223,7 @@ async def test_an_engine_of_another_protocol_is_told_both_versions_and_not_to_co
 async def test_an_engine_ends_with_the_reason_when_its_orchestrator_has_another_protocol(
     opened, monkeypatch, launch, tmp_path, protocol, dials
 ):
-    monkeypatch.setattr(fleet, "PROTOCOL", protocol)
+    monkeypatch.setattr(handshake, "PROTOCOL", protocol)
     async with opened() as it:
         if dials == "engine":
             engine = it.engine("e1")

@@ -10,8 +10,8 @@ from dagrun.domain.children import DEPTH
 from dagrun.domain.scope import MAX_ITEMS
 from dagrun.errors import DefinitionError
 from dagrun.plugin.loading import load_plugins
-from dagrun.testing.management import calls, document
 from dagrun.testing.programs import LIMIT
+from dagrun.testing.reached import calls, document
 
 
 @asynccontextmanager

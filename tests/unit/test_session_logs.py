@@ -7,7 +7,8 @@ from trio.testing import wait_all_tasks_blocked
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import LOG_WINDOW, Hello, LogChunk, LogsKept
-from dagrun.services.fleet.remote import Outbox, RemoteEngine
+from dagrun.services.fleet.outbox import Outbox
+from dagrun.services.fleet.remote import RemoteEngine
 from dagrun.services.fleet.session import Session
 
 QUARTER = LOG_WINDOW // 4
@@ -63,10 +64,16 @@ def piece(offset, size=QUARTER):
 class House:
     def __init__(self):
         self.stream, self.disk, self.ended = Stream(), Slow(), None
-        engine = RemoteEngine(
-            Hello(engine_id="e", instance="i", release="", capacity=1), dispatching=None
+        hello = Hello(engine_id="e", instance="i", release="", capacity=1)
+        self.session = Session(
+            self.stream,
+            RemoteEngine(hello, None, None),
+            journal=None,
+            roster=None,
+            returns=None,
+            child_starts=None,
+            log_came=self.disk.log_came,
         )
-        self.session = Session(self.stream, engine, None, self.disk)
 
     async def talk(self):
         try:
