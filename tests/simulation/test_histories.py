@@ -102,7 +102,7 @@ def test_a_history_is_played_the_same_each_time():
     assert first.journals == second.journals
 
 
-def test_scripts_do_what_they_say():
+def test_random_scripts_hand_runs_over_and_start_many_nodes_that_end_and_some_that_do_not():
     histories = [simulate(random_script(seed)) for seed in range(60)]
     assert sum(history.epochs for history in histories) > 30
     starts = sum(line.endswith("start") for history in histories for line in history.lines)
