@@ -30,3 +30,12 @@ async def test_every_accepted_run_ends_right_whatever_a_monkey_does(
     assert len(monkey.deeds) >= monkey_seconds / 3 - 1
     assert {re.sub(r"\d$", "", deed) for deed in monkey.deeds} == kinds
     assert troop.statistics()["runs"] >= monkey_seconds / 2
+
+
+async def test_a_process_that_ends_by_itself_is_a_problem(tmp_path):
+    async with Troop(tmp_path, engines=1).open() as troop:
+        process = troop.members["e0"].process
+        process.terminate()
+        await process.wait()
+        await troop.settle()
+    assert await troop.judge() == ["e0 ended by itself: 0"]
