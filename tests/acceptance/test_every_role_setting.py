@@ -35,6 +35,7 @@ from dagrun.testing.roles import free_port
 
 REGISTRY = load_plugins().registry
 LOOPBACK = "127.0.0.1:0"
+FREE = "a free port"
 
 
 def node(node_id, *dependencies, **options):
@@ -339,15 +340,30 @@ async def offers(scene):
 
 
 async def dials(scene):
-    leading = await scene.orchestrator(GRPC_PORT=str(DIALLED))
+    leading = await scene.orchestrator()
+    scene.value = scene.value and leading.addresses[0]
     await scene.engine(PORT="0")
     with trio.move_on_after(2):
         await joined(leading)
     return len(leading.engines())
 
 
-async def engine_listens_at(scene):
-    return (await scene.engine()).address
+def free_for(scene):
+    """Choose a port when it is needed, and give it: others may have taken it by the next test."""
+    port = str(free_port())
+    scene.value = scene.value.replace(FREE, port)
+    return port
+
+
+async def is_at_that_port(scene):
+    port = free_for(scene)
+    (address,) = await listens_at(scene)
+    return address.endswith(f":{port}")
+
+
+async def engine_is_at_that_port(scene):
+    port = free_for(scene)
+    return (await scene.engine()).address.endswith(f":{port}")
 
 
 async def runs_in(scene):
@@ -427,9 +443,6 @@ def answers(port):
     return False
 
 
-DIALLED = free_port()
-OTHER = free_port()
-
 PROBES = {
     "transport_type": (["grpc", "memory"], starts),
     "grpc_address": (["127.0.0.1", "127.0.0.2"], listens_on),
@@ -445,7 +458,7 @@ PROBES = {
     "store": (["sqlite:", "memory:"], databases),
     "retention": (["0", "forever"], keeps_old_runs),
     "workflows": (["here", "there"], has_registered),
-    "grpc_port": ([str(DIALLED), str(OTHER)], listens_at),
+    "grpc_port": ([FREE, "0"], is_at_that_port),
     "lease": (["5", "1m"], welcomes_with),
     "load_balancer_type": (["consistent-hash", "round-robin"], engines_for_two_runs_of_a_key),
     "load_balancer_nodes": (["1", "150"], engines_for_many_keys),
@@ -458,8 +471,8 @@ PROBES = {
     "engine_discovery_interval": (["0.1", "1h"], forgets_registrations),
     "engine_health_check_interval": (["0.1", "1m"], is_dialled_often),
     "engine_id": (["one", "two.test"], partial(seen_of, what="id")),
-    "orchestrator": ([f"127.0.0.1:{DIALLED}", ""], dials),
-    "port": ([str(DIALLED), str(OTHER)], engine_listens_at),
+    "orchestrator": (["there", ""], dials),
+    "port": ([FREE, "0"], engine_is_at_that_port),
     "capacity": (["1", "7"], partial(seen_of, what="capacity")),
     "labels": (["a=b", "a=c,d=e"], partial(seen_of, what="labels")),
     "resources": (["gpus=1", "gpus=2"], offers),

@@ -7,7 +7,7 @@ import pytest
 
 from dagrun.testing.http_server import answer, serving
 from dagrun.testing.programs import COMMAND, call
-from dagrun.testing.roles import address_of, logged, read_log
+from dagrun.testing.roles import LISTENING, address_of, lines_up_to, logged, read_log
 
 ELSEWHERE = ("--grpc-address", "0.0.0.0")
 
@@ -122,13 +122,16 @@ def test_no_token_and_no_secret_of_a_request_is_in_the_log_whatever_its_level(st
     word = "a-word-that-nobody-may-see"
     level = ("--log-level", "debug")
     orchestrator = start("orchestrator", "--grpc-port", "0", *level, DAGRUN_TOKEN=word)
-    address = address_of(orchestrator)
+    begun = lines_up_to(orchestrator, LISTENING)
+    *_, listens = logged("\n".join(begun))
+    address = listens["event"].removeprefix(LISTENING)
     engine = start("engine", "--orchestrator", address, *level, DAGRUN_TOKEN=word)
-    read_log(engine, "is attached")
-    for role in (engine, orchestrator):
+    joined = lines_up_to(engine, "is attached")
+    for role, lines in (engine, joined), (orchestrator, begun):
         role.send_signal(signal.SIGTERM)
-        _, told = role.communicate()
-        assert word not in told
+        _, rest = role.communicate()
+        assert rest
+        assert word not in "\n".join([*lines, rest])
     with serving({"*": answer("come in")}) as site:
         code = (
             "import httpx\n"

@@ -18,8 +18,8 @@ from dagrun.services.monitor import BUFFER
 from dagrun.testing.checker import check
 from dagrun.testing.elsewhere import until
 from dagrun.testing.managed import managed
-from dagrun.testing.management import calls, document, node
 from dagrun.testing.programs import LIMIT
+from dagrun.testing.reached import calls, document, node
 from dagrun_grpc.testing import connected, message
 from dagrun_grpc.wire.dagrun import v1
 
@@ -195,6 +195,9 @@ async def test_cancels_that_race_the_end_leave_one_end_that_all_agree_on(tmp_pat
     async def race(client, other):
         run_id = (await client.runs.start("w")).run_id
         await trio.sleep(draw.uniform(0, 0.15))
+        await cancel_thrice(client, other, run_id)
+
+    async def cancel_thrice(client, other, run_id):
         changes = []
 
         async def cancel(who):
@@ -208,17 +211,23 @@ async def test_cancels_that_race_the_end_leave_one_end_that_all_agree_on(tmp_pat
     nodes = [node("a"), node("b", "a"), node("c", "b")]
     async with world_of(tmp_path) as world, clients(world.address, 2) as (client, other):
         await client.workflows.register(document(*nodes))
-        _, workflow = await client.workflows.get("w")
+        await client.workflows.register(document(node("a", gate="shut"), workflow_id="waits"))
+        ended = (await client.runs.start("w")).run_id
+        await client.runs.wait(ended)
+        await cancel_thrice(client, other, ended)
+        waits = (await client.runs.start("waits")).run_id
+        await cancel_thrice(client, other, waits)
         async with trio.open_nursery() as nursery:
             for _ in range(60):
                 nursery.start_soon(race, client, other)
-        ends = Counter()
+        ends = {}
         for run_id, changes in answers.items():
-            status = (await client.runs.wait(run_id)).status
-            ends[str(status)] += 1
+            ends[run_id] = status = (await client.runs.wait(run_id)).status
             assert changes.count(True) == (status == "cancelled"), changes
+            _, workflow = await client.workflows.get("waits" if run_id == waits else "w")
             assert check(workflow, await world.leading.store.events(run_id)) == []
-        assert set(ends) == {"cancelled", "succeeded"}, ends
+        assert len(ends) == 62
+        assert (ends[ended], ends[waits]) == ("succeeded", "cancelled")
 
 
 async def test_cancelling_a_parent_cancels_the_child_that_runs_and_those_that_wait(

@@ -8,20 +8,19 @@ import trio
 from dagrun.domain.workflow import Node, Workflow
 from dagrun.testing.checker import check
 from dagrun.testing.elsewhere import until
-from dagrun.testing.programs import sleepers
+from dagrun.testing.programs import own_sleep, sleepers
 
 LEASE = 1.5  # seconds
-SLACK = 2.0  # seconds that a busy machine may take for the start of a process
-SLEEP = 86_217  # seconds; no other test's processes sleep for as long
+SLACK = 10.0  # seconds that a busy machine may take; simulations know the exact time
 
 
 def shell(node_id, command, *after):
     return Node(node_id, dependencies=after, executor={"type": "shell", "command": command})
 
 
-def workflow_of(marks):
+def workflow_of(marks, seconds):
     say = f'echo "$DAGRUN_NODE_ID $DAGRUN_EPOCH $DAGRUN_ATTEMPT $DAGRUN_IDEMPOTENCY_KEY" >> {marks}'
-    wait = f'[ "$DAGRUN_EPOCH" = 2 ] || sleep {SLEEP}'
+    wait = f'[ "$DAGRUN_EPOCH" = 2 ] || sleep {seconds}'
     nodes = [shell("a", say), shell("b", f"{say}; {wait}", "a"), shell("c", say, "b")]
     return Workflow("w", "1.0.0", nodes=nodes)
 
@@ -45,17 +44,18 @@ async def test_however_an_engine_ends_its_node_is_made_again_under_the_next_epoc
     opened, tmp_path, how, grace, code
 ):
     marks = tmp_path / "marks"
-    workflow = workflow_of(marks)
+    seconds = own_sleep()
+    workflow = workflow_of(marks, seconds)
     async with opened(lease=LEASE) as it:
         engine = it.engine("e1", "--grace", grace)
         await it.attached("e1")
         run_id = await it.submit(workflow)
-        await until(lambda: sleepers(SLEEP))
+        await until(lambda: sleepers(seconds))
         it.engine("e2")
         await it.attached("e1", "e2")
         began = trio.current_time()
         assert await end(engine, how) == code
-        await until(lambda: not sleepers(SLEEP))
+        await until(lambda: not sleepers(seconds))
         result = await it.result(run_id)
         took = trio.current_time() - began
         assert result.status == "succeeded"

@@ -131,12 +131,14 @@ async def test_the_death_of_the_engine_ends_that_time(tmp_path):
     engine = subprocess.Popen(
         [sys.executable, "-c", ENGINE, "sh", "-c", DEAF], cwd=tmp_path, start_new_session=True
     )
-    pid = await written_pid(tmp_path / "pid")
-    await written_pid(tmp_path / "terminating")
-    await trio.sleep(0.2)
-    assert is_running(pid)
-    engine.kill()
-    engine.wait()
+    try:
+        pid = await written_pid(tmp_path / "pid")
+        await written_pid(tmp_path / "terminating")
+        await trio.sleep(0.2)
+        assert is_running(pid)
+    finally:
+        engine.kill()
+        engine.wait()
     with trio.fail_after(LIMIT):
         while is_running(pid):
             await trio.sleep(0.01)

@@ -5,12 +5,13 @@ import random
 import pytest
 import trio
 
-from dagrun.domain.workflow import Workflow
+from dagrun.domain.workflow import Node, Workflow
 from dagrun.testing.elsewhere import until
 from dagrun.testing.proxy import PIECE, Proxy
 
 LEASE = 1.5  # seconds
-SLACK = 2.0  # seconds that a busy machine may take for the start of a process
+SLACK = 10.0  # seconds that a busy machine may take; simulations know the exact time
+CUTS = 6
 WELL = {"piece": PIECE, "latency": 0.0, "left": None}
 
 
@@ -62,7 +63,7 @@ async def test_a_partition_ends_a_lease_in_time_and_what_was_done_behind_it_is_r
 
 
 async def test_a_connection_that_is_cut_in_the_middle_of_frames_costs_no_run_its_engine(
-    opened, nursery
+    opened, nursery, tmp_path
 ):
     draw = random.Random(7)
     async with opened(lease=10.0) as it:
@@ -70,19 +71,18 @@ async def test_a_connection_that_is_cut_in_the_middle_of_frames_costs_no_run_its
         it.engine("e1", address=proxy.address)
         await it.attached("e1")
         items = it.node("each", for_each=list(range(30)), max_parallel=2, seconds=0.1)
-        workflow = Workflow("items", "1.0.0", nodes=[items])
+        wait = f"until [ -e {tmp_path}/go ]; do sleep 0.05; done"
+        last = Node("last", dependencies=["each"], executor={"type": "shell", "command": wait})
+        workflow = Workflow("items", "1.0.0", nodes=[items, last])
         run_id = await it.submit(workflow)
         await until(lambda: it.witness)  # it has arrived
-        cuts = 0
-        while (await it.leading.store.run(run_id)).status != "succeeded":
+        for _ in range(CUTS):
             proxy.left = draw.randint(1, 700)
-            with trio.move_on_after(0.7):
-                while proxy.left:  # noqa: ASYNC110 — it is the network that knows
-                    await trio.sleep(0.02)
-                cuts += 1
+            await until(lambda: not proxy.left)
             proxy.left = None
             await trio.sleep(0.3)
-        assert cuts > 2
+        (tmp_path / "go").touch()
+        assert (await it.result(run_id)).status == "succeeded"
         assert await it.problems(workflow, run_id) == []
         assert len(it.witness) == 2 * 30
         assert set(epochs(it)) == {1}
@@ -107,16 +107,16 @@ async def test_who_comes_with_a_byte_a_second_is_cut_off_harms_nobody_and_may_co
     async with opened(connection_timeout=0.5) as it:
         proxy = await nursery.start(Proxy(it.port).run)
         make(proxy, piece=1, latency=1.0)
-        it.engine("slow", address=proxy.address)
+        # It would wait longer than this test, so it comes again only when it was cut off.
+        it.engine("slow", "--connection-timeout", 60, address=proxy.address)
         it.engine("e1")
         await it.attached("e1")
         workflow = chain(it, 3)
-        began = trio.current_time()
         runs = [await it.submit(workflow) for _ in range(3)]
         for run_id in runs:
             assert (await it.result(run_id)).status == "succeeded"
         assert await it.problems(workflow, *runs) == []
-        await trio.sleep_until(began + 2.0)
+        await until(lambda: proxy.connections > 1)
         await it.attached("e1")
         make(proxy)
         await it.attached("e1", "slow")

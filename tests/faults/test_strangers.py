@@ -24,12 +24,14 @@ from dagrun.ports.frames import (
     Welcome,
     Why,
 )
-from dagrun.services.fleet import fleet
+from dagrun.services.fleet import handshake
 from dagrun.testing.elsewhere import until
 from dagrun.testing.programs import COMMAND, LIMIT
 from dagrun.testing.roles import address_of
 
 LEASE = 1.0  # seconds
+LONG = 6.0  # seconds of a lease that must not end on a busy machine
+SLACK = 10.0  # seconds that a busy machine may take; simulations know the exact time
 
 
 @attrs.define
@@ -128,7 +130,7 @@ async def test_an_engine_that_lives_and_does_not_list_its_run_loses_it_after_a_l
                     number += 1
                     await liar.answered(number)
                     await trio.sleep(0.1)
-            assert LEASE * 0.9 <= trio.current_time() - began <= LEASE * 1.2 + 1.0
+            assert LEASE * 0.9 <= trio.current_time() - began <= LEASE * 1.2 + SLACK
             assert (await liar.hears(Stop)).run_id == got.run_id
             liar.heard.clear()
             await liar.say(Beat(number=99, held=(), draining=True))
@@ -223,7 +225,7 @@ async def test_an_engine_of_another_protocol_is_told_both_versions_and_not_to_co
 async def test_an_engine_ends_with_the_reason_when_its_orchestrator_has_another_protocol(
     opened, monkeypatch, launch, tmp_path, protocol, dials
 ):
-    monkeypatch.setattr(fleet, "PROTOCOL", protocol)
+    monkeypatch.setattr(handshake, "PROTOCOL", protocol)
     async with opened() as it:
         if dials == "engine":
             engine = it.engine("e1")
@@ -245,8 +247,8 @@ async def test_an_engine_of_another_release_with_the_same_protocol_is_taken(open
 async def test_a_second_live_instance_of_an_engine_is_turned_away_and_the_first_one_keeps_its_run(
     opened, workflow
 ):
-    async with opened(lease=LEASE) as it:
-        honest = workflow(it, seconds=2 * LEASE)
+    async with opened(lease=LONG) as it:
+        honest = workflow(it, seconds=LONG + 2)
         it.engine("e1")
         await it.attached("e1")
         run_id = await it.submit(honest)

@@ -1,5 +1,8 @@
 """Requests of runs that cannot be carried out as asked: nothing is lost, and nothing done twice."""
 
+from contextlib import nullcontext
+from functools import partial
+
 import attrs
 import pytest
 import trio
@@ -11,28 +14,48 @@ from dagrun.testing.gated import gated, limited, rig
 
 
 class Held(MemoryStore):
-    """Somebody holds the database while ``held`` is set."""
+    """Somebody holds the database whenever what ``held`` says is asked of it."""
 
-    held = False
+    held = ""
+
+    async def post(self, *args, **options):
+        self.refuse("post")
+        return await super().post(*args, **options)
 
     async def claim(self, *args, **options):
-        if self.held:
-            raise StoreBusy("held")
+        self.refuse("claim")
         return await super().claim(*args, **options)
 
+    def refuse(self, what):
+        if what == self.held:
+            raise StoreBusy("held")
 
-async def test_a_run_that_cannot_be_read_when_it_is_cancelled_ends_in_its_turn(tmp_path):
+
+async def cancelled_while_held(folder, held, cancels):
+    """Cancel a run that waits while the database is held, and give how it ends."""
     store = Held()
-    async with rig(tmp_path / "data", store=store, capacity=1) as r:
+    async with rig(folder, store=store, capacity=1) as r:
         resumed = await r.paused("x")
         other = await r.submit(gated(), "other")
         assert await r.local.resume(resumed.run_id)
-        store.held = True
-        assert await r.local.dispatcher.cancel(resumed.run_id)
-        store.held = False
+        store.held = held
+        with cancels():
+            assert await r.local.dispatcher.cancel(resumed.run_id)
+        store.held = ""
         assert (await store.run(resumed.run_id)).status == "queued"
         r.gates.open("other")
-        assert await r.ended(other, resumed) == ["succeeded", "cancelled"]
+        status, end = await r.ended(other, resumed)
+        assert status == "succeeded"
+        return end
+
+
+async def test_a_run_that_could_not_be_cancelled_goes_on_in_its_turn(tmp_path):
+    refused = partial(pytest.raises, StoreBusy)
+    assert await cancelled_while_held(tmp_path / "data", "post", refused) == "succeeded"
+
+
+async def test_a_run_that_cannot_be_read_when_it_is_cancelled_ends_in_its_turn(tmp_path):
+    assert await cancelled_while_held(tmp_path / "data", "claim", nullcontext) == "cancelled"
 
 
 async def test_those_who_wait_for_a_paused_run_hear_that_somebody_else_has_it(tmp_path):

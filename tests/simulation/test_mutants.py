@@ -1,6 +1,6 @@
 """Without any one of its rules, dagrun fails under the faults that the rule is for."""
 
-from contextlib import suppress
+import random
 
 import attrs
 import pytest
@@ -11,10 +11,20 @@ from dagrun.builtin.memory_store import tables
 from dagrun.services.fleet import fleet, reconciler, remote, returns, session
 from dagrun.services.journal import Journal
 from dagrun.services.journal.entries import Handing
-from dagrun.testing.simulation import simulate
+from dagrun.testing.simulation import Fault, FaultKind, Script, simulate
+from dagrun.testing.simulation.faults import Ask
 from dagrun.testing.simulation.scripts import random_script
+from dagrun.testing.simulation.workload import number_of
 
 HISTORIES = 1000
+LONG = number_of("long")
+
+
+def short_absence(seed):
+    """Let an orchestrator be away for less than a lease while two engines have long runs."""
+    draw = random.Random(seed)
+    absence = Fault(draw.uniform(1, 4), FaultKind.KILL, -1, draw.uniform(0, 1))
+    return Script(seed=seed, runs=(Ask(0.0, LONG), Ask(0.1, LONG)), faults=(absence,))
 
 
 def _without_the_epoch_check(monkeypatch):
@@ -30,17 +40,27 @@ def _without_the_epoch_check(monkeypatch):
         assigned = remote.Assigned(held.run_id, held.epoch, trio.current_time())
         return engine.runs.setdefault(held.run_id, assigned)
 
+    def has(self, run_id, _epoch):
+        return run_id in self._engine.runs
+
     monkeypatch.setattr(tables, "choose", take_any)
-    monkeypatch.setattr(session.Session, "_has", lambda *_: True)
+    monkeypatch.setattr(session.Session, "_has", has)
     monkeypatch.setattr(reconciler.Reconciler, "_assigned", keep)
     monkeypatch.setattr(remote.RemoteEngine, "stop", lambda *_: None)
 
 
 def _without_the_seq_check(monkeypatch):
-    """Take events as they come, whatever is there already."""
+    """Take events as they come, whichever are there already, from who has the run."""
+    choose = intake.choose
 
-    def take_all(events, positions, *_):
-        return [event for event in events if event.run_id in positions], {}
+    def take_all(events, positions, *more):
+        last = {run_id: seq for run_id, (_, seq) in positions.items()}
+        next_ones = []
+        for event in events:
+            last[event.run_id] = last.get(event.run_id, 0) + 1
+            next_ones.append(attrs.evolve(event, seq=last[event.run_id]))
+        _, refused = choose(next_ones, positions, *more)
+        return [event for event in events if event.run_id not in refused], refused
 
     monkeypatch.setattr(tables, "choose", take_all)
 
@@ -101,9 +121,13 @@ def _without_keeping_what_found_no_room(monkeypatch):
 def test_a_missing_rule_is_found_within_a_thousand_histories(mutate, monkeypatch):
     mutate(monkeypatch)
     for seed in range(HISTORIES):
-        problems = ["it crashed"]
-        with suppress(Exception):
-            problems = simulate(random_script(seed)).problems
-        if problems:
-            return
+        for script in (random_script(seed), short_absence(seed)):
+            if any(" crashed: " not in problem for problem in simulate(script).problems):
+                return
     pytest.fail(f"{HISTORIES} histories found nothing")
+
+
+@pytest.mark.usefixtures("untraced")
+def test_with_all_its_rules_dagrun_holds_where_the_missing_grace_is_found():
+    for seed in range(60):
+        assert simulate(short_absence(seed)).problems == []

@@ -15,7 +15,7 @@ sys.path.insert(0, folder)
 
 # E402: these are found through the path that has just been set.
 import grpc  # noqa: E402 — see above
-from dagrun.v1 import (  # noqa: E402 — see above  # noqa: E402 — see above
+from dagrun.v1 import (  # noqa: E402 — see above
     engine_pb2,
     engine_pb2_grpc,
     management_pb2_grpc,

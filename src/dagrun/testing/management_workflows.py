@@ -98,7 +98,7 @@ class WorkflowsSuite(Reaching):
             with pytest.raises(DefinitionError, match="relative") as raised:
                 await it.management.workflows.register(document({"id": "a", "executor": executor}))
             assert raised.value.problems[0].path.startswith("spec.nodes[0].executor.c")
-            fine = {"type": "shell", "command": ["env", "./x"], "cwd": "/tmp"}  # noqa: S108
+            fine = {"type": "shell", "command": ["env", "./x"], "cwd": "/tmp"}  # noqa: S108 — it is not run
             await it.management.workflows.register(document({"id": "a", "executor": fine}))
 
     async def test_a_workflow_must_not_come_to_call_itself(self, tmp_path: Path) -> None:

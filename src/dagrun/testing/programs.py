@@ -11,7 +11,8 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from itertools import count
 from pathlib import Path
 from typing import Final, Literal, NoReturn
 
@@ -115,9 +116,10 @@ def launching(folder: Path) -> Iterator[Callable[..., Program]]:
     try:
         yield launch
     finally:
-        for program in started:
-            program.kill()
-            program.communicate()
+        with ExitStack() as collecting:
+            for program in started:
+                program.kill()
+                collecting.callback(program.communicate)
 
 
 def call(*arguments: object, folder: Path, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -164,6 +166,14 @@ def until(condition: Callable[[], object], *, limit: float = LIMIT) -> None:
         if time.monotonic() > end:
             raise AssertionError(f"it did not happen within {limit:g} s")
         time.sleep(0.02)
+
+
+def own_sleep() -> int:
+    """Give a number of seconds for which nobody else sleeps, see :func:`sleepers`."""
+    return 10**12 + os.getpid() * 10**3 + next(_SLEEPS)
+
+
+_SLEEPS: Final = count()
 
 
 def sleepers(seconds: int) -> Sequence[int]:

@@ -25,6 +25,9 @@ class Proxy:
         self.left: int | None = None
         """Bytes after which all is cut, in the middle of whatever it is; None for never."""
 
+        self.connections = 0
+        """Connections that came, those that have ended too."""
+
         self._target = target
         self._flowing = trio.Event()
         self._flowing.set()
@@ -58,6 +61,7 @@ class Proxy:
     async def _serve(self, near: trio.SocketStream) -> None:
         with trio.CancelScope() as scope:
             self._scopes.add(scope)
+            self.connections += 1
             try:
                 far = await trio.open_tcp_stream("127.0.0.1", self._target)
             except OSError:  # nobody listens there for now

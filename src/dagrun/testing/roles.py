@@ -24,10 +24,19 @@ def read_log(role: Program, words: str, *, limit: float = LIMIT / 2) -> str:
     Raises:
         AssertionError: there was none before the end, or for ``limit`` seconds.
     """
-    while True:
-        line = role.read_line("stderr", limit=limit)
-        if words in line:
-            return str(_entry(line)["event"])
+    return str(_entry(lines_up_to(role, words, limit=limit)[-1])["event"])
+
+
+def lines_up_to(role: Program, words: str, *, limit: float = LIMIT / 2) -> list[str]:
+    """Read the log of a role up to a line that has some words, and give all of these lines.
+
+    Raises:
+        AssertionError: there was none before the end, or for ``limit`` seconds.
+    """
+    lines = [role.read_line("stderr", limit=limit)]
+    while words not in lines[-1]:
+        lines.append(role.read_line("stderr", limit=limit))
+    return lines
 
 
 def address_of(role: Program) -> str:

@@ -165,12 +165,18 @@ class Troop:
         return code
 
     async def kill(self, name: str) -> None:
-        """End a process without a last word."""
+        """End a process without a last word. It is a problem if it has ended by itself before."""
         member = self.members[name]
         if member.process is not None:
+            self._note_end(member)
             member.process.kill()
             await member.process.wait()
             member.process, member.frozen = None, False
+
+    def _note_end(self, member: Member) -> None:
+        code = member.process and member.process.returncode
+        if code is not None:
+            self._problems.append(f"{member.name} ended by itself: {code}")
 
     def freeze(self, name: str, *, on: bool) -> None:
         """Let a process hang, or go on."""
@@ -221,8 +227,9 @@ class Troop:
             proxy.resume()
             proxy.latency, proxy.left = 0.0, None
         for name, member in self.members.items():
-            if member.frozen:
-                self.freeze(name, on=False)
+            if member.process is not None and member.process.returncode is not None:
+                await self.kill(name)  # which tells of its end
+            self.freeze(name, on=False)
             await self.start(name)
         with trio.move_on_after(PATIENCE) as patience:
             while await self._unfinished():

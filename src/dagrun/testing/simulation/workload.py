@@ -155,3 +155,12 @@ WORKFLOWS: Final[Sequence[tuple[Workflow, frozenset[RunStatus]]]] = (
     (Workflow("long", "1.0.0", nodes=[_node("a", seconds=8.0)]), frozenset({RunStatus.SUCCEEDED})),
 )
 """Workflows, and how their runs may end that nobody cancels."""
+
+
+def number_of(workflow_id: str) -> int:
+    """Give the number by which an :class:`~dagrun.testing.simulation.faults.Ask` names a workflow.
+
+    Raises:
+        StopIteration: there is none with this id.
+    """
+    return next(n for n, (workflow, _) in enumerate(WORKFLOWS) if workflow.id == workflow_id)
