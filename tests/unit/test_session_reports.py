@@ -33,6 +33,7 @@ def talking():
         engine,
         journal=journal,
         roster=None,
+        assignments=None,
         returns=None,
         child_starts=None,
         log_came=None,
