@@ -86,7 +86,7 @@ def test_what_does_not_parse_is_told_under_the_name_that_was_used(tmp_path, kind
     for source, flags, environ, config in [
         (flag_of(name), {name: wrong}, {}, None),
         (variable_of(name), {}, {variable_of(name): wrong}, None),
-        (f"dagrun.toml: {name}", {}, {}, file),
+        (f"{file}: {name}", {}, {}, file),
     ]:
         with pytest.raises(ConfigError) as caught:
             read(kind, flags, environ=environ, config=config)
