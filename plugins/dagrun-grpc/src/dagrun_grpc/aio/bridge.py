@@ -37,9 +37,7 @@ class Bridge:
         async with AsyncExitStack() as stack:
             self._nursery = await stack.enter_async_context(trio.open_nursery())
             self.loop = await self._nursery.start(self._run)
-            self._stack = (
-                stack.pop_all()
-            )  # only now: whoever is cancelled before leaves the nursery
+            self._stack = stack.pop_all()  # only now: who is cancelled before leaves the nursery
         return self
 
     async def __aexit__(
