@@ -44,6 +44,7 @@ def asked_of(method):
         message.after = "i.0"
     elif method.name in ("ExecuteWorkflow", "ExecuteSubWorkflow"):
         message.dispatch.inputs = b"{}"
+        message.dispatch.run_id = "r"
     return message
 
 

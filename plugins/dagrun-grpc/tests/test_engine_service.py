@@ -96,6 +96,16 @@ async def test_an_engine_says_how_it_is():
     assert status.time_us > 1_700_000_000_000_000
 
 
+async def test_an_answer_that_is_too_large_harms_this_call_only():
+    labels = {"a": "x" * MAX_MESSAGE}
+    large = attrs.evolve(REPORT, offers=Offers(executors=frozenset(), labels=labels))
+    reports = iter([large, REPORT])
+    async with asked(Engine(), report=lambda: next(reports)) as asks:
+        with pytest.raises(RemoteError, match=f"at most {MAX_MESSAGE} are possible"):
+            await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())
+        assert await asks.once(GET_ENGINE_STATUS, v1.GetEngineStatusRequest())
+
+
 @pytest.mark.parametrize("mistake", ["to ask", "to write"])
 async def test_a_mistake_is_in_the_log_of_the_server_with_the_call_and_who_made_it(caplog, mistake):
     def wrong():

@@ -121,7 +121,8 @@ told["problems"] = [
 told["workflows"] = [one.version for one in api.ListWorkflows(pb.ListWorkflowsRequest()).items]
 told["versions"] = [
     (one.version, one.metadata.decode())
-    for one in api.ListWorkflowVersions(pb.ListWorkflowVersionsRequest(workflow_id="w")).items
+    for some in api.ListWorkflowVersions(pb.ListWorkflowVersionsRequest(workflow_id="w"))
+    for one in some.items
 ]
 parts = list(api.GetWorkflow(pb.GetWorkflowRequest(workflow_id="w", version="1.0.0")))
 told["definition"] = json.loads(b"".join(part.definition for part in parts))["nodes"][0]["id"]
@@ -159,7 +160,8 @@ child = api.StartSubWorkflow(
 ).run
 status = api.GetSubWorkflowStatus(pb.GetSubWorkflowStatusRequest(run_id=child.run_id)).sub_workflow
 told["child"] = (status.parent_run_id == parent.run_id, status.depth, status.HasField("node_id"))
-told["children"] = len(api.ListSubWorkflows(pb.ListSubWorkflowsRequest(run_id=parent.run_id)).items)
+children = api.ListSubWorkflows(pb.ListSubWorkflowsRequest(run_id=parent.run_id))
+told["children"] = sum(len(some.items) for some in children)
 while len(known := at_engine.GetEngineStatus(engine_pb2.GetEngineStatusRequest()).status.runs) < 2:
     time.sleep(0.02)
 told["more"] = followed(events_of_engine(run_id=child.run_id, after=end), "run.running")[0][0]

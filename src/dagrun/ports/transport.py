@@ -61,7 +61,7 @@ class Offered:
 
     register: Callable[[str], None]
     """Is told of engines that wait to be dialled at ``host:port``. Does not block; raises
-    :class:`~dagrun.errors.ConfigError` if nobody dials them."""
+    :class:`~dagrun.errors.ConfigError` if nobody dials them, or there are too many already."""
 
     report: Callable[["EngineReport"], "ReportSeen"]
     """Is told by an engine, beside its stream, how it is. Does not block; raises

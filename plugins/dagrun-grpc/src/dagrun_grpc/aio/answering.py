@@ -69,6 +69,7 @@ async def _pump(
     async with giving as given, aclosing(cast("AsyncGenerator[Any, None]", given)) as replies:
         await aio_as_trio(stream.send_initial_metadata, loop=loop)()
         async for reply in replies:
+            _check_size(reply)
             await aio_as_trio(stream.send_message, loop=loop)(reply)
 
 

@@ -79,8 +79,8 @@ class WorkflowsClient:
     async def versions(self, workflow_id: str) -> Sequence[WorkflowView]:
         """Give the versions of a workflow; see the port."""
         request = v1.ListWorkflowVersionsRequest(workflow_id=workflow_id)
-        reply = await self._asking.once(calls.LIST_WORKFLOW_VERSIONS, request)
-        return [views.workflow_in(one) for one in reply.items]
+        replies = await self._asking.all(calls.LIST_WORKFLOW_VERSIONS, request)
+        return [views.workflow_in(one) for reply in replies for one in reply.items]
 
     async def get(
         self, workflow_id: str, version: str | None = None
@@ -254,8 +254,8 @@ class RunsClient:
     async def children(self, run_id: str) -> Sequence[ChildRun]:
         """Give the runs that a run started; see the port."""
         request = v1.ListSubWorkflowsRequest(run_id=run_id)
-        reply = await self._asking.once(calls.LIST_SUB_WORKFLOWS, request)
-        return [views.child_in(one) for one in reply.items]
+        replies = await self._asking.all(calls.LIST_SUB_WORKFLOWS, request)
+        return [views.child_in(one) for reply in replies for one in reply.items]
 
     async def child(self, run_id: str) -> ChildRun:
         """Tell how a child run stands; see the port."""

@@ -14,7 +14,7 @@ from dagrun_grpc.aio.answering import many, once
 from dagrun_grpc.aio.calls import Answer, Call
 from dagrun_grpc.aio.refusals import problem_to_wire
 from dagrun_grpc.events import encode_events
-from dagrun_grpc.limits import MAX_MESSAGE
+from dagrun_grpc.limits import MAX_MESSAGE, PART
 from dagrun_grpc.wire.dagrun import v1
 
 T = TypeVar("T")
@@ -72,11 +72,12 @@ async def _list_workflows(m: M, request: v1.ListWorkflowsRequest) -> v1.ListWork
     return await _fitting(some, request.limit)
 
 
+@asynccontextmanager
 async def _versions(
     m: M, request: v1.ListWorkflowVersionsRequest
-) -> v1.ListWorkflowVersionsResponse:
-    found = await m.workflows.versions(request.workflow_id)
-    return v1.ListWorkflowVersionsResponse(items=[views.workflow_out(one) for one in found])
+) -> AsyncIterator[AsyncIterator[v1.ListWorkflowVersionsResponse]]:
+    found = map(views.workflow_out, await m.workflows.versions(request.workflow_id))
+    yield _each(v1.ListWorkflowVersionsResponse(items=some) for some in _batches(found))
 
 
 @asynccontextmanager
@@ -201,9 +202,12 @@ async def _child(m: M, request: v1.GetSubWorkflowStatusRequest) -> v1.GetSubWork
     return v1.GetSubWorkflowStatusResponse(sub_workflow=views.child_out(child))
 
 
-async def _children(m: M, request: v1.ListSubWorkflowsRequest) -> v1.ListSubWorkflowsResponse:
-    found = await m.runs.children(request.run_id)
-    return v1.ListSubWorkflowsResponse(items=[views.child_out(one) for one in found])
+@asynccontextmanager
+async def _children(
+    m: M, request: v1.ListSubWorkflowsRequest
+) -> AsyncIterator[AsyncIterator[v1.ListSubWorkflowsResponse]]:
+    found = map(views.child_out, await m.runs.children(request.run_id))
+    yield _each(v1.ListSubWorkflowsResponse(items=some) for some in _batches(found))
 
 
 @asynccontextmanager
@@ -290,7 +294,6 @@ _ONCE: Final[Mapping[Call, Callable[[M, Any], Awaitable[Any]]]] = {
     calls.UPDATE_WORKFLOW: _update,
     calls.VALIDATE_WORKFLOW: _validate,
     calls.LIST_WORKFLOWS: _list_workflows,
-    calls.LIST_WORKFLOW_VERSIONS: _versions,
     calls.DELETE_WORKFLOW: _delete,
     calls.START_RUN: _start,
     calls.RETRY_RUN: _retry,
@@ -302,7 +305,6 @@ _ONCE: Final[Mapping[Call, Callable[[M, Any], Awaitable[Any]]]] = {
     calls.EXPLAIN_RUN: _explain,
     calls.START_SUB_WORKFLOW: _start_child,
     calls.GET_SUB_WORKFLOW_STATUS: _child,
-    calls.LIST_SUB_WORKFLOWS: _children,
     calls.LIST_EVENTS: _list_events,
     calls.LIST_ENGINES: _list_engines,
     calls.DRAIN_ENGINE: _drain,
@@ -312,6 +314,8 @@ _STREAMS: Final[
     Mapping[Call, Callable[[M, Any], AbstractAsyncContextManager[AsyncIterator[Any]]]]
 ] = {
     calls.GET_WORKFLOW: _get_workflow,
+    calls.LIST_WORKFLOW_VERSIONS: _versions,
+    calls.LIST_SUB_WORKFLOWS: _children,
     calls.GET_RUN: _get_run,
     calls.WAIT_FOR_RUN: _wait,
     calls.STREAM_JOURNAL: _journal,
@@ -333,6 +337,20 @@ def _first(messages: Iterable[T], room: int) -> Iterator[T]:
         if room < 0:
             return
         yield message
+
+
+def _batches(messages: Iterable[T]) -> Iterator[list[T]]:
+    """Give messages together, as many as have about :data:`~dagrun_grpc.limits.PART` bytes."""
+    batch: list[T] = []
+    size = 0
+    for message in messages:
+        batch.append(message)
+        size += len(bytes(cast("Any", message)))
+        if size >= PART:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 async def _each(replies: Iterable[T]) -> AsyncIterator[T]:

@@ -145,7 +145,7 @@ class GrpcTransport:
         calls: Sequence[Call] = (SESSION, HEALTH_CHECK)
         answers: Mapping[str, Answer] = {}
         if offered is not None:
-            from dagrun_grpc.aio.engine_serve import answers as of_engine  # noqa: PLC0415 — as above
+            from dagrun_grpc.aio.engine_serve import answers as of_engine  # noqa: PLC0415 — for engines only
 
             calls, answers = ENGINE_SERVICE, of_engine(offered, self._patience.handshake)
         listening = self._listening(AcceptsGate(self._accepts))

@@ -803,11 +803,6 @@ class EngineStatus(betterproto2.Message):
     Version of dagrun, for people.
     """
 
-    address: "str" = betterproto2.field(4, betterproto2.TYPE_STRING)
-    """
-    Where it can be reached, as host:port; empty if it dials out.
-    """
-
     state: "EngineStatusState" = betterproto2.field(
         5, betterproto2.TYPE_ENUM, default_factory=lambda: EngineStatusState(0)
     )
@@ -938,12 +933,12 @@ class ExecuteSubWorkflowRequest(betterproto2.Message):
 
     parent_run_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
     """
-    The run of the node that started it.
+    The run of the node that started it, for people: the engine makes no use of it.
     """
 
     parent_node_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
     """
-    That node.
+    That node, as above.
     """
 
 
@@ -1636,7 +1631,7 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListSubWorkflowsResponse(betterproto2.Message):
     """
-    The children of a run.
+    Some of the children of a run.
     """
 
     items: "list[SubWorkflow]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -1710,7 +1705,7 @@ default_message_pool.register_message(
 @dataclass(eq=False, repr=False)
 class ListWorkflowVersionsResponse(betterproto2.Message):
     """
-    The versions of a workflow.
+    Some of the versions of a workflow.
     """
 
     items: "list[Workflow]" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, repeated=True)
@@ -2088,7 +2083,7 @@ class RegisterEngineRequest(betterproto2.Message):
 
     engine_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The engine's name.
+    The engine's name, for people: what counts is how it introduces itself when it is dialled.
     """
 
     address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
