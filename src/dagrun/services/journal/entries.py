@@ -1,7 +1,6 @@
 """What waits for a commit: new runs, portions of events, and assignments."""
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 import attrs
 import trio
@@ -10,8 +9,6 @@ from dagrun.domain.events import Event, size_of
 from dagrun.domain.ids import RunId
 from dagrun.errors import ConflictError, LimitReached
 from dagrun.ports.store import Assignment, Definition, NewRun, Refusal, Rejection, Taken
-
-EVENT_SIZE: Final = 200  # bytes that an event takes beside its data, roughly
 
 
 @attrs.define(eq=False)
