@@ -384,7 +384,7 @@ def test_an_engine_needs_a_token_once_there_is_one(dagrun, start, server, asked)
     )
 
 
-FAILS = """
+FAIL_AND_WARN = """
   handlers: {exit: {executor: {type: shell, command: "echo handled; exit 2"}}}
   nodes:
     - {id: quiet, executor: {type: shell, command: "exit 1"}}
@@ -394,7 +394,7 @@ FAILS = """
 
 @pytest.mark.usefixtures("engine")
 def test_a_run_that_is_waited_for_ends_with_what_run_says_of_its_end(ask, dagrun, write):
-    document = write(FAILS)
+    document = write(FAIL_AND_WARN)
     here = dagrun("run", document)
     assert ask("workflows", "register", document).returncode == 0
     there = ask("runs", "start", "w", "--wait")

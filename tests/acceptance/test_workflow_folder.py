@@ -100,7 +100,8 @@ def test_a_file_that_a_document_names_is_a_part_of_it(lead, folder, tmp_path):
     (folder / "a.yaml").write_text(document("a", executor="{type: lua, file: code/a.lua}"))
     role = lead()
     error = read_log(role, REFUSED)
-    assert f"{folder}/a.yaml:6:43: spec.nodes[0].executor.file: code/a.lua cannot be read" in error
+    place = f"{folder}/a.yaml:6:43: spec.nodes[0].executor.file"
+    assert f"{place}: {folder}/code/a.lua cannot be read: No such file" in error
     (folder / "code" / "a.lua").write_text("return {answer = 42}\n")
     read_log(role, "a 1.0.0 is registered")
     shown = call(*COMMAND, "workflows", "show", "a", "--json", folder=tmp_path).stdout

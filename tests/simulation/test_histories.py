@@ -93,7 +93,7 @@ def test_seeded_scripts_on_all_processors_find_nothing():
     finally:
         for program in programs:
             program.kill()
-            program.communicate()
+            program.wait()
 
 
 def test_a_history_is_played_the_same_each_time():

@@ -585,7 +585,7 @@ async def test_nothing_of_a_stream_is_left_behind():
 
 
 async def test_hundreds_of_streams_leave_memory_as_it_was():
-    async with serving() as served, grpc() as other:
+    async with serving(patience=Patience()) as served, grpc() as other:
 
         async def use(times):
             for _ in range(times):
