@@ -218,6 +218,7 @@ def test_an_answer_is_the_same_with_a_server_and_without(
 
     asked("workflows", "register", write(FAILS))
     failed = json.loads(ask("runs", "start", "w", "--wait", "--json").stdout)["run_id"]
+    until(lambda: "why" in ask("runs", "logs", failed).stdout)  # it comes behind the end
     waits = FAILS.replace("exit 3", "until test -e gate; do sleep 0.05; done")
     ids = {"failed": failed, "cut off": cut_off(start, tmp_path, write(waits, "waits.yaml"))}
     for line in LOOKS:

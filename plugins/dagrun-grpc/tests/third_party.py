@@ -144,7 +144,9 @@ journal = b"".join(
 told["journal"] = [event[3] for event in json.loads(journal)][-1]
 workflow = api.GetRunWorkflow(pb.GetRunWorkflowRequest(run_id=run.run_id))
 told["run_workflow"] = json.loads(b"".join(part.definition for part in workflow))["version"]
-told["logs"] = [one.text for one in api.StreamLogs(pb.StreamLogsRequest(run_id=run.run_id))]
+told["logs"] = [
+    one.text for one in api.StreamLogs(pb.StreamLogsRequest(run_id=run.run_id, follow=True))
+]
 told["events"] = [
     one.type for one in api.ListEvents(pb.ListEventsRequest(after="0", limit=1)).items
 ]
