@@ -290,7 +290,8 @@ async def test_an_engine_that_waits_is_found_and_dialled_again_when_it_was_away(
 async def test_an_engine_that_is_registered_is_dialled_and_by_two_names_has_one_stream(
     opened, start
 ):
-    engine = start("e1", None, "--port", "0")
+    # The orchestrator may go before it has said that the end of the run is durable.
+    engine = start("e1", None, "--port", "0", "--grace", "1")
     address = (await logs(engine, "listening on")).removeprefix("listening on ")
     async with opened(engine_health_check_interval=0.2) as leading:
         assert leading.engines() == []
