@@ -32,23 +32,6 @@ orchestrator's disk. :class:`LogsKept` makes room for more."""
 
 
 @attrs.frozen(kw_only=True)
-class Held:
-    """A run that an engine has when it attaches."""
-
-    run_id: RunId
-    epoch: int
-    durable: int
-    """Highest ``seq`` of which the engine knows that it is durable."""
-
-    last: int
-    """Highest ``seq`` that it has; those in between are sent again behind the welcome."""
-
-    stopped: bool = False
-    """Whether its attempts were killed as the engine's lease had ended: the run is to be handed
-    over once what is behind ``durable`` is stored."""
-
-
-@attrs.frozen(kw_only=True)
 class Hello:
     """The engine's inventory; the first frame of each stream."""
 
@@ -67,7 +50,9 @@ class Hello:
     labels: Mapping[str, str] = attrs.field(factory=dict)
     resources: Mapping[str, float] = attrs.field(factory=dict)
     draining: bool = False
-    held: tuple[Held, ...] = ()
+    held: tuple[tuple[RunId, int], ...] = ()
+    """Run and epoch. What the engine recorded of those that it keeps is sent again behind the
+    welcome, from the ``seq`` that this names."""
 
 
 @attrs.frozen(kw_only=True)
@@ -116,9 +101,6 @@ class GivenBack:
     run_id: RunId
     epoch: int
     why: Why
-    seq: int
-    """The run's last event."""
-
     seen: int
     """Number of the last message that the engine has seen; 0 for none."""
 
@@ -156,9 +138,6 @@ class StartChild:
 @attrs.frozen(kw_only=True)
 class Welcome:
     """The engine may go on. What its inventory names is kept or stopped."""
-
-    orchestrator: str
-    """Random, new with each start of the orchestrator."""
 
     lease: float
     """Seconds of silence after which the engine loses its runs."""

@@ -149,7 +149,6 @@ async def open_leading(
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
         fleet = Fleet(
-            orchestrator=secrets.token_hex(8),
             lease=lease,
             store=store,
             journal=journal,

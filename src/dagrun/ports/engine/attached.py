@@ -16,9 +16,6 @@ class Holding:
 
     run_id: RunId
     epoch: int
-    seq: int
-    """Its last event, which may not be durable yet."""
-
     halted: bool
     """Whether its attempts were killed, and it only waits to be given back."""
 
