@@ -122,11 +122,11 @@ async def stored_runs(store):
 
 async def test_a_full_database_takes_nothing_and_recovers(path):
     async with SqliteStore(path=path) as store:
-        store._connection.execute("pragma max_page_count = 60")
+        store._database._connection.execute("pragma max_page_count = 60")
         stored = await fill(store, 5000)
         assert stored
         assert await stored_runs(store) == stored
-        store._connection.execute("pragma max_page_count = 100000")
+        store._database._connection.execute("pragma max_page_count = 100000")
         await add_run(store, "s")
         assert await stored_runs(store) == [*stored, "s"]
 
