@@ -29,6 +29,9 @@ from dagrun.testing.monkey.workflows import CHILD, documents
 from dagrun.testing.programs import COMMAND
 from dagrun.testing.proxy import Proxy
 
+ORCHESTRATOR: Final = "orchestrator"
+"""Name of the orchestrator's process."""
+
 LEASE: Final = 3.0  # seconds
 ENGINES: Final = 3
 PAUSE: Final = 0.25  # seconds between two submissions
@@ -112,9 +115,9 @@ class Troop:
                 self._nursery.cancel_scope.cancel()
 
     async def _start_all(self) -> None:
-        own = self._folder / "orchestrator"
-        self.members["orchestrator"] = Member(
-            "orchestrator",
+        own = self._folder / ORCHESTRATOR
+        self.members[ORCHESTRATOR] = Member(
+            ORCHESTRATOR,
             [
                 *("orchestrator", "--grpc-port", str(self._port), "--lease", str(self._lease)),
                 *("--data-dir", str(own)),
@@ -251,7 +254,7 @@ class Troop:
                 )
 
     def _store(self) -> SqliteStore:
-        return SqliteStore(path=self._folder / "orchestrator" / "dagrun.db")
+        return SqliteStore(path=self._folder / ORCHESTRATOR / "dagrun.db")
 
     # what came of it
 
