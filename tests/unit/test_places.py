@@ -54,6 +54,36 @@ def test_what_waits_for_no_room_goes_somewhere_though_no_engine_has_what_it_need
     assert places().least_busy(BOTH) is None
 
 
+def needing(**resources):
+    return Needs(resources=frozenset(resources.items()))
+
+
+def having(**resources):
+    engine = Engine("a")
+    engine.capacity, engine.offers = 10, Offers(executors=frozenset(), resources=resources)
+    where = places(engine)
+    return where, where.choose("key", None)
+
+
+def test_as_many_runs_fit_as_the_resources_that_are_written_add_up_to():
+    where, place = having(gpu=1.2)
+    third = needing(gpu=0.4)
+    for run in "123":
+        assert where.have_room(third)
+        where.take(place, RunId(run), third)
+    assert not where.have_room(third)
+
+
+def test_an_engine_that_gets_all_back_has_all_that_it_had():
+    where, place = having(cpu=1)
+    for turn in range(50):
+        for number in range(9):
+            where.take(place, RunId(str(number)), needing(cpu=(number + 1) / 10))
+        for number in range(9):
+            where.give_back(place.engine, RunId(str((number + turn) % 9)))
+    assert where.have_room(needing(cpu=1))
+
+
 def ticket_of(workflow_id, run_id, **fields):
     plan = attrs.evolve(PLAN, workflow=attrs.evolve(PLAN.workflow, id=workflow_id))
     state = RunState(plan, RunId(run_id), EMPTY)

@@ -1,7 +1,9 @@
 """The engines, and which of them gets a run."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Callable
+from decimal import Decimal
+from functools import lru_cache
 from typing import Final
 
 import attrs
@@ -21,7 +23,7 @@ class Place:
 
     engine: EngineLink
     runs: dict[RunId, Needs] = attrs.field(factory=dict)
-    used: Counter[str] = attrs.field(factory=Counter)
+    used: dict[str, Decimal] = attrs.field(factory=lambda: defaultdict(Decimal))
     """Resource → how much of it these runs need."""
 
     def has_room(self) -> bool:
@@ -43,25 +45,36 @@ class Place:
         if offers is None or needs is NOTHING:
             return True
         return self.has(needs) and all(
-            offers.resources.get(name, 0.0) - self.used[name] >= amount
+            _exactly(offers.resources.get(name, 0.0)) - self.used[name] >= _exactly(amount)
             for name, amount in needs.resources
         )
 
     def take(self, run_id: RunId, needs: Needs) -> None:
         """Note that it has a run."""
         self.runs[run_id] = needs
-        self.used.update(dict(needs.resources))
+        for name, amount in needs.resources:
+            self.used[name] += _exactly(amount)
 
     def give_back(self, run_id: RunId) -> None:
         """Note that it has a run no more."""
         needs = self.runs.pop(run_id, NOTHING)
-        self.used.subtract(dict(needs.resources))
+        for name, amount in needs.resources:
+            self.used[name] -= _exactly(amount)
 
     def candidate(self) -> Candidate:
         """Give what balancers know of it."""
         return Candidate(
             engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
         )
+
+
+@lru_cache(maxsize=1024)
+def _exactly(amount: float) -> Decimal:
+    """Give an amount as it was written.
+
+    Three times 0.4 is 1.2 then, and what was taken and given back leaves nothing behind.
+    """
+    return Decimal(repr(float(amount)))
 
 
 class Places:
