@@ -1,6 +1,6 @@
 """Gives queued runs to engines as there is room.
 
-:class:`Dispatcher` is made of parts that know only those above them: ``places`` (the engines),
+:class:`Dispatcher` is made of parts that know only those above them: ``balancing`` (what chooses), ``places`` (the engines),
 ``admission`` (slots of concurrency keys), ``placing`` (the queue, and where each run is),
 ``changes`` (of runs that no engine has), ``expiry`` and ``requests``.
 """

@@ -12,6 +12,7 @@ from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Balancer, Candidate, Candidates
 from dagrun.ports.engine import EngineLink
+from dagrun.services.dispatcher.balancing import Balancers
 
 KEPT: Final = 100
 """Sets of needs for which the engines are kept that fulfil them."""
@@ -85,8 +86,7 @@ class Places:
     """
 
     def __init__(self, make_balancer: Callable[[str | None], Balancer]) -> None:
-        self._make_balancer = make_balancer
-        self._balancers: dict[str | None, Balancer] = {}
+        self._balancers = Balancers(make_balancer)
         self._by_name: dict[str, Place] = {}
         self._away: dict[EngineLink, Place] = {}
         """Engines that have runs, and are given none: they were not taken in yet, or removed."""
@@ -99,8 +99,7 @@ class Places:
         self._by_name[engine.name] = (
             self._away.pop(engine) if engine in self._away else Place(engine)
         )
-        for balancer in self._balancers.values():
-            balancer.joined(engine.name)
+        self._balancers.joined(engine.name)
         self.update(engine)
 
     def remove(self, engine: EngineLink) -> None:
@@ -111,8 +110,7 @@ class Places:
         del self._by_name[engine.name]
         if place.runs:
             self._away[engine] = place
-        for balancer in self._balancers.values():
-            balancer.left(engine.name)
+        self._balancers.left(engine.name)
         for candidates in self._candidates.values():
             candidates.discard(engine.name)
 
@@ -170,18 +168,11 @@ class Places:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
             needs: what the run needs.
-
-        Raises:
-            LookupError: it chose what is no candidate.
-            Exception: it failed.
         """
         candidates = self._fitting(needs)
         if len(candidates) == 1 and len(self._by_name) == 1:
             return self._by_name[candidates[0].engine_id]  # there is nothing to choose
-        chosen = self._balancer(balancer).choose(key, candidates)
-        if candidates.get(chosen) is None:
-            raise LookupError(f"it chose {chosen!r}, which is no candidate")
-        return self._by_name[chosen]
+        return self._by_name[self._balancers.choose(balancer, key, candidates)]
 
     def least_busy(self, needs: Needs = NOTHING) -> Place | None:
         """Give the engine with the fewest runs, whether it has room or not; None without any.
@@ -220,11 +211,3 @@ class Places:
                 candidates.put(place.candidate())
             else:
                 candidates.discard(place.engine.name)
-
-    def _balancer(self, name: str | None) -> Balancer:
-        """Give a balancer, the same each time, that knows all engines."""
-        if name not in self._balancers:
-            balancer = self._balancers[name] = self._make_balancer(name)
-            for engine in self._by_name:
-                balancer.joined(engine)
-        return self._balancers[name]

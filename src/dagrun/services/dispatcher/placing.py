@@ -1,9 +1,7 @@
 """Which run goes to which engine, and when."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
 from dagrun.domain.entry import NOTHING, Needs, described
 from dagrun.domain.ids import RunId
@@ -18,8 +16,6 @@ from dagrun.services.dispatcher.places import Place, Places
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Rest, Ticket
-
-_log: Final = logging.getLogger(__name__)
 
 
 class Placing:
@@ -128,12 +124,7 @@ class Placing:
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
         wanted = ticket.workflow.placement.balancer
-        try:
-            place = self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs)
-        except Exception as error:  # noqa: BLE001 — a plugin's; the other runs go on
-            _log.exception("run %s: its balancer failed", ticket.run_id)
-            self.lose(ticket, f"its balancer failed: {error}")
-            return
+        place = self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs)
         self._places.take(place, ticket.run_id, ticket.needs)
         ticket.due = None
         if ticket.make is not None:
