@@ -151,11 +151,51 @@ async def test_nesting_that_is_too_deep_fails_where_it_is(opened):
 async def test_workflows_that_call_each_other_in_a_circle_are_refused(opened):
     async with opened() as orchestrator:
         await register(orchestrator, caller("c", "a"), caller("b", "c"))
-        with pytest.raises(dagrun.DefinitionError, match="a → b → c → a"):
+        with pytest.raises(
+            dagrun.DefinitionError, match=r"a 1\.0\.0 → b 1\.0\.0 → c 1\.0\.0 → a 1\.0\.0"
+        ):
             await register(orchestrator, caller("a", "b"))
-        with pytest.raises(dagrun.DefinitionError, match="s → s"):
+        with pytest.raises(dagrun.DefinitionError, match=r"s 1\.0\.0 → s 1\.0\.0"):
             await register(orchestrator, caller("s", "s"))
         await register(orchestrator, caller("a", "other"))
+
+
+def version_of(name, called=None, range_=None):
+    """Make the version ``1.0.0`` of ``a`` for the name ``a1``, which calls a range of another one."""
+    executor = dagrun.lua("return {}") if called is None else dagrun.sub_workflow(called, range_)
+    return Workflow(name[0], f"{name[1]}.0.0", nodes=[Node("n", executor=executor)])
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+async def test_a_circle_through_ranges_is_refused_though_the_current_versions_make_none(
+    opened, last
+):
+    older = [
+        version_of("a1", "b", "^1"),
+        version_of("b1", "c", ">=1,<2"),
+        version_of("c1", "a", "1"),
+    ]
+    async with opened() as orchestrator:
+        await register(orchestrator, *(older[:last] + older[last + 1 :]))
+        await register(orchestrator, *map(version_of, ("a2", "b2", "c2")))
+        with pytest.raises(dagrun.DefinitionError, match="each other for ever"):
+            await register(orchestrator, older[last])
+
+
+async def test_versions_that_call_others_in_no_circle_are_registered(opened):
+    async with opened() as orchestrator:
+        await register(orchestrator, *map(version_of, ("a1", "b1")))
+        await register(orchestrator, version_of("b2", "a", "^1"), version_of("a2", "b", "^1"))
+        await register(orchestrator, version_of("a3", "a", "^1"))
+        assert (await orchestrator.execute_workflow("a", version="2.0.0")).status == "succeeded"
+
+
+async def test_the_same_content_is_no_circle_for_what_is_current_by_now(opened):
+    async with opened() as orchestrator:
+        first = [version_of("b1"), version_of("a1", "b")]
+        await register(orchestrator, *first, version_of("b2", "a", "^1"))
+        again = await orchestrator.register_workflow(first[1])
+        assert not again.created
 
 
 async def test_a_child_that_fails_is_followed_by_another_one_under_the_retry_policy(opened):
