@@ -3,13 +3,14 @@
 from contextlib import asynccontextmanager
 
 import trio
+import trio.testing
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.memory_transport import Hub, MemoryTransport
 from dagrun.domain import decide
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.status import RunStatus
-from dagrun.ports.store import Slot
+from dagrun.ports.store import Message, MessageKind, Slot
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher.ticket import Rest
 from dagrun.testing.managed import EXECUTOR, managed
@@ -77,6 +78,20 @@ def waiting_for(child):
             decide.wait(state, work, {"child": child, "version": "1.0.0"}, now())
 
     return go
+
+
+async def test_a_run_that_is_paused_while_it_rests_does_not_come_back_for_the_end_of_its_child(
+    tmp_path,
+):
+    store = MemoryStore()
+    parent = (await Seeds(store).put(told("a"), go=waiting_for("the child"))).run_id
+    async with begin_anew(tmp_path, store) as leading:
+        assert await leading.pause(parent)
+        assert leading.dispatcher.explain(parent) == "it waits until it is resumed"
+        paused = await store.run(parent)
+        leading.dispatcher.tell(parent, Message(number=1, kind=MessageKind.CHILD_ENDED, data={}))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (await store.run(parent)).epoch == paused.epoch
 
 
 async def test_a_queued_child_is_cancelled_after_a_restart_though_there_is_no_engine(tmp_path):
