@@ -393,3 +393,20 @@ async def test_a_program_starts_runs_for_a_run(opened):
             await orchestrator.sub_workflows.execute("adder", parent="nobody", inputs={"n": 1})
         with pytest.raises(dagrun.NotFound, match="in the range"):
             await orchestrator.sub_workflows.execute("adder", "^9", parent=parent.run_id)
+
+
+async def test_a_program_names_runs_and_workflows_by_what_it_has_of_them(opened):
+    async with opened() as orchestrator:
+        add = adder()
+        await register(orchestrator, add, sleeper())
+        runs, parent = orchestrator.sub_workflows, await orchestrator.start_workflow("sleeper")
+        child = await runs.execute(add, parent=parent, inputs={"n": 1})
+        assert await runs.status(child) == child
+        assert [one.run_id for one in await runs.children(parent)] == [child.run_id]
+        assert await runs.cancel_children(parent) == []
+        with pytest.raises(TypeError, match="not list"):
+            await runs.execute(add, parent=parent, inputs=[1])
+        for nobody in ("nobody", "../nobody"):
+            for ask in (runs.children, runs.cancel_children, runs.status):
+                with pytest.raises(dagrun.NotFound, match="no run"):
+                    await ask(nobody)
