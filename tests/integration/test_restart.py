@@ -127,6 +127,25 @@ async def test_a_run_that_waits_for_its_end_is_not_handed_over_each_time_it_is_c
         assert (record.status, record.epoch) == (RunStatus.CANCELLING, 1)
 
 
+async def test_a_pause_has_ended_the_start_timeout_after_a_restart_too(tmp_path):
+    def paused(state):
+        decide.pause(state, now())
+
+    def resumed(state):
+        paused(state)
+        decide.requeue(state, now())
+
+    store = MemoryStore()
+    seeds = Seeds(store)
+    document = told("a", start_timeout=100)
+    fresh, *others = [
+        (await seeds.put(document, go=go)).run_id for go in (lambda _: None, paused, resumed)
+    ]
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.ticket(fresh).due is not None
+        assert [leading.dispatcher.ticket(run_id).due for run_id in others] == [None, None]
+
+
 class Counting(MemoryStore):
     """Counts how often a definition is read."""
 
