@@ -90,6 +90,33 @@ def ticket_of(workflow_id, run_id, **fields):
     return Ticket(run_id=state.run_id, workflow=plan.workflow, make=lambda: state, **fields)
 
 
+def test_it_is_told_what_about_the_engines_keeps_a_run_waiting():
+    placing = Placing(runs=None, places=places(), tasks=SimpleNamespace(open=True, start=None))
+    waiting = ticket_of("w", "waits", needs=needing(gpu=2))
+    placing.adopt(waiting)
+    placing.enqueue(waiting)
+    small, large = Engine("small"), Engine("large")
+    small.capacity, large.capacity = 5, 2
+    large.offers = Offers(executors=frozenset(), resources={"gpu": 2})
+    told = [placing.explain(waiting)]
+    placing._places.add(small)
+    told.append(placing.explain(waiting))
+    large.ready = False
+    placing._places.add(large)
+    told.append(placing.explain(waiting))
+    large.ready = True
+    for number in "12":
+        placing._places.assume(large, RunId(number), needing(gpu=1))
+        told.append(placing.explain(waiting))
+    assert told == [
+        "it waits for an engine: none is attached",
+        "it waits for an engine that has resource gpu=2; attached: small 0",
+        "it waits for an engine: those that may have it take no runs now (small 0, large 0)",
+        "it waits until other runs leave what it needs: resource gpu=2 (small 0, large 1)",
+        "it waits for an engine: all have as many runs as they may (small 0, large 2)",
+    ]
+
+
 def test_what_goes_to_an_engine_at_once_counts_among_the_runs_of_its_workflow():
     engine = Engine("a")
     engine.capacity = 2

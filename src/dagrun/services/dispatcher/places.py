@@ -1,7 +1,7 @@
 """The engines, and which of them gets a run."""
 
 from collections import defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from typing import Final
@@ -124,9 +124,9 @@ class Places:
         """Whether an engine that has what is needed may be given one more run."""
         return len(self._fitting(needs)) > 0
 
-    def have_what(self, needs: Needs) -> bool:
-        """Whether an engine, be it full, ever has what is needed."""
-        return any(Place(place.engine).fits(needs) for place in self._by_name.values())
+    def able(self, needs: Needs) -> Sequence[Place]:
+        """Give those that have what is needed, at least while they have no runs."""
+        return [place for place in self._by_name.values() if Place(place.engine).fits(needs)]
 
     def free(self) -> int:
         """Give how many more runs the engines may be given."""

@@ -268,8 +268,13 @@ class Placing:
         engines = self._places.describe()
         if not engines:
             return "it waits for an engine: none is attached"
-        if not self._places.have_what(needs):
+        able = self._places.able(needs)
+        if not able:
             return f"it waits for an engine that has {described(needs)}; attached: {engines}"
+        if not any(place.engine.ready for place in able):
+            return f"it waits for an engine: those that may have it take no runs now ({engines})"
+        if any(place.has_room() for place in able):
+            return f"it waits until other runs leave what it needs: {described(needs)} ({engines})"
         return f"it waits for an engine: all have as many runs as they may ({engines})"
 
 
