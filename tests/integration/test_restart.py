@@ -10,6 +10,7 @@ from dagrun.builtin.memory_transport import Hub, MemoryTransport
 from dagrun.domain import decide
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.status import RunStatus
+from dagrun.ports.management import Wanted
 from dagrun.ports.store import Message, MessageKind, Slot
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher.ticket import Rest
@@ -86,7 +87,11 @@ async def test_a_run_that_is_paused_while_it_rests_does_not_come_back_for_the_en
     store = MemoryStore()
     parent = (await Seeds(store).put(told("a"), go=waiting_for("the child"))).run_id
     async with begin_anew(tmp_path, store) as leading:
-        assert await leading.pause(parent)
+        async with leading.monitor.subscribe() as live:
+            assert await leading.pause(parent)
+            news = await anext(live)
+        (stored,) = (await leading.management.events.list(Wanted(), limit=1)).items
+        assert (stored, stored.engine_id) == (news, None)
         assert leading.dispatcher.explain(parent) == "it waits until it is resumed"
         paused = await store.run(parent)
         leading.dispatcher.tell(parent, Message(number=1, kind=MessageKind.CHILD_ENDED, data={}))
