@@ -7,6 +7,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.state import RunState
 from dagrun.ports.engine import Offers
+from dagrun.services.dispatcher.place import Place
 from dagrun.services.dispatcher.places import Places
 from dagrun.services.dispatcher.placing import Placing
 from dagrun.services.dispatcher.ticket import Ticket
@@ -88,6 +89,35 @@ def ticket_of(workflow_id, run_id, **fields):
     plan = attrs.evolve(PLAN, workflow=attrs.evolve(PLAN.workflow, id=workflow_id))
     state = RunState(plan, RunId(run_id), EMPTY)
     return Ticket(run_id=state.run_id, workflow=plan.workflow, make=lambda: state, **fields)
+
+
+def test_each_engine_is_looked_at_once_for_all_that_hundreds_of_runs_need(monkeypatch):
+    looks = []
+    has = Place.has
+    monkeypatch.setattr(Place, "has", lambda place, needs: looks.append(needs) or has(place, needs))
+    engine = Engine("a")
+    engine.capacity = 10
+    where = places(engine, Engine("b"))
+    tenants = [Needs(labels=frozenset({("tenant", str(n))})) for n in range(300)]
+    for number in range(5):
+        assert not any(map(where.have_room, tenants))
+        where.take(where.choose("key", None), RunId(str(number)))
+    assert len(looks) == 2 * (len(tenants) + 1)
+
+
+def test_an_engine_that_comes_back_with_other_labels_is_given_other_runs():
+    engine = Engine("a", zone="x")
+    engine.capacity = 10
+    where = places(engine)
+    zones = [Needs(labels=frozenset({("zone", name)})) for name in "xy"]
+    assert list(map(where.have_room, zones)) == [True, False]
+    engine.offers = Offers(executors=frozenset(), labels={"zone": "y"})
+    where.update(engine)
+    assert list(map(where.have_room, zones)) == [False, True]
+    where.remove(engine)
+    assert list(map(where.have_room, zones)) == [False, False]
+    where.add(engine)
+    assert list(map(where.have_room, zones)) == [False, True]
 
 
 def test_it_is_told_what_about_the_engines_keeps_a_run_waiting():

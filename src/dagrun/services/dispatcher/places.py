@@ -1,81 +1,17 @@
 """The engines, and which of them gets a run."""
 
-from collections import defaultdict
 from collections.abc import Callable, Sequence
-from decimal import Decimal
-from functools import lru_cache
 from typing import Final
-
-import attrs
 
 from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
-from dagrun.ports.balancer import Balancer, Candidate, Candidates
+from dagrun.ports.balancer import Balancer, Candidates
 from dagrun.ports.engine import EngineLink
 from dagrun.services.dispatcher.balancing import Balancers
+from dagrun.services.dispatcher.place import Place
 
-KEPT: Final = 100
+KEPT: Final = 10_000
 """Sets of needs for which the engines are kept that fulfil them."""
-
-
-@attrs.define(eq=False)
-class Place:
-    """An engine and the runs that it has."""
-
-    engine: EngineLink
-    runs: dict[RunId, Needs] = attrs.field(factory=dict)
-    used: dict[str, Decimal] = attrs.field(factory=lambda: defaultdict(Decimal))
-    """Resource → how much of it these runs need."""
-
-    def has_room(self) -> bool:
-        """Whether it may be given one more."""
-        return self.engine.ready and len(self.runs) < self.engine.capacity
-
-    def has(self, needs: Needs) -> bool:
-        """Whether it has the executors and labels that a run needs."""
-        offers = self.engine.offers
-        if offers is None or needs is NOTHING:
-            return True
-        return needs.executors <= offers.executors and all(
-            offers.labels.get(name) == value for name, value in needs.labels
-        )
-
-    def fits(self, needs: Needs) -> bool:
-        """Whether it has what a run needs, and enough of it is free."""
-        offers = self.engine.offers
-        if offers is None or needs is NOTHING:
-            return True
-        return self.has(needs) and all(
-            _exactly(offers.resources.get(name, 0.0)) - self.used[name] >= _exactly(amount)
-            for name, amount in needs.resources
-        )
-
-    def take(self, run_id: RunId, needs: Needs) -> None:
-        """Note that it has a run."""
-        self.runs[run_id] = needs
-        for name, amount in needs.resources:
-            self.used[name] += _exactly(amount)
-
-    def give_back(self, run_id: RunId) -> None:
-        """Note that it has a run no more."""
-        needs = self.runs.pop(run_id, NOTHING)
-        for name, amount in needs.resources:
-            self.used[name] -= _exactly(amount)
-
-    def candidate(self) -> Candidate:
-        """Give what balancers know of it."""
-        return Candidate(
-            engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
-        )
-
-
-@lru_cache(maxsize=1024)
-def _exactly(amount: float) -> Decimal:
-    """Give an amount as it was written.
-
-    Three times 0.4 is 1.2 then, and what was taken and given back leaves nothing behind.
-    """
-    return Decimal(repr(float(amount)))
 
 
 class Places:
@@ -111,8 +47,7 @@ class Places:
         if place.runs:
             self._away[engine] = place
         self._balancers.left(engine.name)
-        for candidates in self._candidates.values():
-            candidates.discard(engine.name)
+        _leave_out(place)
 
     def update(self, engine: EngineLink) -> None:
         """Look again whether an engine may be given runs."""
@@ -126,7 +61,11 @@ class Places:
 
     def able(self, needs: Needs) -> Sequence[Place]:
         """Give those that have what is needed, at least while they have no runs."""
-        return [place for place in self._by_name.values() if Place(place.engine).fits(needs)]
+        return [
+            place
+            for place in self._by_name.values()
+            if place.has(needs) and Place(place.engine).has_enough(needs)
+        ]
 
     def free(self) -> int:
         """Give how many more runs the engines may be given."""
@@ -196,18 +135,39 @@ class Places:
         candidates = self._candidates.get(needs)
         if candidates is None:
             if len(self._candidates) >= KEPT:
-                self._candidates.clear()
-            candidates = self._candidates[needs] = Candidates(
-                place.candidate()
-                for place in self._by_name.values()
-                if place.has_room() and place.fits(needs)
-            )
+                self._forget_needs()
+            candidates = self._candidates[needs] = Candidates()
+            for place in self._by_name.values():
+                if place.has(needs):
+                    place.suits[needs] = candidates
+                    _enter(place, needs, candidates)
         return candidates
 
+    def _forget_needs(self) -> None:
+        """Look anew which engines fulfil which needs, when there are too many."""
+        self._candidates.clear()
+        for place in self._by_name.values():
+            place.suits.clear()
+
     def _update(self, place: Place) -> None:
-        has_room = place.has_room()
-        for needs, candidates in self._candidates.items():
-            if has_room and place.fits(needs):
-                candidates.put(place.candidate())
-            else:
-                candidates.discard(place.engine.name)
+        if place.seen is not place.engine.offers:
+            _leave_out(place)
+            place.suits = {n: among for n, among in self._candidates.items() if place.has(n)}
+            place.seen = place.engine.offers
+        for needs, candidates in place.suits.items():
+            _enter(place, needs, candidates)
+
+
+def _enter(place: Place, needs: Needs, candidates: Candidates) -> None:
+    """Have an engine that a run suits among its candidates, as long as it has room."""
+    if place.has_room() and place.has_enough(needs):
+        candidates.put(place.candidate())
+    else:
+        candidates.discard(place.engine.name)
+
+
+def _leave_out(place: Place) -> None:
+    """Have an engine among the candidates for no run."""
+    for candidates in place.suits.values():
+        candidates.discard(place.engine.name)
+    place.suits, place.seen = {}, object()

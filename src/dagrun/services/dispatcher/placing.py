@@ -12,7 +12,8 @@ from dagrun.ports.engine import EngineLink
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Message, Slot
 from dagrun.services.dispatcher.admission import Admission
-from dagrun.services.dispatcher.places import Place, Places
+from dagrun.services.dispatcher.place import Place
+from dagrun.services.dispatcher.places import Places
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Rest, Ticket
