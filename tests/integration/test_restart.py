@@ -170,6 +170,8 @@ async def test_of_a_full_queue_each_definition_is_read_once(tmp_path):
         await seeds.put(told("a", workflow_id=f"w{number % 3}"))
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert leading.dispatcher.statistics().queued == 12
+        for run in (await store.runs())[0]:
+            assert await leading.cancel(run.run_id)
         assert store.read == 3
 
 

@@ -209,7 +209,7 @@ class StoredRuns:
         Raises:
             StoreCorrupt: what is stored of it is damaged.
         """
-        prepared = self._plans.known(record.definition_hash) or await self._prepared(record)
+        prepared = await self._prepared(record)
         return Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
@@ -289,6 +289,8 @@ class StoredRuns:
         return await restore(self._store, record, (await self._prepared(record)).plan)
 
     async def _prepared(self, record: RunRecord) -> Prepared:
+        if (known := self._plans.known(record.definition_hash)) is not None:
+            return known
         definition = await stored_definition(self._store, record)
         with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
