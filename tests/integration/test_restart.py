@@ -109,6 +109,16 @@ async def test_a_queued_child_is_cancelled_after_a_restart_though_there_is_no_en
         assert (await store.run(child.run_id)).status is RunStatus.CANCELLED
 
 
+async def test_a_queued_child_that_was_to_be_cancelled_is_so_after_a_restart(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
+    await store.post(child.run_id, MessageKind.CANCEL, {"reason": "requested"})
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert (await leading.result(child.run_id)).status is RunStatus.CANCELLED
+
+
 async def test_a_queued_child_goes_before_other_runs_after_a_restart(tmp_path):
     store = MemoryStore()
     seeds = Seeds(store)
