@@ -410,3 +410,34 @@ async def test_a_program_names_runs_and_workflows_by_what_it_has_of_them(opened)
             for ask in (runs.children, runs.cancel_children, runs.status):
                 with pytest.raises(dagrun.NotFound, match="no run"):
                     await ask(nobody)
+
+
+async def test_the_time_of_a_run_passes_though_its_child_has_the_only_place(opened):
+    node = Node("call", executor=dagrun.sub_workflow("sleeper"))
+    async with opened(capacity=1) as orchestrator:
+        await register(
+            orchestrator, sleeper(), Workflow("short", "1.0.0", timeout=0.3, nodes=[node])
+        )
+        with trio.fail_after(20):
+            result = await orchestrator.execute_workflow("short")
+        (child,) = await orchestrator.sub_workflows.children(result.run_id)
+        assert (result.error["type"], child.status) == ("timeout", "cancelled")
+
+
+async def test_nested_runs_are_cancelled_though_another_one_has_the_only_place(opened):
+    nested = [caller(f"w{depth + 1}", f"w{depth}") for depth in range(4)]
+    async with opened(capacity=1) as orchestrator:
+        await register(orchestrator, sleeper(), attrs.evolve(sleeper(), id="w0"), *nested)
+        top = await orchestrator.start_workflow("w4")
+
+        async def innermost():
+            runs, _ = await orchestrator.list_runs(workflow_id="w0", status="running")
+            return runs
+
+        await wait_until(innermost)
+        await orchestrator.pause((await innermost())[0].run_id)  # and it keeps its place for now
+        other = await orchestrator.start_workflow("sleeper", priority=9)
+        await orchestrator.cancel(top.run_id)
+        with trio.fail_after(20):
+            assert (await top.result()).status == "cancelled"
+        await orchestrator.cancel(other.run_id)

@@ -145,6 +145,10 @@ class StoredRuns:
         state, _ = await self._owned(record, claimed=False)
         return state, record.epoch
 
+    async def status(self, run_id: RunId) -> RunStatus:
+        """Give how a run stands."""
+        return (await self._store.run(run_id)).status
+
     async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:
         """Begin a new epoch of a run of this process. Give what was posted to it, too.
 

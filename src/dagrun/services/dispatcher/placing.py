@@ -79,7 +79,7 @@ class Placing:
         :meth:`place`, so nobody in the queue could go before it.
         """
         slot = _slot_to_ask_for(ticket)
-        if slot is None and self._may_place(ticket.needs):
+        if slot is None and self.may_place(ticket.needs):
             self._queue.started(ticket.entry())
             self._give(ticket)
             return
@@ -90,7 +90,7 @@ class Placing:
             self._queue.push(ticket.entry())
             self.place()
 
-    def _may_place(self, needs: Needs = NOTHING) -> bool:
+    def may_place(self, needs: Needs = NOTHING) -> bool:
         """Whether an engine has room, also if those get a place that ask for their slot for it."""
         return (
             not self.paused
@@ -101,7 +101,7 @@ class Placing:
 
     def place(self) -> None:
         """Give runs to engines, as long as there is a run and an engine with room."""
-        while self._may_place():
+        while self.may_place():
             entry = self._queue.next(self._places.have_room)
             if entry is None:
                 return
