@@ -14,7 +14,7 @@ from dagrun.ports.management import Wanted
 from dagrun.ports.store import Message, MessageKind, Slot
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher.ticket import Rest
-from dagrun.testing.managed import EXECUTOR, managed
+from dagrun.testing.managed import CAPACITY, EXECUTOR, managed
 from dagrun.testing.seeds import Seeds, begun, child_of, now, told
 
 SOON = 8.0  # seconds that all that a test waits for may take
@@ -71,6 +71,25 @@ async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):
     await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert leading.dispatcher.ticket(parent.run_id).rest is Rest.PARKED
+
+
+async def test_a_run_that_only_waits_needs_no_place_to_end(tmp_path):
+    store = MemoryStore()
+    parent = (await Seeds(store).put(told("a", timeout=0.3), go=waiting_for("the child"))).run_id
+    ended = {"node_id": "a", "item": None, "attempt": 1, "run_id": "the child"}
+    async with begin_anew(tmp_path, store) as leading:
+        gated = told("a", workflow_id="gated", inputs={"gate": "shut"})
+        for _ in range(CAPACITY):
+            await leading.submit(Submission(workflow=gated, inputs={}))
+        while (await store.run(parent)).status is not RunStatus.CANCELLING:  # noqa: ASYNC110 — looks at the store
+            await trio.sleep(0.02)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        for one in await store.post(
+            parent, MessageKind.CHILD_ENDED, {**ended, "status": "cancelled"}
+        ):
+            leading.dispatcher.tell(parent, one.message)
+        assert (await leading.result(parent)).error["type"] == "timeout"
+        assert leading.dispatcher.statistics().running == CAPACITY
 
 
 def waiting_for(child):
