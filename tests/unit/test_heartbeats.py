@@ -20,7 +20,7 @@ class Outbox:
 def made():
     outbox, lease = Outbox(), Lease(trio.current_time)
     lease.begin(LENGTH, trio.current_time())
-    return Heartbeats(lease=lease, outbox=outbox, holdings=lambda: []), outbox.beats
+    return Heartbeats(lease=lease, outbox=outbox, holdings=list), outbox.beats
 
 
 async def test_who_drains_is_heard_when_a_heartbeat_that_says_so_is_answered(

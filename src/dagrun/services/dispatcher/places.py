@@ -1,67 +1,17 @@
 """The engines, and which of them gets a run."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
-
-import attrs
 
 from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
-from dagrun.ports.balancer import Balancer, Candidate, Candidates
+from dagrun.ports.balancer import Balancer, Candidates
 from dagrun.ports.engine import EngineLink
+from dagrun.services.dispatcher.balancing import Balancers
+from dagrun.services.dispatcher.place import Place
 
-KEPT: Final = 100
+KEPT: Final = 10_000
 """Sets of needs for which the engines are kept that fulfil them."""
-
-
-@attrs.define(eq=False)
-class Place:
-    """An engine and the runs that it has."""
-
-    engine: EngineLink
-    runs: dict[RunId, Needs] = attrs.field(factory=dict)
-    used: Counter[str] = attrs.field(factory=Counter)
-    """Resource → how much of it these runs need."""
-
-    def has_room(self) -> bool:
-        """Whether it may be given one more."""
-        return self.engine.ready and len(self.runs) < self.engine.capacity
-
-    def has(self, needs: Needs) -> bool:
-        """Whether it has the executors and labels that a run needs."""
-        offers = self.engine.offers
-        if offers is None or needs is NOTHING:
-            return True
-        return needs.executors <= offers.executors and all(
-            offers.labels.get(name) == value for name, value in needs.labels
-        )
-
-    def fits(self, needs: Needs) -> bool:
-        """Whether it has what a run needs, and enough of it is free."""
-        offers = self.engine.offers
-        if offers is None or needs is NOTHING:
-            return True
-        return self.has(needs) and all(
-            offers.resources.get(name, 0.0) - self.used[name] >= amount
-            for name, amount in needs.resources
-        )
-
-    def take(self, run_id: RunId, needs: Needs) -> None:
-        """Note that it has a run."""
-        self.runs[run_id] = needs
-        self.used.update(dict(needs.resources))
-
-    def give_back(self, run_id: RunId) -> None:
-        """Note that it has a run no more."""
-        needs = self.runs.pop(run_id, NOTHING)
-        self.used.subtract(dict(needs.resources))
-
-    def candidate(self) -> Candidate:
-        """Give what balancers know of it."""
-        return Candidate(
-            engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
-        )
 
 
 class Places:
@@ -72,8 +22,7 @@ class Places:
     """
 
     def __init__(self, make_balancer: Callable[[str | None], Balancer]) -> None:
-        self._make_balancer = make_balancer
-        self._balancers: dict[str | None, Balancer] = {}
+        self._balancers = Balancers(make_balancer)
         self._by_name: dict[str, Place] = {}
         self._away: dict[EngineLink, Place] = {}
         """Engines that have runs, and are given none: they were not taken in yet, or removed."""
@@ -86,8 +35,7 @@ class Places:
         self._by_name[engine.name] = (
             self._away.pop(engine) if engine in self._away else Place(engine)
         )
-        for balancer in self._balancers.values():
-            balancer.joined(engine.name)
+        self._balancers.joined(engine.name)
         self.update(engine)
 
     def remove(self, engine: EngineLink) -> None:
@@ -98,10 +46,8 @@ class Places:
         del self._by_name[engine.name]
         if place.runs:
             self._away[engine] = place
-        for balancer in self._balancers.values():
-            balancer.left(engine.name)
-        for candidates in self._candidates.values():
-            candidates.discard(engine.name)
+        self._balancers.left(engine.name)
+        _leave_out(place)
 
     def update(self, engine: EngineLink) -> None:
         """Look again whether an engine may be given runs."""
@@ -113,9 +59,13 @@ class Places:
         """Whether an engine that has what is needed may be given one more run."""
         return len(self._fitting(needs)) > 0
 
-    def have_what(self, needs: Needs) -> bool:
-        """Whether an engine, be it full, ever has what is needed."""
-        return any(Place(place.engine).fits(needs) for place in self._by_name.values())
+    def able(self, needs: Needs) -> Sequence[Place]:
+        """Give those that have what is needed, at least while they have no runs."""
+        return [
+            place
+            for place in self._by_name.values()
+            if place.has(needs) and Place(place.engine).has_enough(needs)
+        ]
 
     def free(self) -> int:
         """Give how many more runs the engines may be given."""
@@ -157,18 +107,11 @@ class Places:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
             needs: what the run needs.
-
-        Raises:
-            LookupError: it chose what is no candidate.
-            Exception: it failed.
         """
         candidates = self._fitting(needs)
         if len(candidates) == 1 and len(self._by_name) == 1:
             return self._by_name[candidates[0].engine_id]  # there is nothing to choose
-        chosen = self._balancer(balancer).choose(key, candidates)
-        if candidates.get(chosen) is None:
-            raise LookupError(f"it chose {chosen!r}, which is no candidate")
-        return self._by_name[chosen]
+        return self._by_name[self._balancers.choose(balancer, key, candidates)]
 
     def least_busy(self, needs: Needs = NOTHING) -> Place | None:
         """Give the engine with the fewest runs, whether it has room or not; None without any.
@@ -192,26 +135,39 @@ class Places:
         candidates = self._candidates.get(needs)
         if candidates is None:
             if len(self._candidates) >= KEPT:
-                self._candidates.clear()
-            candidates = self._candidates[needs] = Candidates(
-                place.candidate()
-                for place in self._by_name.values()
-                if place.has_room() and place.fits(needs)
-            )
+                self._forget_needs()
+            candidates = self._candidates[needs] = Candidates()
+            for place in self._by_name.values():
+                if place.has(needs):
+                    place.suits[needs] = candidates
+                    _enter(place, needs, candidates)
         return candidates
 
-    def _update(self, place: Place) -> None:
-        has_room = place.has_room()
-        for needs, candidates in self._candidates.items():
-            if has_room and place.fits(needs):
-                candidates.put(place.candidate())
-            else:
-                candidates.discard(place.engine.name)
+    def _forget_needs(self) -> None:
+        """Look anew which engines fulfil which needs, when there are too many."""
+        self._candidates.clear()
+        for place in self._by_name.values():
+            place.suits.clear()
 
-    def _balancer(self, name: str | None) -> Balancer:
-        """Give a balancer, the same each time, that knows all engines."""
-        if name not in self._balancers:
-            balancer = self._balancers[name] = self._make_balancer(name)
-            for engine in self._by_name:
-                balancer.joined(engine)
-        return self._balancers[name]
+    def _update(self, place: Place) -> None:
+        if place.seen is not place.engine.offers:
+            _leave_out(place)
+            place.suits = {n: among for n, among in self._candidates.items() if place.has(n)}
+            place.seen = place.engine.offers
+        for needs, candidates in place.suits.items():
+            _enter(place, needs, candidates)
+
+
+def _enter(place: Place, needs: Needs, candidates: Candidates) -> None:
+    """Have an engine that a run suits among its candidates, as long as it has room."""
+    if place.has_room() and place.has_enough(needs):
+        candidates.put(place.candidate())
+    else:
+        candidates.discard(place.engine.name)
+
+
+def _leave_out(place: Place) -> None:
+    """Have an engine among the candidates for no run."""
+    for candidates in place.suits.values():
+        candidates.discard(place.engine.name)
+    place.suits, place.seen = {}, object()
