@@ -10,8 +10,9 @@ from dagrun.domain import decide
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConflictError, DagrunError, RunHasEnded, StoreBusy, StoreFull
-from dagrun.ports.journal import JournalFeed
+from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.patience import patiently
+from dagrun.ports.store import Assignment
 from dagrun.services.dispatcher.placing import Placing
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.ticket import Ticket
@@ -38,7 +39,7 @@ class Changes:
     """
 
     def __init__(
-        self, *, runs: Runs, journal: JournalFeed, placing: Placing, now: Callable[[], datetime]
+        self, *, runs: Runs, journal: AssigningFeed, placing: Placing, now: Callable[[], datetime]
     ) -> None:
         self._runs = runs
         self._journal = journal
@@ -94,9 +95,7 @@ class Changes:
     async def _change(self, ticket: Ticket, change: Change) -> bool:
         """Change a run, and return when that is durable."""
         with self._forgotten_on_conflict(ticket):
-            state, epoch = await self._runs.load(ticket.run_id)
-            if state.running:  # its engine was lost: what ran on it ends with the epoch
-                state, epoch, _ = await self._runs.claim(ticket.run_id)
+            state, epoch = await self._not_written_to(ticket)
             durable = state.seq
             if not change(state, self._now(), epoch=epoch):
                 if state.ended:
@@ -111,6 +110,22 @@ class Changes:
         if state.ended:
             self._lose(ticket)
         return True
+
+    async def _not_written_to(self, ticket: Ticket) -> tuple[RunState, int]:
+        """Give a run to whose journal nobody else writes, and its epoch.
+
+        The engine that was lost with it may have gone on, and come back: what it did ends with the
+        epoch, also what it said of that and is not stored yet.
+        """
+        if ticket.untouched:
+            return await self._runs.load(ticket.run_id)
+        state, epoch, _ = await self._runs.claim(ticket.run_id)
+        refusal = await self._journal.assign(
+            Assignment(run_id=ticket.run_id, epoch=epoch, engine_id=None, instance=None)
+        )
+        if refusal is not None:
+            raise ConflictError(f"run {ticket.run_id} was taken over by somebody else ({refusal})")
+        return state, epoch
 
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
         """Cancel a run of which parts were done: an engine removes what is left of them.

@@ -147,6 +147,11 @@ class Ticket:
         return state is not None and state.status is RunStatus.PAUSED
 
     @property
+    def untouched(self) -> bool:
+        """Whether no engine may write to its journal: none had it, or the last one gave it back."""
+        return self.fresh or self.make is not None or self.parked or self.paused
+
+    @property
     def cancels_oldest(self) -> bool:
         """Whether others have to go when there is no slot for it."""
         concurrency = self.workflow.concurrency

@@ -1,0 +1,105 @@
+"""Changes of runs whose engine was lost, in the order in which they reach the store."""
+
+from contextlib import asynccontextmanager
+
+import attrs
+import trio
+import trio.testing
+
+from dagrun.builtin.memory_store import MemoryStore
+from dagrun.domain.events import Event, Type
+from dagrun.domain.ids import RunId
+from dagrun.domain.jsonvalue import EMPTY
+from dagrun.domain.state import RunState
+from dagrun.errors import StoreBusy
+from dagrun.roles.stored_runs import read_on
+from dagrun.services.dispatcher import Dispatcher, Ticket
+from dagrun.services.journal import Journal
+from dagrun.testing.drive import make_node, make_plan
+from dagrun.testing.journals import ATTEMPT, NOON, add_run, event
+
+RUN = RunId("r")
+PLAN = make_plan(make_node("a"), make_node("b"))
+
+
+class Held(MemoryStore):
+    """A store whose commits another process holds up for as long as a test wants."""
+
+    held = False
+
+    async def commit(self, *args, **more):
+        if self.held:
+            raise StoreBusy("held")
+        return await super().commit(*args, **more)
+
+
+@attrs.define
+class Runs:
+    """What a dispatcher asks of one run."""
+
+    store: MemoryStore
+
+    async def load(self, run_id):
+        record = await self.store.run(run_id)
+        state = RunState(PLAN, run_id, EMPTY)
+        await read_on(self.store, record, state)
+        return state, record.epoch
+
+    async def claim(self, run_id):
+        epoch = (await self.store.run(run_id)).epoch
+        await self.store.claim(run_id, owner="owner", expected_epoch=epoch)
+        return *await self.load(run_id), ()
+
+
+class Engine:
+    """Has the run, and is lost."""
+
+    name, offers, ready, capacity = "e", None, False, 1
+
+
+@asynccontextmanager
+async def lost():
+    """Give what knows of a run that its engine was lost with; a node of it was running."""
+    async with Held() as store, trio.open_nursery() as nursery:
+        await add_run(store, upto=3)
+        journal = await nursery.start(Journal(store).run)
+        dispatcher = Dispatcher(runs=Runs(store), journal=journal, balancer=lambda _: None)
+        await nursery.start(dispatcher.run)
+        dispatcher.assume(Ticket(run_id=RUN, workflow=PLAN.workflow), Engine())
+        dispatcher.take_back(RUN, lost=True)
+        yield store, journal, dispatcher
+        nursery.cancel_scope.cancel()
+
+
+def types(events: list[Event]):
+    return [(one.epoch, one.type) for one in events]
+
+
+async def test_what_a_lost_engine_said_does_not_stand_in_the_way_of_a_pause(autojump_clock):
+    """It waits before the pause to be written, under the epoch that has ended by then."""
+    async with lost() as (store, journal, dispatcher), trio.open_nursery() as nursery:
+        store.held = True
+        journal.append([event(4, Type.NODE_SUCCEEDED, **ATTEMPT, data={"outputs": EMPTY})])
+        await trio.testing.wait_all_tasks_blocked()
+        nursery.start_soon(dispatcher.pause, RUN)
+        await trio.testing.wait_all_tasks_blocked()
+        store.held = False
+        with trio.fail_after(5):
+            while (await store.run(RUN)).status != "paused":
+                await trio.sleep(0.1)
+        stored = await store.events(RUN)
+        assert types(stored[3:]) == [(2, Type.RUN_PAUSED)]
+        assert stored[3].time > NOON
+        assert dispatcher.ticket(RUN).paused
+
+
+async def test_a_lost_run_is_paused_under_an_epoch_of_its_own_though_nothing_of_it_ran(
+    autojump_clock,
+):
+    async with lost() as (store, journal, dispatcher):
+        journal.append([event(4, Type.NODE_SUCCEEDED, **ATTEMPT, data={"outputs": EMPTY})])
+        await journal.wait_durable(RUN, 4)
+        assert await dispatcher.pause(RUN)
+        assert await dispatcher.resume(RUN)
+        stored = await store.events(RUN)
+        assert types(stored[4:]) == [(2, Type.RUN_PAUSED), (2, Type.RUN_QUEUED)]
