@@ -85,7 +85,7 @@ async def test_what_a_lost_engine_said_does_not_stand_in_the_way_of_a_pause(auto
         await trio.testing.wait_all_tasks_blocked()
         store.held = False
         with trio.fail_after(5):
-            while (await store.run(RUN)).status != "paused":
+            while (await store.run(RUN)).status != "paused":  # noqa: ASYNC110 — it is stored
                 await trio.sleep(0.1)
         stored = await store.events(RUN)
         assert types(stored[3:]) == [(2, Type.RUN_PAUSED)]
