@@ -12,7 +12,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.plan import Plan
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import DagrunError
+from dagrun.errors import ConflictError, DagrunError
 from dagrun.ports.engine import AttachedEngine, Holding
 from dagrun.ports.frames import Dispatch, GivenBack, JournalPart, Stop, Tell, Why
 from dagrun.ports.journal import Upstream
@@ -84,15 +84,14 @@ class HeldRuns:
         held = self.engine.holding(run_id)
         if held is not None and held.epoch >= epoch:
             return  # it was said twice, or late
-        if self._leaving:
-            self._give_back(run_id, epoch, 0, Why.UNUSABLE, 0, detail="the engine is being closed")
-            return
         self.drop(run_id, "it goes on under another epoch")
-        self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
         try:
             definition = Definition(hash=dispatch.definition_hash, body=dispatch.definition)
             state = RunState(await self._compile_plan(definition), run_id, dispatch.inputs)
             replay(state, events)
+            if self._leaving:
+                raise ConflictError("the engine is being closed")
+            self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
             self._uplink.continue_from(run_id, state.seq)
             self.engine.execute(state, epoch=epoch, messages=dispatch.messages, lost=dispatch.lost)
         except (DagrunError, ValueError, LookupError) as error:

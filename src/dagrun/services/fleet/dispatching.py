@@ -66,9 +66,9 @@ class Dispatching:
             messages: what was posted to the run and not taken up yet, in order.
             lost: whether the engine that had it before was lost.
         """
-        assigned = Assigned(state.run_id, epoch, trio.current_time(), sent=False)
+        assigned = Assigned(state.run_id, epoch, trio.current_time(), sent=False, lost=lost)
         self._assignments.begin(engine, assigned)
-        self._spawn(self._dispatch, engine, assigned, state, messages, lost)
+        self._spawn(self._dispatch, engine, assigned, state, messages)
 
     async def _dispatch(
         self,
@@ -76,10 +76,9 @@ class Dispatching:
         assigned: Assigned,
         state: RunState,
         messages: Sequence[Message],
-        lost: bool,
     ) -> None:
         if not self._roster.has(engine):  # it went while the run was read
-            self._assignments.take_back(engine, assigned.run_id, lost=lost)
+            self._assignments.take_back(engine, assigned.run_id, lost=assigned.lost)
             return
         if not await self._is_assigned(engine, assigned):
             return
@@ -96,7 +95,7 @@ class Dispatching:
         told = (*messages, *assigned.kept)
         if engine.outbox is not None:  # else its next inventory lacks the run
             engine.outbox.put(
-                *dispatch_frames(assigned, state, definition, events, messages=told, lost=lost)
+                *dispatch_frames(assigned, state, definition, events, messages=told)
             )
 
     async def _is_assigned(self, engine: RemoteEngine, assigned: Assigned) -> bool:

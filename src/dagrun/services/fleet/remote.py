@@ -35,6 +35,9 @@ class Assigned:
     sent: bool = True
     """Whether the engine was told of it."""
 
+    lost: bool = False
+    """Whether the engine before was lost; the next one hears of that if this one never has the run."""
+
     leaving: bool = False
     """Whether the engine has given it back, and that is on its way into the store."""
 

@@ -50,7 +50,7 @@ class Returns:
             _log.warning("engine %s: run %s: %s", engine.name, frame.run_id, frame.detail)
             engine.refuses = True  # until its next heartbeat
             self._roster.changed(engine)
-            self._assignments.take_back(engine, frame.run_id, lost=False)
+            self._assignments.take_back(engine, frame.run_id, lost=assigned.lost)
         else:
             assigned.leaving = True
             self._spawn(self._end_assignment, engine, assigned, frame)
