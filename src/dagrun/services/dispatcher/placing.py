@@ -68,6 +68,7 @@ class Placing:
         self._queue.ended(ticket.run_id)
         if ticket.slot is not None:
             self._admission.free(ticket.slot.key)
+        ticket.silence()
         ticket.leave()
 
     def close(self) -> None:

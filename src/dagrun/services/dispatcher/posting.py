@@ -90,9 +90,7 @@ class Posting:
 
     def watch(self, ticket: Ticket) -> None:
         """Mind the time of a run that its engine gave back, if it is parked."""
-        if ticket.alarm is not None:
-            ticket.alarm.cancel()
-            ticket.alarm = None
+        ticket.silence()
         if ticket.parked and not ticket.gone and ticket.workflow.timeout is not None:
             ticket.alarm = trio.CancelScope()
             self._tasks.start(self._wake, ticket, ticket.alarm)

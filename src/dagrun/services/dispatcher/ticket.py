@@ -184,6 +184,12 @@ class Ticket:
                 self._left = trio.Event()
             await self._left.wait()
 
+    def silence(self) -> None:
+        """Wait for the end of its time no more."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
+
     def leave(self) -> None:
         """Let those go on who wait for its end."""
         if self._left is not None:
