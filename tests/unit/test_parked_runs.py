@@ -48,10 +48,10 @@ class SlowStore:
         await trio.sleep(0.5)
         return RunState(self.plan, run_id, EMPTY), epoch, ()
 
-    async def load(self, run_id):
+    async def look(self, run_id):
         state = RunState(self.plan, run_id, EMPTY)
         state.started_at, state.status = datetime.now(UTC), RunStatus.RUNNING
-        return state, 1
+        return state
 
 
 @asynccontextmanager

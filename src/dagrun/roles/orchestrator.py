@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.domain.remembered import Remembered
 from dagrun.domain.workflow import Workflow
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
@@ -135,6 +136,7 @@ async def open_leading(
             owner=owner,
             store=store,
             plans=plans,
+            folded=Remembered(),
             pass_on=pass_on,
             go_on=lambda run: take_up(store, runs, dispatcher, run),
         )

@@ -119,13 +119,13 @@ class Changes:
         """
         if ticket.untouched:
             return await self._runs.load(ticket.run_id)
-        state, epoch, _ = await self._runs.claim(ticket.run_id)
+        _, epoch, _ = await self._runs.claim(ticket.run_id)
         refusal = await self._journal.assign(
             Assignment(run_id=ticket.run_id, epoch=epoch, engine_id=None, instance=None)
         )
         if refusal is not None:
             raise ConflictError(f"run {ticket.run_id} was taken over by somebody else ({refusal})")
-        return state, epoch
+        return await self._runs.load(ticket.run_id)
 
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
         """Cancel a run of which parts were done: an engine removes what is left of them.

@@ -105,9 +105,10 @@ class Posting:
 
     async def _time_left(self, ticket: Ticket) -> float:
         """Give the seconds that a parked run has until its timeout."""
-        known = ticket.picture()
+        state = ticket.picture()
         try:
-            state = known or (await patiently(partial(self._runs.load, ticket.run_id)))[0]
+            if state is None:
+                state = await patiently(partial(self._runs.look, ticket.run_id))
         except DagrunError as error:
             _log.warning("the timeout of run %s is not minded: %s", ticket.run_id, error)
             return math.inf

@@ -6,6 +6,7 @@ import trio
 
 from dagrun.domain.events import Event
 from dagrun.domain.moves import first_event
+from dagrun.domain.remembered import is_small
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DagrunError
@@ -84,7 +85,7 @@ class Dispatching:
             return
         try:
             definition = await patiently(lambda: self._definition(state.plan.workflow))
-            events = await self._events(state)
+            events = await self._events(engine, state)
         except DagrunError as error:  # damaged: the others go on
             self._assignments.give_up(engine, assigned.run_id, str(error))
             return
@@ -94,9 +95,7 @@ class Dispatching:
         assigned.sent, assigned.renewed = True, trio.current_time()
         told = (*messages, *assigned.kept)
         if engine.outbox is not None:  # else its next inventory lacks the run
-            engine.outbox.put(
-                *dispatch_frames(assigned, state, definition, events, messages=told)
-            )
+            engine.outbox.put(*dispatch_frames(assigned, state, definition, events, messages=told))
 
     async def _is_assigned(self, engine: RemoteEngine, assigned: Assigned) -> bool:
         """Note that an engine has a run. Give False if it is somebody else's."""
@@ -112,8 +111,14 @@ class Dispatching:
             self._assignments.refused(engine, assigned.run_id, refusal)
         return refusal is None
 
-    async def _events(self, state: RunState) -> Sequence[Event]:
-        """Give a run's journal; it need not be read when there is nothing but its beginning."""
+    async def _events(self, engine: RemoteEngine, state: RunState) -> Sequence[Event]:
+        """Give a run's journal; it need not be read when there is nothing but its beginning.
+
+        An engine that remembers the run is told what it has not seen, behind the last event that it
+        has.
+        """
         if state.seq == 1:
             return [first_event(state)]
-        return await patiently(lambda: self._store.events(state.run_id))
+        known = engine.remembers.take(state.run_id) or 1
+        after = known - 1 if is_small(state) else 0
+        return await patiently(lambda: self._store.events(state.run_id, after=after))

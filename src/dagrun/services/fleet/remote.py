@@ -7,6 +7,7 @@ import attrs
 import trio
 
 from dagrun.domain.ids import RunId
+from dagrun.domain.remembered import Remembered
 from dagrun.domain.state import RunState
 from dagrun.ports.engine import (
     DRAINING,
@@ -88,6 +89,9 @@ class RemoteEngine:
 
         self.unacknowledged: dict[RunId, tuple[int, int]] = {}
         """Run → epoch and highest ``seq`` that it reported on this stream."""
+
+        self.remembers: Remembered[int] = Remembered()
+        """Run that it gave back → the ``seq`` up to which it has its journal."""
 
         self._close: Callable[[], None] = lambda: None
         """Ends the present stream."""

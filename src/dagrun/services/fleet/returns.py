@@ -70,6 +70,8 @@ class Returns:
         )
         if engine.runs.get(frame.run_id) is not assigned:
             return  # it has ended, or the lease has
+        if frame.why is not Why.STOPPED and (known := self._journal.durable(frame.run_id)):
+            engine.remembers.put(frame.run_id, known, known)
         if refusal is Refusal.UNSEEN or frame.why is Why.STOPPED:
             self._assignments.take_back(engine, frame.run_id, lost=False)
         elif refusal is None:
