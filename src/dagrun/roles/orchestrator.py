@@ -14,9 +14,11 @@ from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.remembered import Remembered
 from dagrun.domain.workflow import Workflow
+from dagrun.errors import DagrunError, NotFound
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.discovery import Discovery
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.subscriber import Subscriber
 from dagrun.ports.tokens import Gate, Tokens
@@ -147,7 +149,7 @@ async def open_leading(
             now=now,
             paused=paused,
         )
-        keeping = await start(stack, Keeping(NodeLogs(data_dir / LOGS)))
+        keeping = await start(stack, Keeping(NodeLogs(data_dir / LOGS), partial(_is_known, store)))
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
         fleet = Fleet(
@@ -226,6 +228,17 @@ async def open_leading(
             folders = [RunFolders(data_dir / LOGS)]
             await start(stack, Retention(store, folders, keep=retention))
         yield leading
+
+
+async def _is_known(store: Store, run: RunId) -> bool:
+    """Whether a run is stored, as far as the store can say."""
+    try:
+        await patiently(partial(store.run, run))
+    except NotFound:
+        return False
+    except DagrunError:
+        return True
+    return True
 
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:
