@@ -176,7 +176,8 @@ async def open_leading(
         children.runs = accepting
         await start(stack, fleet)
         await start(stack, dispatcher)
-        await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
+        with fleet.unreachable():
+            await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
         discoveries = Discoveries(
             sources or {},
             dial=transport.dial,

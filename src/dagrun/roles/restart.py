@@ -5,6 +5,8 @@ from collections import defaultdict
 from datetime import UTC, datetime
 from typing import Final
 
+import trio
+
 from dagrun.domain import decide
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
@@ -13,6 +15,8 @@ from dagrun.roles.stored_runs import StoredRuns
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.fleet import Fleet
 from dagrun.services.journal import Journal
+
+PORTION: Final = 500  # runs that are gone on with while nobody else has a turn; some 10 ms
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,7 +38,8 @@ async def go_on_with_all(
     """
     assigned: dict[tuple[str, str], list[tuple[RunRecord, Ticket]]] = defaultdict(list)
     waiting: list[tuple[RunRecord, Ticket]] = []
-    for record in await store.unfinished(owner):
+    for number, record in enumerate(await store.unfinished(owner)):
+        await _now_and_then(number)
         try:
             ticket = await runs.ticket(record)
         except DagrunError as error:
@@ -49,13 +54,20 @@ async def go_on_with_all(
         for record, ticket in known:
             journal.continue_from(record.run_id, record.last_seq)
             dispatcher.assume(ticket, engine)
-    for record, ticket in waiting:
+    for number, (record, ticket) in enumerate(waiting):
+        await _now_and_then(number)
         dispatcher.adopt(ticket)
         if await _waits_for_an_engine(store, runs, record):
             dispatcher.enqueue(ticket)
         else:
             dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
     return len(waiting) + sum(map(len, assigned.values()))
+
+
+async def _now_and_then(number: int) -> None:
+    """Let others have their turn; there may be 100,000 runs, each of which is known at once."""
+    if number % PORTION == 0:
+        await trio.lowlevel.checkpoint()
 
 
 async def _waits_for_an_engine(store: Store, runs: StoredRuns, record: RunRecord) -> bool:
