@@ -1,6 +1,8 @@
 """Changes of runs whose engine was lost, in the order in which they reach the store."""
 
+from collections.abc import Callable
 from contextlib import asynccontextmanager
+from functools import partial
 
 import attrs
 import trio
@@ -13,7 +15,7 @@ from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.state import RunState
 from dagrun.errors import StoreBusy
 from dagrun.roles.stored_runs import read_on
-from dagrun.services.dispatcher import Dispatcher, Ticket
+from dagrun.services.dispatcher import Dispatcher, DispatcherStatistics, Ticket
 from dagrun.services.journal import Journal
 from dagrun.testing.drive import make_node, make_plan
 from dagrun.testing.journals import ATTEMPT, NOON, add_run, event
@@ -103,3 +105,52 @@ async def test_a_lost_run_is_paused_under_an_epoch_of_its_own_though_nothing_of_
         assert await dispatcher.resume(RUN)
         stored = await store.events(RUN)
         assert types(stored[4:]) == [(2, Type.RUN_PAUSED), (2, Type.RUN_QUEUED)]
+
+
+class Place:
+    """An engine with one place, which notes under which epochs it is given runs."""
+
+    name, offers, ready, capacity = "e", None, True, 1
+
+    def __init__(self):
+        self.given = []
+
+    def execute(self, state, *, epoch, messages=(), lost=False):
+        self.given.append((state.run_id, epoch))
+
+
+@attrs.define
+class Busy(Runs):
+    """Runs that are being cancelled already, and a store that is held when one is to be read."""
+
+    held: Callable[[], None] | None = None
+
+    async def post_cancel(self, run_id, *, reason):
+        return False
+
+    async def claim(self, run_id):
+        if (held := self.held) is not None:
+            self.held = None
+            held()
+            raise StoreBusy("held")
+        return await super().claim(run_id)
+
+
+async def test_a_run_that_finds_a_place_while_it_is_cancelled_once_more_gets_one(autojump_clock):
+    other = Ticket(run_id=RunId("other"), workflow=PLAN.workflow)
+    async with MemoryStore() as store, trio.open_nursery() as nursery:
+        await add_run(store, upto=3)
+        place, runs = Place(), Busy(store)
+        dispatcher = Dispatcher(runs=runs, journal=None, balancer=lambda _: None)
+        await nursery.start(dispatcher.run)
+        dispatcher.add_engine(place)
+        dispatcher.assume(other, place)
+        waiting = Ticket(run_id=RUN, workflow=PLAN.workflow, fresh=False)
+        dispatcher.adopt(waiting)
+        dispatcher.enqueue(waiting)
+        runs.held = partial(dispatcher.ended, other.run_id)
+        assert not await dispatcher.cancel(RUN)
+        await trio.testing.wait_all_tasks_blocked()
+        assert place.given == [(RUN, 2)]
+        assert dispatcher.statistics() == DispatcherStatistics(queued=0, running=1)
+        nursery.cancel_scope.cancel()

@@ -88,7 +88,7 @@ class Changes:
         finally:
             if done:
                 ticket.due = None
-            elif waited and not ticket.gone and ticket.engine is None:
+            elif waited and not ticket.gone and ticket.engine is None and ticket.moving is None:
                 self._placing.enqueue(ticket)
         return done
 
