@@ -12,7 +12,7 @@ from dagrun.services.fleet.returns import Returns
 
 RUN = RunId("r")
 HELLO = Hello(engine_id="e", instance="i", release="0", capacity=1)
-REFUSED = GivenBack(run_id=RUN, epoch=2, why=Why.UNUSABLE, seq=0, seen=0, detail="no such executor")
+REFUSED = GivenBack(run_id=RUN, epoch=2, why=Why.UNUSABLE, seen=0, detail="no such executor")
 
 
 class Placer:
@@ -54,7 +54,6 @@ def refuse(engine, assignments):
 
 def come_without(engine, assignments):
     reconciler = Reconciler(
-        orchestrator="o",
         lease=1.0,
         store=None,
         journal=Journal(),

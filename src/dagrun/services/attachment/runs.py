@@ -103,7 +103,7 @@ class HeldRuns:
         except (DagrunError, ValueError, LookupError) as error:
             _log.warning("run %s cannot be executed here: %s", run_id, error)
             self.drop(run_id, str(error))
-            self._give_back(run_id, epoch, 0, Why.UNUSABLE, 0, detail=str(error))
+            self._give_back(run_id, epoch, Why.UNUSABLE, 0, detail=str(error))
 
     def _remembered_at(self, run_id: RunId, seq: int) -> RunState | None:
         """Give a run that was here if only the rest of its journal came, from an event that it has.
@@ -162,7 +162,7 @@ class HeldRuns:
         if abandoned is not None or state.ended:
             return
         why = Why.PAUSED if state.status is RunStatus.PAUSED else Why.PARKED
-        self._give_back(state.run_id, state.epoch, state.seq, why, seen)
+        self._give_back(state.run_id, state.epoch, why, seen)
         if is_small(state):
             state.cache.clear()  # it holds folders that go with the epoch
             self._parked.put(state.run_id, state, state.seq)
@@ -175,7 +175,7 @@ class HeldRuns:
         for held in self.holdings():
             if held.halted:
                 seen = self._seen.get(held.run_id, 0)
-                self._give_back(held.run_id, held.epoch, held.seq, Why.STOPPED, seen)
+                self._give_back(held.run_id, held.epoch, Why.STOPPED, seen)
 
     async def hand_over(self) -> None:
         """Give back all runs, with what is recorded of them. The engine starts nothing more.
@@ -191,8 +191,6 @@ class HeldRuns:
             await self._dropped.wait()
 
     def _give_back(
-        self, run_id: RunId, epoch: int, seq: int, why: Why, seen: int, *, detail: str = ""
+        self, run_id: RunId, epoch: int, why: Why, seen: int, *, detail: str = ""
     ) -> None:
-        self._outbox.put(
-            GivenBack(run_id=run_id, epoch=epoch, why=why, seq=seq, seen=seen, detail=detail)
-        )
+        self._outbox.put(GivenBack(run_id=run_id, epoch=epoch, why=why, seen=seen, detail=detail))

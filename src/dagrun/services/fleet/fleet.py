@@ -59,7 +59,6 @@ class Fleet:
     """Engines in other processes.
 
     Args:
-        orchestrator: random, new with each start.
         lease: seconds after which a silent engine loses its runs.
         store: where journals, definitions and messages are.
         journal: takes events and assignments.
@@ -73,7 +72,6 @@ class Fleet:
     def __init__(
         self,
         *,
-        orchestrator: str,
         lease: float,
         store: Store,
         journal: AssigningFeed,
@@ -98,7 +96,6 @@ class Fleet:
             spawn=self._spawn,
         )
         self._reconciler = Reconciler(
-            orchestrator=orchestrator,
             lease=lease,
             store=store,
             journal=journal,
