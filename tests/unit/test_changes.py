@@ -5,6 +5,7 @@ from contextlib import asynccontextmanager
 from functools import partial
 
 import attrs
+import pytest
 import trio
 import trio.testing
 
@@ -14,6 +15,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.state import RunState
 from dagrun.errors import StoreBusy
+from dagrun.ports.store import Message, MessageKind
 from dagrun.roles.stored_runs import read_on
 from dagrun.services.dispatcher import Dispatcher, DispatcherStatistics, Ticket
 from dagrun.services.journal import Journal
@@ -22,6 +24,8 @@ from dagrun.testing.journals import ATTEMPT, NOON, add_run, event
 
 RUN = RunId("r")
 PLAN = make_plan(make_node("a"), make_node("b"))
+CANCEL = Message(number=1, kind=MessageKind.CANCEL, data={"reason": "requested"})
+PAUSE = Message(number=1, kind=MessageKind.PAUSE, data={})
 
 
 class Held(MemoryStore):
@@ -110,10 +114,13 @@ async def test_a_lost_run_is_paused_under_an_epoch_of_its_own_though_nothing_of_
 class Place:
     """An engine with one place, which notes under which epochs it is given runs."""
 
-    name, offers, ready, capacity = "e", None, True, 1
+    offers, ready, capacity = None, True, 1
 
-    def __init__(self):
-        self.given = []
+    def __init__(self, name="e"):
+        self.name, self.given = name, []
+
+    def tell(self, run_id, message):
+        return True
 
     def execute(self, state, *, epoch, messages=(), lost=False):
         self.given.append((state.run_id, epoch))
@@ -154,3 +161,40 @@ async def test_a_run_that_finds_a_place_while_it_is_cancelled_once_more_gets_one
         assert place.given == [(RUN, 2)]
         assert dispatcher.statistics() == DispatcherStatistics(queued=0, running=1)
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def full():
+    """Give a dispatcher, the engine that has a run, and another one, which is full."""
+    async with MemoryStore() as store, trio.open_nursery() as nursery:
+        await add_run(store, upto=3)
+        has, other = Place("has it"), Place("is full")
+        dispatcher = Dispatcher(runs=Runs(store), journal=None, balancer=lambda _: None)
+        await nursery.start(dispatcher.run)
+        dispatcher.add_engine(has)
+        dispatcher.assume(Ticket(run_id=RUN, workflow=PLAN.workflow), has)
+        dispatcher.assume(Ticket(run_id=RunId("other"), workflow=PLAN.workflow), other)
+        yield dispatcher, has, other
+        nursery.cancel_scope.cancel()
+
+
+@pytest.mark.parametrize(("message", "given"), [(CANCEL, [(RUN, 2)]), (PAUSE, [])])
+@pytest.mark.parametrize("early", [True, False])
+async def test_a_run_that_is_to_be_cancelled_waits_for_no_room_when_its_engine_is_lost(
+    message, given, early
+):
+    """It waits for an engine if there is none, be it full then."""
+    async with full() as (dispatcher, has, other):
+        if early:
+            dispatcher.add_engine(other)
+        assert dispatcher.tell(RUN, message)
+        has.ready = False
+        dispatcher.engine_changed(has)
+        dispatcher.take_back(RUN, lost=True)
+        if not early:
+            dispatcher.add_engine(other)
+        await trio.testing.wait_all_tasks_blocked()
+        assert (has.given, other.given) == ([], given)
+        assert dispatcher.statistics() == DispatcherStatistics(
+            queued=not given, running=1 + len(given)
+        )

@@ -2,6 +2,7 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
 
@@ -10,7 +11,7 @@ import trio
 from dagrun.domain import decide
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
-from dagrun.ports.store import RunRecord, Store
+from dagrun.ports.store import Message, MessageKind, RunRecord, Store
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.fleet import Fleet
@@ -57,7 +58,9 @@ async def go_on_with_all(
     for number, (record, ticket) in enumerate(waiting):
         await _now_and_then(number)
         dispatcher.adopt(ticket)
-        if await _waits_for_an_engine(store, runs, record):
+        posted = [] if record.status is RunStatus.QUEUED else await store.messages(record.run_id)
+        ticket.cancelled = _is_to_be_cancelled(record, posted)
+        if await _waits_for_an_engine(runs, record, posted):
             dispatcher.enqueue(ticket)
         else:
             dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
@@ -70,11 +73,16 @@ async def _now_and_then(number: int) -> None:
         await trio.lowlevel.checkpoint()
 
 
-async def _waits_for_an_engine(store: Store, runs: StoredRuns, record: RunRecord) -> bool:
+def _is_to_be_cancelled(record: RunRecord, posted: Sequence[Message]) -> bool:
+    asked_for = any(message.kind is MessageKind.CANCEL for message in posted)
+    return asked_for or record.status is RunStatus.CANCELLING
+
+
+async def _waits_for_an_engine(
+    runs: StoredRuns, record: RunRecord, posted: Sequence[Message]
+) -> bool:
     """Whether a run that no engine has waits for one: it rests no more once something is posted."""
-    if record.status is RunStatus.QUEUED:
-        return True
-    if await store.messages(record.run_id):
+    if posted or record.status is RunStatus.QUEUED:
         return True
     return record.status is not RunStatus.PAUSED and not await _is_parked(runs, record)
 

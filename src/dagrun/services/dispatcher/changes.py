@@ -137,6 +137,7 @@ class Changes:
             posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
             if not posted and await self._ends_already(ticket):
                 return False
+            ticket.cancelled = True
             if not self._placing.may_give_at_once():
                 self._placing.enqueue(ticket)
                 return posted

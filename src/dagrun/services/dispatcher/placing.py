@@ -44,6 +44,9 @@ class Placing:
         """Whether no run is given to an engine, whatever room there is."""
 
         self._tickets: dict[RunId, Ticket] = {}
+        self._hasty: dict[RunId, Ticket] = {}
+        """Runs in the queue that are to be cancelled: they wait for an engine, and not for room."""
+
         self._admission = Admission(
             runs=runs, tasks=tasks, answered=self._admitted, turned_down=self.place
         )
@@ -65,6 +68,7 @@ class Placing:
         """Have no more to do with a run: it has ended, or was abandoned."""
         ticket.abandoned, ticket.gone = why, True
         self._tickets.pop(ticket.run_id, None)
+        self._hasty.pop(ticket.run_id, None)
         self._queue.ended(ticket.run_id)
         if ticket.slot is not None:
             self._admission.free(ticket.slot.key)
@@ -80,8 +84,14 @@ class Placing:
         """Let a run wait for its slot and an engine. Does not block.
 
         If there is room it need not wait for an engine: whatever lets a run go is followed by
-        :meth:`place`, so nobody in the queue could go before it.
+        :meth:`place`, so nobody in the queue could go before it. One that is to be cancelled needs
+        neither room nor a slot.
         """
+        if ticket.cancelled:
+            self._queue.push(ticket.entry())
+            self._hasty[ticket.run_id] = ticket
+            self._hasten()
+            return
         slot = _slot_to_ask_for(ticket)
         if slot is None and self._may_place(ticket.needs):
             self._queue.started(ticket.entry())
@@ -105,6 +115,7 @@ class Placing:
 
     def place(self) -> None:
         """Give runs to engines, as long as there is a run and an engine with room."""
+        self._hasten()
         while self._may_place():
             entry = self._queue.next(self._places.have_room)
             if entry is None:
@@ -115,6 +126,13 @@ class Placing:
                 self._give(ticket)
             else:
                 self._admission.ask(ticket, slot)
+
+    def _hasten(self) -> None:
+        """Give runs to engines that are to be cancelled, as long as there is any engine."""
+        while self._hasty and (place := self._places.least_busy()) is not None and self._tasks.open:
+            ticket = next(iter(self._hasty.values()))
+            self._queue.started(ticket.entry())
+            self._bring(ticket, self._places.least_busy(ticket.needs) or place)
 
     def _admitted(self, ticket: Ticket, problem: DagrunError | None) -> None:
         """Let a run that has its slot wait for an engine; forget one that will never have it."""
@@ -133,6 +151,10 @@ class Placing:
             _log.exception("run %s: its balancer failed", ticket.run_id)
             self.lose(ticket, f"its balancer failed: {error}")
             return
+        self._bring(ticket, place)
+
+    def _bring(self, ticket: Ticket, place: Place) -> None:
+        self._hasty.pop(ticket.run_id, None)
         self._places.take(place, ticket.run_id, ticket.needs)
         ticket.due = None
         if ticket.make is not None:
@@ -229,6 +251,7 @@ class Placing:
 
     def take_out(self, ticket: Ticket) -> bool:
         """Let a run wait no more. Give False if it does not."""
+        self._hasty.pop(ticket.run_id, None)
         if self._admission.withdraw(ticket.run_id):
             self._queue.ended(ticket.run_id)  # so others with its key may ask
             self.place()
@@ -281,4 +304,4 @@ class Placing:
 
 def _slot_to_ask_for(ticket: Ticket) -> Slot | None:
     """Give the slot that a run must still be given; None if it needs none, or has it."""
-    return None if ticket.admitted else ticket.slot
+    return None if ticket.admitted or ticket.cancelled else ticket.slot

@@ -63,6 +63,7 @@ class Posting:
         ticket = self._placing.ticket(run_id)
         if ticket is None:
             return False
+        ticket.cancelled |= message.kind is MessageKind.CANCEL
         if ticket.engine is not None and ticket.engine.tell(run_id, message):
             return True
         ticket.posted = (*ticket.posted, message)

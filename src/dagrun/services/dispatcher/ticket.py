@@ -78,6 +78,9 @@ class Ticket:
     state: RunState | None = None
     """What is known of it; None until something happens after it was accepted."""
 
+    cancelled: bool = False
+    """Whether it is being cancelled, or a request for that waits for it."""
+
     rest: Rest | None = None
     """Why it waits for no engine, as the engine elsewhere said that had it last."""
 
