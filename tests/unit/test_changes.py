@@ -25,6 +25,7 @@ from dagrun.testing.journals import ATTEMPT, NOON, add_run, event
 RUN = RunId("r")
 PLAN = make_plan(make_node("a"), make_node("b"))
 CANCEL = Message(number=1, kind=MessageKind.CANCEL, data={"reason": "requested"})
+CHILD_ENDED = Message(number=1, kind=MessageKind.CHILD_ENDED, data={})
 PAUSE = Message(number=1, kind=MessageKind.PAUSE, data={})
 
 
@@ -161,6 +162,24 @@ async def test_a_run_that_finds_a_place_while_it_is_cancelled_once_more_gets_one
         assert place.given == [(RUN, 2)]
         assert dispatcher.statistics() == DispatcherStatistics(queued=0, running=1)
         nursery.cancel_scope.cancel()
+
+
+async def test_a_parked_run_that_was_paused_is_not_brought_back_by_the_end_of_a_child(
+    autojump_clock,
+):
+    async with lost() as (store, journal, dispatcher):
+        journal.append([event(4, Type.NODE_WAITING, **ATTEMPT, data={"child": "c"})])
+        await journal.wait_durable(RUN, 4)
+        dispatcher.rests(RUN, parked=True)
+        assert await dispatcher.pause(RUN)
+        assert dispatcher.explain(RUN) == "it waits until it is resumed"
+        dispatcher.tell(RUN, CHILD_ENDED)
+        await trio.testing.wait_all_tasks_blocked()
+        assert dispatcher.statistics().queued == 0
+        assert await dispatcher.resume(RUN)
+        assert dispatcher.statistics().queued == 1
+        stored = await store.events(RUN)
+        assert types(stored[4:]) == [(1, Type.RUN_PAUSED), (1, Type.RUN_QUEUED)]
 
 
 @asynccontextmanager

@@ -106,7 +106,7 @@ class Changes:
             self._journal.append(state.take_events())
             await self._journal.wait_durable(ticket.run_id, state.seq)
         self._journal.forget(ticket.run_id)
-        ticket.state = state
+        ticket.state, ticket.rest = state, None
         if state.ended:
             self._lose(ticket)
         return True
