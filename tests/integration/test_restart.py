@@ -11,7 +11,7 @@ from dagrun.domain import decide
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.status import RunStatus
 from dagrun.ports.management import Wanted
-from dagrun.ports.store import Message, MessageKind, Slot
+from dagrun.ports.store import Assignment, Message, MessageKind, Slot
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher.ticket import Rest
 from dagrun.testing.managed import CAPACITY, EXECUTOR, managed
@@ -178,6 +178,30 @@ async def test_a_pause_has_ended_the_start_timeout_after_a_restart_too(tmp_path)
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert leading.dispatcher.ticket(fresh).due is not None
         assert [leading.dispatcher.ticket(run_id).due for run_id in others] == [None, None]
+
+
+class Slow(MemoryStore):
+    """Takes minutes to read a journal."""
+
+    async def events(self, run_id, *, after=0):
+        await trio.sleep(300)
+        return await super().events(run_id, after=after)
+
+
+async def test_an_engine_keeps_its_runs_however_long_the_others_take_to_be_read(
+    tmp_path, autojump_clock
+):
+    store = Slow()
+    seeds = Seeds(store)
+    assigned = await seeds.put(told("b"), go=begun)
+    taken = Assignment(run_id=assigned.run_id, epoch=1, engine_id="e", instance="i")
+    await store.commit([], assignments=[taken])
+    parent = await seeds.put(told("a"), go=waiting_for("the child"))
+    await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
+    transport = MemoryTransport(hub=Hub())
+    async with managed(tmp_path, lambda: transport, store=store, engine=False) as world:
+        assert trio.current_time() >= 300
+        assert world.leading.dispatcher.ticket(assigned.run_id).engine.name == "e"
 
 
 class Counting(MemoryStore):

@@ -2,6 +2,7 @@
 
 import random
 
+import attrs
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -139,6 +140,27 @@ def test_a_run_cut_off_anywhere_attaches_to_the_children_that_it_had(plan, seed,
     assert check(plan.workflow, second.journal) == []
     started = [e.data["child"] for e in second.journal if e.type is Type.NODE_WAITING]
     assert len(started) == len(set(started))
+
+
+@given(plans(7), st.integers(), st.integers(), st.integers(0, 20))
+def test_a_state_that_was_kept_goes_on_as_if_its_journal_had_happened_again(
+    plan, seed, order, after
+):
+    kept = finish_with_children(Driver(plan).begin(), seed, order, most=after)
+    if kept.state.ended:
+        return
+    kept.going.clear()
+    fresh = Driver(plan, events=list(kept.journal))
+    fresh.now = kept.now
+    for driver in (kept, fresh):
+        finish_with_children(driver.begin(), seed, order + 1)
+    assert picture(kept.state) == picture(fresh.state)
+    assert [plain(event) for event in kept.journal] == [plain(event) for event in fresh.journal]
+
+
+def plain(event):
+    """Give an event without its data, of which there are two copies."""
+    return attrs.evolve(event, data=None)
 
 
 def children_left(journal):

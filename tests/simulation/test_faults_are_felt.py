@@ -19,7 +19,7 @@ FELT = {
     FaultKind.FREEZE: (Fault(2.0, FaultKind.FREEZE, 0, 5.0), "epochs", 1),
     FaultKind.CUT: (Fault(ARRIVING, FaultKind.CUT, 0, 0.0), "begin", 0.02),
     FaultKind.STALL: (Fault(2.0, FaultKind.STALL, 0, 5.0), "epochs", 1),
-    FaultKind.DEAF: (Fault(0.9, FaultKind.DEAF, 0, 2.0), "begin", 1.9),
+    FaultKind.DEAF: (Fault(0.9, FaultKind.DEAF, 0, 2.0), "begin", 1.8),
     FaultKind.DUMB: (Fault(2.0, FaultKind.DUMB, 0, 5.0), "epochs", 1),
     FaultKind.SLOW: (Fault(0.9, FaultKind.SLOW, 0, 2.0), "begin", 0.4),
     FaultKind.TWICE: (Fault(0.9, FaultKind.TWICE, 0, 9.0), "reports", 3),

@@ -79,7 +79,7 @@ def _without_the_restart_grace(monkeypatch):
         task_status.started()
         while True:
             leases._expire(trio.current_time() - leases.length)
-            await trio.sleep(leases.length / 10)
+            await trio.sleep(leases.length / 100)  # before anybody can have dialled again
 
     monkeypatch.setattr(fleet.Fleet, "expect", expect_nobody)
     monkeypatch.setattr(fleet.Leases, "run", impatient)

@@ -10,12 +10,17 @@ import trio
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import encode
+from dagrun.domain.plan import Handling
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import ExecutorSpec
 from dagrun.ports.executor import Suspended
+from dagrun.ports.store import Message, MessageKind
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.testing.drive import START, make_node, make_plan
+
+RESUME = Message(number=1, kind=MessageKind.RESUME)
+PROCESS = Handling(strict=False, limited=True)
 
 
 class Feed:
@@ -168,3 +173,58 @@ async def test_a_run_that_is_taken_away_as_its_attempt_begins_leaves_nothing(rig
     rig.engine.abandon(RunId("r"), "it is somebody else's")
     await trio.sleep(5)
     assert await rig.becomes_empty()
+
+
+class Returning(Rig):
+    """Gives a paused run back to the engine at once, in the same state, and resumes it."""
+
+    def left(self, state, abandoned):
+        super().left(state, abandoned)
+        if state.status == "paused":
+            state.cache.clear()
+            self.engine.execute(state, epoch=2, messages=[RESUME])
+
+    def begin(self, run_id, **does):
+        """Start a run of nodes with a process each, one after the other."""
+        nodes = []
+        for name, do in does.items():
+            spec = ExecutorSpec(type="x", options={"do": do})
+            nodes.append(make_node(name, *[node.id for node in nodes], executor=spec))
+        state = RunState(make_plan(*nodes, handling=PROCESS), RunId(run_id), encode({}))
+        decide.submit(state, START)
+        self.engine.execute(state, epoch=1)
+
+
+@pytest.fixture
+async def returning(tmp_path, nursery):
+    return await Returning(nursery, tmp_path / "scratch").open()
+
+
+async def test_a_state_that_comes_back_at_once_keeps_the_directory_of_its_new_epoch(
+    returning, autojump_clock
+):
+    returning.begin("r", a="sleep", b="hang")
+    await trio.sleep(1)
+    assert await returning.engine.pause(RunId("r"))
+    await returning.left_it.wait()
+    await trio.sleep(5)
+    await trio.to_thread.run_sync(time.sleep, 0.2)
+    assert returning.left_over() == ["r@2", "file"]
+
+
+async def test_nothing_starts_of_a_run_that_was_taken_away_when_it_had_come_back(
+    returning, autojump_clock
+):
+    """It stood in line for a place under the epoch before, too."""
+    for number in range(2):
+        returning.begin(f"busy{number}", a="hang")
+    returning.begin("r", a="sleep")
+    await trio.sleep(1)
+    assert await returning.engine.pause(RunId("r"))
+    await returning.left_it.wait()
+    returning.engine.abandon(RunId("r"), "it is somebody else's")
+    for number in range(2):
+        returning.engine.abandon(RunId(f"busy{number}"), "so are these")
+    await trio.sleep(5)
+    begun = sorted(folder.name for folder in returning.executor.folders)
+    assert begun == ["busy0@1", "busy1@1"]

@@ -10,6 +10,7 @@ from dagrun.domain.fold import IllegalEvent, apply
 from dagrun.domain.jsonvalue import decode
 from dagrun.domain.plan import Handling
 from dagrun.domain.result import run_result, to_json
+from dagrun.domain.state import RunState
 from dagrun.domain.workflow import OnEngineLoss, RetryPolicy
 from dagrun.testing.drive import START, Driver, make_node, make_plan, picture, replayed
 
@@ -530,3 +531,25 @@ def test_the_size_of_the_outputs_of_items_is_counted_to_the_byte(monkeypatch, mo
     run.succeed("a", {"x": 1}, 0).fail("a", 1).succeed("a", {"y": 2}, 2)
     assert len('[{"x":1},null,{"y":2}]') == 22
     assert run.state.status == status
+
+
+def test_all_that_was_going_on_is_looked_at_once_behind_however_many_hand_overs(monkeypatch):
+    """A run that starts a thousand others, one by one, comes back as often."""
+    looks = []
+    works = RunState.works
+
+    def watched(state):
+        looks.append(state.epoch)
+        return works(state)
+
+    monkeypatch.setattr(RunState, "works", watched)
+    plan = make_plan(*[make_node(f"n{number}") for number in range(5)])
+    run = Driver(plan).begin()
+    for _ in range(30):
+        run.begin()
+    looks.clear()
+    again = Driver(plan, events=run.journal)
+    assert looks == []
+    again.begin()
+    assert set(looks) == {32}
+    assert again.started == [f"n{number}" for number in range(5)]

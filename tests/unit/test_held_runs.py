@@ -107,12 +107,26 @@ async def test_a_run_is_executed_once_under_its_newest_epoch(epochs):
     assert executed == [epochs[0]]
 
 
-async def test_a_run_that_comes_while_all_are_handed_over_goes_back():
-    runs, uplink = held(None)
+@pytest.mark.parametrize("before", [True, False])
+async def test_a_run_that_comes_while_all_are_handed_over_goes_back(before):
+    """Its plan may be made just then."""
+    runs, _ = held(None)
+    made = trio.Event()
+
+    async def compile_plan(_definition):
+        await made.wait()
+        return make_plan(make_node("a"))
+
+    runs._compile_plan = compile_plan
     runs.engine.halt = lambda: None
     runs.engine.holdings = list
-    await runs.hand_over()
-    await runs.take(dispatch(1))
+    async with trio.open_nursery() as nursery:
+        if before:
+            await runs.hand_over()
+        nursery.start_soon(runs.take, dispatch(1))
+        await trio.testing.wait_all_tasks_blocked()
+        if not before:
+            await runs.hand_over()
+        made.set()
     (frame,) = await runs._outbox.take()
     assert (frame.run_id, frame.epoch, frame.why) == (RUN, 1, Why.UNUSABLE)
-    assert uplink.refused == []

@@ -4,6 +4,7 @@ from contextlib import asynccontextmanager
 from datetime import UTC, datetime
 
 import trio
+import trio.testing
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
@@ -47,10 +48,10 @@ class SlowStore:
         await trio.sleep(0.5)
         return RunState(self.plan, run_id, EMPTY), epoch, ()
 
-    async def load(self, run_id):
+    async def look(self, run_id):
         state = RunState(self.plan, run_id, EMPTY)
         state.started_at, state.status = datetime.now(UTC), RunStatus.RUNNING
-        return state, 1
+        return state
 
 
 @asynccontextmanager
@@ -78,6 +79,16 @@ async def test_a_run_whose_time_is_over_while_it_comes_back_goes_to_one_engine(a
         await trio.sleep(1.5)
         assert engines[0].epochs + engines[1].epochs == [2]
         assert dispatcher.statistics().running == 1
+
+
+async def test_nothing_minds_the_time_of_a_run_that_has_ended(autojump_clock):
+    async with parked(Engine("a"), limit=3600.0) as dispatcher:
+        await trio.testing.wait_all_tasks_blocked()
+        minded = trio.lowlevel.current_statistics().tasks_living
+        dispatcher.ended(RUN)
+        await trio.testing.wait_all_tasks_blocked()
+        assert trio.lowlevel.current_statistics().tasks_living == minded - 1
+        assert trio.current_time() == 0
 
 
 class Journal:

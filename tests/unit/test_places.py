@@ -147,7 +147,7 @@ def test_it_is_told_what_about_the_engines_keeps_a_run_waiting():
     ]
 
 
-def test_what_goes_to_an_engine_at_once_counts_among_the_runs_of_its_workflow():
+def test_what_goes_to_an_engine_only_to_end_counts_among_the_runs_of_its_workflow():
     engine = Engine("a")
     engine.capacity = 2
     placing = Placing(
@@ -159,7 +159,8 @@ def test_what_goes_to_an_engine_at_once_counts_among_the_runs_of_its_workflow():
         placing.adopt(ticket)
         placing.enqueue(ticket)
     placing.adopt(at_once)
-    placing.give_at_once(at_once, at_once.made(), 1, ())
+    at_once.ending = True
+    placing.enqueue(at_once)
     placing.paused = False
     placing.place()
     assert engine.runs == ["1", "3"]

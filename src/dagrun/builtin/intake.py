@@ -30,6 +30,8 @@ def choose(
 ) -> tuple[list[Event], dict[RunId, Refusal]]:
     """Split a batch by what the store has.
 
+    Of a run whose end is refused, what happened before is taken all the same.
+
     Args:
         events: in journal order for each run.
         positions: run → its epoch and the last ``seq`` that is stored.
@@ -61,9 +63,8 @@ def choose(
                 waiting.discard(run_id)
             last[run_id] = event.seq
             taken.append(event)
-    if refused:
-        taken = [event for event in taken if event.run_id not in refused]
-    return taken, refused
+    wrong = {run_id for run_id, why in refused.items() if why is not Refusal.UNSEEN}
+    return [event for event in taken if event.run_id not in wrong] if wrong else taken, refused
 
 
 def refusal(

@@ -93,7 +93,8 @@ def _cancelling(state: RunState, event: Event) -> None:
 def _take_over(state: RunState, event: Event) -> None:
     """Under a new epoch, what was running is to be done again, and all is to be looked at.
 
-    What waits for a child goes on waiting for the same one.
+    What waits for a child goes on waiting for the same one. Looking at all is left until somebody
+    decides what follows: a journal may hold a thousand hand-overs, each behind as many nodes.
     """
     if event.epoch == state.epoch:
         return
@@ -101,18 +102,30 @@ def _take_over(state: RunState, event: Event) -> None:
     state.running = 0
     state.startable.clear()
     state.startable_processes.clear()
+    state.taken_over = True
+    if (event.data or {}).get("lost"):
+        for node_id in {work.node.step.node.id for work in _cut_off(state)}:
+            state.losses[node_id] = state.losses.get(node_id, 0) + 1
+
+
+def look_at_all(state: RunState) -> None:
+    """Find out what is to be done under a new epoch, if one has begun since this was done last."""
+    if not state.taken_over:
+        return
+    state.taken_over = False
     for node in state.nodes:
         if not node.ended:
             drop_waiting_items(node)
             state.dirty.append(node.step.index)
-    works = list(state.works())
-    for work in works:
+    for work in state.works():
         work.queued = False
-    state.lost = [work for work in works if has_attempt(work) and not work.node.ended]
-    state.delayed = [work for work in works if work.status is NodeStatus.RETRYING]
-    if (event.data or {}).get("lost"):
-        for node_id in {work.node.step.node.id for work in state.lost}:
-            state.losses[node_id] = state.losses.get(node_id, 0) + 1
+    state.lost = _cut_off(state)
+    state.delayed = [work for work in state.works() if work.status is NodeStatus.RETRYING]
+
+
+def _cut_off(state: RunState) -> list[Work]:
+    """Give the attempts of which the end was not seen."""
+    return [work for work in state.works() if has_attempt(work) and not work.node.ended]
 
 
 def drop_waiting_items(node: NodeState) -> None:

@@ -243,6 +243,9 @@ class RunState:
         self.startable_processes: deque[Work] = deque()
         """What may start when ``DAGRUN_PARALLEL`` has room."""
 
+        self.taken_over = False
+        """Whether a new epoch has begun, and nobody looked yet at what is to be done under it."""
+
         self.lost: list[Work] = []
         """Attempts of an earlier epoch whose end nobody saw."""
 

@@ -12,10 +12,13 @@ from typing import Any, Final
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.domain.remembered import Remembered
 from dagrun.domain.workflow import Workflow
+from dagrun.errors import DagrunError, NotFound
 from dagrun.plugin.registry import Registry
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.discovery import Discovery
+from dagrun.ports.patience import patiently
 from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.subscriber import Subscriber
 from dagrun.ports.tokens import Gate, Tokens
@@ -130,6 +133,7 @@ async def open_leading(
             owner=owner,
             store=store,
             plans=plans,
+            folded=Remembered(),
             pass_on=pass_on,
             go_on=lambda run: take_up(store, runs, dispatcher, run),
         )
@@ -140,7 +144,7 @@ async def open_leading(
             now=now,
             paused=paused,
         )
-        keeping = await start(stack, Keeping(NodeLogs(data_dir / LOGS)))
+        keeping = await start(stack, Keeping(NodeLogs(data_dir / LOGS), partial(_is_known, store)))
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
         fleet = Fleet(
@@ -166,7 +170,8 @@ async def open_leading(
         children.runs = accepting
         await start(stack, fleet)
         await start(stack, dispatcher)
-        await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
+        with fleet.unreachable():
+            await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
         discoveries = Discoveries(
             sources or {},
             dial=transport.dial,
@@ -218,6 +223,17 @@ async def open_leading(
             folders = [RunFolders(data_dir / LOGS)]
             await start(stack, Retention(store, folders, keep=retention))
         yield leading
+
+
+async def _is_known(store: Store, run: RunId) -> bool:
+    """Whether a run is stored, as far as the store can say."""
+    try:
+        await patiently(partial(store.run, run))
+    except NotFound:
+        return False
+    except DagrunError:
+        return True
+    return True
 
 
 async def _definition(plans: Plans, workflow: Workflow) -> Definition:

@@ -2,17 +2,22 @@
 
 import logging
 from collections import defaultdict
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Final
+
+import trio
 
 from dagrun.domain import decide
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
-from dagrun.ports.store import MessageKind, RunRecord, Store
+from dagrun.ports.store import Message, MessageKind, RunRecord, Store
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.fleet import Fleet
 from dagrun.services.journal import Journal
+
+PORTION: Final = 500  # runs that are gone on with while nobody else has a turn; some 10 ms
 
 _log: Final = logging.getLogger(__name__)
 
@@ -34,7 +39,8 @@ async def go_on_with_all(
     """
     assigned: dict[tuple[str, str], list[tuple[RunRecord, Ticket]]] = defaultdict(list)
     waiting: list[tuple[RunRecord, Ticket]] = []
-    for record in await store.unfinished(owner):
+    for number, record in enumerate(await store.unfinished(owner)):
+        await _now_and_then(number)
         try:
             ticket = await runs.ticket(record)
         except DagrunError as error:
@@ -49,33 +55,56 @@ async def go_on_with_all(
         for record, ticket in known:
             journal.continue_from(record.run_id, record.last_seq)
             dispatcher.assume(ticket, engine)
-    for record, ticket in waiting:
+    for number, (record, ticket) in enumerate(waiting):
+        await _now_and_then(number)
         dispatcher.adopt(ticket)
-        if record.status is RunStatus.QUEUED:
-            dispatcher.enqueue(ticket)
-            await _tell_of_cancellation(store, dispatcher, record)
-        elif await _waits_for_an_engine(store, runs, record):
+        posted = await _posted(store, record)
+        ticket.ending = _is_to_be_cancelled(record, posted)
+        if await _waits_for_an_engine(runs, record, posted):
             dispatcher.enqueue(ticket)
         else:
             dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
+        if record.status is RunStatus.QUEUED:
+            _tell_of_cancellation(dispatcher, record, posted)
     return len(waiting) + sum(map(len, assigned.values()))
 
 
-async def _tell_of_cancellation(store: Store, dispatcher: Dispatcher, record: RunRecord) -> None:
-    """Let a queued run end that was to be cancelled: no engine may ever fit.
+async def _now_and_then(number: int) -> None:
+    """Let others have their turn; there may be 100,000 runs, each of which is known at once."""
+    if number % PORTION == 0:
+        await trio.lowlevel.checkpoint()
+
+
+async def _posted(store: Store, record: RunRecord) -> Sequence[Message]:
+    """Give what was posted to a run and not taken up.
 
     Of runs that nobody started, and that nothing was done for, there may be very many; to cancel
     these is never left for later.
     """
-    if record.parent is not None or record.started_at is not None:
-        for message in await store.messages(record.run_id):
-            if message.kind is MessageKind.CANCEL:
-                dispatcher.tell(record.run_id, message)
+    if record.parent is None and record.started_at is None:
+        return ()
+    return await store.messages(record.run_id)
 
 
-async def _waits_for_an_engine(store: Store, runs: StoredRuns, record: RunRecord) -> bool:
-    """Whether a run that began waits for an engine: it rests no more once something is posted."""
-    if await store.messages(record.run_id):
+def _tell_of_cancellation(
+    dispatcher: Dispatcher, record: RunRecord, posted: Sequence[Message]
+) -> None:
+    """Let a queued run end that was to be cancelled, though there may never be an engine."""
+    for message in posted:
+        if message.kind is MessageKind.CANCEL:
+            dispatcher.tell(record.run_id, message)
+
+
+def _is_to_be_cancelled(record: RunRecord, posted: Sequence[Message]) -> bool:
+    asked_for = any(message.kind is MessageKind.CANCEL for message in posted)
+    return asked_for or record.status is RunStatus.CANCELLING
+
+
+async def _waits_for_an_engine(
+    runs: StoredRuns, record: RunRecord, posted: Sequence[Message]
+) -> bool:
+    """Whether a run that no engine has waits for one: it rests no more once something is posted."""
+    if posted or record.status is RunStatus.QUEUED:
         return True
     return record.status is not RunStatus.PAUSED and not await _is_parked(runs, record)
 

@@ -15,6 +15,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode, parse
 from dagrun.domain.plan import Plan
 from dagrun.domain.reasons import REQUESTED
+from dagrun.domain.remembered import Remembered, is_small
 from dagrun.domain.scope import run_key
 from dagrun.domain.serialize import from_json
 from dagrun.domain.state import RunState
@@ -108,6 +109,7 @@ class StoredRuns:
         owner: this process's owner id.
         store: an open store.
         plans: compiles workflows.
+        folded: remembers runs, of which nobody here changes what was claimed; None for no such.
         pass_on: passes on what was posted to other runs on the way.
         go_on: goes on with a run that was cut off, and with what it waits for.
     """
@@ -121,11 +123,13 @@ class StoredRuns:
         plans: Plans,
         pass_on: Callable[[Sequence[Posted]], None],
         go_on: Callable[[RunId], Awaitable[object]],
+        folded: Remembered[RunState] | None = None,
     ) -> None:
         self._data_dir, self._owner = data_dir, owner
         self._store, self._plans = store, plans
         self._pass_on = pass_on
         self._go_on = go_on
+        self._folded = folded
         self.dispatcher: Dispatcher
         """Set before the first call."""
 
@@ -142,7 +146,8 @@ class StoredRuns:
         record = await self._store.run(run_id)
         if record.owner != self._owner:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
-        state, _ = await self._owned(record, claimed=False)
+        state, _ = await self.restored(record)
+        self._check_whole(state, record, claimed=False)
         return state, record.epoch
 
     async def status(self, run_id: RunId) -> RunStatus:
@@ -159,8 +164,26 @@ class StoredRuns:
         if record.owner != self._owner:
             raise ConflictError(f"run {run_id} was taken over by somebody else")
         record = await self._store.claim(run_id, owner=self._owner, expected_epoch=record.epoch)
-        state, _ = await self._owned(record, claimed=True)
+        state = await self._looked_at(record)
+        self._check_whole(state, record, claimed=True)
         return state, record.epoch, await self._store.messages(run_id)
+
+    async def look(self, run_id: RunId) -> RunState:
+        """Give a run as its journal tells it, to be looked at only."""
+        return await self._looked_at(await self._store.run(run_id))
+
+    async def _looked_at(self, record: RunRecord) -> RunState:
+        """Give a run as its journal tells it; of one that is remembered, only the rest is read."""
+        if self._folded is None:
+            return (await self.restored(record))[0]
+        state = self._folded.take(record.run_id)
+        if state is None:
+            state, _ = await self.restored(record)
+        else:
+            await read_on(self._store, record, state)
+        if is_small(state):
+            self._folded.put(record.run_id, state, state.seq)
+        return state
 
     async def take_over(self, record: RunRecord) -> tuple[Ticket, Sequence[Event]]:
         """Make a run whose process has ended a run of this process. Give what it did so far, too.
@@ -315,12 +338,6 @@ class StoredRuns:
             return None
         with _sound(self._store, record, "placement key"):
             return run_key(state, template)
-
-    async def _owned(self, record: RunRecord, *, claimed: bool) -> tuple[RunState, Sequence[Event]]:
-        """Give a run that is this process's, so that nobody else writes to its journal."""
-        state, events = await self.restored(record)
-        self._check_whole(state, record, claimed=claimed)
-        return state, events
 
     def _check_whole(self, state: RunState, record: RunRecord, *, claimed: bool) -> None:
         """See whether a journal and the run's row, between which nobody wrote, are of one mind."""

@@ -6,6 +6,7 @@ from dagrun.domain.decide.nodes import advance
 from dagrun.domain.decide.requests import cancel
 from dagrun.domain.decide.waiting import time_left_to_run
 from dagrun.domain.events import Type
+from dagrun.domain.fold_run import look_at_all
 from dagrun.domain.moves import emit
 from dagrun.domain.reasons import MOST_LOSSES, POISON, TIMEOUT
 from dagrun.domain.state import RunState
@@ -35,6 +36,7 @@ def begin(
         reason: why it is to be cancelled before anything of it starts; None if it is not.
     """
     _hand_over(state, now, epoch, engine, lost=lost, reason=reason)
+    look_at_all(state)
     poisoned = next((node for node, n in state.losses.items() if n >= MOST_LOSSES), None)
     if state.status is RunStatus.RUNNING and poisoned is not None:
         emit(state, Type.RUN_PAUSED, now, data={"reason": POISON, "node": poisoned})

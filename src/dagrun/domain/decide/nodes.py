@@ -6,6 +6,7 @@ from dagrun.domain.decide import ends
 from dagrun.domain.decide.items import consider_items, is_doomed
 from dagrun.domain.events import Type
 from dagrun.domain.expressions import ExpressionError
+from dagrun.domain.fold_run import look_at_all
 from dagrun.domain.jsonvalue import NotJson
 from dagrun.domain.moves import emit, emit_work, fail_node, queue
 from dagrun.domain.reasons import ENGINE_LOST
@@ -18,6 +19,7 @@ from dagrun.domain.workflow import OnEngineLoss
 
 def advance(state: RunState, now: datetime) -> None:
     """Let everything happen that follows by rule, until something has to be waited for."""
+    look_at_all(state)
     if state.status is RunStatus.CANCELLING:
         ends.wind_up(state, now)
         return

@@ -37,7 +37,7 @@ def parked(state: RunState) -> bool:
     if state.status is RunStatus.CANCELLING:
         return True
     return state.status is RunStatus.RUNNING and not (
-        state.retrying or state.lost or state.dirty or _has_startable(state)
+        state.retrying or state.taken_over or state.lost or state.dirty or _has_startable(state)
     )
 
 

@@ -55,7 +55,8 @@ class CommitResult:
     """What became of a batch that is now durable."""
 
     refused: Mapping[RunId, Refusal] = attrs.field(factory=dict)
-    """Runs none of whose events in this batch were taken."""
+    """Runs none of whose events in this batch were taken; but those before a refused end were, see
+    :attr:`Refusal.UNSEEN`."""
 
     unsaved: Mapping[RunId, RunId | Rejection] = attrs.field(factory=dict)
     """New runs that were not stored, nor their events: the run that has the idempotency key
@@ -98,9 +99,10 @@ class Commits(Protocol):
         Messages that were taken up are deleted if their epoch is the run's; that is done before
         the run's events are looked at. They stay if these are refused: what they brought about is
         not stored. Events that decide on a run's end or end it, other than ``run.cancelled``, are
-        refused (``UNSEEN``), with all others of the run in this batch, while a request to cancel it
-        is there that was not taken up, unless it is being cancelled anyway. The assignments come
-        last. The end of a run deletes its messages, and its assignment.
+        refused (``UNSEEN``), with all that follow them, while a request to cancel the run is there
+        that was not taken up, unless it is being cancelled anyway; those before them are taken, and
+        the messages stay. The assignments come last. The end of a run deletes its messages, and its
+        assignment.
 
         A child's end is posted to its parent, if that waits for it and has not ended. A
         ``run.cancelling`` is posted to all children of the run that have not ended, and to theirs.

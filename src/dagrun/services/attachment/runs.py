@@ -10,9 +10,10 @@ from dagrun.domain.events import Event
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
 from dagrun.domain.plan import Plan
+from dagrun.domain.remembered import MOST, Remembered, is_small
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import DagrunError
+from dagrun.errors import ConflictError, DagrunError
 from dagrun.ports.engine import AttachedEngine, Holding
 from dagrun.ports.frames import Dispatch, GivenBack, JournalPart, Stop, Tell, Why
 from dagrun.ports.journal import Upstream
@@ -51,6 +52,9 @@ class HeldRuns:
         self._seen: dict[RunId, int] = {}
         """Run → the highest number of a message that the engine was given."""
 
+        self._parked: Remembered[RunState] = Remembered(2 * MOST)
+        """What was given back, and may come again: more of it than the orchestrator relies on."""
+
         self._dropped = trio.Event()
         self._executing = trio.Lock()
         self._leaving = False
@@ -84,21 +88,35 @@ class HeldRuns:
         held = self.engine.holding(run_id)
         if held is not None and held.epoch >= epoch:
             return  # it was said twice, or late
-        if self._leaving:
-            self._give_back(run_id, epoch, Why.UNUSABLE, 0, detail="the engine is being closed")
-            return
         self.drop(run_id, "it goes on under another epoch")
-        self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
         try:
             definition = Definition(hash=dispatch.definition_hash, body=dispatch.definition)
-            state = RunState(await self._compile_plan(definition), run_id, dispatch.inputs)
-            replay(state, events)
+            state = self._remembered_at(run_id, events[0].seq) if events else None
+            if state is None:
+                state = RunState(await self._compile_plan(definition), run_id, dispatch.inputs)
+            replay(state, [event for event in events if event.seq > state.seq])
+            if self._leaving:
+                raise ConflictError("the engine is being closed")
+            self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
             self._uplink.continue_from(run_id, state.seq)
             self.engine.execute(state, epoch=epoch, messages=dispatch.messages, lost=dispatch.lost)
         except (DagrunError, ValueError, LookupError) as error:
             _log.warning("run %s cannot be executed here: %s", run_id, error)
             self.drop(run_id, str(error))
             self._give_back(run_id, epoch, Why.UNUSABLE, 0, detail=str(error))
+
+    def _remembered_at(self, run_id: RunId, seq: int) -> RunState | None:
+        """Give a run that was here if only the rest of its journal came, from an event that it has.
+
+        Raises:
+            LookupError: it is not remembered any more.
+        """
+        state = self._parked.take(run_id)
+        if seq == 1:
+            return None
+        if state is None or state.seq < seq:
+            raise LookupError(f"what came before event {seq} is not remembered any more")
+        return state
 
     def tell(self, frame: Tell) -> None:
         """Pass on what was posted to a run."""
@@ -145,6 +163,9 @@ class HeldRuns:
             return
         why = Why.PAUSED if state.status is RunStatus.PAUSED else Why.PARKED
         self._give_back(state.run_id, state.epoch, why, seen)
+        if is_small(state):
+            state.cache.clear()  # it holds folders that go with the epoch
+            self._parked.put(state.run_id, state, state.seq)
 
     def give_halted_back(self) -> None:
         """Give back what was halted; it comes behind all events that are kept of it.

@@ -9,9 +9,10 @@ from typing import Protocol
 from dagrun.domain import decide
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError, DagrunError, RunHasEnded, StoreBusy, StoreFull
-from dagrun.ports.journal import JournalFeed
+from dagrun.errors import ConflictError, DagrunError, RunHasEnded
+from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.patience import patiently
+from dagrun.ports.store import Assignment
 from dagrun.services.dispatcher.placing import Placing
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.ticket import Ticket
@@ -38,7 +39,7 @@ class Changes:
     """
 
     def __init__(
-        self, *, runs: Runs, journal: JournalFeed, placing: Placing, now: Callable[[], datetime]
+        self, *, runs: Runs, journal: AssigningFeed, placing: Placing, now: Callable[[], datetime]
     ) -> None:
         self._runs = runs
         self._journal = journal
@@ -87,16 +88,14 @@ class Changes:
         finally:
             if done:
                 ticket.due = None
-            elif waited and not ticket.gone and ticket.engine is None:
+            elif waited and not ticket.gone and ticket.engine is None and ticket.moving is None:
                 self._placing.enqueue(ticket)
         return done
 
     async def _change(self, ticket: Ticket, change: Change) -> bool:
         """Change a run, and return when that is durable."""
         with self._forgotten_on_conflict(ticket):
-            state, epoch = await self._runs.load(ticket.run_id)
-            if state.running:  # its engine was lost: what ran on it ends with the epoch
-                state, epoch, _ = await self._runs.claim(ticket.run_id)
+            state, epoch = await self._not_written_to(ticket)
             durable = state.seq
             if not change(state, self._now(), epoch=epoch):
                 if state.ended:
@@ -112,6 +111,22 @@ class Changes:
             self._lose(ticket)
         return True
 
+    async def _not_written_to(self, ticket: Ticket) -> tuple[RunState, int]:
+        """Give a run to whose journal nobody else writes, and its epoch.
+
+        The engine that was lost with it may have gone on, and come back: what it did ends with the
+        epoch, also what it said of that and is not stored yet.
+        """
+        if ticket.untouched:
+            return await self._runs.load(ticket.run_id)
+        _, epoch, _ = await self._runs.claim(ticket.run_id)
+        refusal = await self._journal.assign(
+            Assignment(run_id=ticket.run_id, epoch=epoch, engine_id=None, instance=None)
+        )
+        if refusal is not None:
+            raise ConflictError(f"run {ticket.run_id} was taken over by somebody else ({refusal})")
+        return await self._runs.load(ticket.run_id)
+
     async def _wind_up(self, ticket: Ticket, reason: str) -> bool:
         """Cancel a run of which parts were done: an engine removes what is left of them.
 
@@ -122,33 +137,10 @@ class Changes:
             posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
             if not posted and await self._ends_already(ticket):
                 return False
-            await self._give_at_once(ticket)
+            ticket.make = ticket.ready = None  # so that it is given what was posted
+            ticket.ending = True
+            self._placing.enqueue(ticket)
         return posted
-
-    async def hurry(self, ticket: Ticket) -> None:
-        """Let an engine see to a run that ends, whether one has room or not.
-
-        What it waited for may be what takes the room.
-        """
-        self._placing.take_out(ticket)
-        with self._forgotten_on_conflict(ticket):
-            await self._give_at_once(ticket)
-
-    async def _give_at_once(self, ticket: Ticket) -> None:
-        """Give a run that ends to an engine; it waits for one only if there is none."""
-        if not self._placing.may_give_at_once():
-            self._placing.enqueue(ticket)
-            return
-        try:
-            state, epoch, messages = await self._runs.claim(ticket.run_id)
-        except (StoreBusy, StoreFull):  # it ends in its turn
-            self._placing.enqueue(ticket)
-            return
-        ticket.make, ticket.state = None, state
-        if self._placing.may_give_at_once():
-            self._placing.give_at_once(ticket, state, epoch, messages)
-        else:
-            self._placing.enqueue(ticket)  # the last engine went while the run was read
 
     async def _ends_already(self, ticket: Ticket) -> bool:
         """Whether a run needs no request to end, be it that it waits for others until then."""

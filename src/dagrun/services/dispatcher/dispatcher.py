@@ -12,7 +12,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.ports.balancer import Balancer
 from dagrun.ports.engine import EngineLink
-from dagrun.ports.journal import JournalFeed
+from dagrun.ports.journal import AssigningFeed
 from dagrun.ports.store import Message
 from dagrun.services.dispatcher.changes import Changes
 from dagrun.services.dispatcher.expiry import Expiry
@@ -50,7 +50,7 @@ class Dispatcher:
         self,
         *,
         runs: Runs,
-        journal: JournalFeed,
+        journal: AssigningFeed,
         balancer: Callable[[str | None], Balancer],
         now: Callable[[], datetime] = lambda: datetime.now(UTC),
         paused: bool = False,

@@ -41,6 +41,9 @@ class Placing:
         """Whether no run is given to an engine, whatever room there is."""
 
         self._tickets: dict[RunId, Ticket] = {}
+        self._hasty: dict[RunId, Ticket] = {}
+        """Runs in the queue that end: they wait for an engine, and not for room."""
+
         self._admission = Admission(
             runs=runs, tasks=tasks, answered=self._admitted, turned_down=self.place
         )
@@ -62,9 +65,11 @@ class Placing:
         """Have no more to do with a run: it has ended, or was abandoned."""
         ticket.abandoned, ticket.gone = why, True
         self._tickets.pop(ticket.run_id, None)
+        self._hasty.pop(ticket.run_id, None)
         self._queue.ended(ticket.run_id)
         if ticket.slot is not None:
             self._admission.free(ticket.slot.key)
+        ticket.silence()
         ticket.leave()
 
     def close(self) -> None:
@@ -76,8 +81,14 @@ class Placing:
         """Let a run wait for its slot and an engine. Does not block.
 
         If there is room it need not wait for an engine: whatever lets a run go is followed by
-        :meth:`place`, so nobody in the queue could go before it.
+        :meth:`place`, so nobody in the queue could go before it. One that ends needs neither room
+        nor a slot.
         """
+        if ticket.ending:
+            self._queue.push(ticket.entry())
+            self._hasty[ticket.run_id] = ticket
+            self._hasten()
+            return
         slot = _slot_to_ask_for(ticket)
         if slot is None and self.may_place(ticket.needs):
             self._queue.started(ticket.entry())
@@ -101,6 +112,7 @@ class Placing:
 
     def place(self) -> None:
         """Give runs to engines, as long as there is a run and an engine with room."""
+        self._hasten()
         while self.may_place():
             entry = self._queue.next(self._places.have_room)
             if entry is None:
@@ -111,6 +123,13 @@ class Placing:
                 self._give(ticket)
             else:
                 self._admission.ask(ticket, slot)
+
+    def _hasten(self) -> None:
+        """Give runs that end to engines, as long as there is any engine."""
+        while self._hasty and (place := self._places.least_busy()) is not None and self._tasks.open:
+            ticket = next(iter(self._hasty.values()))
+            self._queue.started(ticket.entry())
+            self._bring(ticket, self._places.least_busy(ticket.needs) or place)
 
     def _admitted(self, ticket: Ticket, problem: DagrunError | None) -> None:
         """Let a run that has its slot wait for an engine; forget one that will never have it."""
@@ -123,7 +142,10 @@ class Placing:
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
         wanted = ticket.workflow.placement.balancer
-        place = self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs)
+        self._bring(ticket, self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs))
+
+    def _bring(self, ticket: Ticket, place: Place) -> None:
+        self._hasty.pop(ticket.run_id, None)
         self._places.take(place, ticket.run_id, ticket.needs)
         ticket.due = None
         if ticket.make is not None:
@@ -157,20 +179,6 @@ class Placing:
         told = ticket.take_posted(messages)
         if place.engine.execute(state, epoch=epoch, messages=told, lost=lost) is None:
             ticket.state = None  # it is folded elsewhere
-
-    def may_give_at_once(self) -> bool:
-        """Whether there is an engine that takes runs, be it full."""
-        return self._tasks.open and self._places.least_busy() is not None
-
-    def give_at_once(
-        self, ticket: Ticket, state: RunState, epoch: int, messages: Sequence[Message]
-    ) -> None:
-        """Give a run that waits for nothing to an engine, whether one has room or not."""
-        place = self._places.least_busy(ticket.needs)
-        assert place is not None  # noqa: S101 — as the caller has seen
-        self._places.take(place, ticket.run_id, ticket.needs)
-        self._queue.started(ticket.entry())
-        self._execute(ticket, place, state, epoch, messages)
 
     def assume(self, ticket: Ticket, engine: EngineLink) -> None:
         """Know that an engine has a run, as it was before a restart."""
@@ -220,6 +228,7 @@ class Placing:
 
     def take_out(self, ticket: Ticket) -> bool:
         """Let a run wait no more. Give False if it does not."""
+        self._hasty.pop(ticket.run_id, None)
         if self._admission.withdraw(ticket.run_id):
             self._queue.ended(ticket.run_id)  # so others with its key may ask
             self.place()
@@ -277,4 +286,4 @@ class Placing:
 
 def _slot_to_ask_for(ticket: Ticket) -> Slot | None:
     """Give the slot that a run must still be given; None if it needs none, or has it."""
-    return None if ticket.admitted else ticket.slot
+    return None if ticket.admitted or ticket.ending else ticket.slot

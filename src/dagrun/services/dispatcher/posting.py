@@ -65,6 +65,7 @@ class Posting:
         ticket = self._placing.ticket(run_id)
         if ticket is None:
             return False
+        ticket.ending |= message.kind is MessageKind.CANCEL
         if ticket.engine is not None and ticket.engine.tell(run_id, message):
             return True
         ticket.posted = (*ticket.posted, message)
@@ -77,15 +78,12 @@ class Posting:
                 return  # whoever has it now was given what was posted to it
             if message.kind is MessageKind.CANCEL:
                 await self._cancel(ticket, str(message.data.get("reason", decide.REQUESTED)))
-            elif ticket.parked and await self._ends_without_room(ticket):
-                await self._hurry(ticket)
             elif ticket.parked or self._resumes(ticket, message):
+                if not ticket.ending and not self._placing.may_place(ticket.needs):
+                    ticket.ending = await self._is_being_cancelled(ticket)
                 self._placing.enqueue(ticket)
 
-    async def _ends_without_room(self, ticket: Ticket) -> bool:
-        """Whether a run would have to wait for room, and is being cancelled."""
-        if self._placing.may_place(ticket.needs):
-            return False
+    async def _is_being_cancelled(self, ticket: Ticket) -> bool:
         known = ticket.picture()
         if known is not None:
             return known.status is RunStatus.CANCELLING
@@ -107,9 +105,7 @@ class Posting:
 
     def watch(self, ticket: Ticket) -> None:
         """Mind the time of a run that its engine gave back, if it is parked."""
-        if ticket.alarm is not None:
-            ticket.alarm.cancel()
-            ticket.alarm = None
+        ticket.silence()
         if ticket.parked and not ticket.gone and ticket.workflow.timeout is not None:
             ticket.alarm = trio.CancelScope()
             self._tasks.start(self._wake, ticket, ticket.alarm)
@@ -121,19 +117,15 @@ class Posting:
                 await ticket.arrived()
                 if ticket.parked and not ticket.gone:
                     ticket.alarm = None  # it has rung, and must not be stopped any more
-                    await self._hurry(ticket)
-
-    async def _hurry(self, ticket: Ticket) -> None:
-        try:
-            await self._changes.hurry(ticket)
-        except DagrunError as error:  # it is somebody else's now, or damaged
-            _log.warning("run %s was given to no engine: %s", ticket.run_id, error)
+                    ticket.ending = True
+                    self._placing.enqueue(ticket)
 
     async def _time_left(self, ticket: Ticket) -> float:
         """Give the seconds that a parked run has until its timeout."""
-        known = ticket.picture()
+        state = ticket.picture()
         try:
-            state = known or (await patiently(partial(self._runs.load, ticket.run_id)))[0]
+            if state is None:
+                state = await patiently(partial(self._runs.look, ticket.run_id))
         except DagrunError as error:
             _log.warning("the timeout of run %s is not minded: %s", ticket.run_id, error)
             return math.inf

@@ -20,8 +20,14 @@ class Runs(Protocol):
         """Give how a run stands."""
         ...
 
+    async def look(self, run_id: RunId) -> RunState:
+        """Give a run as its journal tells it, to be looked at only."""
+        ...
+
     async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:
         """Begin a new epoch of a run. Give the run, the epoch, and what was posted to the run.
+
+        Nobody but an engine of this process may change what is given.
 
         Raises:
             RunHasEnded: there is nothing more to execute.

@@ -78,6 +78,10 @@ class Ticket:
     state: RunState | None = None
     """What is known of it; None until something happens after it was accepted."""
 
+    ending: bool = False
+    """Whether it needs an engine only to end: it is being cancelled or was asked to be, or its time is
+    over. What it would have to wait for may be what takes the room."""
+
     rest: Rest | None = None
     """Why it waits for no engine, as the engine elsewhere said that had it last."""
 
@@ -147,6 +151,11 @@ class Ticket:
         return state is not None and state.status is RunStatus.PAUSED
 
     @property
+    def untouched(self) -> bool:
+        """Whether no engine may write to its journal: none had it, or the last one gave it back."""
+        return self.fresh or self.make is not None or self.parked or self.paused
+
+    @property
     def cancels_oldest(self) -> bool:
         """Whether others have to go when there is no slot for it."""
         concurrency = self.workflow.concurrency
@@ -178,6 +187,12 @@ class Ticket:
             if self._left is None:
                 self._left = trio.Event()
             await self._left.wait()
+
+    def silence(self) -> None:
+        """Wait for the end of its time no more."""
+        if self.alarm is not None:
+            self.alarm.cancel()
+            self.alarm = None
 
     def leave(self) -> None:
         """Let those go on who wait for its end."""

@@ -330,8 +330,9 @@ class Engine:
                 decide.succeed(state, work, outcome, now)
 
     def _wake(self, execution: Execution, work: Work) -> None:
-        decide.wake(execution.state, work)
-        self._after_change(execution)
+        if self._executions.get(execution.state.run_id) is execution:
+            decide.wake(execution.state, work)
+            self._after_change(execution)
 
     async def _finish(self, execution: Execution) -> None:
         """Answer when the run's end, or that it waits, is durable."""
@@ -346,6 +347,7 @@ class Engine:
             self._after_change(execution)
             return
         execution.stop_timers()
+        self._starter.withdraw(execution)  # its state may come back, in the hands of another one
         if state.ended:
             await self._leftovers.remove_scratch(state)
         self._executions.pop(state.run_id, None)

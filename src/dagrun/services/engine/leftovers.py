@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterable
 from functools import partial
+from pathlib import Path
 
 import trio
 
@@ -44,16 +45,20 @@ class Leftovers:
     def tidy(self, execution: Execution) -> None:
         """Leave nothing of a run behind that the engine does not have any more. Does not block."""
         self._leaving.add(execution)
-        self._spawn(self._tidy, execution)
+        directory = self._workshop.scratch_of(execution.state)  # of this epoch, whichever comes
+        self._spawn(self._tidy, execution, directory)
 
-    async def _tidy(self, execution: Execution) -> None:
+    async def _tidy(self, execution: Execution, directory: Path) -> None:
         await trio.lowlevel.checkpoint()  # an attempt that was just started has begun then
         await self._until_idle(execution)
-        await self.remove_scratch(execution.state)
+        await _remove(directory)
         self._leaving.discard(execution)
 
     async def remove_scratch(self, state: RunState) -> None:
         """Remove the directory of a run, if there is one."""
-        directory = self._workshop.scratch_of(state)
-        if os.path.isdir(directory):  # noqa: ASYNC240, PTH112 — 2 µs; a thread costs 50
-            await trio.to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))
+        await _remove(self._workshop.scratch_of(state))
+
+
+async def _remove(directory: Path) -> None:
+    if os.path.isdir(directory):  # noqa: ASYNC240, PTH112 — 2 µs; a thread costs 50
+        await trio.to_thread.run_sync(partial(shutil.rmtree, directory, ignore_errors=True))

@@ -1,6 +1,6 @@
 """Child runs that nodes of engines ask for."""
 
-from collections import Counter
+from collections import defaultdict
 from collections.abc import Mapping
 from typing import Final
 
@@ -8,7 +8,6 @@ from dagrun.errors import ChannelLost, DagrunError, NodeError
 from dagrun.ports.children import Children, ChildRequest
 from dagrun.ports.frames import ChildStarted, StartChild
 from dagrun.ports.tasks import Spawn
-from dagrun.services.fleet.outbox import Outbox
 from dagrun.services.fleet.remote import RemoteEngine
 
 MAX_WANTED: Final = 10_000
@@ -16,9 +15,10 @@ MAX_WANTED: Final = 10_000
 
 
 class ChildStarts:
-    """Starts child runs for engines, and answers on the stream on which they were asked for.
+    """Starts child runs for engines, and answers on the stream that is there by then.
 
-    An engine asks again on its next stream for what was not answered.
+    An engine asks again on its next stream for what was not answered. What is under way already is
+    not begun once more for that.
 
     Args:
         children: starts them; None where nobody does.
@@ -28,8 +28,8 @@ class ChildStarts:
     def __init__(self, children: Children | None, spawn: Spawn) -> None:
         self._children = children
         self._spawn = spawn
-        self._wanted: Counter[str] = Counter()
-        """Id of an engine → how many it waits for."""
+        self._wanted: defaultdict[str, set[tuple[str, int]]] = defaultdict(set)
+        """Id of an engine → which life of it waits for what, by number."""
 
     def wanted(self, engine: RemoteEngine, frame: StartChild) -> None:
         """Hear that a node of an engine wants a child run. Does not block.
@@ -37,19 +37,22 @@ class ChildStarts:
         Raises:
             ChannelLost: it wants too many at once.
         """
-        if self._wanted[engine.name] >= MAX_WANTED:
+        wanted, this = self._wanted[engine.name], (engine.instance, frame.number)
+        if this in wanted:
+            return
+        if len(wanted) >= MAX_WANTED:
             raise ChannelLost(f"engine {engine.name} wants too many child runs at once")
-        self._wanted[engine.name] += 1
-        self._spawn(self._answer, engine, engine.outbox, frame)
+        wanted.add(this)
+        self._spawn(self._answer, engine, frame)
 
-    async def _answer(self, engine: RemoteEngine, outbox: Outbox | None, frame: StartChild) -> None:
+    async def _answer(self, engine: RemoteEngine, frame: StartChild) -> None:
         try:
             answer = await self._started(frame.number, frame.request)
         finally:
-            self._wanted[engine.name] -= 1
-            self._wanted += Counter()  # without those that are 0
-        if outbox is not None and engine.outbox is outbox:
-            outbox.put(answer)
+            self._wanted[engine.name].discard((engine.instance, frame.number))
+            if not self._wanted[engine.name]:
+                del self._wanted[engine.name]
+        engine.say(answer)
 
     async def _started(self, number: int, request: ChildRequest) -> ChildStarted:
         if self._children is None:

@@ -6,6 +6,7 @@ import trio
 
 from dagrun.domain.events import Event
 from dagrun.domain.moves import first_event
+from dagrun.domain.remembered import is_small
 from dagrun.domain.state import RunState
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DagrunError
@@ -66,9 +67,9 @@ class Dispatching:
             messages: what was posted to the run and not taken up yet, in order.
             lost: whether the engine that had it before was lost.
         """
-        assigned = Assigned(state.run_id, epoch, trio.current_time(), sent=False)
+        assigned = Assigned(state.run_id, epoch, trio.current_time(), sent=False, lost=lost)
         self._assignments.begin(engine, assigned)
-        self._spawn(self._dispatch, engine, assigned, state, messages, lost)
+        self._spawn(self._dispatch, engine, assigned, state, messages)
 
     async def _dispatch(
         self,
@@ -76,16 +77,15 @@ class Dispatching:
         assigned: Assigned,
         state: RunState,
         messages: Sequence[Message],
-        lost: bool,
     ) -> None:
         if not self._roster.has(engine):  # it went while the run was read
-            self._assignments.take_back(engine, assigned.run_id, lost=lost)
+            self._assignments.take_back(engine, assigned.run_id, lost=assigned.lost)
             return
         if not await self._is_assigned(engine, assigned):
             return
         try:
             definition = await patiently(lambda: self._definition(state.plan.workflow))
-            events = await self._events(state)
+            events = await self._events(engine, state)
         except DagrunError as error:  # damaged: the others go on
             self._assignments.give_up(engine, assigned.run_id, str(error))
             return
@@ -95,9 +95,7 @@ class Dispatching:
         assigned.sent, assigned.renewed = True, trio.current_time()
         told = (*messages, *assigned.kept)
         if engine.outbox is not None:  # else its next inventory lacks the run
-            engine.outbox.put(
-                *dispatch_frames(assigned, state, definition, events, messages=told, lost=lost)
-            )
+            engine.outbox.put(*dispatch_frames(assigned, state, definition, events, messages=told))
 
     async def _is_assigned(self, engine: RemoteEngine, assigned: Assigned) -> bool:
         """Note that an engine has a run. Give False if it is somebody else's."""
@@ -113,8 +111,14 @@ class Dispatching:
             self._assignments.refused(engine, assigned.run_id, refusal)
         return refusal is None
 
-    async def _events(self, state: RunState) -> Sequence[Event]:
-        """Give a run's journal; it need not be read when there is nothing but its beginning."""
+    async def _events(self, engine: RemoteEngine, state: RunState) -> Sequence[Event]:
+        """Give a run's journal; it need not be read when there is nothing but its beginning.
+
+        An engine that remembers the run is told what it has not seen, behind the last event that it
+        has.
+        """
         if state.seq == 1:
             return [first_event(state)]
-        return await patiently(lambda: self._store.events(state.run_id))
+        known = engine.remembers.take(state.run_id) or 1
+        after = known - 1 if is_small(state) else 0
+        return await patiently(lambda: self._store.events(state.run_id, after=after))

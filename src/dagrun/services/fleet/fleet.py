@@ -2,6 +2,7 @@
 
 import logging
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from contextlib import AbstractContextManager
 from typing import Any, Final, Unpack
 
 import attrs
@@ -153,6 +154,13 @@ class Fleet:
             ConflictError: its stream is of another instance.
         """
         return self._roster.report(report)
+
+    def unreachable(self) -> AbstractContextManager[None]:
+        """Let no lease end in the block, nor before a full one has passed after it.
+
+        Engines cannot be heard in it, as nobody listens yet.
+        """
+        return self._leases.held()
 
     def expect(
         self, engine_id: str, instance: str, runs: Iterable[tuple[RunId, int]]

@@ -1,6 +1,7 @@
 """When an orchestrator may say that an engine was silent for too long."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Final
 
 import trio
@@ -24,16 +25,28 @@ class Leases:
     def __init__(self, length: float, expire: Callable[[float], None]) -> None:
         self.length = length
         self._expire = expire
+        self._held = False
+        self._not_before = 0.0
+        """Nothing expires before one lease has passed since then, on the loop's clock."""
+
+    @contextmanager
+    def held(self) -> Iterator[None]:
+        """Let nothing expire in the block, nor before one full lease has passed after it."""
+        self._held = True
+        try:
+            yield
+        finally:
+            self._held, self._not_before = False, trio.current_time()
 
     async def run(self, *, task_status: trio.TaskStatus[None] = trio.TASK_STATUS_IGNORED) -> None:
         """Look until cancelled."""
         tick = self.length / TICKS
-        present = not_before = trio.current_time()
+        present = self._not_before = trio.current_time()
         task_status.started()
         while True:
             await trio.sleep(tick)
             last, present = present, trio.current_time()
             if present - last > STALL * tick:
-                not_before = present
-            if present - not_before >= self.length:
+                self._not_before = present
+            if not self._held and present - self._not_before >= self.length:
                 self._expire(present - self.length)

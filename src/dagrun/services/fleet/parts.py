@@ -19,7 +19,6 @@ def dispatch_frames(
     events: Sequence[Event],
     *,
     messages: Sequence[Message],
-    lost: bool,
 ) -> Sequence[Frame]:
     """Give what an engine is told that is to execute a run."""
     first, *rest = portions(events)
@@ -32,7 +31,7 @@ def dispatch_frames(
         events=tuple(first),
         more=bool(rest),
         messages=tuple(messages),
-        lost=lost,
+        lost=assigned.lost,
     )
     parts = [
         JournalPart(

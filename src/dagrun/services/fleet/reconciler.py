@@ -54,7 +54,7 @@ class Reconciler:
             if run_id in has:
                 self._spawn(self._tell_again, engine, assigned, outbox)
             elif assigned.sent:
-                self._assignments.take_back(engine, run_id, lost=False)
+                self._assignments.take_back(engine, run_id, lost=assigned.lost)
 
     def _keeps(self, engine: RemoteEngine, run_id: RunId, epoch: int) -> bool:
         """Renew the lease of a run, if the engine rightly has it."""

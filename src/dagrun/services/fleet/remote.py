@@ -7,6 +7,7 @@ import attrs
 import trio
 
 from dagrun.domain.ids import RunId
+from dagrun.domain.remembered import Remembered
 from dagrun.domain.state import RunState
 from dagrun.ports.engine import (
     DRAINING,
@@ -34,6 +35,9 @@ class Assigned:
 
     sent: bool = True
     """Whether the engine was told of it."""
+
+    lost: bool = False
+    """Whether the engine before was lost; the next one hears of that if this one never has the run."""
 
     leaving: bool = False
     """Whether the engine has given it back, and that is on its way into the store."""
@@ -85,6 +89,9 @@ class RemoteEngine:
 
         self.unacknowledged: dict[RunId, tuple[int, int]] = {}
         """Run → epoch and highest ``seq`` that it reported on this stream."""
+
+        self.remembers: Remembered[int] = Remembered()
+        """Run that it gave back → the ``seq`` up to which it has its journal."""
 
         self._close: Callable[[], None] = lambda: None
         """Ends the present stream."""

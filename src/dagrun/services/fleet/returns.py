@@ -50,7 +50,7 @@ class Returns:
             _log.warning("engine %s: run %s: %s", engine.name, frame.run_id, frame.detail)
             engine.refuses = True  # until its next heartbeat
             self._roster.changed(engine)
-            self._assignments.take_back(engine, frame.run_id, lost=False)
+            self._assignments.take_back(engine, frame.run_id, lost=assigned.lost)
         else:
             assigned.leaving = True
             self._spawn(self._end_assignment, engine, assigned, frame)
@@ -70,6 +70,8 @@ class Returns:
         )
         if engine.runs.get(frame.run_id) is not assigned:
             return  # it has ended, or the lease has
+        if frame.why is not Why.STOPPED and (known := self._journal.durable(frame.run_id)):
+            engine.remembers.put(frame.run_id, known, known)
         if refusal is Refusal.UNSEEN or frame.why is Why.STOPPED:
             self._assignments.take_back(engine, frame.run_id, lost=False)
         elif refusal is None:

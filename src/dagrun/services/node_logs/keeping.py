@@ -1,12 +1,13 @@
 """Writes what nodes have written elsewhere."""
 
 from collections import deque
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from typing import Final
 
 import attrs
 import trio
 
+from dagrun.domain.ids import RunId
 from dagrun.ports.frames import LogChunk
 from dagrun.services.node_logs.logs import NodeLogs
 
@@ -26,12 +27,16 @@ class Keeping:
 
     It bounds nothing by itself: who has pieces written waits until they are.
 
+    Pieces of runs that nobody knows any more are dropped: nothing would ever delete them.
+
     Args:
         logs: where they are kept. Nobody else puts pieces there.
+        known: says whether there is such a run; asked only if nothing of it is kept yet.
     """
 
-    def __init__(self, logs: NodeLogs) -> None:
+    def __init__(self, logs: NodeLogs, known: Callable[[RunId], Awaitable[bool]]) -> None:
         self._logs = logs
+        self._known = known
         self._waiting: deque[tuple[LogChunk, Callable[[], None]]] = deque()
         self._some = trio.Event()
         self._bytes = 0
@@ -46,7 +51,8 @@ class Keeping:
                 self._some = trio.Event()
                 await self._some.wait()
             batch = self._batch()
-            chunks = [chunk for chunk, _ in batch]
+            known = await self._of_known({chunk.run_id for chunk, _ in batch})
+            chunks = [chunk for chunk, _ in batch if chunk.run_id in known]
             # A disk that answers no more must not keep the process from its end.
             await trio.to_thread.run_sync(self._write, chunks, abandon_on_cancel=True)
             for chunk, kept in batch:
@@ -74,6 +80,10 @@ class Keeping:
             batch.append(self._waiting.popleft())
             size += len(batch[-1][0].data)
         return batch
+
+    async def _of_known(self, runs: Collection[RunId]) -> Collection[RunId]:
+        """Give those of some runs that there are."""
+        return [run for run in runs if self._logs.has(run) or await self._known(run)]
 
     def _write(self, chunks: Sequence[LogChunk]) -> None:
         for chunk in chunks:

@@ -49,6 +49,10 @@ class NodeLogs:
         name = name_of(attempt, item, epoch if self._by_epoch else None)
         return LogFile(self._folder(run_id, node_id) / name, cap=self._cap)
 
+    def has(self, run_id: str) -> bool:
+        """Whether there is a folder of a run."""
+        return is_id(run_id) and (self._root / run_id).is_dir()
+
     def put(
         self,
         run_id: str,

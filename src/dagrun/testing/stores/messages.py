@@ -8,7 +8,7 @@ from dagrun.domain.events import Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.errors import NotFound
 from dagrun.ports.store import CommitResult, Message, MessageKind, Posted, Refusal, Store
-from dagrun.testing.journals import ATTEMPT, add_run, event, journal
+from dagrun.testing.journals import ATTEMPT, ERROR, add_run, event, journal
 from dagrun.testing.stores.records import (
     CANCEL,
     ENDINGS,
@@ -133,10 +133,28 @@ class MessagesSuite:
         last = attrs.evolve(end, seq=4)
         result = await store.commit([node, last, *journal("other")[2:]])
         assert result.refused == {R: Refusal.UNSEEN}
-        assert await store.events(R) == journal()[:2]
+        assert await store.events(R) == [*journal()[:2], node]
+        assert [one for one in result.taken if one.run_id == R] == [node]
         assert await store.events(RunId("other")) == journal("other")
-        assert not (await store.commit([node])).refused
         assert not (await store.commit([last], taken=[taken(1)])).refused
+
+    async def test_what_follows_a_refused_end_is_not_stored(self, store: Store) -> None:
+        await add_run(store, upto=2)
+        await store.post(R, CANCEL)
+        result = await store.commit([ENDINGS[0], event(4, Type.RUN_FAILED, data={"error": ERROR})])
+        assert (result.refused, result.taken) == ({R: Refusal.UNSEEN}, [])
+        assert await store.events(R) == journal()[:2]
+
+    async def test_a_message_stays_though_only_the_end_behind_it_was_refused(
+        self, store: Store
+    ) -> None:
+        await add_run(store, upto=2)
+        await store.post(R, PAUSE)
+        await store.post(R, CANCEL)
+        node = event(3, Type.NODE_RUNNING, **ATTEMPT)
+        await store.commit([node, attrs.evolve(ENDINGS[2], seq=4)], taken=[taken(1)])
+        assert await store.events(R) == [*journal()[:2], node]
+        assert await waiting(store) == [(1, "pause"), (2, "cancel")]
 
     async def test_other_messages_keep_no_run_from_ending(self, store: Store) -> None:
         await add_run(store, upto=2)

@@ -574,7 +574,10 @@ class Dispatch(betterproto2.Message):
 
     events: "bytes" = betterproto2.field(6, betterproto2.TYPE_BYTES)
     """
-    The journal's beginning, as in Report.
+    The journal's beginning, as in Report. An engine that gave the run back as parked or paused, on
+    this stream or another one, is told only what is new since then: events from the last one on that
+    it reported. One that does not have what came before any more gives the run back as unusable, and
+    is told all the next time.
     """
 
     more: "bool" = betterproto2.field(7, betterproto2.TYPE_BOOL)
