@@ -160,6 +160,44 @@ async def test_questions_whose_answers_nobody_reads_are_cut_off():
         assert memory() - before < MAX_UNSENT + 8 * MIB
 
 
+async def flood(raw, frames):
+    with trio.fail_after(LIMIT), pytest.raises(trio.BrokenResourceError):
+        while True:
+            await raw.stream.send_all(frames)
+
+
+@pytest.mark.parametrize("piece", [b"", b"x"])
+async def test_strangers_who_say_next_to_nothing_in_many_frames_are_cut_off(piece):
+    async with serving(accepts=right, token="right", patience=Patience()) as served:
+        async with connected(served.port) as raw:
+            await raw.begin()
+            number = await raw.call(WATCH.path)
+            await raw.data(number, message(b""))
+            await raw.accepted(number)
+            head = len(piece).to_bytes(3, "big") + b"\0\0" + number.to_bytes(4, "big")
+            await flood(raw, (head + piece) * 1000)
+
+
+async def test_who_was_let_in_and_says_next_to_nothing_in_many_frames_leaves_others_their_turn():
+    def looked_at(served):
+        return sum(each._frames.given for each in served.transport._bridge.opened)
+
+    frames, most = 20_000, 0
+    async with serving(patience=Patience()) as served, connected(served.port) as raw:
+        await raw.begin()
+        number = await raw.call(ATTACH)
+        await raw.accepted(number)
+        empty = b"\0\0\0\0\0" + number.to_bytes(4, "big")
+        async with grpc() as other, other.attach(served.address) as channel:
+            async with trio.open_nursery() as nursery:
+                nursery.start_soon(raw.stream.send_all, empty * frames)
+                with trio.fail_after(LIMIT):
+                    while (before := looked_at(served)) < frames:
+                        await ask(channel)
+                        most = max(most, looked_at(served) - before)
+    assert most < frames / 4
+
+
 async def test_calls_that_are_taken_back_at_once_are_cut_off_and_keep_nobody_waiting():
     async def reset(raw):
         with pytest.raises(trio.BrokenResourceError):

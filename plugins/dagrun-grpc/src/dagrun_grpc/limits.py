@@ -33,7 +33,13 @@ MAX_UNFINISHED: Final = 2 * MAX_STREAMS
 """Calls on a connection that were taken back, or are open, and whose tasks have not ended."""
 
 BITE: Final = 16 * 1024
-"""Bytes that are looked at before it is asked whether the connection is still wanted."""
+"""Bytes that are looked at before other connections have their turn."""
+
+TURN: Final = 64
+"""Frames of HTTP/2, as small as they may be, that are looked at before others have their turn."""
+
+MAX_FRAMES_OF_STRANGERS: Final = 1000
+"""Frames of HTTP/2 that a connection may bring before a call on it is let in."""
 
 MAX_HEADERS: Final = 16 * 1024
 """Bytes of the headers of a call."""
