@@ -13,13 +13,22 @@ from pathlib import Path
 import pytest
 import trio
 from grpclib import GRPCError, Status
+from h2.settings import SettingCodes
 
 from dagrun.errors import ChannelLost, Unreachable
 from dagrun.ports.frames import Beat, BeatSeen, LogChunk
 from dagrun.testing.proxy import Proxy
 from dagrun_grpc import grpc
 from dagrun_grpc.aio.calls import CHECK, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, WATCH
-from dagrun_grpc.limits import MAX_MESSAGE, MAX_OF_STRANGERS, MAX_UNSENT, WINDOW, Patience
+from dagrun_grpc.aio.headers import BoundedEncoder
+from dagrun_grpc.limits import (
+    MAX_MESSAGE,
+    MAX_OF_STRANGERS,
+    MAX_TABLE,
+    MAX_UNSENT,
+    WINDOW,
+    Patience,
+)
 from dagrun_grpc.testing import (
     HASTE,
     LIMIT,
@@ -158,6 +167,34 @@ async def test_questions_whose_answers_nobody_reads_are_cut_off():
                 await raw.stream.send_all(ping * 1000)
                 sent += 17 * 1000
         assert memory() - before < MAX_UNSENT + 8 * MIB
+
+
+async def test_no_more_headers_are_remembered_than_usual_however_many_the_peer_wants():
+    async with serving(neighbour=False) as served, connected(served.port) as raw:
+        await raw.begin()
+        for size in (0, 1000, 0, 2**31 - 1):
+            raw.http.update_settings({SettingCodes.HEADER_TABLE_SIZE: size})
+        await raw.flush()
+        for service in ("a" * 900, "b" * 900, "c" * 900):
+            number = await raw.call(CHECK.path)
+            asked = bytes(health.HealthCheckRequest(service="%" * 100 + service))
+            await raw.data(number, message(asked), end=True)
+            status, said = await raw.status(number)
+            assert status == 5  # NOT_FOUND
+            assert service in said
+        (ours,) = served.transport._bridge.opened
+        assert ours.connection._connection.encoder.header_table_size == MAX_TABLE
+
+
+@pytest.mark.parametrize(
+    ("sizes", "said"),
+    [((0, 4096), [0, 4096]), ((9, 4, 9, 7), [4, 7]), ((5, 3), [3]), ((2**32 - 1,), [])],
+)
+def test_of_all_changes_of_what_is_remembered_two_are_said_at_most(sizes, said):
+    encoder = BoundedEncoder()
+    for size in sizes:
+        encoder.header_table_size = size
+    assert encoder.table_size_changes == said
 
 
 async def flood(raw, frames):

@@ -44,6 +44,9 @@ MAX_FRAMES_OF_STRANGERS: Final = 1000
 MAX_HEADERS: Final = 16 * 1024
 """Bytes of the headers of a call."""
 
+MAX_TABLE: Final = 4096
+"""Bytes of headers that were sent and are remembered for a connection: the usual number."""
+
 CLOSING: Final = 1.0  # seconds that the other side gets to say that it has heard the last word
 
 

@@ -13,6 +13,7 @@ from h2.settings import SettingCodes, Settings
 
 from dagrun_grpc.aio.connection import GuardedConnection
 from dagrun_grpc.aio.frames import GuardedFrames
+from dagrun_grpc.aio.headers import BoundedEncoder
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.aio.watch import Watch
 from dagrun_grpc.limits import (
@@ -115,6 +116,7 @@ class GuardedProtocol(H2Protocol):
             },
         )
         http.incoming_buffer = self._frames
+        http.encoder = BoundedEncoder()
         http.initiate_connection()
         http.increment_flow_control_window(WINDOW - http.inbound_flow_control_window)
         return http
