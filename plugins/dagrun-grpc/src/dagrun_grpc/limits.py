@@ -14,6 +14,12 @@ MAX_DOCUMENT: Final = 8 * 1024 * 1024
 """Bytes of a message that brings a document: it may have 4 MiB itself, and its files need room, too.
 In JSON it becomes six times as long at most, which still fits in :data:`MAX_FRAMES`."""
 
+MAX_FIELDS: Final = 20_000
+"""Fields of a request, and of all that is in it: reading them takes a tenth of a second."""
+
+MAX_FIELDS_OF_FRAMES: Final = 200_000
+"""Fields of frames that travel together."""
+
 PART: Final = 1024 * 1024
 """Bytes of the stream's messages; what is longer travels in parts of this size."""
 

@@ -20,6 +20,7 @@ from dagrun_grpc.aio.calls import CHECK, WATCH, Answer, Call, Service
 from dagrun_grpc.aio.channel import GrpcChannel
 from dagrun_grpc.aio.health import Health
 from dagrun_grpc.aio.protocol import GuardedProtocol
+from dagrun_grpc.aio.requests import CountingCodec
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
 
@@ -100,7 +101,7 @@ class Listener:
         calls = (*self._calls, CHECK, WATCH)
         patience = self._listening.patience
         service = Service(calls, answers, self._listening.gate, seconds=patience.recheck)
-        server = _Server([service])
+        server = _Server([service], codec=CountingCodec())
         server.bridge = self._bridge
         server.patience = patience
         return server
