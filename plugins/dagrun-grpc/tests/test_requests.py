@@ -44,3 +44,42 @@ async def test_a_compressed_request_is_said_to_be_one(call):
 async def test_a_request_that_ends_in_the_middle_is_a_mistake_of_who_sent_it(call, cut):
     status, said = await refusal(call, cut)
     assert (status, said) == (3, "the stream ended in the middle of a message")  # INVALID_ARGUMENT
+
+
+@pytest.mark.parametrize(
+    ("headers", "status", "words"),
+    [
+        ({":path": None}, 3, "the call has no :path"),  # INVALID_ARGUMENT
+        ({":method": None}, 3, "the call has no :method"),
+        ({"key-bin": "a"}, 3, "key-bin is no base64"),
+        ({"grpc-timeout": "0n"}, 4, "the call came with no time left"),  # DEADLINE_EXCEEDED
+        ({"grpc-timeout": "000S"}, 4, "the call came with no time left"),
+        *(
+            ({"grpc-timeout": value}, 3, f"grpc-timeout: {value[:60]!r} is none")
+            for value in ("-1S", "1", "S", "1s", "100000000H", "9" * 400 + "H")
+        ),
+    ],
+)
+async def test_a_call_that_cannot_begin_ends_with_the_reason(headers, status, words, caplog):
+    async with serving() as served, connected(served.port) as raw:
+        await raw.begin()
+        assert await raw.status(await raw.call(REPORT_STATUS.path, **headers)) == (status, words)
+    assert caplog.records == []
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        {"grpc-timeout": "99999999H"},
+        {"grpc-timeout": "0000000000005S"},
+        {"key-bin": "YWI"},
+        {"grpc-trace-bin": "a"},
+        {"grpc-encoding": "gzip"},
+    ],
+)
+async def test_a_call_with_unusual_headers_is_answered(headers):
+    async with serving() as served, connected(served.port) as raw:
+        await raw.begin()
+        number = await raw.call(REPORT_STATUS.path, **headers)
+        await raw.data(number, message(b""), end=True)
+        assert await raw.status(number) == (3, "status: it is missing")

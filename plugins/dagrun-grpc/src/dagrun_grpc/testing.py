@@ -170,19 +170,20 @@ class RawClient:
         """Send what h2 has to say."""
         await self.stream.send_all(self.http.data_to_send())
 
-    async def call(self, path: str, **metadata: str) -> int:
-        """Begin a call; give its number."""
+    async def call(self, path: str, **metadata: str | None) -> int:
+        """Begin a call, without the headers that are None; give its number."""
         number = self.http.get_next_available_stream_id()
-        headers = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", "test"),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            *metadata.items(),
-        ]
-        self.http.send_headers(number, headers)
+        headers = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": path,
+            ":authority": "test",
+            "te": "trailers",
+            "content-type": "application/grpc",
+            **metadata,
+        }
+        shown = [(name, value) for name, value in headers.items() if value is not None]
+        self.http.send_headers(number, shown)
         await self.flush()
         return number
 

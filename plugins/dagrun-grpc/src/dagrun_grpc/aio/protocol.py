@@ -14,6 +14,7 @@ from h2.settings import SettingCodes, Settings
 from dagrun_grpc.aio.connection import GuardedConnection
 from dagrun_grpc.aio.frames import GuardedFrames
 from dagrun_grpc.aio.headers import BoundedEncoder
+from dagrun_grpc.aio.opening import Headers, unfit
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.aio.watch import Watch
 from dagrun_grpc.limits import (
@@ -36,7 +37,10 @@ class _Events(EventsProcessor):
     too_many: Callable[[], object]
 
     def process_request_received(self, event: RequestReceived) -> None:
-        """Begin a call; called by grpclib."""
+        """Begin a call, or refuse it; called by grpclib."""
+        if (problem := unfit(cast("Headers", event.headers))) is not None:
+            cast("GuardedConnection", self.connection).refuse(event.stream_id, *problem)
+            return
         handler = self.handler
         unfinished = len(getattr(handler, "_tasks", ())) + len(getattr(handler, "_cancelled", ()))
         if unfinished < MAX_UNFINISHED:
