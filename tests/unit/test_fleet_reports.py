@@ -166,6 +166,10 @@ async def test_who_has_no_stream_is_not_known(autojump_clock):
         *(({"capacity": number}, "its capacity") for number in (0, 10**9)),
         *(({"resources": {"cpu": amount}}, "resources") for amount in (math.inf, math.nan, -1)),
         ({"labels": {str(number): "" for number in range(1001)}}, "more than 1000 labels"),
+        (
+            {"labels": {str(n): "x" * 1000 for n in range(17)}},
+            "more than 16384 characters all in all",
+        ),
         ({"labels": {"a": "x" * 1001}}, "of more than 1000 characters"),
     ],
 )
