@@ -40,7 +40,7 @@ def unfit(hello: Hello) -> TurnedAway | None:
     """Give why an engine is of no use to any orchestrator of this kind; None if it is."""
     if hello.protocol != PROTOCOL:
         reason = (
-            f"it speaks version {hello.protocol} of the protocol (dagrun {hello.release}),"
+            f"it speaks version {hello.protocol} of the protocol (dagrun {hello.release[:100]}),"
             f" this orchestrator version {PROTOCOL}"
         )
         return TurnedAway(reason=reason, final=True)
