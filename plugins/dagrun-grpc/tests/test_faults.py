@@ -4,6 +4,7 @@
 import asyncio
 import random
 import resource
+import socket
 import struct
 import time
 from contextlib import asynccontextmanager
@@ -465,6 +466,22 @@ async def test_what_strangers_say_is_no_news(caplog):
         await raw.data(number, b"\1\0\0\0\1x")  # compressed, as nobody asked for
         assert (await raw.status(number))[0] == 12  # UNIMPLEMENTED
     assert caplog.records == []
+
+
+async def test_who_leaves_before_the_answers_to_many_calls_is_no_news(caplog):
+    async with serving() as served:
+        async with connected(served.port) as raw:
+            await raw.begin()
+            await raw.status(await raw.call("nonsense"))
+            for _ in range(50):
+                number = raw.http.get_next_available_stream_id()
+                headers = [(":method", "POST"), (":path", CHECK.path), ("te", "trailers")]
+                raw.http.send_headers(number, [*headers, ("content-type", "application/grpc")])
+                raw.http.send_data(number, message(b""), end_stream=True)
+            await raw.flush()
+            raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        await trio.sleep(0.3)
+    assert caplog.messages == []
 
 
 async def test_the_reason_of_a_refusal_arrives_in_all_its_letters():
