@@ -2,6 +2,7 @@
 """What strangers, networks and dead peers do harms their own connection only."""
 
 import asyncio
+import logging
 import random
 import resource
 import socket
@@ -482,6 +483,13 @@ async def test_who_leaves_before_the_answers_to_many_calls_is_no_news(caplog):
             raw.stream.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
         await trio.sleep(0.3)
     assert caplog.messages == []
+
+
+def test_what_asyncio_says_of_answers_that_come_too_late_is_no_news(caplog):
+    asyncio_log = logging.getLogger("asyncio")
+    asyncio_log.warning("socket.send() raised exception.")
+    asyncio_log.warning("something else")
+    assert caplog.messages == ["something else"]
 
 
 async def test_the_reason_of_a_refusal_arrives_in_all_its_letters():

@@ -35,6 +35,9 @@ MAX_UNSENT: Final = 1024 * 1024
 MAX_STREAMS: Final = 100
 """Calls that are open on a connection at once."""
 
+LARGE_AT_ONCE: Final = 10
+"""Calls whose answers may have megabytes that are answered at once on a connection; others wait."""
+
 MAX_UNFINISHED: Final = 2 * MAX_STREAMS
 """Calls on a connection that were taken back, or are open, and whose tasks have not ended."""
 

@@ -109,6 +109,7 @@ async def serving(
     neighbour: bool = True,
     patience: Patience = HASTE,
     token: str | None = None,
+    offered: Offered | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Listen during a block.
@@ -118,6 +119,7 @@ async def serving(
         neighbour: whether somebody else has a stream, and gets answers before and after the block.
         patience: the listener's.
         token: the neighbour's.
+        offered: what is served beside the streams; None for what does nothing.
         options: the listener's.
     """
     channels: list[Channel] = []
@@ -128,7 +130,7 @@ async def serving(
 
     transport = GrpcTransport(port=0, patience=patience, **options)
     async with transport, trio.open_nursery() as nursery:
-        offered = of_orchestrator(options.get("accepts"))
+        offered = offered or of_orchestrator(options.get("accepts"))
         serve = partial(transport.serve_orchestrator, hold, offered=offered)
         address = await nursery.start(serve)
         served = Served(address, transport, channels)

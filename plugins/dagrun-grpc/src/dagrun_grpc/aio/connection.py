@@ -1,5 +1,6 @@
 """What is sent on one HTTP/2 connection, and why it ends."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
@@ -8,6 +9,8 @@ from grpclib import Status
 from grpclib.metadata import encode_grpc_message
 from grpclib.protocol import Connection, Stream
 from h2.exceptions import H2Error
+
+from dagrun_grpc.limits import LARGE_AT_ONCE
 
 
 class GuardedConnection(Connection):
@@ -32,6 +35,9 @@ class GuardedConnection(Connection):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
+        """Held while something large is answered, which is kept until the peer has read it."""
+
         self._make_stream = make_stream
         self._end_soon = end_soon
 
