@@ -67,6 +67,6 @@ def _harmless(_logger: Any, _method: str, event: Event) -> Event:
     }
 
 
-def _harmless_json(_logger: Any, _method: str, line: str) -> str:
+def _harmless_json(_logger: Any, _method: str, line: Any) -> str:
     """Do the same with a line of JSON, which some read on a terminal all the same."""
-    return visible_json(line)
+    return visible_json(str(line))
