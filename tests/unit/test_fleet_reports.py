@@ -12,7 +12,7 @@ from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, ConflictError, NotFound
 from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineReport, Offers
-from dagrun.ports.frames import Beat, BeatSeen, GivenBack, Held, Hello, Stop, Welcome, Why
+from dagrun.ports.frames import Beat, BeatSeen, GivenBack, Hello, Stop, Welcome, Why
 from dagrun.services.fleet import Fleet
 from dagrun.services.fleet.handshake import unfit
 from dagrun.services.fleet.returns import Returns
@@ -32,7 +32,7 @@ HELLO = Hello(
     instance="i",
     release="0",
     capacity=1,
-    held=(Held(run_id=RunId("r"), epoch=2, durable=0, last=0),),
+    held=((RunId("r"), 2),),
 )
 
 
@@ -96,7 +96,6 @@ async def converse(fleet, stream):
 async def attached():
     placer, stream = Placer(), Stream()
     fleet = Fleet(
-        orchestrator="o",
         lease=LEASE,
         store=MemoryStore(),
         journal=Journal(),
@@ -197,7 +196,7 @@ def test_of_why_a_run_is_given_back_no_more_is_logged_than_people_read(caplog):
         spawn=None,
     )
     engine = SimpleNamespace(name="e", assigned=lambda *_run: True)
-    why = {"seq": 0, "seen": 0, "why": Why.UNUSABLE, "detail": "it lacks " + "x" * 1_000_000}
+    why = {"seen": 0, "why": Why.UNUSABLE, "detail": "it lacks " + "x" * 1_000_000}
     returns.given_back(engine, GivenBack(run_id=RunId("r"), epoch=1, **why))
     (record,) = caplog.records
     assert "run r: it lacks xxx" in record.getMessage()
