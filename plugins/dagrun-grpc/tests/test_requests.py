@@ -83,3 +83,19 @@ async def test_a_call_with_unusual_headers_is_answered(headers):
         number = await raw.call(REPORT_STATUS.path, **headers)
         await raw.data(number, message(b""), end=True)
         assert await raw.status(number) == (3, "status: it is missing")
+
+
+@pytest.mark.parametrize("second", ["Bearer right", "Bearer wrong"])
+async def test_a_token_that_is_shown_twice_is_none(second):
+    def right(token, _role):
+        return token == "right"
+
+    async with serving(accepts=right, token="right") as served, connected(served.port) as raw:
+        await raw.begin()
+        number = raw.http.get_next_available_stream_id()
+        shown = [("authorization", "Bearer right"), ("authorization", second)]
+        path = (":path", REPORT_STATUS.path)
+        kind = ("content-type", "application/grpc")
+        raw.http.send_headers(number, [(":method", "POST"), path, ("te", "trailers"), kind, *shown])
+        await raw.flush()
+        assert (await raw.status(number))[0] == 16  # UNAUTHENTICATED
