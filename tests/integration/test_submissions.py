@@ -74,6 +74,7 @@ async def test_many_submissions_with_one_key_after_a_crash_are_one_run(tmp_path)
         ({"idempotency_key": "\ud800"}, "at most 512 characters"),
         ({"idempotency_key": "x" * 513}, "at most 512 characters"),
         ({"idempotency_key": 7}, "at most 512 characters"),
+        ({"idempotency_key": "a\0b"}, "without NUL"),
         ({"priority": 1.5}, "a whole number from -1000000 to 1000000"),
         ({"priority": True}, "a whole number"),
         ({"priority": 10**30}, "a whole number"),

@@ -2,6 +2,7 @@
 
 import math
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 
 import attrs
 import pytest
@@ -11,9 +12,10 @@ from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, ConflictError, NotFound
 from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineReport, Offers
-from dagrun.ports.frames import Beat, BeatSeen, Hello, Stop, Welcome
+from dagrun.ports.frames import Beat, BeatSeen, GivenBack, Hello, Stop, Welcome, Why
 from dagrun.services.fleet import Fleet
 from dagrun.services.fleet.handshake import unfit
+from dagrun.services.fleet.returns import Returns
 
 LEASE = 30.0
 REPORT = EngineReport(
@@ -165,6 +167,10 @@ async def test_who_has_no_stream_is_not_known(autojump_clock):
         *(({"capacity": number}, "its capacity") for number in (0, 10**9)),
         *(({"resources": {"cpu": amount}}, "resources") for amount in (math.inf, math.nan, -1)),
         ({"labels": {str(number): "" for number in range(1001)}}, "more than 1000 labels"),
+        (
+            {"labels": {str(n): "x" * 1000 for n in range(17)}},
+            "more than 16384 characters all in all",
+        ),
         ({"labels": {"a": "x" * 1001}}, "of more than 1000 characters"),
     ],
 )
@@ -173,3 +179,25 @@ def test_an_engine_that_says_what_cannot_be_is_turned_away_for_good(odd, why):
     turned_away = unfit(attrs.evolve(HELLO, **odd))
     assert turned_away.final
     assert why in turned_away.reason
+
+
+def test_of_an_engine_of_another_version_no_more_is_told_than_people_read():
+    turned_away = unfit(attrs.evolve(HELLO, protocol=99, release="7" * 1_000_000))
+    assert "version 99 of the protocol (dagrun 777" in turned_away.reason
+    assert len(turned_away.reason) < 300
+
+
+def test_of_why_a_run_is_given_back_no_more_is_logged_than_people_read(caplog):
+    returns = Returns(
+        journal=None,
+        placer=None,
+        roster=SimpleNamespace(changed=lambda _engine: None),
+        assignments=SimpleNamespace(take_back=lambda *_run, lost: None),
+        spawn=None,
+    )
+    engine = SimpleNamespace(name="e", assigned=lambda *_run: True)
+    why = {"seen": 0, "why": Why.UNUSABLE, "detail": "it lacks " + "x" * 1_000_000}
+    returns.given_back(engine, GivenBack(run_id=RunId("r"), epoch=1, **why))
+    (record,) = caplog.records
+    assert "run r: it lacks xxx" in record.getMessage()
+    assert len(record.getMessage()) < 1200

@@ -78,6 +78,10 @@ def test_tables_of_the_file_are_labels_and_resources(tmp_path):
         ({"DAGRUN_LOG_LEVEL": "loud"}, "DAGRUN_LOG_LEVEL: one of debug, info, warning"),
         ({"DAGRUN_LOG_FORMAT": "xml"}, "DAGRUN_LOG_FORMAT: one of console, json"),
         ({"K8S_SERVICE_NAME": "a b"}, "K8S_SERVICE_NAME: the name of a host is needed"),
+        *(
+            ({"K8S_SERVICE_NAME": name}, "K8S_SERVICE_NAME: the name of a host is needed")
+            for name in ("a..b", "x" * 64, "x." * 130, ".a", "a..b:1", "[::1]:5", "é:1")
+        ),
         ({"K8S_SERVICE_NAME": "a:b"}, "K8S_SERVICE_NAME: host:port is needed"),
         ({"DAGRUN_CAPACITY": "1"}, "DAGRUN_CAPACITY: there is no such setting (did you mean 'CAPA"),
         ({"DAGRUN_LEASES": "1"}, "DAGRUN_LEASES: there is no such setting (did you mean 'DAGRUN_L"),

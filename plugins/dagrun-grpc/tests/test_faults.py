@@ -19,6 +19,10 @@ HUGE = struct.pack(">?I", False, 300 * MIB)
 """What stands before a message of that size."""
 
 
+def right(token, role):
+    return (token, role) == ("right", "engine")
+
+
 @pytest.mark.parametrize("seed", range(5))
 async def test_random_bytes_are_cut_off(seed):
     junk = random.Random(seed).randbytes(100_000)
@@ -174,14 +178,28 @@ async def test_a_frame_that_announces_more_than_was_agreed_on_is_cut_off_at_once
 async def test_connections_beyond_the_most_are_closed_at_once():
     async with serving(max_connections=3, patience=Patience()) as served:
         async with connected(served.port) as one, connected(served.port) as two:
-            await one.begin()
-            await two.begin()
+            for each in (one, two):
+                await each.begin()
+                await each.accepted(await each.call(ATTACH))
             async with connected(served.port) as three:
                 assert await three.drained() < 1
             await two.stream.aclose()
             await trio.sleep(0.1)
             async with grpc() as other, other.attach(served.address) as channel:
                 await ask(channel)
+
+
+async def test_the_stranger_who_came_first_makes_room_for_who_comes():
+    known = {"accepts": right, "token": "right", "patience": Patience()}
+    async with serving(max_connections=3, **known) as served:
+        async with connected(served.port) as one, connected(served.port) as two:
+            await one.begin()
+            await two.begin()
+            await two.status(await two.call(ATTACH))  # it is not let in
+            async with grpc(token="right") as other, other.attach(served.address) as channel:
+                await ask(channel)
+                assert await one.drained() < LIMIT
+                assert (await two.status(await two.call(ATTACH)))[0] == 16  # UNAUTHENTICATED
 
 
 async def test_a_connection_on_which_nothing_is_called_any_more_is_closed():

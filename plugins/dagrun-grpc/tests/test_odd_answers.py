@@ -1,6 +1,8 @@
 """Whatever a server answers, and whatever it is asked for, a client says one line of dagrun's."""
 
 from contextlib import aclosing, asynccontextmanager
+from functools import partial
+from types import SimpleNamespace
 
 import pytest
 import trio
@@ -8,13 +10,16 @@ from grpclib import Status
 
 from dagrun import errors
 from dagrun.errors import InputError, RemoteError
+from dagrun.ports.engine import EngineView
 from dagrun.ports.management import Wanted
 from dagrun_grpc import grpc
+from dagrun_grpc.aio import answering
 from dagrun_grpc.aio.asking import Asking
 from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.manage_client import ManagementClient
 from dagrun_grpc.aio.refusals import decode
-from dagrun_grpc.limits import Patience
+from dagrun_grpc.limits import MAX_MESSAGE, Patience
+from dagrun_grpc.testing import LIMIT, answer, of_orchestrator
 from dagrun_grpc.wire.dagrun import v1
 
 
@@ -127,3 +132,23 @@ def test_details_of_an_error_that_cannot_be_read_leave_its_status(encoded):
 @pytest.mark.parametrize("status", ["17", "99", "²", "-1", "x", "9" * 5000])
 def test_a_status_that_nobody_knows_is_an_error_of_the_server(status):
     assert isinstance(decode(status, "text", None), RemoteError)
+
+
+async def test_an_answer_that_is_too_large_is_the_servers(monkeypatch):
+    async def engines():
+        await trio.lowlevel.checkpoint()
+        said = {"id": "e", "address": "", "status": "idle", "capacity": 1, "active_runs": 0}
+        return [EngineView(**said, labels={"much": "x" * MAX_MESSAGE})]
+
+    monkeypatch.setattr(answering, "_check_size", lambda _reply: None)
+    offered = of_orchestrator(management=SimpleNamespace(engines=SimpleNamespace(list=engines)))
+    async with grpc(port=0) as listens, grpc() as dials, trio.open_nursery() as nursery:
+        serve = partial(listens.serve_orchestrator, answer, offered=offered)
+        address = await nursery.start(serve)
+        async with dials.manage(address) as server:
+            with (
+                trio.fail_after(LIMIT),
+                pytest.raises(RemoteError, match=f"^{address}: .* at most"),
+            ):
+                await server.engines.list()
+        nursery.cancel_scope.cancel()

@@ -45,6 +45,11 @@ def test_an_option_that_makes_no_sense_is_refused(options, what):
         "[::1]",
         "a..b:1",
         "x" * 70 + ":1",
+        "x." * 150 + "x:1",
+        "a\x1bb:1",
+        "a\x7fb:1",
+        "a\x9bb:1",
+        "a\u202eb:1",
     ],
 )
 async def test_what_is_no_address_is_refused(address):
@@ -54,6 +59,12 @@ async def test_what_is_no_address_is_refused(address):
         with pytest.raises(ConfigError, match="no address"):
             async with transport.attach(address):
                 pass
+
+
+def test_of_what_is_no_address_the_beginning_is_shown():
+    with pytest.raises(ConfigError) as raised:
+        split("x." * 1_000_000 + ":1")
+    assert len(str(raised.value)) < 200
 
 
 @pytest.mark.parametrize("address", ["[::1]:50051", "127.0.0.1:1", "engine-1.example:65535"])

@@ -9,6 +9,7 @@ import trustme
 
 from dagrun.errors import ChannelLost, ConfigError
 from dagrun_grpc import grpc
+from dagrun_grpc.limits import Patience
 from dagrun_grpc.testing import HASTE, LIMIT, answer, ask, connected, serving
 
 
@@ -111,6 +112,19 @@ async def test_who_keeps_silent_before_the_handshake_is_cut_off_in_time(ours):
             assert await raw.closed() < HASTE.handshake + 1
         async with grpc(tls_ca=ours.ca) as other, other.attach(served.address) as channel:
             await ask(channel)
+
+
+async def test_who_keeps_silent_before_the_handshake_makes_room_for_who_comes(ours):
+    few = {"max_connections": 2, "patience": Patience()}
+    async with (
+        serving(neighbour=False, **few, **ours.issue()) as served,
+        connected(served.port) as one,
+        connected(served.port),
+        grpc(tls_ca=ours.ca) as other,
+        other.attach(served.address) as channel,
+    ):
+        await ask(channel)
+        assert await one.drained() < LIMIT
 
 
 async def test_who_expects_no_tls_is_told_that_it_did_not_work(ours):

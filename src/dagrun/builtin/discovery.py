@@ -16,8 +16,8 @@ PORT: Final = 50051
 HOLDS: Final = 3
 """Intervals for which a registration holds."""
 
-MOST: Final = 10_000
-"""Registrations at once."""
+MOST: Final = 1000
+"""Registrations at once. They may all be of nobody, and are dialled again and again."""
 
 _log: Final = logging.getLogger(__name__)
 

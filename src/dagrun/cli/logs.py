@@ -8,7 +8,7 @@ from typing import Any, Final
 import structlog
 
 from dagrun.cli import output
-from dagrun.cli.visible import visible
+from dagrun.cli.visible import visible, visible_json
 
 Event = MutableMapping[str, Any]
 
@@ -34,6 +34,7 @@ def write_logs(form: str | None, level: str) -> None:
         last: list[structlog.typing.Processor] = [
             structlog.processors.format_exc_info,
             structlog.processors.JSONRenderer(ensure_ascii=False),
+            _harmless_json,
         ]
     else:
         plain = structlog.dev.plain_traceback
@@ -64,3 +65,8 @@ def _harmless(_logger: Any, _method: str, event: Event) -> Event:
     return {
         key: visible(value) if isinstance(value, str) else value for key, value in event.items()
     }
+
+
+def _harmless_json(_logger: Any, _method: str, line: Any) -> str:
+    """Do the same with a line of JSON, which some read on a terminal all the same."""
+    return visible_json(str(line))

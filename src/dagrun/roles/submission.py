@@ -116,11 +116,12 @@ def folder_name(base: Path | None) -> str | None:
 
 
 def _is_text(value: str) -> bool:
+    """Whether a store keeps a text as it is; it may cut one at a NUL, and take two keys for one."""
     try:
         value.encode()
     except UnicodeEncodeError:
         return False
-    return True
+    return "\0" not in value
 
 
 def _check_priority(priority: int | None) -> None:
@@ -134,7 +135,9 @@ def _check_priority(priority: int | None) -> None:
 def _check_key(key: str | None) -> None:
     if key is None or (type(key) is str and len(key) <= MAX_KEY and _is_text(key)):
         return
-    message = f"the idempotency key must be a UTF-8 text of at most {MAX_KEY} characters"
+    message = (
+        f"the idempotency key must be a UTF-8 text of at most {MAX_KEY} characters, without NUL"
+    )
     raise InputError([Problem(message=message)])
 
 

@@ -18,6 +18,8 @@ LARGEST: Final = 100_000
 TRUE: Final = ("true", "1", "yes")
 FALSE: Final = ("false", "0", "no")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]@,]+):([0-9]{1,5})")
+_HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
+_MAX_HOST: Final = 253  # characters, as DNS has it
 _STORE: Final = re.compile(r"[a-z][a-z0-9+-]*:\S*")
 
 
@@ -143,9 +145,8 @@ def addresses(value: object) -> tuple[str, ...]:
 def service(value: object) -> str:
     """Give the name of a service, with or without a port behind it."""
     name = text(value)
-    if ":" in name:
-        return address(name)
-    if not re.fullmatch(r"[A-Za-z0-9._-]+", name):
+    host = (address(name) if ":" in name else name).partition(":")[0]
+    if len(host) > _MAX_HOST or not _HOST.fullmatch(host):
         raise ValueError("the name of a host is needed")
     return name
 

@@ -9,6 +9,9 @@ _ADDRESS: Final = re.compile(
     r"(?:\[(?P<six>[0-9A-Fa-f:.%\w]+)\]|(?P<host>[^\s:/\[\]@]+)):(?P<port>[0-9]{1,5})"
 )
 
+MAX_ADDRESS: Final = 300  # characters; a host's name has 253
+SHOWN: Final = 100  # characters of what is no address
+
 
 def split(address: str) -> tuple[str, int]:
     """Take ``host:port`` apart; an IPv6 address stands in brackets.
@@ -19,14 +22,14 @@ def split(address: str) -> tuple[str, int]:
     Raises:
         ConfigError: it is something else.
     """
-    match = _ADDRESS.fullmatch(address)
-    if match is None or not 1 <= int(match["port"]) <= 65535:
-        raise ConfigError(f"{address!r} is no address; write host:port")
+    match = _ADDRESS.fullmatch(address) if len(address) <= MAX_ADDRESS else None
+    if match is None or not address.isprintable() or not 1 <= int(match["port"]) <= 65535:
+        raise ConfigError(f"{address[:SHOWN]!r} is no address; write host:port")
     host = match["six"] or match["host"]
     try:
         host.encode("idna")
     except UnicodeError as error:
-        raise ConfigError(f"{address!r} is no address: {error}") from error
+        raise ConfigError(f"{address[:SHOWN]!r} is no address: {error}") from error
     return host, int(match["port"])
 
 

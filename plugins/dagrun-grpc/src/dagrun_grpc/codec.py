@@ -7,7 +7,9 @@ import betterproto2
 
 from dagrun.ports.frames import Frame
 from dagrun_grpc import from_engine, from_orchestrator
+from dagrun_grpc.fieldcount import check_fields
 from dagrun_grpc.fields import Encoders, Malformed
+from dagrun_grpc.limits import MAX_FIELDS_OF_FRAMES
 from dagrun_grpc.wire.dagrun import v1
 
 __all__ = ["Kind", "Malformed", "Stream", "decode", "encode", "parsed"]
@@ -53,6 +55,7 @@ def parsed(encoded: bytes, kind: Kind) -> Stream:
         Malformed: it is none.
     """
     try:
+        check_fields(encoded, kind, most=MAX_FIELDS_OF_FRAMES)
         return kind.FromString(encoded)
     except Exception as error:
         raise Malformed(f"a message that this dagrun cannot read ({error})") from error

@@ -14,6 +14,12 @@ MAX_DOCUMENT: Final = 8 * 1024 * 1024
 """Bytes of a message that brings a document: it may have 4 MiB itself, and its files need room, too.
 In JSON it becomes six times as long at most, which still fits in :data:`MAX_FRAMES`."""
 
+MAX_FIELDS: Final = 20_000
+"""Fields of a request, and of all that is in it: reading them takes a tenth of a second."""
+
+MAX_FIELDS_OF_FRAMES: Final = 200_000
+"""Fields of frames that travel together."""
+
 PART: Final = 1024 * 1024
 """Bytes of the stream's messages; what is longer travels in parts of this size."""
 
@@ -29,14 +35,26 @@ MAX_UNSENT: Final = 1024 * 1024
 MAX_STREAMS: Final = 100
 """Calls that are open on a connection at once."""
 
+LARGE_AT_ONCE: Final = 10
+"""Calls whose answers may have megabytes that are answered at once on a connection; others wait."""
+
 MAX_UNFINISHED: Final = 2 * MAX_STREAMS
 """Calls on a connection that were taken back, or are open, and whose tasks have not ended."""
 
 BITE: Final = 16 * 1024
-"""Bytes that are looked at before it is asked whether the connection is still wanted."""
+"""Bytes that are looked at before other connections have their turn."""
+
+TURN: Final = 64
+"""Frames of HTTP/2, as small as they may be, that are looked at before others have their turn."""
+
+MAX_FRAMES_OF_STRANGERS: Final = 1000
+"""Frames of HTTP/2 that a connection may bring before a call on it is let in."""
 
 MAX_HEADERS: Final = 16 * 1024
 """Bytes of the headers of a call."""
+
+MAX_TABLE: Final = 4096
+"""Bytes of headers that were sent and are remembered for a connection: the usual number."""
 
 CLOSING: Final = 1.0  # seconds that the other side gets to say that it has heard the last word
 

@@ -139,6 +139,7 @@ async def serving(
     neighbour: bool = True,
     patience: Patience = HASTE,
     token: str | None = None,
+    offered: Offered | None = None,
     **options: Any,
 ) -> AsyncIterator[Served]:
     """Listen during a block.
@@ -148,6 +149,7 @@ async def serving(
         neighbour: whether somebody else has a stream, and gets answers before and after the block.
         patience: the listener's.
         token: the neighbour's.
+        offered: what is served beside the streams; None for what does nothing.
         options: the listener's.
     """
     channels: list[Channel] = []
@@ -158,7 +160,7 @@ async def serving(
 
     transport = GrpcTransport(port=0, patience=patience, **options)
     async with transport, trio.open_nursery() as nursery:
-        offered = of_orchestrator(options.get("accepts"))
+        offered = offered or of_orchestrator(options.get("accepts"))
         serve = partial(transport.serve_orchestrator, hold, offered=offered)
         address = await nursery.start(serve)
         served = Served(address, transport, channels)
@@ -200,19 +202,20 @@ class RawClient:
         """Send what h2 has to say."""
         await self.stream.send_all(self.http.data_to_send())
 
-    async def call(self, path: str, **metadata: str) -> int:
-        """Begin a call; give its number."""
+    async def call(self, path: str, **metadata: str | None) -> int:
+        """Begin a call, without the headers that are None; give its number."""
         number = self.http.get_next_available_stream_id()
-        headers = [
-            (":method", "POST"),
-            (":scheme", "http"),
-            (":path", path),
-            (":authority", "test"),
-            ("te", "trailers"),
-            ("content-type", "application/grpc"),
-            *metadata.items(),
-        ]
-        self.http.send_headers(number, headers)
+        headers = {
+            ":method": "POST",
+            ":scheme": "http",
+            ":path": path,
+            ":authority": "test",
+            "te": "trailers",
+            "content-type": "application/grpc",
+            **metadata,
+        }
+        shown = [(name, value) for name, value in headers.items() if value is not None]
+        self.http.send_headers(number, shown)
         await self.flush()
         return number
 

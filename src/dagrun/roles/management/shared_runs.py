@@ -47,11 +47,13 @@ class SharedRuns:
 
     looks: Looks
     run_logs: RunLogs
+    _large: trio.Lock = attrs.field(factory=trio.Lock, init=False)
+    """Held by who reads something that may be large."""
 
     async def get(self, run_id: str) -> RunView:
         """Tell how a run stands; see the port."""
         record = await self._record(run_id)
-        state, _ = await self.restored(record)
+        state, _ = await self._read(record)
         resumable = summary(self.data_dir, record).resumable
         return RunView(result=run_result(state), inputs=run_inputs(state), resumable=resumable)
 
@@ -99,7 +101,7 @@ class SharedRuns:
     async def explain(self, run_id: str) -> Explanation:
         """Say why a run stands where it stands; see the port."""
         record = await self._record(run_id)
-        state, _ = await self.restored(record)
+        state, _ = await self._read(record)
         reasons = await explain(self.data_dir, self.store, record, state, here=self._whereabouts)
         return Explanation(run_id=record.run_id, status=state.status, reasons=reasons)
 
@@ -130,7 +132,9 @@ class SharedRuns:
 
     async def workflow_of(self, run_id: str) -> Workflow:
         """Give the workflow of a run; see the port."""
-        return await stored_workflow(self.store, await self._record(run_id))
+        record = await self._record(run_id)
+        async with self._large:
+            return await stored_workflow(self.store, record)
 
     def logs(
         self,
@@ -155,7 +159,7 @@ class SharedRuns:
         follow: bool,
     ) -> AsyncIterator[AsyncIterator[LogPiece]]:
         record = await self._record(run_id)
-        state, events = await self.restored(record)
+        state, events = await self._read(record)
         wanted = (node_id, item, attempt)
         if follow:
             late = LATE if record.owner == ORCHESTRATOR else 0.0
@@ -177,6 +181,15 @@ class SharedRuns:
 
     async def _record(self, run_id: str) -> RunRecord:
         return await self.store.run(run_id_of(run_id))
+
+    async def _read(self, record: RunRecord) -> tuple[RunState, Sequence[Event]]:
+        """Read a run as its journal tells it; one after the other, and others have their turn.
+
+        A large one takes a second. If a hundred callers had theirs in one turn of the loop, engines
+        would wait for their answers for longer than their leases.
+        """
+        async with self._large:
+            return await self.restored(record)
 
     async def _summary(self, run_id: RunId) -> RunSummary:
         return summary(self.data_dir, await self.store.run(run_id))

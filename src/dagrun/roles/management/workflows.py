@@ -51,6 +51,9 @@ class ManagedWorkflows:
         self._announce = announce
         self._changing = trio.Lock()
         self._reading = trio.CapacityLimiter(1)
+        self._large = (
+            trio.Lock()
+        )  # large ones take long: between two of them others have their turn
 
     async def register(
         self, document: bytes, *, files: Files = None, metadata: Metadata = None
@@ -117,8 +120,9 @@ class ManagedWorkflows:
         if wanted is None or wanted not in known:
             raise NotFound(not_registered(workflow_id, version, list(known)))
         registration = known[wanted]
-        definition = await self._store.definition(registration.definition_hash)
-        return await self._view(registration, versions), from_json(definition.body)
+        async with self._large:
+            definition = await self._store.definition(registration.definition_hash)
+            return await self._view(registration, versions), from_json(definition.body)
 
     async def delete(
         self, workflow_id: str, version: str | None = None, *, force: bool = False

@@ -17,6 +17,9 @@ MAX_ENTRIES: Final = 1000
 """Labels, resources and executors that an engine may have, each."""
 
 MAX_TEXT: Final = 1000  # characters of a label, or of a name
+MAX_SAID: Final = 16 * 1024
+"""Characters that an engine may say of itself, all in all: a list of a hundred engines is shown in
+one answer, which has 4 MiB at most."""
 
 
 async def greeting(channel: Channel) -> Hello:
@@ -37,7 +40,7 @@ def unfit(hello: Hello) -> TurnedAway | None:
     """Give why an engine is of no use to any orchestrator of this kind; None if it is."""
     if hello.protocol != PROTOCOL:
         reason = (
-            f"it speaks version {hello.protocol} of the protocol (dagrun {hello.release}),"
+            f"it speaks version {hello.protocol} of the protocol (dagrun {hello.release[:100]}),"
             f" this orchestrator version {PROTOCOL}"
         )
         return TurnedAway(reason=reason, final=True)
@@ -59,4 +62,6 @@ def _odd(hello: Hello) -> str | None:
     texts = (hello.release, *hello.labels.values(), *(name for part in shown for name in part))
     if max(map(len, shown)) > MAX_ENTRIES or max(map(len, texts)) > MAX_TEXT:
         return f"it has more than {MAX_ENTRIES} labels, or one of more than {MAX_TEXT} characters"
+    if sum(map(len, texts)) > MAX_SAID:
+        return f"its labels have more than {MAX_SAID} characters all in all"
     return None

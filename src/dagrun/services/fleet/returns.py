@@ -12,6 +12,8 @@ from dagrun.services.fleet.assignments import Assignments
 from dagrun.services.fleet.remote import Assigned, RemoteEngine
 from dagrun.services.fleet.roster import Roster
 
+SHOWN: Final = 1000  # characters in the log of why a run was given back
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -47,7 +49,8 @@ class Returns:
         if assigned is None:
             engine.stop(frame.run_id, frame.epoch)
         elif frame.why is Why.UNUSABLE:
-            _log.warning("engine %s: run %s: %s", engine.name, frame.run_id, frame.detail)
+            why = frame.detail[:SHOWN]
+            _log.warning("engine %s: run %s: %s", engine.name, frame.run_id, why)
             engine.refuses = True  # until its next heartbeat
             self._roster.changed(engine)
             self._assignments.take_back(engine, frame.run_id, lost=assigned.lost)

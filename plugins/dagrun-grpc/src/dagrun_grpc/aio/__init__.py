@@ -12,3 +12,8 @@ with warnings.catch_warnings():  # of what it does for old releases of Python
     import trio_asyncio as trio_asyncio
 
 logging.getLogger("grpclib").setLevel(logging.CRITICAL)  # it writes a traceback for any nonsense
+logging.getLogger("asyncio").addFilter(
+    lambda record: (
+        record.msg != "socket.send() raised exception."
+    )  # one for each answer that is late
+)

@@ -6,6 +6,7 @@ from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
 
 import trio
+from grpclib import GRPCError
 from grpclib.client import Stream as ClientStream
 from h2.exceptions import H2Error
 
@@ -137,6 +138,10 @@ class Asking:
         except ChannelLost as error:
             self._check_end(asked)
             raise Unreachable(f"{self._address}: {error}") from error
+        except GRPCError as error:  # too long, or compressed
+            raise RemoteError(
+                f"{self._address}: an answer that is none ({error.message})"
+            ) from error
         while asked.trailers is None and asked.lost is None:
             await asked.changes.next()
         if not self._check_end(asked):

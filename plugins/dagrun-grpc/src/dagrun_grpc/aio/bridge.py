@@ -31,7 +31,7 @@ class Bridge:
         """The connections that there are."""
 
         self._stack = AsyncExitStack()
-        self._scope = trio.CancelScope(shield=True)
+        self._scope = trio.CancelScope()
         """The loop's. Connections need it until they are closed, whatever is cancelled around it."""
 
     async def __aenter__(self) -> Self:
@@ -39,6 +39,7 @@ class Bridge:
             nursery = await stack.enter_async_context(trio.open_nursery())
             stack.callback(self._scope.cancel)
             self.loop = await nursery.start(self._run)
+            self._scope.shield = True  # not before: a start that is cancelled has to end
             self._stack = stack.pop_all()  # only now: who is cancelled before leaves the nursery
         return self
 

@@ -4,6 +4,7 @@ A call that is not here does not exist, and is answered with UNIMPLEMENTED.
 """
 
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import nullcontext
 from typing import Any, Final, cast
 
 import attrs
@@ -41,6 +42,9 @@ class Call:
 
     most: int = MAX_MESSAGE
     """Bytes of a request, at most."""
+
+    large: bool = False
+    """Whether an answer may have megabytes: few such calls are answered at once on a connection."""
 
 
 def _for_engines(path: str, kind: Cardinality, request: type, reply: type) -> Call:
@@ -179,10 +183,11 @@ def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
                 return
             await in_trio(admit, stream, call.role, gate)
             ours.connection.let_in = ours.keeps_open = True
-            if call.kind is UNARY:
-                await answer(stream)
-            else:
-                await while_admitted(answer, stream, call.role, gate, seconds=seconds)
+            async with ours.connection.large if call.large else nullcontext():
+                if call.kind is UNARY:
+                    await answer(stream)
+                else:
+                    await while_admitted(answer, stream, call.role, gate, seconds=seconds)
         except DagrunError as error:
             await refuse(stream, error)
 

@@ -1,11 +1,16 @@
 """What is sent on one HTTP/2 connection, and why it ends."""
 
+import asyncio
 from collections.abc import Callable
 from contextlib import suppress
 from typing import Any
 
+from grpclib import Status
+from grpclib.metadata import encode_grpc_message
 from grpclib.protocol import Connection, Stream
 from h2.exceptions import H2Error
+
+from dagrun_grpc.limits import LARGE_AT_ONCE
 
 
 class GuardedConnection(Connection):
@@ -30,6 +35,9 @@ class GuardedConnection(Connection):
         **kwargs: Any,
     ) -> None:
         super().__init__(*args, **kwargs)
+        self.large = asyncio.Semaphore(LARGE_AT_ONCE)
+        """Held while something large is answered, which is kept until the peer has read it."""
+
         self._make_stream = make_stream
         self._end_soon = end_soon
 
@@ -62,6 +70,19 @@ class GuardedConnection(Connection):
     def ping(self, data: bytes) -> None:
         """Ask the peer for an answer to eight bytes."""
         self._connection.ping(data)
+        self.flush()
+
+    def refuse(self, stream_id: int, status: Status, message: str) -> None:
+        """End a call that the peer makes before anything is done with it."""
+        headers = [
+            (":status", "200"),
+            ("content-type", "application/grpc+proto"),
+            ("grpc-status", str(status.value)),
+            ("grpc-message", encode_grpc_message(message)),
+        ]
+        with suppress(H2Error):  # the peer has ended it, too
+            self._connection.send_headers(stream_id, headers, end_stream=True)
+            self._connection.reset_stream(stream_id)
         self.flush()
 
     def initialize(self) -> None:

@@ -4,7 +4,6 @@ Both loops run in one thread, each within the other's tasks.
 """
 
 import asyncio
-from collections import deque
 from collections.abc import Callable
 
 import trio
@@ -33,20 +32,23 @@ class Inbox:
     """Data that has arrived on a stream and was not read yet.
 
     The peer is told that it may send more only as data is taken out, so there is never more here
-    than a window, and one message that is being put together.
+    than a window, and one message that is being put together; in however small pieces it came.
     """
 
     def __init__(self, acknowledge: Callable[[int], None], changes: Changes) -> None:
         self._acknowledge = acknowledge
         self._changes = changes
-        self._arrived: deque[tuple[bytes, int]] = deque()
+        self._arrived = bytearray()
         self._taken = bytearray()
         self.ended = False
 
     def add(self, data: bytes, ack_size: int) -> None:
-        """Put in what arrived. ``ack_size`` is what it takes of the window."""
-        self._arrived.append((data, ack_size))
-        self._changes.set()
+        """Put in what arrived. ``ack_size`` is what it takes of the window, with its padding."""
+        if ack_size > len(data):
+            self._acknowledge(ack_size - len(data))
+        if data:
+            self._arrived += data
+            self._changes.set()
 
     def eof(self) -> None:
         """Note that nothing more will come."""
@@ -55,7 +57,7 @@ class Inbox:
 
     def unacked_size(self) -> int:
         """Throw away what nobody reads, and give what it took of the window."""
-        size = sum(ack_size for _, ack_size in self._arrived)
+        size = len(self._arrived)
         self._arrived.clear()
         return size
 
@@ -65,10 +67,7 @@ class Inbox:
         Raises:
             ChannelLost: the stream ended before the last of them.
         """
-        while len(self._taken) < size and self._arrived:
-            data, ack_size = self._arrived.popleft()
-            self._taken += data
-            self._acknowledge(ack_size)
+        self._take_out(max(size - len(self._taken), 0))
         if len(self._taken) >= size:
             data = bytes(memoryview(self._taken)[:size])
             del self._taken[:size]
@@ -78,6 +77,13 @@ class Inbox:
         if self._taken:
             raise ChannelLost("the stream ended in the middle of a message")
         return b""
+
+    def _take_out(self, size: int) -> None:
+        """Take out what has arrived of the next ``size`` bytes, and let as many more come."""
+        if piece := self._arrived[:size]:
+            del self._arrived[:size]
+            self._taken += piece
+            self._acknowledge(len(piece))
 
     async def read(self, size: int) -> bytes:
         """Wait, in asyncio, for ``size`` bytes; none at the end."""

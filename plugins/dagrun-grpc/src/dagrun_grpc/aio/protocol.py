@@ -13,15 +13,19 @@ from h2.settings import SettingCodes, Settings
 
 from dagrun_grpc.aio.connection import GuardedConnection
 from dagrun_grpc.aio.frames import GuardedFrames
+from dagrun_grpc.aio.headers import BoundedEncoder
+from dagrun_grpc.aio.opening import Headers, unfit
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.aio.watch import Watch
 from dagrun_grpc.limits import (
     BITE,
     CLOSING,
+    MAX_FRAMES_OF_STRANGERS,
     MAX_HEADERS,
     MAX_STREAMS,
     MAX_UNFINISHED,
     MAX_UNSENT,
+    TURN,
     WINDOW,
     Patience,
 )
@@ -33,7 +37,10 @@ class _Events(EventsProcessor):
     too_many: Callable[[], object]
 
     def process_request_received(self, event: RequestReceived) -> None:
-        """Begin a call; called by grpclib."""
+        """Begin a call, or refuse it; called by grpclib."""
+        if (problem := unfit(cast("Headers", event.headers))) is not None:
+            cast("GuardedConnection", self.connection).refuse(event.stream_id, *problem)
+            return
         handler = self.handler
         unfinished = len(getattr(handler, "_tasks", ())) + len(getattr(handler, "_cancelled", ()))
         if unfinished < MAX_UNFINISHED:
@@ -68,6 +75,12 @@ class GuardedProtocol(H2Protocol):
         self._opened = opened
         self._transport: asyncio.Transport | None = None
         self._ending: asyncio.TimerHandle | None = None
+        self._frames = GuardedFrames(server=accepted, turn=TURN)
+        self._unread = bytearray()
+        """What arrived and was not looked at yet."""
+
+        self._has_more = False
+        """Whether there is something to look at, and a time for it."""
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Begin."""
@@ -106,18 +119,34 @@ class GuardedProtocol(H2Protocol):
                 SettingCodes.ENABLE_PUSH: 0,
             },
         )
-        http.incoming_buffer = GuardedFrames(server=not http.config.client_side)
+        http.incoming_buffer = self._frames
+        http.encoder = BoundedEncoder()
         http.initiate_connection()
         http.increment_flow_control_window(WINDOW - http.inbound_flow_control_window)
         return http
 
     def data_received(self, data: bytes) -> None:
         """Take in what arrived. Whatever it is, it harms this connection only."""
+        self._unread += data
+        if not self._has_more:
+            self._look()
+
+    def _look(self) -> None:
+        """Look at some of what arrived, and at the rest when others had their turn."""
+        transport = self._transport
+        if transport is None or transport.is_closing():
+            return
         self._watch.heard()
-        for start in range(0, len(data), BITE):
-            if self._transport is None or self._transport.is_closing():
-                break
-            self._bitten(data[start : start + BITE], self._transport)
+        piece = b"" if self._frames.waits else bytes(self._unread[:BITE])
+        del self._unread[: len(piece)]
+        self._frames.next_turn()
+        self._bitten(piece, transport)
+        self._has_more = bool(self._unread) or self._frames.waits
+        if self._has_more:
+            transport.pause_reading()
+            self._loop.call_soon(self._look)
+        else:
+            transport.resume_reading()
 
     def _bitten(self, data: bytes, transport: asyncio.Transport) -> None:
         try:
@@ -126,6 +155,12 @@ class GuardedProtocol(H2Protocol):
             self.abort(f"it does not speak HTTP/2 as it should ({error!r})")
         if transport.get_write_buffer_size() > MAX_UNSENT:
             self.abort("it asks, and does not read the answers")
+        if self._is_strangers and self._frames.given > MAX_FRAMES_OF_STRANGERS:
+            self.abort("it says too much before a call that is let in")
+
+    @property
+    def _is_strangers(self) -> bool:
+        return self._accepted and not self.connection.let_in
 
     def resume_writing(self) -> None:
         """Let those go on who wait to write."""

@@ -5,7 +5,12 @@ from collections.abc import AsyncGenerator
 from typing import Any, TypeVar, cast
 
 from grpclib import GRPCError, Status
+from grpclib.encoding.proto import ProtoCodec
 from grpclib.server import Stream
+
+from dagrun.errors import ChannelLost
+from dagrun_grpc.aio.stream import COMPRESSED
+from dagrun_grpc.fieldcount import TooManyFields, check_fields
 
 T = TypeVar("T")
 
@@ -40,6 +45,25 @@ async def requests_of(stream: Stream[T, Any], seconds: float) -> AsyncGenerator[
 async def _received(stream: Stream[Any, Any]) -> Any:
     try:
         return await stream.recv_message()
-    except (ValueError, EOFError, TypeError, NotImplementedError) as error:
-        # What betterproto2 raises for bytes that are no message, or of a wire type that it lacks.
+    except TooManyFields as error:
+        raise GRPCError(Status.RESOURCE_EXHAUSTED, str(error)) from error
+    except NotImplementedError as error:  # grpclib's
+        raise GRPCError(Status.UNIMPLEMENTED, COMPRESSED) from error
+    except ChannelLost as error:
+        raise GRPCError(Status.INVALID_ARGUMENT, str(error)) from error
+    except (ValueError, EOFError, TypeError) as error:
+        # What betterproto2 raises for bytes that are no message.
         raise GRPCError(Status.INVALID_ARGUMENT, "the message is none of this call") from error
+
+
+class CountingCodec(ProtoCodec):
+    """grpclib's, which refuses what would take long to be read."""
+
+    def decode(self, data: bytes, message_type: Any) -> Any:
+        """Read a message; called by grpclib.
+
+        Raises:
+            TooManyFields: it has too many.
+        """
+        check_fields(data, message_type)
+        return super().decode(data, message_type)

@@ -19,7 +19,9 @@ from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import CHECK, WATCH, Answer, Call, Service
 from dagrun_grpc.aio.channel import GrpcChannel
 from dagrun_grpc.aio.health import Health
+from dagrun_grpc.aio.places import Place, Places
 from dagrun_grpc.aio.protocol import GuardedProtocol
+from dagrun_grpc.aio.requests import CountingCodec
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.limits import Patience
 
@@ -73,7 +75,7 @@ class Listener:
         self._call = call
         self._calls = calls
         self._handler = handler
-        self._connections = 0
+        self._places = Places(listening.max_connections)
         self._arrived, self._arrivals = trio.open_memory_channel[GrpcChannel](
             listening.max_connections
         )
@@ -100,28 +102,22 @@ class Listener:
         calls = (*self._calls, CHECK, WATCH)
         patience = self._listening.patience
         service = Service(calls, answers, self._listening.gate, seconds=patience.recheck)
-        server = _Server([service])
+        server = _Server([service], codec=CountingCodec())
         server.bridge = self._bridge
         server.patience = patience
         return server
 
     async def _connection(self, server: _Server, accepted: trio.SocketStream) -> None:
         """Serve a connection; one too many is closed at once."""
-        if self._connections >= self._listening.max_connections:
-            return
-        self._connections += 1
-        try:
-            await self._served(server, socket.socket(fileno=accepted.socket.detach()))
-        finally:
-            self._connections -= 1
+        with self._places.taken() as place:
+            if place is not None:
+                connection = socket.socket(fileno=accepted.socket.detach())
+                await self._served(server, connection, place)
 
-    async def _served(self, server: _Server, accepted: socket.socket) -> None:
-        protocol: GuardedProtocol | None = None
-
+    async def _served(self, server: _Server, accepted: socket.socket, place: Place) -> None:
         def made() -> GuardedProtocol:
-            nonlocal protocol
-            protocol = server._protocol_factory()  # noqa: SLF001 — ours
-            return protocol
+            place.protocol = server._protocol_factory()  # noqa: SLF001 — ours
+            return place.protocol
 
         connect = self._bridge.loop.connect_accepted_socket
         context = self._listening.context
@@ -131,13 +127,13 @@ class Listener:
         except OSError as error:  # such as a handshake of TLS that failed
             _log.debug("a connection was not made: %s", error)
         else:
-            if protocol is not None and protocol.is_open:
-                await protocol.gone.wait()
+            if place.protocol is not None and place.protocol.is_open:
+                await place.protocol.gone.wait()
         finally:
-            if protocol is None:
+            if place.protocol is None:
                 accepted.close()
             else:
-                await protocol.aclose()
+                await place.protocol.aclose()
 
     async def _converse(self, stream: Stream[Any, Any]) -> None:
         """Hand a call over to a trio task, and keep it open, in asyncio, until that is through."""

@@ -22,6 +22,8 @@ from dagrun_grpc.limits import MAX_MESSAGE
 _PREFIX: Final = struct.Struct(">?I")
 """What stands before each message: whether it is compressed, and its length."""
 
+COMPRESSED: Final = "a compressed message, which nobody asked for"
+
 
 class GuardedStream(grpclib_protocol.Stream):
     """A stream whose messages have a limit, and which trio tasks can use, too."""
@@ -66,7 +68,7 @@ class GuardedStream(grpclib_protocol.Stream):
             return None
         compressed, size = _PREFIX.unpack(prefix)
         if compressed:
-            raise GRPCError(Status.UNIMPLEMENTED, "a compressed message, which nobody asked for")
+            raise GRPCError(Status.UNIMPLEMENTED, COMPRESSED)
         self._refuse(size)
         return await self._read(size) if size else b""
 

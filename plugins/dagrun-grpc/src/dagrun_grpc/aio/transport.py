@@ -41,7 +41,8 @@ class GrpcTransport:
         tls_cert: this side's certificate, in PEM; None without TLS.
         tls_key: its key.
         tls_ca: who signs the certificates of others. With it, those who dial must have one.
-        max_connections: most accepted connections; more are closed at once.
+        max_connections: most accepted connections. For one more, the stranger who came first is cut off;
+            if there is none, it is closed at once.
         connection_timeout: seconds for connecting, and for the first call that is let in.
         patience: how long a connection may be silent; None for the usual, with the timeout above.
 
