@@ -6,17 +6,17 @@ from pathlib import Path
 import attrs
 
 from dagrun.cli import output
+from dagrun.cli.asking import Answerer, orchestrator_of
 from dagrun.cli.ending import failed_handlers, failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
-from dagrun.cli.remote import with_server
+from dagrun.cli.options import Asked
 from dagrun.cli.runs import LOOKED_AT, has_written, summary_json, view_json
 from dagrun.domain.status import RunStatus
 from dagrun.ports.management import Management, RunSummary, RunView
-from dagrun.settings.client import ClientSettings
 
 
 def start_run(
-    client: ClientSettings,
+    asked: Asked,
     workflow_id: str,
     *,
     version: str | None,
@@ -25,7 +25,6 @@ def start_run(
     priority: int | None,
     idempotency_key: str | None,
     wait: bool,
-    as_json: bool,
 ) -> int:
     """Start a run, and wait for its end if that is wanted. Give the exit code.
 
@@ -44,11 +43,14 @@ def start_run(
             idempotency_key=idempotency_key,
         )
 
-    return have_executed(client, accept, wait=wait, as_json=as_json)
+    whom = orchestrator_of(asked, "runs start")
+    code = have_executed(whom, accept, wait=wait, as_json=asked.json)
+    whom.note_unled()
+    return code
 
 
 def have_executed(
-    client: ClientSettings,
+    whom: Answerer,
     accept: Callable[[Management], Awaitable[RunSummary]],
     *,
     wait: bool,
@@ -65,7 +67,7 @@ def have_executed(
         view = await server.runs.get(run.run_id)
         return _Ended(view=view) if as_json else await _look_closer(server, view)
 
-    done = with_server(client, act)
+    done = whom.ask(act)
     if isinstance(done, _Ended):
         return _tell(done, as_json=as_json)
     if as_json:

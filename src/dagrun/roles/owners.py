@@ -23,6 +23,9 @@ class Request(StrEnum):
     TELL = "tell"
     """To look at what was posted to the run."""
 
+    ANNOUNCE = "announce"
+    """To tell of a workflow that was registered or deleted beside the orchestrator."""
+
 
 async def ask_owner(data_dir: Path, record: RunRecord, what: Request, **more: str) -> Any:
     """Ask the process that has a run, and give what it says.

@@ -115,11 +115,11 @@ async def managed(
     registry, told = load_plugins().registry, Told()
     registry.executors.add(EXECUTOR, _factory(told))
     async with (
-        lead(folder) as owner,
+        lead(folder) as lock,
         open_leading(
             registry,
             data_dir=folder,
-            owner=owner,
+            owner=lock.owner,
             lease=30.0,
             transport=transport(),
             store=store or MemoryStore(),
@@ -127,7 +127,7 @@ async def managed(
         ) as leading,
         AsyncExitStack() as stack,
     ):
-        await start(stack, Control(folder, owner, partial(answer, leading)))
+        await start(stack, Control(folder, lock.owner, partial(answer, leading)))
         world = World(
             leading=leading,
             registry=registry,

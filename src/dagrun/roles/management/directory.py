@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
@@ -17,6 +17,7 @@ from dagrun.plugin.registry import Registry
 from dagrun.ports.engine import EngineView
 from dagrun.ports.management import Management, RunSummary, WorkflowManagement
 from dagrun.ports.store import RunRecord, Store
+from dagrun.roles.announcing import tell_leader
 from dagrun.roles.management.events import StoredEvents
 from dagrun.roles.management.looks import Looks
 from dagrun.roles.management.shared_runs import SharedRuns
@@ -158,7 +159,13 @@ class DataDirectory:
 
         plans = Plans(self.registry, NothingToOpen(), NothingToOpen())
         registrations = Registrations(self.store)
-        return manage_workflows(self.registry, self.store, registrations, plans, None)
+        return manage_workflows(
+            self.registry,
+            self.store,
+            registrations,
+            plans,
+            partial(tell_leader, self.runs.data_dir),
+        )
 
 
 def _restoring(
