@@ -89,6 +89,43 @@ def test_commands_find_the_orchestrator_that_leads_the_data_directory(
     assert missing["message"] == f"no workflow 'x' is registered; {hint}"
 
 
+def test_a_run_outlasts_its_orchestrator_and_nobody_but_the_next_one_takes_it(
+    leads, told, start, write, tmp_path
+):
+    gate = tmp_path / "gate"
+    told("workflows", "register", write(WAITS.replace("GATE", str(gate))))
+    run_id = told("runs", "start", "w")["run_id"]
+    until(lambda: told("runs", "show", run_id)["status"] == "running")
+    watching = start("runs", "watch", run_id, "--json")
+    asking = start("runs", "watch", run_id, "--server", leads.address)
+    following = start("events", "--follow", "--type", "node", DAGRUN_SERVER=leads.address)
+    watching.read_past("node.running")
+    asking.read_past(run_id, "stderr")
+    last = following.read_line().partition(" ")[0]
+    leads.kill()
+    leads.wait()
+    for program, words in (
+        (asking, f"dagrun runs watch {run_id} --server {leads.address}"),
+        (following, f"dagrun events --follow --type node --after {last}"),
+    ):
+        complaint = program.communicate()[1]
+        assert program.returncode == 3
+        assert complaint.endswith(f"when it answers again, go on with: {words}\n")
+    hint = (
+        "its orchestrator has ended, and the next one goes on with it; start one with: "
+        f"dagrun orchestrator --data-dir {tmp_path / 'data'}"
+    )
+    for command in (("runs", "cancel"), ("runs", "pause"), ("run", "--resume")):
+        error = told(*command, run_id)["error"]
+        assert (error["type"], error["message"]) == ("conflict", f"run {run_id}: {hint}")
+    assert hint in told("runs", "explain", run_id)["reasons"]
+    assert [run["resumable"] for run in told("runs", "list")["items"]] == [False]
+    start("orchestrator", "--grpc-port", leads.address.rpartition(":")[2])
+    gate.touch()
+    assert "run.succeeded" in watching.communicate()[0]
+    assert watching.returncode == 0
+
+
 def test_what_needs_an_orchestrator_says_that_none_leads_the_directory(told, tmp_path):
     (tmp_path / "orchestrator.lock").write_text("1\n127.0.0.1:1\n")  # of one that has ended
     for command in (("runs", "start", "w"), ("engines", "list"), ("engines", "drain", "e")):

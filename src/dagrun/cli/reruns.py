@@ -60,7 +60,7 @@ def run_again(asked: Asked, executing: Executing, wish: Wish) -> int:
             return await server.runs.rerun(wish.run_id, from_node=wish.from_node, **more)
         return await server.runs.retry(wish.run_id, **more)
 
-    return have_executed(whom, accept, wait=wish.wait, as_json=asked.json)
+    return have_executed(asked, whom, accept, wait=wish.wait)
 
 
 def _orchestrator(asked: Asked, wish: Wish) -> Answerer | None:

@@ -7,6 +7,7 @@ import attrs
 
 from dagrun.cli import output
 from dagrun.cli.asking import Answerer, orchestrator_of
+from dagrun.cli.broken_off import saying_how_to_go_on
 from dagrun.cli.ending import failed_handlers, failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
 from dagrun.cli.options import Asked
@@ -44,30 +45,33 @@ def start_run(
         )
 
     whom = orchestrator_of(asked, "runs start")
-    code = have_executed(whom, accept, wait=wait, as_json=asked.json)
+    code = have_executed(asked, whom, accept, wait=wait)
     whom.note_unled()
     return code
 
 
 def have_executed(
+    asked: Asked,
     whom: Answerer,
     accept: Callable[[Management], Awaitable[RunSummary]],
     *,
     wait: bool,
-    as_json: bool,
 ) -> int:
     """Have a run accepted, and wait for its end if that is wanted. Give the exit code."""
+    as_json, accepted = asked.json, list[str]()
 
     async def act(server: Management) -> RunSummary | _Ended:
         run = await accept(server)
         if not wait:
             return run
         output.note(f"dagrun: run {run.run_id} is started")
+        accepted.append(run.run_id)
         await server.runs.wait(run.run_id)
         view = await server.runs.get(run.run_id)
         return _Ended(view=view) if as_json else await _look_closer(server, view)
 
-    done = whom.ask(act)
+    with saying_how_to_go_on(asked, lambda: ["runs", "watch", *accepted] if accepted else None):
+        done = whom.ask(act)
     if isinstance(done, _Ended):
         return _tell(done, as_json=as_json)
     if as_json:

@@ -4,14 +4,14 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dagrun.builtin.ownership import owner_pid
+from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
 from dagrun.domain.explain import explain_run, how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import DagrunError
 from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.owners import Request, ask_owner
+from dagrun.roles.owners import Request, ask_owner, is_cut_off, orchestrator_is_gone
 
 HOLDERS = 5
 """Runs that are named of those that hold a slot."""
@@ -35,8 +35,7 @@ async def explain(
         here: says where a run of this process is; None for one of another process.
     """
     ended = record.status in RUN_ENDED
-    live = ended or owner_pid(data_dir, record.owner) is not None
-    first, *nodes = explain_run(state, cut_off=not live)
+    first, *nodes = explain_run(state, cut_off=is_cut_off(data_dir, record))
     if ended:
         return [first, *nodes]
     where = here(record.run_id)
@@ -47,6 +46,8 @@ async def explain(
 async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:
     """Say which process has a run, and what it waits for there."""
     pid = owner_pid(data_dir, record.owner)
+    if pid is None and record.owner == ORCHESTRATOR:
+        return [orchestrator_is_gone(data_dir)]
     if pid is None:
         return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
     reasons = [f"process {pid} has it"]
@@ -65,5 +66,8 @@ async def _holders(data_dir: Path, store: Store, record: RunRecord) -> list[str]
 
 def _holder(data_dir: Path, holder: RunRecord) -> str:
     pid = owner_pid(data_dir, holder.owner)
-    where = f"process {pid}" if pid is not None else "its process has ended; resume or cancel it"
+    if is_cut_off(data_dir, holder):
+        where = "its process has ended; resume or cancel it"
+    else:
+        where = "its orchestrator has ended" if pid is None else f"process {pid}"
     return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"
