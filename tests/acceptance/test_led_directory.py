@@ -56,6 +56,7 @@ def test_commands_find_the_orchestrator_that_leads_the_data_directory(
     assert started.stderr == ""
     until(lambda: told("runs", "show", run_id)["status"] == "running")
     assert [one["run_id"] for one in told("runs", "list")["items"]] == [run_id]
+    assert "engine e1 has it" in told("runs", "explain", run_id)["reasons"]
     assert told("runs", "cancel", run_id)["changed"]
     until(lambda: told("runs", "show", run_id)["status"] == "cancelled")
 

@@ -9,7 +9,7 @@ from dagrun.builtin.memory_transport import Hub, MemoryTransport
 from dagrun.domain import decide
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.status import RunStatus
-from dagrun.ports.store import Slot
+from dagrun.ports.store import Assignment, Slot
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher.ticket import Rest
 from dagrun.testing.managed import EXECUTOR, managed
@@ -60,6 +60,19 @@ async def test_a_run_with_other_work_than_its_children_waits_for_an_engine(tmp_p
     async with begin_anew(tmp_path, store, engine=False) as leading:
         for run_id in (busy.run_id, lonely.run_id):
             assert "waits for an engine" in leading.dispatcher.explain(run_id)
+
+
+async def test_a_run_of_an_engine_that_is_not_back_is_explained_by_its_lease(tmp_path):
+    store = MemoryStore()
+    run_id = (await Seeds(store).put(told("a"), go=begun)).run_id
+    epoch = (await store.run(run_id)).epoch
+    given = Assignment(run_id=run_id, epoch=epoch, engine_id="away", instance="i")
+    assert not (await store.commit([], assignments=[given])).unassigned
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        reasons = (await leading.management.runs.explain(run_id)).reasons
+        assert reasons[1] == (
+            "engine away has it and is not connected: another one gets it a lease later"
+        )
 
 
 async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):

@@ -54,6 +54,33 @@ def test_what_waits_for_no_room_goes_somewhere_though_no_engine_has_what_it_need
     assert places().least_busy(BOTH) is None
 
 
+def test_why_no_engine_gets_a_run_is_said_of_the_one_first_that_lacks_least():
+    needs = attrs.evolve(BOTH, resources=frozenset({("cores", 2.0)}))
+    far, near, full, away = (
+        Engine("far", "shell", gpu="no"),
+        Engine("near", "lua", gpu="yes"),
+        Engine("full", "lua", gpu="yes"),
+        Engine("away", "lua", gpu="yes"),
+    )
+    for engine in (full, away):
+        engine.offers = attrs.evolve(engine.offers, resources={"cores": 2.0})
+    away.ready = False
+    where = places(far, near, full, away)
+    assert where.obstacles(needs) == (
+        "full has as many runs as it may (0); away takes no runs now; near lacks resource cores=2; "
+        "and 1 more"
+    )
+    assert places(far).obstacles(needs) == (
+        "far lacks executor lua, label gpu=yes, resource cores=2"
+    )
+    full.capacity = 2
+    where.take(where.least_busy(needs), RunId("r"), needs)
+    assert where.obstacles(needs).startswith(
+        "full has too little left beside its runs of resource cores=2; "
+    )
+    assert places().obstacles(needs) == "none is attached"
+
+
 def ticket_of(workflow_id, run_id, **fields):
     plan = attrs.evolve(PLAN, workflow=attrs.evolve(PLAN.workflow, id=workflow_id))
     state = RunState(plan, RunId(run_id), EMPTY)

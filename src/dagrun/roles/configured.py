@@ -8,7 +8,7 @@ from importlib.metadata import version
 
 from dagrun.builtin.control import Control
 from dagrun.plugin.registry import Registry
-from dagrun.roles.announcing import answer_beside
+from dagrun.roles.beside import answer_beside
 from dagrun.roles.documents import read_to_send, register_read
 from dagrun.roles.engine import Working, open_engine
 from dagrun.roles.leadership import lead

@@ -34,11 +34,14 @@ async def explain(
         state: the run, as its journal tells it.
         here: says where a run of this process is; None for one of another process.
     """
+    where = here(record.run_id)
+    others = where is None and record.owner == ORCHESTRATOR
+    if others and (told := await _what_the_orchestrator_says(data_dir, record)):
+        return told
     ended = record.status in RUN_ENDED
     first, *nodes = explain_run(state, cut_off=is_cut_off(data_dir, record))
     if ended:
         return [first, *nodes]
-    where = here(record.run_id)
     found = await _elsewhere(data_dir, record) if where is None else [where]
     return [first, *found, *await _holders(data_dir, store, record), *nodes]
 
@@ -52,9 +55,17 @@ async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:
         return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
     reasons = [f"process {pid} has it"]
     with suppress(DagrunError):
-        if (why := await ask_owner(data_dir, record, Request.EXPLAIN)) is not None:
+        if isinstance(why := await ask_owner(data_dir, record, Request.EXPLAIN), str):
             reasons.append(why)
     return reasons
+
+
+async def _what_the_orchestrator_says(data_dir: Path, record: RunRecord) -> list[str]:
+    """Give all reasons, of who knows which engine has the run; none if it does not answer."""
+    with suppress(DagrunError):
+        told = await ask_owner(data_dir, record, Request.EXPLAIN)
+        return told if isinstance(told, list) else []
+    return []
 
 
 async def _holders(data_dir: Path, store: Store, record: RunRecord) -> list[str]:

@@ -15,7 +15,7 @@ from dagrun.plugin.registry import Registry
 from dagrun.ports.engine import EngineView
 from dagrun.ports.management import Management, RunSummary, WorkflowManagement
 from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.announcing import tell_leader
+from dagrun.roles.beside import tell_leader
 from dagrun.roles.management.events import StoredEvents
 from dagrun.roles.management.looks import Looks
 from dagrun.roles.management.shared_runs import SharedRuns

@@ -7,7 +7,7 @@ import attrs
 
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
-from dagrun.roles.announcing import announce
+from dagrun.roles.beside import announce
 from dagrun.roles.management.engines import ManagedEngines
 from dagrun.roles.management.events import ManagedEvents
 from dagrun.roles.management.looks import Looks
@@ -62,6 +62,7 @@ def manage(
             looks=Looks(store, data_dir, monitor),
             run_logs=RunLogs(NodeLogs(data_dir / LOGS)),
             submit=submit,
+            engines=fleet.engines,
         ),
         events=ManagedEvents(store, monitor),
         engines=ManagedEngines(fleet),

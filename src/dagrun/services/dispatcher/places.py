@@ -6,13 +6,16 @@ from typing import Final
 
 import attrs
 
-from dagrun.domain.entry import NOTHING, Needs
+from dagrun.domain.entry import NOTHING, Needs, amount, described
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Balancer, Candidate, Candidates
 from dagrun.ports.engine import EngineLink
 
 KEPT: Final = 100
 """Sets of needs for which the engines are kept that fulfil them."""
+
+NAMED: Final = 3
+"""Engines of which it is said why they are not given a run."""
 
 
 @attrs.define(eq=False)
@@ -46,6 +49,30 @@ class Place:
             offers.resources.get(name, 0.0) - self.used[name] >= amount
             for name, amount in needs.resources
         )
+
+    def lacking(self, needs: Needs) -> Needs:
+        """Give what of a run's needs it never has, or never enough of."""
+        offers = self.engine.offers
+        if offers is None:
+            return NOTHING
+        return Needs(
+            executors=needs.executors - offers.executors,
+            labels=frozenset(one for one in needs.labels if offers.labels.get(one[0]) != one[1]),
+            resources=frozenset(
+                one for one in needs.resources if offers.resources.get(one[0], 0.0) < one[1]
+            ),
+        )
+
+    def obstacle(self, needs: Needs) -> str:
+        """Say why it is not given a run now."""
+        if (lacking := self.lacking(needs)) != NOTHING:
+            return f"{self.engine.name} lacks {described(lacking)}"
+        if not self.engine.ready:
+            return f"{self.engine.name} takes no runs now"
+        if len(self.runs) >= self.engine.capacity:
+            return f"{self.engine.name} has as many runs as it may ({self.engine.capacity})"
+        wanted = described(Needs(resources=needs.resources))
+        return f"{self.engine.name} has too little left beside its runs of {wanted}"
 
     def take(self, run_id: RunId, needs: Needs) -> None:
         """Note that it has a run."""
@@ -113,10 +140,6 @@ class Places:
         """Whether an engine that has what is needed may be given one more run."""
         return len(self._fitting(needs)) > 0
 
-    def have_what(self, needs: Needs) -> bool:
-        """Whether an engine, be it full, ever has what is needed."""
-        return any(Place(place.engine).fits(needs) for place in self._by_name.values())
-
     def free(self) -> int:
         """Give how many more runs the engines may be given."""
         places = (place for place in self._by_name.values() if place.engine.ready)
@@ -179,9 +202,13 @@ class Places:
         able = [place for place in ready if place.has(needs)]
         return min(able or ready, key=lambda place: len(place.runs), default=None)
 
-    def describe(self) -> str:
-        """Say how many runs each engine has."""
-        return ", ".join(f"{name} {len(place.runs)}" for name, place in self._by_name.items())
+    def obstacles(self, needs: Needs) -> str:
+        """Say why no engine is given a run, the one first that lacks least."""
+        if not self._by_name:
+            return "none is attached"
+        places = sorted(self._by_name.values(), key=lambda place: amount(place.lacking(needs)))
+        more = f"; and {len(places) - NAMED} more" if len(places) > NAMED else ""
+        return "; ".join(place.obstacle(needs) for place in places[:NAMED]) + more
 
     def _place(self, engine: EngineLink) -> Place | None:
         """Give the place of an engine, but not that of another one of its name."""

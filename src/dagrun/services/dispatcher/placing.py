@@ -5,7 +5,7 @@ from collections.abc import Sequence
 from functools import partial
 from typing import Final
 
-from dagrun.domain.entry import NOTHING, Needs, described
+from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
@@ -270,16 +270,7 @@ class Placing:
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:
-                return self._missing(ticket.needs)
-
-    def _missing(self, needs: Needs) -> str:
-        """Say which engine it is that a run waits for."""
-        engines = self._places.describe()
-        if not engines:
-            return "it waits for an engine: none is attached"
-        if not self._places.have_what(needs):
-            return f"it waits for an engine that has {described(needs)}; attached: {engines}"
-        return f"it waits for an engine: all have as many runs as they may ({engines})"
+                return f"it waits for an engine: {self._places.obstacles(ticket.needs)}"
 
 
 def _slot_to_ask_for(ticket: Ticket) -> Slot | None:

@@ -1,4 +1,4 @@
-"""How it comes to be known that a workflow was registered or deleted, whichever process did it."""
+"""What an orchestrator and the commands beside it in its data directory tell each other."""
 
 import json
 from collections.abc import Mapping
@@ -10,6 +10,7 @@ import trio
 
 from dagrun.builtin.control import ask
 from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
+from dagrun.domain.ids import RunId
 from dagrun.errors import ConflictError, RemoteError
 from dagrun.roles.leading import Leading
 from dagrun.roles.local_runs import answer
@@ -39,8 +40,17 @@ async def tell_leader(data_dir: Path, kind: str, workflow_id: str, data: Mapping
 
 async def answer_beside(leading: Leading, request: Mapping[str, Any]) -> Any:
     """Do what another process of the data directory asks of an orchestrator."""
-    if request.get("do") != Request.ANNOUNCE:
-        return await answer(leading, request)
+    run_id = RunId(str(request.get("run_id")))
+    match request.get("do"):
+        case Request.ANNOUNCE:
+            return await _announce_for(leading, request)
+        case Request.EXPLAIN if leading.dispatcher.ticket(run_id) is not None:
+            return list((await leading.management.runs.explain(run_id)).reasons)
+        case _:
+            return await answer(leading, request)
+
+
+async def _announce_for(leading: Leading, request: Mapping[str, Any]) -> bool:
     if (kind := request.get("type")) not in KINDS:
         raise ConflictError(f"{kind!r} is nothing that is told of")
     data = json.loads(request.get("data", "{}"))
