@@ -543,6 +543,18 @@ async def test_a_stranger_who_is_dialled_is_given_up_in_time(said, stays):
                 pass
 
 
+async def test_clients_are_told_that_a_stranger_speaks_no_grpc():
+    async def speak(stream):
+        await stream.send_all(b"HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n")
+
+    async with stranger(speak) as address, grpc(connection_timeout=2) as transport:
+        async with transport.manage(address) as server:
+            with trio.fail_after(3), pytest.raises(Unreachable) as first:
+                await server.workflows.list()
+            told = str(first.value).removeprefix(f"{address}: ")
+            assert told.startswith(("it does not speak HTTP/2 as it should", "the connection is"))
+
+
 async def test_a_stranger_who_says_nothing_is_given_up_in_time_by_clients_too():
     async def hear(_stream):
         await trio.sleep_forever()

@@ -34,7 +34,14 @@ class GuardedConnection(Connection):
         self._end_soon = end_soon
 
     def create_stream(self, *, stream_id: int | None = None, wrapper: Any = None) -> Stream:
-        """Make a stream; called by grpclib."""
+        """Make a stream; called by grpclib.
+
+        Raises:
+            ConnectionResetError: the peer has ended the connection, or did not speak HTTP/2.
+        """
+        if self.is_closing():
+            why = self.reason or "the connection is lost"
+            raise ConnectionResetError(f"{why}, before a call was made: is it an orchestrator's?")
         return self._make_stream(
             self, self._connection, self._transport, stream_id=stream_id, wrapper=wrapper
         )
