@@ -357,7 +357,13 @@ def test_tokens_decide_who_may_do_what(dagrun, ask, asked, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "arguments", [("boss",), ("viewer", "--expires", "soon"), ("viewer", "--note", "a\nb")]
+    "arguments",
+    [
+        ("boss",),
+        ("viewer", "--expires", "soon"),
+        ("viewer", "--expires", "0"),
+        ("viewer", "--note", "a\nb"),
+    ],
 )
 def test_a_token_that_makes_no_sense_is_not_made(dagrun, arguments):
     assert dagrun("tokens", "create", *arguments).returncode == 2

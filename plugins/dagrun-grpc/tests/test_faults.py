@@ -549,10 +549,8 @@ async def test_clients_are_told_that_a_stranger_speaks_no_grpc():
 
     async with stranger(speak) as address, grpc(connection_timeout=2) as transport:
         async with transport.manage(address) as server:
-            with trio.fail_after(3), pytest.raises(Unreachable) as first:
+            with trio.fail_after(3), pytest.raises(Unreachable, match="it serves no gRPC, or only"):
                 await server.workflows.list()
-            told = str(first.value).removeprefix(f"{address}: ")
-            assert told.startswith(("it does not speak HTTP/2 as it should", "the connection is"))
 
 
 async def test_a_stranger_who_says_nothing_is_given_up_in_time_by_clients_too():
