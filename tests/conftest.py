@@ -48,5 +48,5 @@ def _measure_the_guard(monkeypatch):
 
     measured = ("-m", "coverage", "run", f"--rcfile={ROOT / 'pyproject.toml'}", "--parallel-mode")
     places = (f"--data-file={ROOT / '.coverage'}", f"--source={ROOT / 'src' / 'dagrun'}")
-    command = (sys.executable, *measured, *places, processes.GUARD)
+    command = (sys.executable, *measured, *places, "-m", "dagrun.services.guard.keeper")
     monkeypatch.setattr(processes, "COMMAND", command)

@@ -9,7 +9,7 @@ import pytest
 import trio
 
 from dagrun.errors import WorkerDied
-from dagrun.services import guard_main
+from dagrun.services.guard import descendants, system
 from dagrun.services.processes import open_processes
 from dagrun.testing.executors import is_running, written_pid
 
@@ -47,10 +47,9 @@ def test_a_daemon_that_may_not_be_killed_is_not_waited_for(monkeypatch):
     def refuse(*_):
         raise PermissionError
 
-    child = guard_main.Child(b"1", 10)
+    child = descendants.Child(b"1", 10)
     child.code = 0
-    guard = guard_main.Guard.__new__(guard_main.Guard)
-    guard.terminated = set()
+    guard = descendants.Descendants(0, None)
     monkeypatch.setattr(guard, "owner", lambda _: child)
     monkeypatch.setattr(os, "kill", refuse)
     guard.end_orphan(11)
@@ -65,10 +64,10 @@ def test_the_guard_ends_although_it_may_not_kill_what_is_left(monkeypatch):
         asked.append(pid)
         raise PermissionError
 
-    monkeypatch.setattr(guard_main, "own_children", lambda: [child.pid])
+    monkeypatch.setattr(system, "own_children", lambda: [child.pid])
     monkeypatch.setattr(os, "kill", refuse)
     monkeypatch.setattr(os, "killpg", refuse)
-    guard_main.kill_everything()
+    system.kill_everything()
     monkeypatch.undo()
     child.kill()
     child.wait()

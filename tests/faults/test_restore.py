@@ -16,7 +16,7 @@ from dagrun.cli import manage
 from dagrun.cli.manage import prune_runs
 from dagrun.errors import ConfigError, ConflictError, StoreError
 from dagrun.settings import Settings
-from dagrun.testing.stores import add_run
+from dagrun.testing.journals import add_run
 
 
 class Cut(BaseException):

@@ -15,7 +15,7 @@ from dagrun.builtin.sqlite.schema import LATEST
 from dagrun.errors import StoreBusy, StoreCorrupt, StoreError, StoreFull, StoreTooNew
 from dagrun.testing.checker import check
 from dagrun.testing.drive import make_node, make_plan
-from dagrun.testing.stores import add_run, journal, new_run
+from dagrun.testing.journals import add_run, journal, new_run
 
 LOCKER = """
 import sqlite3, sys, time
@@ -28,7 +28,7 @@ connection.execute("rollback")
 OPENER = """
 import pathlib, sys, trio
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.testing.stores import add_run
+from dagrun.testing.journals import add_run
 
 async def main():
     print("ready", flush=True)
@@ -43,7 +43,7 @@ WRITER = """
 import os, pathlib, signal, sys, trio
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.testing.drive import Driver, make_node, make_plan
-from dagrun.testing.stores import definition, new_run
+from dagrun.testing.journals import definition, new_run
 
 point, count = sys.argv[2], int(sys.argv[3])
 
@@ -122,11 +122,11 @@ async def stored_runs(store):
 
 async def test_a_full_database_takes_nothing_and_recovers(path):
     async with SqliteStore(path=path) as store:
-        store._connection.execute("pragma max_page_count = 60")
+        store._database._connection.execute("pragma max_page_count = 60")
         stored = await fill(store, 5000)
         assert stored
         assert await stored_runs(store) == stored
-        store._connection.execute("pragma max_page_count = 100000")
+        store._database._connection.execute("pragma max_page_count = 100000")
         await add_run(store, "s")
         assert await stored_runs(store) == [*stored, "s"]
 

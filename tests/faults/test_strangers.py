@@ -16,7 +16,6 @@ from dagrun.ports.frames import (
     BeatSeen,
     Dispatch,
     GivenBack,
-    Held,
     Hello,
     Report,
     Stop,
@@ -108,7 +107,7 @@ async def test_an_engine_that_takes_more_than_it_can_do_keeps_no_run_from_those_
             runs = [await it.submit(honest) for _ in range(5)]
             for _ in runs:  # all of them come, as there is nobody else
                 got = await liar.hears(Dispatch)
-                back = {"epoch": got.epoch, "seq": 0, "seen": 0, "why": Why.UNUSABLE}
+                back = {"epoch": got.epoch, "seen": 0, "why": Why.UNUSABLE}
                 await liar.say(GivenBack(run_id=got.run_id, **back))
             await until(lambda: it.leading.dispatcher.statistics().queued == len(runs))
             await end_well(it, honest, *runs)
@@ -165,14 +164,13 @@ async def test_what_an_engine_says_of_runs_of_others_changes_nothing(opened, wor
         await it.attached("honest")
         run_id = await it.submit(honest)
         await until(lambda: it.witness)
-        held = Held(run_id=run_id, epoch=1, durable=0, last=9)
-        async with lying(it, hello(held=(held,), draining=True)) as liar:
+        async with lying(it, hello(held=((run_id, 1),), draining=True)) as liar:
             assert (await liar.hears(Welcome)).stopped == ((run_id, 1),)
             (accepted, *_) = await it.journal(run_id)
             end = attrs.evolve(accepted, type=Type.RUN_FAILED, seq=4, data={"error": {}})
             await liar.say(Report(events=(end,)))
             assert (await liar.hears(Stop)).run_id == run_id
-            back = {"seq": 4, "seen": 0, "why": Why.STOPPED}
+            back = {"seen": 0, "why": Why.STOPPED}
             await liar.say(GivenBack(run_id=run_id, epoch=1, **back))
             assert (await liar.hears(Stop)).run_id == run_id
             await liar.answered(1, (run_id, 1))

@@ -29,7 +29,7 @@ def held(path):
 @contextmanager
 def full(store):
     """Let the file of an open store not grow any more."""
-    connection = store._connection
+    connection = store._database._connection
     (pages,) = connection.execute("pragma page_count").fetchone()
     connection.execute(f"pragma max_page_count = {pages}")
     try:

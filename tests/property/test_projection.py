@@ -18,7 +18,7 @@ from dagrun.domain.state import NodeState
 from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, replayed
 from dagrun.testing.graphs import plans
-from dagrun.testing.stores import new_run
+from dagrun.testing.journals import new_run
 
 
 def drive(plan, seed):

@@ -36,7 +36,7 @@ class Stream:
     def __init__(self):
         self.to_orchestrator = trio.open_memory_channel(0)
         self.to_engine = trio.open_memory_channel(10)
-        self.say(Welcome(orchestrator="o", lease=LEASE))
+        self.say(Welcome(lease=LEASE))
 
     async def send(self, frames):
         await self.to_orchestrator[0].send(list(frames))

@@ -8,7 +8,7 @@ from dagrun.domain.workflow import ExecutorSpec, Handler, RetryPolicy, TriggerRu
 from dagrun.testing.checker import check
 from dagrun.testing.drive import Driver, make_node, make_plan
 from dagrun.testing.effects import check_effects
-from dagrun.testing.stores import ERROR, event
+from dagrun.testing.journals import ERROR, event
 
 A_B = make_plan(make_node("a", retry=RetryPolicy(max_attempts=2)), make_node("b", "a"))
 

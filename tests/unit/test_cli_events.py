@@ -18,7 +18,7 @@ from dagrun.roles.management.events import StoredEvents
 from dagrun.roles.management.looks import Looks
 from dagrun.roles.management.shared_runs import SharedRuns
 from dagrun.roles.places import DATABASE
-from dagrun.testing.stores import add_run, journal
+from dagrun.testing.journals import add_run, journal
 
 OPTIONS = {
     "follow": False,

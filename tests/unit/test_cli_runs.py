@@ -10,7 +10,7 @@ from dagrun.builtin.sqlite import SqliteStore
 from dagrun.cli.app import run_command
 from dagrun.domain.events import Type
 from dagrun.roles.management import shared_runs
-from dagrun.testing.stores import add_run, event
+from dagrun.testing.journals import add_run, event
 
 CUT_OFF = ["r8", "r6", "r5", "r3", "r1"]
 

@@ -11,7 +11,7 @@ from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, ConflictError, NotFound
 from dagrun.ports.engine import DRAINING, IDLE, RUNNING, UNHEALTHY, EngineReport, Offers
-from dagrun.ports.frames import Beat, BeatSeen, Held, Hello, Stop, Welcome
+from dagrun.ports.frames import Beat, BeatSeen, Hello, Stop, Welcome
 from dagrun.services.fleet import Fleet
 from dagrun.services.fleet.handshake import unfit
 
@@ -30,7 +30,7 @@ HELLO = Hello(
     instance="i",
     release="0",
     capacity=1,
-    held=(Held(run_id=RunId("r"), epoch=2, durable=0, last=0),),
+    held=((RunId("r"), 2),),
 )
 
 
@@ -94,7 +94,6 @@ async def converse(fleet, stream):
 async def attached():
     placer, stream = Placer(), Stream()
     fleet = Fleet(
-        orchestrator="o",
         lease=LEASE,
         store=MemoryStore(),
         journal=Journal(),

@@ -5,7 +5,7 @@ import pytest
 from dagrun.domain.events import Type
 from dagrun.roles.run_logs import PIECE, Tail
 from dagrun.services.node_logs import NodeLogs
-from dagrun.testing.stores import event
+from dagrun.testing.journals import event
 
 
 @pytest.fixture

@@ -10,7 +10,7 @@ from dagrun.errors import NotAllowed, NotAuthenticated, StoreBusy
 from dagrun.ports.tokens import INCLUDED, Role
 from dagrun.services.gate import FRESH, FRESH_FOR_STRANGERS, TokenGate, token_hash
 from dagrun.testing.journals import NOON
-from dagrun.testing.stores_tokens import token
+from dagrun.testing.stores.tokens import token
 
 
 def stored(name, role=Role.ADMIN, **fields):

@@ -23,7 +23,7 @@ class Engine:
     def holding(self, run_id):
         if self.epoch is None:
             return None
-        return Holding(run_id=run_id, epoch=self.epoch, seq=1, halted=False)
+        return Holding(run_id=run_id, epoch=self.epoch, halted=False)
 
     def abandon(self, run_id, why):
         self.abandoned.append(why)

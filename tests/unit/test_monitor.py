@@ -14,7 +14,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.monitoring import Severity, observed, position_of
 from dagrun.services.monitor import Monitor
-from dagrun.testing.stores import add_run, journal, new_run
+from dagrun.testing.journals import add_run, journal, new_run
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
 ERROR = {"type": "boom", "message": "it broke"}

@@ -9,7 +9,7 @@ import pytest
 from dagrun.builtin.ownership import FOLDER, OwnerLock, owner_pid, sole_use
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.errors import ConfigError, ConflictError, StoreError, StoreFull
-from dagrun.testing.stores import add_run
+from dagrun.testing.journals import add_run
 
 OWNER = """
 import pathlib, sys

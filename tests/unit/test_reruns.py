@@ -11,7 +11,7 @@ from dagrun.domain.rerun import rerun, retry
 from dagrun.domain.result import from_json, run_result, to_json
 from dagrun.domain.workflow import TriggerRule
 from dagrun.testing.drive import Driver, make_node, make_plan
-from dagrun.testing.stores import event
+from dagrun.testing.journals import event
 
 
 def drive(*nodes, **fields):

@@ -6,7 +6,7 @@ import pytest
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.services.retention import RunFolders, prune, sweep
-from dagrun.testing.stores import NOON, add_run
+from dagrun.testing.journals import NOON, add_run
 
 YES, NO = (lambda: True), (lambda: False)
 

@@ -11,7 +11,7 @@ from dagrun.builtin.sqlite.read import LOG_OF_ALL, LOG_OF_RUN, read_log
 from dagrun.builtin.sqlite.schema import APPLICATION, LATEST
 from dagrun.domain.events import Type
 from dagrun.errors import StoreCorrupt, StoreError, StoreTooNew
-from dagrun.testing.stores import NOON, add_run, event, journal, new_run
+from dagrun.testing.journals import NOON, add_run, event, journal, new_run
 
 
 def ask(path, query):

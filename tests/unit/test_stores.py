@@ -8,7 +8,8 @@ from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.errors import NotFound, StoreFull
 from dagrun.ports.store import Request
-from dagrun.testing.stores import NOON, DurableStoreSuite, StoreSuite, journal, new_run
+from dagrun.testing.journals import NOON, journal, new_run
+from dagrun.testing.stores import DurableStoreSuite, StoreSuite
 
 
 class TestMemoryStore(StoreSuite):

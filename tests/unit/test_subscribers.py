@@ -18,7 +18,7 @@ from dagrun.errors import ConfigError, StoreBusy
 from dagrun.plugin.loading import load_plugins
 from dagrun.services.monitor import Monitor
 from dagrun.services.subscribers import AGAIN, BUFFER, FAREWELL, MOST, Subscribers
-from dagrun.testing.stores import new_run
+from dagrun.testing.journals import new_run
 from dagrun.testing.subscribers import SubscriberSuite, of_all_types
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)

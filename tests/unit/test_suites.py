@@ -204,9 +204,10 @@ import functools
 import trio
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.ports.balancer import Balancer
-from dagrun.testing import balancers, limits, stores, stores_engines
+from dagrun.testing import balancers, limits
+from dagrun.testing.stores import suite as stores
 
-stores_engines.WHOLE = 0.2
+stores.WHOLE = 0.2
 balancers.within = functools.partial(limits.within, 0.2)
 
 

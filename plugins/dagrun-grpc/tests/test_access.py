@@ -12,7 +12,7 @@ from dagrun.errors import AccessError, DagrunError, NotAllowed, NotAuthenticated
 from dagrun.ports.tokens import INCLUDED, Role
 from dagrun.services.gate import TokenGate, token_hash
 from dagrun.testing.managed import managed
-from dagrun.testing.stores_tokens import token
+from dagrun.testing.stores.tokens import token
 from dagrun_grpc import grpc
 from dagrun_grpc.aio.asking import Asking
 from dagrun_grpc.aio.bridge import Bridge

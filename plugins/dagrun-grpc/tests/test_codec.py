@@ -19,7 +19,6 @@ from dagrun.ports.frames import (
     Drain,
     Durable,
     GivenBack,
-    Held,
     Hello,
     JournalPart,
     LogChunk,
@@ -102,11 +101,10 @@ def built(kind, **others):
     return st.builds(kind, **fields)
 
 
-HELD = st.lists(built(Held), max_size=2).map(tuple)
 REQUEST = built(ChildRequest, version=st.none() | TEXT)
 STRATEGIES = {
     v1.FromEngine: [
-        built(Hello, held=HELD),
+        built(Hello, held=EPOCHS),
         built(Report),
         built(Beat, held=EPOCHS),
         built(GivenBack),

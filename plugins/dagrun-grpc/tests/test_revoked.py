@@ -17,7 +17,7 @@ from dagrun.services.gate import token_hash
 from dagrun.testing.frames import events
 from dagrun.testing.journals import LATER, NOON
 from dagrun.testing.managed import managed
-from dagrun.testing.stores_tokens import token
+from dagrun.testing.stores.tokens import token
 from dagrun_grpc import grpc
 from dagrun_grpc.aio.asking import Asking
 from dagrun_grpc.aio.bridge import Bridge

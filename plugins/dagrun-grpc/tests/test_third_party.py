@@ -11,7 +11,7 @@ import trio
 from dagrun.ports.tokens import Role
 from dagrun.services.gate import token_hash
 from dagrun.testing.managed import managed
-from dagrun.testing.stores_tokens import token
+from dagrun.testing.stores.tokens import token
 from dagrun_grpc import grpc
 
 PROTO = Path(__file__).parents[3] / "proto"

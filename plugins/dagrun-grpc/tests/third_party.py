@@ -177,7 +177,7 @@ status.state = engine_pb2.EngineStatus.STATE_RUNNING
 requests = [orchestrator_pb2.StreamStatusRequest(status=status)] * 2
 told["streamed"] = [len(one.runs.kept) for one in hears.StreamStatus(iter(requests))]
 told["streamed"].append(states())
-registered = orchestrator_pb2.RegisterEngineRequest(engine_id="e", address="nowhere")
+registered = orchestrator_pb2.RegisterEngineRequest(address="nowhere")
 told["registered"] = hears.RegisterEngine(registered).accepted
 dispatch = session_pb2.Dispatch(run_id="none", epoch=1, definition=b"{}", inputs=b"{}")
 told["executed"] = [

@@ -16,7 +16,7 @@ import msgspec
 from dagrun.domain.events import RAW_FIELDS, Event
 from dagrun.domain.jsonvalue import MAX_RUN_OUTPUTS, Raw, check, parse
 from dagrun.ports.children import ChildRequest
-from dagrun.ports.frames import Frame, Held
+from dagrun.ports.frames import Frame
 from dagrun.ports.store import Message
 
 _Read: TypeAlias = Callable[[Raw], Any]
@@ -56,7 +56,7 @@ def _reader(kind: Any) -> _Read:
     if kind in (Event, Message, ChildRequest):
         return _reader_of_object(kind)
     of = get_args(kind)
-    if of and of[0] in (Event, Message, Held):  # a tuple of any length
+    if of and of[0] in (Event, Message):  # a tuple of any length
         read = _reader_of_object(of[0])
         return lambda raw: tuple(map(read, _list.decode(raw)))
     if kind is datetime:

@@ -20,6 +20,7 @@ from dagrun.ports.subscriber import Subscriber
 from dagrun.roles.children import StoredChildren
 from dagrun.roles.local_runs import Local, Watcher, answer
 from dagrun.roles.messages import Messages
+from dagrun.roles.monitoring import open_monitor, whereabouts
 from dagrun.roles.options import options
 from dagrun.roles.places import DATABASE, LOGS, SCRATCH
 from dagrun.roles.registrations import Registrations
@@ -36,7 +37,6 @@ from dagrun.services.node_logs import NodeLogs
 from dagrun.services.plans import Plans, always_uses_processes, structuring
 from dagrun.services.processes import GuardedProcesses
 from dagrun.services.retention import Retention, RunFolders
-from dagrun.services.subscribers import Subscribers
 from dagrun.settings import Settings
 
 __all__ = ["DATABASE", "LOGS", "SCRATCH", "Local", "Submission", "open_local"]
@@ -90,14 +90,9 @@ async def open_local(
         if store is None:
             store = registry.stores.get("sqlite")(path=data_dir / DATABASE)
         await stack.enter_async_context(store)
-        monitor = Monitor(
-            store,
-            lambda run: _whereabouts(dispatcher, run),
-            position=await store.last_position(),
+        monitor = await open_monitor(
+            stack, store, lambda run: whereabouts(dispatcher, run), subscribers
         )
-        hearing = await start(stack, Subscribers(subscribers or {}, monitor.subscribe_pages))
-        stack.callback(hearing.hurry)
-        stack.callback(monitor.close)  # behind the last events that the journal tells of
 
         def pass_on(posted: Sequence[Posted]) -> None:
             messages.see(posted)
@@ -195,14 +190,6 @@ def _abandon(engines: Sequence[Engine], dispatcher: Dispatcher, run: RunId, why:
         dispatcher.take_back(run, lost=False)
     for engine in engines:
         engine.abandon(run, f"taken over by another process ({why})")
-
-
-def _whereabouts(dispatcher: Dispatcher, run: RunId) -> tuple[str | None, str | None]:
-    """Give the workflow of a run of this process, and the engine that has it."""
-    ticket = dispatcher.ticket(run)
-    if ticket is None:
-        return None, None
-    return ticket.workflow.id, None if ticket.engine is None else ticket.engine.name
 
 
 async def _run_engine(stack: AsyncExitStack, engine: Engine) -> trio.CancelScope:

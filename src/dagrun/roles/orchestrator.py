@@ -26,6 +26,7 @@ from dagrun.roles.cut_off import take_up
 from dagrun.roles.leading import Leading
 from dagrun.roles.local import balancers
 from dagrun.roles.management.managed import manage
+from dagrun.roles.monitoring import open_monitor, whereabouts
 from dagrun.roles.places import DATABASE, LOGS
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.restart import go_on_with_all
@@ -41,7 +42,6 @@ from dagrun.services.node_logs import NodeLogs
 from dagrun.services.node_logs.keeping import Keeping
 from dagrun.services.plans import NothingToOpen, Plans
 from dagrun.services.retention import Retention, RunFolders
-from dagrun.services.subscribers import Subscribers
 
 CLOSED: Final = partial(TokenGate, open_without=False)
 """Makes a gate through which nobody comes without a token."""
@@ -99,14 +99,9 @@ async def open_leading(
         if store is None:
             store = registry.stores.get("sqlite")(path=data_dir / DATABASE)
         await stack.enter_async_context(store)
-        monitor = Monitor(
-            store,
-            lambda run: _whereabouts(dispatcher, run),
-            position=await store.last_position(),
+        monitor = await open_monitor(
+            stack, store, lambda run: whereabouts(dispatcher, run), subscribers
         )
-        hearing = await start(stack, Subscribers(subscribers or {}, monitor.subscribe_pages))
-        stack.callback(hearing.hurry)
-        stack.callback(monitor.close)
 
         def tell(events: Sequence[Event], position: int) -> None:
             committed(events)
@@ -149,7 +144,6 @@ async def open_leading(
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
         fleet = Fleet(
-            orchestrator=secrets.token_hex(8),
             lease=lease,
             store=store,
             journal=journal,
@@ -237,11 +231,3 @@ def _announce(
     level = logging.WARNING if kind == LOST else logging.INFO
     _log.log(level, "engine %s: %s", engine_id, kind.removeprefix("engine."))
     monitor.announce(kind, engine_id=engine_id, data=data)
-
-
-def _whereabouts(dispatcher: Dispatcher, run: RunId) -> tuple[str | None, str | None]:
-    """Give the workflow of a run, and the engine that has it."""
-    ticket = dispatcher.ticket(run)
-    if ticket is None:
-        return None, None
-    return ticket.workflow.id, None if ticket.engine is None else ticket.engine.name

@@ -1,6 +1,6 @@
 """Child processes that cannot outlive the engine: the engine's side of the guard.
 
-What the two say to each other is described in :mod:`dagrun.services.guard_main`. All spawning is
+What the two say to each other is described in :mod:`dagrun.services.guard`. All spawning is
 the guard's work, on another core; there is no moment at which a child exists that it does not
 know of.
 """
@@ -25,8 +25,11 @@ from dagrun.errors import WorkerDied
 from dagrun.ports.processes import DEFAULT_PATH
 from dagrun.workers.open_files import raise_open_files
 
-GUARD: Final = str(Path(__file__).with_name("guard_main.py"))
-COMMAND = (sys.executable, "-I", "-S", GUARD)
+SERVICES: Final = str(Path(__file__).parent)
+GUARD: Final = f"import sys; sys.path.append({SERVICES!r}); from guard.keeper import main; main()"
+"""The program: it finds the package of the guard, and nothing else of dagrun."""
+
+COMMAND = (sys.executable, "-I", "-S", "-c", GUARD)
 READ: Final = 1 << 16  # bytes
 
 
@@ -70,32 +73,28 @@ class GuardedProcess:
         if not self._ended.is_set():
             self._guard.send(_frame(b"terminate", b"%d" % self._number))
 
-    # called by the guard's reader
-
     def set_spawned(self, pid: int) -> None:
-        """Note that the guard has started it, as the leader of its group."""
+        """Hear from the guard that it has started it, as the leader of its group."""
         self.pid = pid
         self._answered.set()
 
     def set_failed(self, code: int) -> None:
-        """It could not be started; ``code`` is the error number."""
+        """Hear that it could not be started; ``code`` is the error number."""
         self._errno = code
         self._answered.set()
         self._ended.set()
 
     def set_exited(self, code: int) -> None:
-        """It has ended, and nothing of it is left."""
+        """Hear that it has ended, and that nothing of it is left."""
         self._code = code
         self._ended.set()
 
     def set_lost(self) -> None:
-        """The guard is gone; the group is killed from here."""
+        """Hear that the guard is gone; the group is killed from here."""
         if self.pid and not self._ended.is_set():
             _kill_group(self.pid)
         self._answered.set()
         self._ended.set()
-
-    # called by the spawner
 
     async def wait_spawned(self, program: str) -> None:
         """Wait for the guard's answer; on cancellation leave no child behind."""

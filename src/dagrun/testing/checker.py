@@ -99,8 +99,6 @@ class _Checker:
             self._say(event, f"begins epoch {event.epoch}, which an event of the run must do")
         self.seq, self.epoch = event.seq, max(self.epoch, event.epoch)
 
-    # the run
-
     def _run(self, event: Event) -> None:
         kind, before = event.type, self.status
         requeued = before is Type.RUN_PAUSED and kind is Type.RUN_QUEUED
@@ -160,8 +158,6 @@ class _Checker:
                     self._say(event, f"comes before the end of {node_id}")
         if kind is Type.RUN_SUCCEEDED and any(map(self._counts_as_failed, self.nodes)):
             self._say(event, "hides a failed node")
-
-    # nodes and items
 
     def _node(self, event: Event) -> None:
         if event.node_id in {f"handler:{name}" for name in self.handlers}:

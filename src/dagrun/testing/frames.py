@@ -20,7 +20,6 @@ from dagrun.ports.frames import (
     FromEngine,
     FromOrchestrator,
     GivenBack,
-    Held,
     Hello,
     JournalPart,
     LogChunk,
@@ -76,10 +75,6 @@ def bad_event(**fields: Any) -> Event:
 
 def from_engine(outputs: Raw = JSON) -> Sequence[FromEngine]:
     """Give frames of all kinds that an engine sends."""
-    held = (
-        Held(run_id=RUN, epoch=BIG, durable=0, last=BIG, stopped=True),
-        Held(run_id=RunId("r"), epoch=1, durable=1, last=2),
-    )
     return [
         Hello(release="", engine_id="", instance="", capacity=0),
         Hello(
@@ -92,14 +87,14 @@ def from_engine(outputs: Raw = JSON) -> Sequence[FromEngine]:
             labels={"": NASTY, NASTY: ""},
             resources={"cpu": 0.0, "gpu": 1e300, "": -0.5},
             draining=True,
-            held=held,
+            held=((RUN, BIG), (RunId("r"), 1)),
         ),
         Report(),
         Report(events=events(outputs), taken=((RUN, 1, 0), (RunId(""), BIG, BIG)), awaited=True),
         Beat(number=0, held=()),
         Beat(number=BIG, held=((RUN, 1), (RunId("r"), BIG)), draining=True),
-        *(GivenBack(run_id=RUN, epoch=1, why=why, seq=0, seen=0) for why in Why),
-        GivenBack(run_id=RUN, epoch=BIG, why=Why.PAUSED, seq=BIG, seen=BIG, detail=NASTY),
+        *(GivenBack(run_id=RUN, epoch=1, why=why, seen=0) for why in Why),
+        GivenBack(run_id=RUN, epoch=BIG, why=Why.PAUSED, seen=BIG, detail=NASTY),
         LogChunk(run_id=RUN, epoch=0, node_id="a", attempt=1, item=None, offset=0, data=b""),
         LogChunk(
             run_id=RUN,
@@ -119,9 +114,8 @@ def from_orchestrator(outputs: Raw = JSON) -> Sequence[FromOrchestrator]:
     """Give frames of all kinds that an orchestrator sends."""
     messages = _messages()
     return [
-        Welcome(orchestrator="", lease=0.0),
+        Welcome(lease=0.0),
         Welcome(
-            orchestrator=NASTY,
             lease=15.25,
             kept=((RUN, 1, 0), (RunId("r"), BIG, BIG)),
             stopped=((RUN, BIG),),

@@ -90,8 +90,6 @@ class TransportSuite(ABC):
                 finished.set()
                 nursery.cancel_scope.cancel()
 
-    # what arrives
-
     @pytest.mark.parametrize("way", get_args(Way))
     async def test_every_frame_arrives_as_it_was_sent(self, way: Way) -> None:
         async with self.opened(way) as ends:
@@ -179,8 +177,6 @@ class TransportSuite(ABC):
                 called = await served.arrived()
                 await caller.send([BEAT])
                 assert await called.receive() == (BEAT,)
-
-    # how it ends
 
     @pytest.mark.parametrize("way", get_args(Way))
     async def test_the_called_side_learns_that_the_caller_has_left(self, way: Way) -> None:
@@ -283,8 +279,6 @@ class TransportSuite(ABC):
         with pytest.raises(LookupError, match="mine"):
             async with self.open_pair():
                 raise LookupError("mine")
-
-    # several
 
     async def test_two_streams_do_not_disturb_each_other(self) -> None:
         async with self.serving() as served:

@@ -27,26 +27,6 @@ _WHY: Final = {
 _WHY_BACK: Final = {number: why for why, number in _WHY.items()}
 
 
-def _to_held(held: f.Held) -> v1.Held:
-    return v1.Held(
-        run_id=held.run_id,
-        epoch=held.epoch,
-        durable=held.durable,
-        last=held.last,
-        stopped=held.stopped,
-    )
-
-
-def _of_held(held: v1.Held) -> f.Held:
-    return f.Held(
-        run_id=RunId(held.run_id),
-        epoch=held.epoch,
-        durable=held.durable,
-        last=held.last,
-        stopped=held.stopped,
-    )
-
-
 def _to_hello(frame: f.Hello) -> v1.Hello:
     return v1.Hello(
         protocol=frame.protocol,
@@ -58,7 +38,7 @@ def _to_hello(frame: f.Hello) -> v1.Hello:
         labels=dict(frame.labels),
         resources=dict(frame.resources),
         draining=frame.draining,
-        held=[_to_held(held) for held in frame.held],
+        held=to_epochs(frame.held),
     )
 
 
@@ -73,7 +53,7 @@ def _of_hello(message: v1.Hello) -> f.Hello:
         labels=message.labels,
         resources=message.resources,
         draining=message.draining,
-        held=tuple(map(_of_held, message.held)),
+        held=of_epochs(message.held),
     )
 
 
@@ -104,7 +84,6 @@ def _to_given_back(frame: f.GivenBack) -> v1.GivenBack:
         run_id=frame.run_id,
         epoch=frame.epoch,
         why=_WHY[frame.why],
-        seq=frame.seq,
         seen=frame.seen,
         detail=frame.detail,
     )
@@ -115,7 +94,6 @@ def _of_given_back(message: v1.GivenBack) -> f.GivenBack:
         run_id=RunId(message.run_id),
         epoch=message.epoch,
         why=_WHY_BACK[message.why],
-        seq=message.seq,
         seen=message.seen,
         detail=message.detail,
     )

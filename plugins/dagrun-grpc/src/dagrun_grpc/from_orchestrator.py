@@ -28,7 +28,6 @@ _DURABLE: Final = msgspec.json.Decoder(list[tuple[str, int, int]])
 
 def _to_welcome(frame: f.Welcome) -> v1.Welcome:
     return v1.Welcome(
-        orchestrator=frame.orchestrator,
         lease=frame.lease,
         kept=to_marks(frame.kept),
         stopped=to_epochs(frame.stopped),
@@ -37,7 +36,6 @@ def _to_welcome(frame: f.Welcome) -> v1.Welcome:
 
 def _of_welcome(message: v1.Welcome) -> f.Welcome:
     return f.Welcome(
-        orchestrator=message.orchestrator,
         lease=message.lease,
         kept=of_marks(message.kept),
         stopped=of_epochs(message.stopped),

@@ -1,10 +1,12 @@
 # ruff: noqa: S101 — it is for tests
 """What tests of the transport need: a listener with a good neighbour, and HTTP/2 by hand."""
 
+import resource
 import struct
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 import attrs
@@ -13,9 +15,10 @@ from h2.config import H2Configuration
 from h2.connection import H2Connection
 from h2.events import Event, ResponseReceived
 
+from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost
 from dagrun.ports.engine import IDLE, EngineReport, Offers, ReportSeen
-from dagrun.ports.frames import Beat, BeatSeen
+from dagrun.ports.frames import Beat, BeatSeen, LogChunk
 from dagrun.ports.transport import Channel, EngineOffered, Handler, Offered
 from dagrun.services.journal.recent import RecentEvents
 from dagrun_grpc.aio.access import Accepts, AcceptsGate
@@ -23,6 +26,7 @@ from dagrun_grpc.aio.transport import GrpcTransport
 from dagrun_grpc.limits import Patience
 
 LIMIT: Final = 10.0  # seconds that nothing takes
+MIB: Final = 1024 * 1024  # bytes
 HASTE: Final = Patience(handshake=0.5, keepalive=0.3, answer=0.4, idle=0.6)
 
 
@@ -38,6 +42,32 @@ async def ask(channel: Channel, number: int = 1) -> None:
     with trio.fail_after(LIMIT):
         await channel.send([Beat(number=number, held=())])
         assert await channel.receive() == (BeatSeen(number=number),)
+
+
+def chunk(size: int) -> LogChunk:
+    """Make a piece of a log, of so many bytes."""
+    return LogChunk(
+        run_id=RunId("r"), node_id="a", attempt=1, item=None, epoch=1, offset=0, data=bytes(size)
+    )
+
+
+def right(token: str | None, role: str) -> bool:
+    """Accept the token ``right`` of an engine, and nothing else."""
+    return (token, role) == ("right", "engine")
+
+
+def memory() -> int:
+    """Give the bytes that this process has in memory."""
+    return int(Path("/proc/self/statm").read_text().split()[1]) * resource.getpagesize()
+
+
+@asynccontextmanager
+async def stranger(handler: Callable[[trio.SocketStream], Awaitable[object]]) -> AsyncIterator[str]:
+    """Give the address of somebody who speaks no gRPC."""
+    async with trio.open_nursery() as nursery:
+        listeners = await nursery.start(trio.serve_tcp, handler, 0)
+        yield f"127.0.0.1:{listeners[0].socket.getsockname()[1]}"
+        nursery.cancel_scope.cancel()
 
 
 async def lost(channel: Channel) -> str:

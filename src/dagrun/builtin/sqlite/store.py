@@ -1,30 +1,25 @@
-"""The store ``sqlite``: one writer, any number of readers, all in threads."""
+"""The store ``sqlite``."""
 
-import sqlite3
 from collections.abc import Callable, Collection, Mapping, Sequence
 from datetime import datetime
-from functools import partial
 from pathlib import Path
-from typing import Any, Self, TypeVar
-
-import trio
+from typing import Any, Self
 
 from dagrun.builtin.intake import check_limit
 from dagrun.builtin.sqlite import read
 from dagrun.builtin.sqlite.admission import admit, read_standing
 from dagrun.builtin.sqlite.assignments import claim
 from dagrun.builtin.sqlite.backup import backup
+from dagrun.builtin.sqlite.database import Database
 from dagrun.builtin.sqlite.messages import post, read_messages
 from dagrun.builtin.sqlite.prune import prune
 from dagrun.builtin.sqlite.registrations import read_registrations, register, unregister
-from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT, connect, identity, open_database
+from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT
 from dagrun.builtin.sqlite.tokens import add_token, read_tokens, revoke_token
-from dagrun.builtin.sqlite.trouble import SENSELESS, damage, translated
 from dagrun.builtin.sqlite.write import write_batch
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RunStatus
-from dagrun.errors import StoreError
 from dagrun.ports.store import (
     Assignment,
     CommitResult,
@@ -42,8 +37,6 @@ from dagrun.ports.store import (
     Taken,
 )
 from dagrun.ports.tokens import TokenRecord
-
-T = TypeVar("T")
 
 
 class SqliteStore:
@@ -66,10 +59,7 @@ class SqliteStore:
     ) -> None:
         self.path = path
         self._timeout = busy_timeout
-        self._hook = hook
-        self._connection: sqlite3.Connection | None = None
-        self._identity: tuple[int, int] | None = None
-        self._lock = trio.Lock()
+        self._database = Database(path, hook=hook, busy_timeout=busy_timeout)
 
     @property
     def place(self) -> str:
@@ -78,21 +68,12 @@ class SqliteStore:
 
     async def __aenter__(self) -> Self:
         """Open, create or migrate the database."""
-        await self._in_thread(self._open)
+        await self._database.open()
         return self
-
-    def _open(self) -> None:
-        self._connection = open_database(self.path, self._timeout)
-        self._identity = identity(self.path)
 
     async def __aexit__(self, *_: object) -> None:
         """Close the connection."""
-        connection, self._connection = self._connection, None
-        if connection is not None:
-            with trio.CancelScope(shield=True):
-                await trio.to_thread.run_sync(connection.close)
-
-    # writing
+        await self._database.close()
 
     async def commit(
         self,
@@ -105,11 +86,11 @@ class SqliteStore:
     ) -> CommitResult:
         """Write a batch in one transaction; see the port."""
         batch = (events, new_runs, definitions, taken, assignments)
-        return await self._write(lambda connection: write_batch(connection, *batch))
+        return await self._database.write(lambda connection: write_batch(connection, *batch))
 
     async def claim(self, run_id: RunId, *, owner: str, expected_epoch: int) -> RunRecord:
         """Hand a run over; see the port."""
-        return await self._write(
+        return await self._database.write(
             lambda connection: claim(connection, run_id, owner, expected_epoch)
         )
 
@@ -117,89 +98,95 @@ class SqliteStore:
         self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
     ) -> Sequence[Posted]:
         """Post something to a run; see the port."""
-        return await self._write(lambda connection: post(connection, run_id, kind, data or {}))
+        return await self._database.write(
+            lambda connection: post(connection, run_id, kind, data or {})
+        )
 
     async def admit(self, run_id: RunId, slot: Slot) -> bool:
         """Give a run its slot, if one is free; see the port."""
-        return await self._write(lambda connection: admit(connection, run_id, slot))
+        return await self._database.write(lambda connection: admit(connection, run_id, slot))
 
     async def register(self, registration: Registration, definition: Definition) -> bool:
         """Store a version of a workflow; see the port."""
-        return await self._write(lambda connection: register(connection, registration, definition))
+        return await self._database.write(
+            lambda connection: register(connection, registration, definition)
+        )
 
     async def unregister(self, workflow_id: str, versions: Collection[str]) -> Sequence[str]:
         """Delete versions of a workflow; see the port."""
-        return await self._write(lambda connection: unregister(connection, workflow_id, versions))
+        return await self._database.write(
+            lambda connection: unregister(connection, workflow_id, versions)
+        )
 
     async def add_token(self, token: TokenRecord) -> None:
         """Store a token; see the port."""
-        await self._write(lambda connection: add_token(connection, token))
+        await self._database.write(lambda connection: add_token(connection, token))
 
     async def revoke_token(self, token_id: str, *, now: datetime) -> bool:
         """Accept a token no more; see the port."""
-        return await self._write(lambda connection: revoke_token(connection, token_id, now))
+        return await self._database.write(
+            lambda connection: revoke_token(connection, token_id, now)
+        )
 
     async def prune(self, *, before: datetime, now: datetime, limit: int) -> Sequence[RunId]:
         """Delete runs that ended before a time; see the port."""
         check_limit(limit)
-        return await self._write(lambda connection: prune(connection, before, now, limit))
+        return await self._database.write(lambda connection: prune(connection, before, now, limit))
 
     async def backup(self, target: Path) -> None:
         """Write a whole copy to a new file; see the port."""
-        await self._in_thread(lambda: backup(self.path, target, self._timeout))
-
-    # reading
+        await self._database.in_thread(lambda: backup(self.path, target, self._timeout))
 
     async def log(self, *, after: int, limit: int, run_id: RunId | None = None) -> Sequence[Logged]:
         """Give the events of all runs, or of one, behind a position."""
         check_limit(limit)
-        return await self._read(read.read_log, run_id, after, limit)
+        return await self._database.read(read.read_log, run_id, after, limit)
 
     async def last_position(self) -> int:
         """Give the position of the newest event."""
-        return await self._read(read.read_last_position)
+        return await self._database.read(read.read_last_position)
 
     async def messages(self, run_id: RunId) -> Sequence[Message]:
         """Give what was posted to a run and not taken up yet."""
-        return await self._read(read_messages, run_id)
+        return await self._database.read(read_messages, run_id)
 
     async def children(self, run_id: RunId) -> Sequence[RunRecord]:
         """Give the runs that a run started."""
-        return await self._read(read.read_children, run_id)
+        return await self._database.read(read.read_children, run_id)
 
     async def child(
         self, run_id: RunId, node_id: str, item: int | None, attempt: int
     ) -> RunRecord | None:
         """Give the run that an attempt of a run started."""
-        return await self._read(read.read_child, (run_id, node_id, item, attempt))
+        return await self._database.read(read.read_child, (run_id, node_id, item, attempt))
 
     async def unfinished(self, owner: str) -> Sequence[RunRecord]:
         """Give all runs of an owner that have not ended."""
-        return await self._read(read.read_unfinished, owner)
+        return await self._database.read(read.read_unfinished, owner)
 
     async def standing(self, run: NewRun) -> RunId | Rejection | None:
         """Give the run that an idempotency key stands for; see the port."""
-        return await self._read(read_standing, run)
+        return await self._database.read(read_standing, run)
 
     async def holders(self, key: str) -> Sequence[RunRecord]:
         """Give the runs that hold slots of a key."""
-        return await self._read(read.read_holders, key)
+        return await self._database.read(read.read_holders, key)
 
     async def rivals(self, run_id: RunId, key: str) -> Sequence[RunRecord]:
         """Give the runs with a key that have a slot, or wait and are not newer; see the port."""
-        return await self._read(read.read_rivals, run_id, key)
+        return await self._database.read(read.read_rivals, run_id, key)
 
     async def tokens(self) -> list[TokenRecord]:
         """Give all tokens."""
-        return await self._read(read_tokens)
+        return await self._database.read(read_tokens)
 
     async def registrations(self, workflow_id: str | None = None) -> Sequence[Registration]:
         """Give the versions of a workflow, or of all."""
-        return await self._read(read_registrations, workflow_id)
+        return await self._database.read(read_registrations, workflow_id)
 
     async def run(self, run_id: RunId) -> RunRecord:
         """Give one run."""
-        return await self._read(read.read_run, run_id)
+        return await self._database.read(read.read_run, run_id)
 
     async def runs(
         self,
@@ -211,70 +198,16 @@ class SqliteStore:
     ) -> tuple[Sequence[RunRecord], str | None]:
         """Give a page of runs, newest first."""
         check_limit(limit)
-        return await self._read(read.read_runs, workflow_id, status, limit, cursor)
+        return await self._database.read(read.read_runs, workflow_id, status, limit, cursor)
 
     async def nodes(self, run_id: RunId) -> Sequence[NodeRecord]:
         """Give the nodes and items of a run."""
-        return await self._read(read.read_nodes, run_id)
+        return await self._database.read(read.read_nodes, run_id)
 
     async def events(self, run_id: RunId, *, after: int = 0) -> Sequence[Event]:
         """Give a run's journal from the event behind ``after``."""
-        return await self._read(read.read_events, run_id, after)
+        return await self._database.read(read.read_events, run_id, after)
 
     async def definition(self, hash: str) -> Definition:  # noqa: A002 — the port's word
         """Give a stored definition."""
-        return await self._read(read.read_definition, hash)
-
-    # threads and transactions
-
-    async def _write(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        async with self._lock:
-            return await self._in_thread(lambda: self._transaction(work))
-
-    def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
-        connection = self._connection
-        assert connection is not None, "the store is not open"  # noqa: S101 — a caller's mistake
-        connection.execute("begin immediate")
-        try:
-            self._hook("begun")
-            with damage(self.path, read.Damage):
-                result = work(connection)
-            self._hook("written")
-            connection.execute("commit")
-            self._check_place()  # before anybody hears that it is durable
-        except BaseException:
-            if connection.in_transaction:
-                connection.execute("rollback")
-            raise
-        self._hook("committed")
-        return result
-
-    def _check_place(self) -> None:
-        """See whether the file that is open still has its name; else nobody will find it.
-
-        Raises:
-            StoreError: it was removed, or another one is in its place.
-        """
-        if identity(self.path) != self._identity:
-            raise StoreError(
-                f"{self.path} was removed or replaced while it was in use;"
-                " what is written to it from now on would be lost"
-            )
-
-    async def _read(self, work: Callable[..., T], *arguments: Any) -> T:
-        """Read on a connection of its own, which sees whole commits and waits for none."""
-
-        def call() -> T:
-            self._check_place()
-            connection = connect(self.path, self._timeout)
-            try:
-                connection.execute("begin")
-                with damage(self.path, *SENSELESS):
-                    return work(connection, *arguments)
-            finally:
-                connection.close()
-
-        return await self._in_thread(call)
-
-    async def _in_thread(self, call: Callable[[], T]) -> T:
-        return await trio.to_thread.run_sync(partial(translated, self.path, call))
+        return await self._database.read(read.read_definition, hash)

@@ -25,7 +25,6 @@ from dagrun.ports.frames import (
     Drain,
     Durable,
     Frame,
-    Held,
     JournalPart,
     LogsKept,
     Stop,
@@ -204,16 +203,7 @@ class Attachment:
         raise ChannelLost("the conversation was ended")
 
     def _hello(self, holdings: Sequence[Holding]) -> Frame:
-        inventory = (
-            Held(
-                run_id=held.run_id,
-                epoch=held.epoch,
-                durable=self._uplink.durable(held.run_id),
-                last=held.seq,
-                stopped=held.halted,
-            )
-            for held in holdings
-        )
+        inventory = ((held.run_id, held.epoch) for held in holdings)
         return hello_of(self._identity, draining=self._heartbeats.draining, held=inventory)
 
     def _settle(self, answer: Welcome, holdings: Sequence[Holding], since: float) -> None:

@@ -5,8 +5,9 @@ from typing import Final
 
 import trio
 
+from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost, DagrunError
-from dagrun.ports.frames import Frame, Held, Hello, TurnedAway, Welcome
+from dagrun.ports.frames import Frame, Hello, TurnedAway, Welcome
 from dagrun.ports.transport import Channel
 from dagrun.services.attachment.identity import Identity
 
@@ -19,7 +20,7 @@ class Unwelcome(DagrunError):
     code = "unwelcome"
 
 
-def hello_of(who: Identity, *, draining: bool, held: Iterable[Held]) -> Hello:
+def hello_of(who: Identity, *, draining: bool, held: Iterable[tuple[RunId, int]]) -> Hello:
     """Give what an engine says of itself."""
     return Hello(
         release=who.release,

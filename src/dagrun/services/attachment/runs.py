@@ -85,7 +85,7 @@ class HeldRuns:
         if held is not None and held.epoch >= epoch:
             return  # it was said twice, or late
         if self._leaving:
-            self._give_back(run_id, epoch, 0, Why.UNUSABLE, 0, detail="the engine is being closed")
+            self._give_back(run_id, epoch, Why.UNUSABLE, 0, detail="the engine is being closed")
             return
         self.drop(run_id, "it goes on under another epoch")
         self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
@@ -98,7 +98,7 @@ class HeldRuns:
         except (DagrunError, ValueError, LookupError) as error:
             _log.warning("run %s cannot be executed here: %s", run_id, error)
             self.drop(run_id, str(error))
-            self._give_back(run_id, epoch, 0, Why.UNUSABLE, 0, detail=str(error))
+            self._give_back(run_id, epoch, Why.UNUSABLE, 0, detail=str(error))
 
     def tell(self, frame: Tell) -> None:
         """Pass on what was posted to a run."""
@@ -144,7 +144,7 @@ class HeldRuns:
         if abandoned is not None or state.ended:
             return
         why = Why.PAUSED if state.status is RunStatus.PAUSED else Why.PARKED
-        self._give_back(state.run_id, state.epoch, state.seq, why, seen)
+        self._give_back(state.run_id, state.epoch, why, seen)
 
     def give_halted_back(self) -> None:
         """Give back what was halted; it comes behind all events that are kept of it.
@@ -154,7 +154,7 @@ class HeldRuns:
         for held in self.holdings():
             if held.halted:
                 seen = self._seen.get(held.run_id, 0)
-                self._give_back(held.run_id, held.epoch, held.seq, Why.STOPPED, seen)
+                self._give_back(held.run_id, held.epoch, Why.STOPPED, seen)
 
     async def hand_over(self) -> None:
         """Give back all runs, with what is recorded of them. The engine starts nothing more.
@@ -170,8 +170,6 @@ class HeldRuns:
             await self._dropped.wait()
 
     def _give_back(
-        self, run_id: RunId, epoch: int, seq: int, why: Why, seen: int, *, detail: str = ""
+        self, run_id: RunId, epoch: int, why: Why, seen: int, *, detail: str = ""
     ) -> None:
-        self._outbox.put(
-            GivenBack(run_id=run_id, epoch=epoch, why=why, seq=seq, seen=seen, detail=detail)
-        )
+        self._outbox.put(GivenBack(run_id=run_id, epoch=epoch, why=why, seen=seen, detail=detail))

@@ -75,8 +75,6 @@ class Placing:
         for ticket in self._tickets.values():
             ticket.leave()
 
-    # The way to an engine, and back
-
     def enqueue(self, ticket: Ticket) -> None:
         """Let a run wait for its slot and an engine. Does not block.
 
@@ -181,8 +179,6 @@ class Placing:
         self._places.take(place, ticket.run_id, ticket.needs)
         self._queue.started(ticket.entry())
         self._execute(ticket, place, state, epoch, messages)
-
-    # What is heard of engines elsewhere
 
     def assume(self, ticket: Ticket, engine: EngineLink) -> None:
         """Know that an engine has a run, as it was before a restart."""

@@ -81,7 +81,7 @@ class Execution:
     def holding(self) -> Holding:
         """Say what the engine has of it."""
         state = self.state
-        return Holding(run_id=state.run_id, epoch=state.epoch, seq=state.seq, halted=self.halted)
+        return Holding(run_id=state.run_id, epoch=state.epoch, halted=self.halted)
 
     def take_up(self, message: Message) -> None:
         """Note that nothing more is to be done about a message."""

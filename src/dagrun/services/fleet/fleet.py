@@ -58,7 +58,6 @@ class Fleet:
     """Engines in other processes.
 
     Args:
-        orchestrator: random, new with each start.
         lease: seconds after which a silent engine loses its runs.
         store: where journals, definitions and messages are.
         journal: takes events and assignments.
@@ -72,7 +71,6 @@ class Fleet:
     def __init__(
         self,
         *,
-        orchestrator: str,
         lease: float,
         store: Store,
         journal: AssigningFeed,
@@ -97,7 +95,6 @@ class Fleet:
             spawn=self._spawn,
         )
         self._reconciler = Reconciler(
-            orchestrator=orchestrator,
             lease=lease,
             store=store,
             journal=journal,

@@ -4,7 +4,8 @@ from collections.abc import Iterable
 
 import trio
 
-from dagrun.ports.frames import Held, Hello, Tell, Welcome
+from dagrun.domain.ids import RunId
+from dagrun.ports.frames import Hello, Tell, Welcome
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Store
@@ -18,7 +19,6 @@ class Reconciler:
     """Answers inventories, with which each stream begins.
 
     Args:
-        orchestrator: who welcomes engines.
         lease: seconds after which a silent engine loses its runs.
         store: keeps what was posted to runs.
         journal: knows what is durable.
@@ -29,14 +29,12 @@ class Reconciler:
     def __init__(
         self,
         *,
-        orchestrator: str,
         lease: float,
         store: Store,
         journal: JournalFeed,
         assignments: Assignments,
         spawn: Spawn,
     ) -> None:
-        self._orchestrator = orchestrator
         self._lease = lease
         self._store = store
         self._journal = journal
@@ -45,39 +43,39 @@ class Reconciler:
 
     def reconcile(self, engine: RemoteEngine, hello: Hello, outbox: Outbox) -> None:
         """Welcome an engine: say of each run whether it is kept, and take back what it lacks."""
-        kept: list[Held] = []
-        stopped: list[Held] = []
-        for held in hello.held:
-            (kept if self._keeps(engine, held) else stopped).append(held)
+        kept: list[tuple[RunId, int]] = []
+        stopped: list[tuple[RunId, int]] = []
+        for run_id, epoch in hello.held:
+            keeps = self._keeps(engine, run_id, epoch)
+            (kept if keeps else stopped).append((run_id, epoch))
         outbox.put(self._welcome(kept, stopped))
-        has = {held.run_id for held in kept}
+        has = {run_id for run_id, _ in kept}
         for run_id, assigned in list(engine.runs.items()):
             if run_id in has:
                 self._spawn(self._tell_again, engine, assigned, outbox)
             elif assigned.sent:
                 self._assignments.take_back(engine, run_id, lost=False)
 
-    def _keeps(self, engine: RemoteEngine, held: Held) -> bool:
+    def _keeps(self, engine: RemoteEngine, run_id: RunId, epoch: int) -> bool:
         """Renew the lease of a run, if the engine rightly has it."""
-        assigned = self._assigned(engine, held)
+        assigned = self._assigned(engine, run_id, epoch)
         if assigned is None:
             return False
         assigned.renewed = trio.current_time()
         return True
 
-    def _assigned(self, engine: RemoteEngine, held: Held) -> Assigned | None:
+    def _assigned(self, engine: RemoteEngine, run_id: RunId, epoch: int) -> Assigned | None:
         """Give what an engine rightly has of its inventory."""
-        assigned = engine.assigned(held.run_id, held.epoch)
+        assigned = engine.assigned(run_id, epoch)
         return assigned if assigned is not None and assigned.sent else None
 
-    def _welcome(self, kept: Iterable[Held], stopped: Iterable[Held]) -> Welcome:
+    def _welcome(
+        self, kept: Iterable[tuple[RunId, int]], stopped: Iterable[tuple[RunId, int]]
+    ) -> Welcome:
         return Welcome(
-            orchestrator=self._orchestrator,
             lease=self._lease,
-            kept=tuple(
-                (held.run_id, held.epoch, self._journal.durable(held.run_id)) for held in kept
-            ),
-            stopped=tuple((held.run_id, held.epoch) for held in stopped),
+            kept=tuple((run_id, epoch, self._journal.durable(run_id)) for run_id, epoch in kept),
+            stopped=tuple(stopped),
         )
 
     async def _tell_again(self, engine: RemoteEngine, assigned: Assigned, outbox: Outbox) -> None:

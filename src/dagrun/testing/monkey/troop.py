@@ -2,32 +2,27 @@
 
 import os
 import random
-import signal
 import socket
-import sys
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Final
 
-import attrs
 import trio
 
 from dagrun.builtin.sqlite import SqliteStore
-from dagrun.domain.events import Event
-from dagrun.domain.ids import RunId
-from dagrun.domain.serialize import from_json
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError, RemoteError
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.management import Management
 from dagrun.ports.store import RunRecord
-from dagrun.testing import failpoints
-from dagrun.testing.checker import check
-from dagrun.testing.effects import check_effects
+from dagrun.testing.monkey.judge import judge
+from dagrun.testing.monkey.member import Member
 from dagrun.testing.monkey.workflows import CHILD, documents
-from dagrun.testing.programs import COMMAND
 from dagrun.testing.proxy import Proxy
+
+ORCHESTRATOR: Final = "orchestrator"
+"""Name of the orchestrator's process."""
 
 LEASE: Final = 3.0  # seconds
 ENGINES: Final = 3
@@ -36,17 +31,6 @@ ANSWER: Final = 5.0  # seconds in which the orchestrator answers, or is asked ag
 PATIENCE: Final = 180.0  # seconds in which all runs end once nothing fails any more
 LOOK: Final = 0.25  # seconds between looks whether they have
 START: Final = 30.0  # seconds in which a process is ready
-
-
-@attrs.define(eq=False)
-class Member:
-    """A process that is started, killed and frozen."""
-
-    name: str
-    arguments: Sequence[str]
-    folder: Path
-    process: trio.Process | None = None
-    frozen: bool = False
 
 
 class Troop:
@@ -112,9 +96,9 @@ class Troop:
                 self._nursery.cancel_scope.cancel()
 
     async def _start_all(self) -> None:
-        own = self._folder / "orchestrator"
-        self.members["orchestrator"] = Member(
-            "orchestrator",
+        own = self._folder / ORCHESTRATOR
+        self.members[ORCHESTRATOR] = Member(
+            ORCHESTRATOR,
             [
                 *("orchestrator", "--grpc-port", str(self._port), "--lease", str(self._lease)),
                 *("--data-dir", str(own)),
@@ -134,58 +118,23 @@ class Troop:
         for name in self.members:
             await self.start(name)
 
-    # processes
-
     async def start(self, name: str, failpoint: tuple[str, int] | None = None) -> None:
-        """Start a process, unless it runs.
-
-        Args:
-            name: whose process.
-            failpoint: where it is to end by ``kill -9``, and at which time that it passes there;
-                see :mod:`~dagrun.testing.failpoints`.
-        """
-        member = self.members[name]
-        if member.process is None:
-            program = COMMAND if failpoint is None else (*failpoints.COMMAND, *map(str, failpoint))
-            with (self._folder / f"{name}.log").open("ab") as log:
-                member.process = await trio.lowlevel.open_process(
-                    [sys.executable, *program, *member.arguments],
-                    cwd=member.folder,
-                    stdin=None,
-                    stdout=log,
-                    stderr=log,
-                )
+        """Start a process, unless it runs; see :class:`Member`."""
+        await self.members[name].start(failpoint)
 
     async def wait(self, name: str) -> int:
         """Wait until a process has ended by itself, and give its exit code."""
-        member = self.members[name]
-        assert member.process is not None  # noqa: S101 — a caller's mistake
-        code = await member.process.wait()
-        member.process = None
-        return code
+        return await self.members[name].wait()
 
     async def kill(self, name: str) -> None:
         """End a process without a last word. It is a problem if it has ended by itself before."""
-        member = self.members[name]
-        if member.process is not None:
-            self._note_end(member)
-            member.process.kill()
-            await member.process.wait()
-            member.process, member.frozen = None, False
-
-    def _note_end(self, member: Member) -> None:
-        code = member.process and member.process.returncode
+        code = await self.members[name].kill()
         if code is not None:
-            self._problems.append(f"{member.name} ended by itself: {code}")
+            self._problems.append(f"{name} ended by itself: {code}")
 
     def freeze(self, name: str, *, on: bool) -> None:
         """Let a process hang, or go on."""
-        member = self.members[name]
-        if member.process is not None and member.frozen is not on:
-            member.process.send_signal(signal.SIGSTOP if on else signal.SIGCONT)
-            member.frozen = on
-
-    # runs
+        self.members[name].freeze(on=on)
 
     async def _register(self) -> None:
         made = self._make_documents(self._witness, self._draw)
@@ -251,36 +200,13 @@ class Troop:
                 )
 
     def _store(self) -> SqliteStore:
-        return SqliteStore(path=self._folder / "orchestrator" / "dagrun.db")
-
-    # what came of it
+        return SqliteStore(path=self._folder / ORCHESTRATOR / "dagrun.db")
 
     async def judge(self) -> Sequence[str]:
         """Give all that is wrong with the journals, and with what nodes did outside."""
-        problems = list(self._problems)
-        events: list[Event] = []
         async with self._store() as store:
-            for run_id in self.accepted:
-                try:
-                    record = await store.run(RunId(run_id))
-                except DagrunError:
-                    problems.append(f"run {run_id} was accepted, and is lost")
-                    continue
-                if record.status not in RUN_ENDED:
-                    continue  # told by settle
-                if record.status is not RunStatus.SUCCEEDED:
-                    problems.append(f"run {run_id} has {record.status}: {record.error}")
-            found, cursor = await store.runs(limit=1000)
-            records = list(found)
-            while cursor is not None:
-                found, cursor = await store.runs(limit=1000, cursor=cursor)
-                records += found
-            for record in records:
-                journal = await store.events(record.run_id)
-                workflow = from_json((await store.definition(record.definition_hash)).body)
-                problems += [f"run {record.run_id}: {one}" for one in check(workflow, journal)]
-                events += journal
-        return problems + check_effects(self.lines(), events)
+            told = await judge(store, self.accepted, self.lines())
+        return [*self._problems, *told]
 
     def lines(self) -> Sequence[str]:
         """Give what nodes left as their witness."""

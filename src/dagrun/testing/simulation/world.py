@@ -209,8 +209,6 @@ class World:
         life.nursery.start_soon(call.run)
         return await call.answer()
 
-    # what goes wrong
-
     def freeze(self, name: str) -> None:
         """Let the process of a machine stand still."""
         life = self.machines[name].life

@@ -48,7 +48,6 @@ __all__ = (
     "HealthCheckRequest",
     "HealthCheckResponse",
     "HealthCheckResponseStatus",
-    "Held",
     "Hello",
     "JournalPart",
     "ListEnginesRequest",
@@ -804,29 +803,29 @@ class EngineStatus(betterproto2.Message):
     """
 
     state: "EngineStatusState" = betterproto2.field(
-        5, betterproto2.TYPE_ENUM, default_factory=lambda: EngineStatusState(0)
+        4, betterproto2.TYPE_ENUM, default_factory=lambda: EngineStatusState(0)
     )
     """
     Whether it takes runs.
     """
 
-    capacity: "int" = betterproto2.field(6, betterproto2.TYPE_INT64)
+    capacity: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
     """
     Most runs at once.
     """
 
-    runs: "list[RunEpoch]" = betterproto2.field(7, betterproto2.TYPE_MESSAGE, repeated=True)
+    runs: "list[RunEpoch]" = betterproto2.field(6, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Runs that it has.
     """
 
-    executors: "list[str]" = betterproto2.field(8, betterproto2.TYPE_STRING, repeated=True)
+    executors: "list[str]" = betterproto2.field(7, betterproto2.TYPE_STRING, repeated=True)
     """
     Types of the executors that it has.
     """
 
     labels: "dict[str, str]" = betterproto2.field(
-        9,
+        8,
         betterproto2.TYPE_MAP,
         map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_STRING),
     )
@@ -835,7 +834,7 @@ class EngineStatus(betterproto2.Message):
     """
 
     resources: "dict[str, float]" = betterproto2.field(
-        10,
+        9,
         betterproto2.TYPE_MAP,
         map_meta=betterproto2.map_meta(betterproto2.TYPE_STRING, betterproto2.TYPE_DOUBLE),
     )
@@ -843,7 +842,7 @@ class EngineStatus(betterproto2.Message):
     Amounts of resources that it has.
     """
 
-    time_us: "int" = betterproto2.field(11, betterproto2.TYPE_INT64)
+    time_us: "int" = betterproto2.field(10, betterproto2.TYPE_INT64)
     """
     When this was so: microseconds since 1970-01-01T00:00:00Z.
     """
@@ -929,16 +928,6 @@ class ExecuteSubWorkflowRequest(betterproto2.Message):
     dispatch: "Dispatch | None" = betterproto2.field(1, betterproto2.TYPE_MESSAGE, optional=True)
     """
     The run, with its epoch; its journal is complete, "more" is not set.
-    """
-
-    parent_run_id: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    The run of the node that started it, for people: the engine makes no use of it.
-    """
-
-    parent_node_id: "str" = betterproto2.field(3, betterproto2.TYPE_STRING)
-    """
-    That node, as above.
     """
 
 
@@ -1297,17 +1286,12 @@ class GivenBack(betterproto2.Message):
     Why.
     """
 
-    seq: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
-    """
-    The run's last event.
-    """
-
-    seen: "int" = betterproto2.field(5, betterproto2.TYPE_INT64)
+    seen: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
     """
     Number of the last message to the run that the engine has seen; 0 for none.
     """
 
-    detail: "str" = betterproto2.field(6, betterproto2.TYPE_STRING)
+    detail: "str" = betterproto2.field(5, betterproto2.TYPE_STRING)
     """
     More about it, for people.
     """
@@ -1348,41 +1332,6 @@ class HealthCheckResponse(betterproto2.Message):
 
 
 default_message_pool.register_message("dagrun.v1", "HealthCheckResponse", HealthCheckResponse)
-
-
-@dataclass(eq=False, repr=False)
-class Held(betterproto2.Message):
-    """
-    A run that an engine has when it attaches.
-    """
-
-    run_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
-    """
-    The run.
-    """
-
-    epoch: "int" = betterproto2.field(2, betterproto2.TYPE_INT64)
-    """
-    The hand-over under which the engine has it.
-    """
-
-    durable: "int" = betterproto2.field(3, betterproto2.TYPE_INT64)
-    """
-    Highest seq of which the engine knows that it is durable; 0 for none.
-    """
-
-    last: "int" = betterproto2.field(4, betterproto2.TYPE_INT64)
-    """
-    Highest seq that the engine has; those in between are sent again behind the welcome.
-    """
-
-    stopped: "bool" = betterproto2.field(5, betterproto2.TYPE_BOOL)
-    """
-    Whether its attempts were killed as the engine's lease had ended.
-    """
-
-
-default_message_pool.register_message("dagrun.v1", "Held", Held)
 
 
 @dataclass(eq=False, repr=False)
@@ -1445,9 +1394,10 @@ class Hello(betterproto2.Message):
     Whether the engine takes no more runs.
     """
 
-    held: "list[Held]" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, repeated=True)
+    held: "list[RunEpoch]" = betterproto2.field(10, betterproto2.TYPE_MESSAGE, repeated=True)
     """
-    All runs that the engine has.
+    All runs that the engine has. What it recorded of those that it keeps is sent again behind the
+    welcome, from the seq that this names.
     """
 
 
@@ -2081,14 +2031,10 @@ class RegisterEngineRequest(betterproto2.Message):
     An engine that waits to be dialled.
     """
 
-    engine_id: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
+    address: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
     """
-    The engine's name, for people: what counts is how it introduces itself when it is dialled.
-    """
-
-    address: "str" = betterproto2.field(2, betterproto2.TYPE_STRING)
-    """
-    Where it serves EngineService, as host:port.
+    Where it serves EngineService, as host:port. Its name is the one with which it introduces itself
+    when it is dialled.
     """
 
 
@@ -3143,22 +3089,17 @@ class Welcome(betterproto2.Message):
     The engine may go on. What its inventory names is kept or stopped.
     """
 
-    orchestrator: "str" = betterproto2.field(1, betterproto2.TYPE_STRING)
-    """
-    Random, new with each start of the orchestrator.
-    """
-
-    lease: "float" = betterproto2.field(2, betterproto2.TYPE_DOUBLE)
+    lease: "float" = betterproto2.field(1, betterproto2.TYPE_DOUBLE)
     """
     Seconds of silence after which the engine loses its runs.
     """
 
-    kept: "list[Mark]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
+    kept: "list[Mark]" = betterproto2.field(2, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Runs that stay the engine's, with the highest seq that is stored.
     """
 
-    stopped: "list[RunEpoch]" = betterproto2.field(4, betterproto2.TYPE_MESSAGE, repeated=True)
+    stopped: "list[RunEpoch]" = betterproto2.field(3, betterproto2.TYPE_MESSAGE, repeated=True)
     """
     Runs that are somebody else's now, or have ended, and the epoch under which they were.
     """

@@ -1,5 +1,5 @@
 # ruff: noqa: D102, S101 — these are tests; their names say what they show
-"""What every store must do for runs that are run again."""
+"""Runs that are run again."""
 
 from typing import Any, Final
 

@@ -1,60 +1,49 @@
 # ruff: noqa: D102, S101 — these are tests; their names say what they show
-"""What every store must do for those who manage: tokens, and the end of registered versions."""
+"""Definitions, and registered workflows."""
 
 from datetime import timedelta
-from typing import Any
 
 import attrs
 import pytest
 
+from dagrun.domain.jsonvalue import encode
 from dagrun.errors import ConflictError, NotFound
 from dagrun.ports.store import Store
-from dagrun.ports.tokens import Role, TokenRecord
-from dagrun.testing.journals import LATER, NOON, add_run, definition, registration
+from dagrun.testing.journals import NASTY, NOON, add_run, definition, registration
 
 
-def token(name: str = "t", **fields: Any) -> TokenRecord:
-    """Make what is stored of a token."""
-    values = {"role": Role.VIEWER, "hash": f"hash of {name}", "created_at": NOON}
-    return TokenRecord(token_id=name, **{**values, **fields})
-
-
-class TokensSuite:
+class WorkflowsSuite:
     """A part of :class:`~dagrun.testing.stores.StoreSuite`."""
 
-    async def test_tokens_come_back_as_they_were_stored_the_oldest_first(
-        self, store: Store
-    ) -> None:
-        later = NOON + timedelta(microseconds=1)
-        given = [
-            token("b", role=Role.ENGINE, note="é, of e1"),
-            token("a", created_at=later, expires_at=LATER),
-        ]
-        for one in reversed(given):
-            await store.add_token(one)
-        assert await store.tokens() == given
+    async def test_a_definition_is_stored_once(self, store: Store) -> None:
+        given = definition(bytes(encode(NASTY)))
+        for _ in range(2):
+            await store.commit([], definitions=[given, given])
+        assert await store.definition(given.hash) == given
 
-    async def test_there_is_one_token_of_an_id_and_of_a_hash(self, store: Store) -> None:
-        await store.add_token(token())
-        for other in (token(hash="other"), token("other", hash=token().hash)):
-            with pytest.raises(ConflictError):
-                await store.add_token(other)
-        assert await store.tokens() == [token()]
-
-    async def test_a_revoked_token_stays_in_the_list(self, store: Store) -> None:
-        await store.add_token(token())
-        await store.add_token(token("other"))
-        assert await store.revoke_token("t", now=LATER)
-        assert not await store.revoke_token("t", now=LATER + timedelta(seconds=1))
-        revoked = attrs.evolve(token(), revoked_at=LATER)
-        assert sorted(await store.tokens(), key=lambda one: one.token_id) == [
-            token("other"),
-            revoked,
-        ]
-
-    async def test_a_token_that_is_not_there_cannot_be_revoked(self, store: Store) -> None:
+    async def test_a_missing_definition_is_not_found(self, store: Store) -> None:
         with pytest.raises(NotFound):
-            await store.revoke_token("t", now=NOON)
+            await store.definition("0" * 64)
+
+    async def test_a_version_is_registered_once_and_never_changes(self, store: Store) -> None:
+        first = registration("w", "1.0.0", metadata=encode({"owner": "me"}), base="/b")
+        assert await store.register(first, definition())
+        assert not await store.register(first, definition())
+        other = definition(b'{"id":"other"}')
+        changed = registration("w", "1.0.0", definition_hash=other.hash)
+        with pytest.raises(ConflictError):
+            await store.register(changed, other)
+        assert await store.registrations("w") == [first]
+        assert await store.definition(first.definition_hash) == definition()
+
+    async def test_versions_are_listed_by_workflow(self, store: Store) -> None:
+        given = [registration("w", "2.0.0"), registration("v", "1.0.0"), registration("w", "1.0.0")]
+        for number, one in enumerate(given):
+            given[number] = attrs.evolve(one, registered_at=NOON + timedelta(seconds=number))
+            await store.register(given[number], definition())
+        assert await store.registrations() == [given[1], given[0], given[2]]
+        assert await store.registrations("w") == [given[0], given[2]]
+        assert await store.registrations("none") == []
 
     async def test_versions_are_deleted_that_are_named(self, store: Store) -> None:
         for version in ("1.0.0", "1.1.0", "2.0.0"):
