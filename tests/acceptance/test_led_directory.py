@@ -137,6 +137,12 @@ def test_what_needs_an_orchestrator_says_that_none_leads_the_directory(told, tmp
         )
 
 
+def test_an_idempotency_key_that_is_empty_is_not_taken_for_none(told):
+    for command in (("runs", "start"), ("runs", "retry")):
+        error = told(*command, "w", "--idempotency-key", "")["error"]
+        assert error["message"] == "--idempotency-key: a text is needed"
+
+
 def test_one_that_does_not_listen_yet_is_waited_for_by_who_asks(told, tmp_path):
     with LeaderLock(tmp_path / "data"):
         for command in (("runs", "start", "w"), ("engines", "list", "--token", "t")):

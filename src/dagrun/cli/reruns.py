@@ -12,7 +12,7 @@ from dagrun.cli.flags import given
 from dagrun.cli.options import Asked, Executing, client_of, settings_of
 from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import check_run, with_store
-from dagrun.cli.start import have_executed
+from dagrun.cli.start import check_key, have_executed
 from dagrun.domain.ids import RunId
 from dagrun.errors import ConfigError
 from dagrun.ports.management import Management, RunSummary
@@ -47,6 +47,7 @@ def run_again(asked: Asked, executing: Executing, wish: Wish) -> int:
         ConflictError: the run's state forbids it.
         ConfigError: something was asked for that needs a server, or has no use for one.
     """
+    check_key(wish.idempotency_key)
     whom = _orchestrator(asked, wish)
     if whom is None:
         return _run_here(executing.settings(asked.config, asked.data_dir), wish, as_json=asked.json)

@@ -13,6 +13,7 @@ from dagrun.cli.inputs import inputs_of
 from dagrun.cli.options import Asked
 from dagrun.cli.runs import LOOKED_AT, has_written, summary_json, view_json
 from dagrun.domain.status import RunStatus
+from dagrun.errors import ConfigError
 from dagrun.ports.management import Management, RunSummary, RunView
 
 
@@ -33,6 +34,7 @@ def start_run(
         NotFound: there is no such workflow or version.
         InputError: the inputs do not fit.
     """
+    check_key(idempotency_key)
 
     async def accept(server: Management) -> RunSummary:
         chosen, workflow = await server.workflows.get(workflow_id, version)
@@ -48,6 +50,16 @@ def start_run(
     code = have_executed(asked, whom, accept, wait=wait)
     whom.note_unled()
     return code
+
+
+def check_key(key: str | None) -> None:
+    """Refuse an empty idempotency key, such as of a variable that is not set: it would be none.
+
+    Raises:
+        ConfigError: it is empty.
+    """
+    if key == "":
+        raise ConfigError("--idempotency-key: a text is needed")
 
 
 def have_executed(
