@@ -79,9 +79,12 @@ async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):
     store = MemoryStore()
     seeds = Seeds(store)
     parent = await seeds.put(told("a"), go=waiting_for("the child"))
-    await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert leading.dispatcher.ticket(parent.run_id).rest is Rest.PARKED
+        assert (await leading.management.runs.explain(parent.run_id)).reasons[-1] == (
+            f"run {child.run_id} is running: it waits for an engine: none is attached"
+        )
 
 
 def waiting_for(child):

@@ -14,7 +14,7 @@ from dagrun.ports.store import RunRecord, Store
 from dagrun.roles.owners import Request, ask_owner, is_cut_off, orchestrator_is_gone
 
 HOLDERS = 5
-"""Runs that are named of those that hold a slot."""
+"""Runs that are named of those that hold a slot, and of those that are waited for."""
 
 
 async def explain(
@@ -43,7 +43,8 @@ async def explain(
     if ended:
         return [first, *nodes]
     found = await _elsewhere(data_dir, record) if where is None else [where]
-    return [first, *found, *await _holders(data_dir, store, record), *nodes]
+    holders = await _holders(data_dir, store, record)
+    return [first, *found, *holders, *nodes, *await _children(data_dir, store, record, here)]
 
 
 async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:
@@ -66,6 +67,23 @@ async def _what_the_orchestrator_says(data_dir: Path, record: RunRecord) -> list
         told = await ask_owner(data_dir, record, Request.EXPLAIN)
         return told if isinstance(told, list) else []
     return []
+
+
+async def _children(
+    data_dir: Path, store: Store, record: RunRecord, here: Callable[[RunId], str | None]
+) -> list[str]:
+    """Say how the runs stand for which this one waits, the oldest first."""
+    waited_for = [
+        child
+        for child in await store.children(record.run_id)
+        if child.parent is not None and child.parent.wait and child.status not in RUN_ENDED
+    ]
+    reasons = []
+    for child in waited_for[:HOLDERS]:
+        where = here(child.run_id)
+        found = await _elsewhere(data_dir, child) if where is None else [where]
+        reasons.append(f"run {child.run_id} is {child.status}: {'; '.join(found)}")
+    return reasons
 
 
 async def _holders(data_dir: Path, store: Store, record: RunRecord) -> list[str]:
