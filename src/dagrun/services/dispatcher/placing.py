@@ -262,7 +262,7 @@ class Placing:
             case None:
                 return "it waits until it is resumed"
             case _ if self.paused:
-                return "it waits until dispatch goes on: it is paused"
+                return "it waits until dispatch goes on: it is paused (DAGRUN_PAUSED)"
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:
