@@ -7,6 +7,7 @@ its machine.
 
 import fcntl
 import os
+from contextlib import suppress
 from pathlib import Path
 from typing import Final, Self
 
@@ -69,8 +70,12 @@ class LeaderLock:
         return self
 
     def note(self, address: str) -> None:
-        """Say where the orchestrator is reached from its machine."""
-        self._say(f"{os.getpid()}\n{address}\n")
+        """Say where the orchestrator is reached from its machine, if there is room on the disk.
+
+        Else commands must name it: it leads all the same.
+        """
+        with suppress(OSError):
+            self._say(f"{os.getpid()}\n{address}\n")
 
     def _say(self, text: str) -> None:
         os.pwrite(self._fd, text.encode(), 0)

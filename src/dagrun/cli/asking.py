@@ -126,7 +126,10 @@ def orchestrator_of(asked: Asked, what: str) -> Answerer:
     if leader is None:
         return Answerer(attrs.evolve(client, server=SERVER), data_dir)
     if leader.address is None:
-        raise Unreachable(f"process {leader.pid} begins to lead {data_dir}; try again in a moment")
+        raise Unreachable(
+            f"process {leader.pid} begins to lead {data_dir}; try again in a moment, or name where it "
+            "listens with --server"
+        )
     return Answerer(attrs.evolve(client, server=leader.address))
 
 
