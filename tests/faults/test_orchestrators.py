@@ -121,7 +121,7 @@ def test_an_engine_that_comes_first_waits_for_its_orchestrator(orchestrator, eng
 
 
 @pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
-def test_a_run_does_not_feel_an_outage_of_the_orchestrator_that_is_shorter_than_a_lease(
+def test_a_run_does_not_feel_an_outage_of_the_orchestrator_of_less_than_two_thirds_of_a_lease(
     submits, orchestrator, engine, show, tmp_path, how
 ):
     first, run_id = submits(DAGRUN_LEASE="20")

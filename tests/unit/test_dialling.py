@@ -1,5 +1,6 @@
 """An engine that dials says why it has no orchestrator, once for each reason."""
 
+import math
 from contextlib import asynccontextmanager
 
 import pytest
@@ -12,7 +13,7 @@ from dagrun.services.attachment.dialling import Dialling
 class Attachment:
     """Talks for a second with whom it reaches."""
 
-    attached = 0
+    attached, interval = 0, math.inf
 
     async def converse(self, channel):
         self.attached += 1
@@ -34,8 +35,10 @@ class Network:
         yield "channel"
 
 
-async def dial(nursery, network):
-    dialling = Dialling(Attachment(), network.connect, draw=lambda: 1.0)
+async def dial(nursery, network, **known):
+    attachment = Attachment()
+    vars(attachment).update(known)
+    dialling = Dialling(attachment, network.connect, draw=lambda: 1.0)
     await nursery.start(dialling.run)
 
 
@@ -57,5 +60,16 @@ async def test_pauses_double_up_to_five_seconds_and_begin_anew_behind_a_conversa
     await dial(nursery, network)
     await trio.sleep(22)
     pauses = [0.2, 0.4, 0.8, 1.6, 3.2, 5, 5, 1 + 0.1, 0.2]
+    expected = [sum(pauses[:count]) for count in range(len(pauses) + 1)]
+    assert network.times[: len(expected)] == pytest.approx(expected)
+
+
+async def test_who_has_a_lease_waits_no_longer_than_from_one_heartbeat_to_the_next(
+    nursery, autojump_clock
+):
+    network = Network()
+    await dial(nursery, network, interval=1.5)
+    await trio.sleep(7)
+    pauses = [0.2, 0.4, 0.8, 1.5, 1.5, 1.5]
     expected = [sum(pauses[:count]) for count in range(len(pauses) + 1)]
     assert network.times[: len(expected)] == pytest.approx(expected)

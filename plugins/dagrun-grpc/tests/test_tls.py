@@ -1,6 +1,7 @@
 """TLS: who may talk to whom, and what the operator is told."""
 
-from contextlib import asynccontextmanager
+import ssl
+from contextlib import AsyncExitStack, asynccontextmanager
 
 import pytest
 import trio
@@ -168,3 +169,28 @@ async def test_a_token_is_shown_to_a_certificate_of_ours_and_else_to_the_trusted
                 async with dials.dial(address, trusted=trusted):
                     pass
         nursery.cancel_scope.cancel()
+
+
+@asynccontextmanager
+async def who_says_nothing_more(address, ca):
+    """Begin to speak HTTP/2 over TLS, and neither read nor say anything from then on."""
+    host, _, port = address.rpartition(":")
+    context = ssl.create_default_context(cafile=ca)
+    context.set_alpn_protocols(["h2"])
+    raw = await trio.open_tcp_stream(host, int(port))
+    async with raw:
+        stream = trio.SSLStream(raw, context, server_hostname=host)
+        await stream.do_handshake()
+        await stream.send_all(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n" + bytes(3) + b"\4" + bytes(5))
+        await stream.receive_some()
+        yield
+
+
+@pytest.mark.timeout(30)
+async def test_a_listener_that_is_cancelled_with_all_around_it_waits_for_nobody_to_close(ours):
+    async with AsyncExitStack() as stack:
+        with trio.CancelScope() as scope:
+            async with serving(neighbour=False, **ours.issue()) as served:
+                await stack.enter_async_context(who_says_nothing_more(served.address, ours.ca))
+                scope.cancel()
+                await trio.sleep_forever()

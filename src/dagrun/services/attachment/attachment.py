@@ -120,6 +120,11 @@ class Attachment:
         """Whether there is a conversation in which the orchestrator answers."""
         return self._talking is not None and self._lease.fresh()
 
+    @property
+    def interval(self) -> float:
+        """Seconds between heartbeats; infinite before an orchestrator has said how long a lease is."""
+        return self._lease.interval
+
     def hang_up(self) -> None:
         """End the present conversation; whoever holds it begins another one."""
         if self._conversation is not None:

@@ -13,7 +13,7 @@ from dagrun.services.attachment.attachment import Attachment
 
 FIRST: Final = 0.1  # seconds before the second try
 FACTOR: Final = 2.0
-LAST: Final = 5.0  # seconds that no pause passes, jitter included
+LAST: Final = 5.0  # seconds that no pause passes, jitter included; nor one from beat to beat
 
 NOBODY: Final = "no orchestrator: %s"
 
@@ -55,7 +55,8 @@ class Dialling:
             problem = await self._talk()
             _log.log(logging.DEBUG if problem == told else logging.WARNING, NOBODY, problem)
             attached = self._attachment.attached > before
-            pause, told = (FIRST, "") if attached else (min(pause * FACTOR, LAST), problem)
+            longest = min(LAST, self._attachment.interval)
+            pause, told = (FIRST, "") if attached else (min(pause * FACTOR, longest), problem)
             await trio.sleep(pause * (0.5 + self._draw() / 2))
 
     async def _talk(self) -> str:

@@ -5,13 +5,13 @@ import time
 from collections.abc import Callable
 from typing import Final
 
-BEATS: Final = 3
-"""Heartbeats in a lease."""
+BEATS: Final = 10
+"""Heartbeats in a lease: what one of them was early is missing when an orchestrator is away."""
 
-FRESH: Final = 1.5
-"""Heartbeats after which an answer is late."""
+FRESH: Final = 0.5
+"""Share of a lease after which an answer is late."""
 
-FENCE: Final = 2 / 3
+FENCE: Final = 0.8
 """Share of a lease after which an engine starts nothing more, and kills what runs."""
 
 DEAD: Final = 0.9
@@ -72,7 +72,7 @@ class Lease:
 
     def fresh(self) -> bool:
         """Whether the orchestrator has answered as soon as it may be expected to."""
-        return self._clock() - self._renewed < FRESH * self.interval
+        return self._clock() - self._renewed < FRESH * self._length
 
     def left(self) -> float:
         """Give the seconds until it is :meth:`fenced`."""

@@ -31,12 +31,14 @@ class Bridge:
         """The connections that there are."""
 
         self._stack = AsyncExitStack()
-        self._nursery: trio.Nursery | None = None
+        self._scope = trio.CancelScope(shield=True)
+        """The loop's. Connections need it until they are closed, whatever is cancelled around it."""
 
     async def __aenter__(self) -> Self:
         async with AsyncExitStack() as stack:
-            self._nursery = await stack.enter_async_context(trio.open_nursery())
-            self.loop = await self._nursery.start(self._run)
+            nursery = await stack.enter_async_context(trio.open_nursery())
+            stack.callback(self._scope.cancel)
+            self.loop = await nursery.start(self._run)
             self._stack = stack.pop_all()  # only now: who is cancelled before leaves the nursery
         return self
 
@@ -50,8 +52,6 @@ class Bridge:
             for connection in tuple(self.opened):
                 connection.abort("the transport is closed")
                 await connection.gone.wait()
-        if self._nursery is not None:
-            self._nursery.cancel_scope.cancel()
         await self._stack.__aexit__(None, None, None)  # an error goes on as it is, in no group
 
     async def call(self, function: Callable[P, Awaitable[T]], *args: P.args, **kw: P.kwargs) -> T:
@@ -67,6 +67,10 @@ class Bridge:
         return result
 
     async def _run(self, *, task_status: trio.TaskStatus[trio_asyncio.TrioEventLoop]) -> None:
+        with self._scope:
+            await self._hold_loop(task_status)
+
+    async def _hold_loop(self, task_status: trio.TaskStatus[trio_asyncio.TrioEventLoop]) -> None:
         async with trio_asyncio.open_loop() as loop:
             loop.set_exception_handler(_note)
             task_status.started(loop)

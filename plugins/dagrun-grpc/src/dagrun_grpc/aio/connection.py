@@ -61,6 +61,16 @@ class GuardedConnection(Connection):
         if not self.is_closing():
             super().flush()
 
+    def close(self) -> None:
+        """End, and let go of what refers to this; called by grpclib.
+
+        What is ending already is not closed again: asyncio could not abort TLS any more.
+        """
+        transport = vars(self).pop("_transport", None)
+        if transport is not None and not transport.is_closing():
+            transport.close()
+        vars(self._connection).pop("_frame_dispatch_table", None)
+
     def ping(self, data: bytes) -> None:
         """Ask the peer for an answer to eight bytes."""
         self._connection.ping(data)

@@ -159,7 +159,8 @@ class GuardedProtocol(H2Protocol):
     def close(self) -> None:
         """End when all is sent, and after a moment in any case."""
         if self._transport is not None and self._ending is None:
-            self._transport.close()
+            if not self._transport.is_closing():  # closed twice, TLS could not be aborted any more
+                self._transport.close()
             self._ending = self._loop.call_later(CLOSING, self.abort, "closed")
 
     async def aclose(self) -> None:
