@@ -173,3 +173,17 @@ def waiting_for(file):
             if os.fsencode(file) in (process / "cmdline").read_bytes():
                 found.append(process.name)
     return found
+
+
+def test_an_engine_that_is_told_to_end_is_gone_at_once_and_not_lost(orchestrator, engine, tmp_path):
+    leads = orchestrator(DAGRUN_LEASE="600")
+    server = ("--server", address_of(leads))
+    works = engine()
+    read_log(works, "engine e1 is attached")
+    works.send_signal(signal.SIGTERM)
+    assert works.wait() == 0
+    listed = call(*COMMAND, "engines", "list", "--json", *server, folder=tmp_path)
+    assert json.loads(listed.stdout)["items"] == []
+    leads.send_signal(signal.SIGTERM)
+    _, err = leads.communicate()
+    assert "engine e1: lost" not in [entry["event"] for entry in logged(err)]

@@ -5,7 +5,9 @@ import trio
 
 from dagrun.domain.workflow import Placement
 from dagrun.errors import ConflictError
+from dagrun.ports.balancer import Candidate, Candidates
 from dagrun.roles.local import Submission
+from dagrun.services.dispatcher.balancing import Balancers
 from dagrun.testing.gated import LIMIT, gated, rig
 
 HOURS = 10_000.0  # seconds of the virtual clock
@@ -142,27 +144,56 @@ async def test_a_damaged_run_whose_start_timeout_passes_harms_nobody(tmp_path, a
         assert await r.ended(first) == ["succeeded"]
 
 
-async def test_a_balancer_that_chooses_no_candidate_is_told_what_it_chose(tmp_path, monkeypatch):
-    monkeypatch.setattr("dagrun.builtin.balancers.RoundRobin.choose", lambda *_: "nobody")
-    async with rig(tmp_path / "data", engines=2) as r:
-        lost = await r.submit(gated(placement=Placement(balancer="round-robin")), "lost")
-        with pytest.raises(ConflictError, match="it chose 'nobody', which is no candidate"):
-            await r.local.result(lost)
+def errors_of(caplog):
+    return [r.getMessage() for r in caplog.records if "balancer" in r.getMessage()]
 
 
-async def test_a_balancer_that_fails_costs_its_run_and_no_other(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    "wrong", ["nobody", None, ["w"], RuntimeError("no engine is good enough")], ids=str
+)
+async def test_a_run_whose_balancer_fails_goes_to_the_least_loaded_engine(
+    tmp_path, monkeypatch, caplog, wrong
+):
     def choose(self, key, candidates):
-        raise RuntimeError("no engine is good enough")
+        if isinstance(wrong, Exception):
+            raise wrong
+        return wrong
 
     monkeypatch.setattr("dagrun.builtin.balancers.RoundRobin.choose", choose)
+    caplog.set_level("WARNING")
+    async with rig(tmp_path / "data", engines=3, capacity=1) as r:
+        turn = Placement(balancer="round-robin")
+        tickets = [await r.submit(gated(placement=turn), name) for name in "abcd"]
+        assert [engine.statistics().runs for engine in r.local.engines] == [1, 1, 1]
+        assert r.queued() == 1
+        await r.finish(*"abcd")
+        assert [ticket.state.status for ticket in tickets] == ["succeeded"] * 4
+    (told,) = errors_of(caplog)
+    assert "balancer round-robin failed" in told
+    assert str(wrong) in told
+
+
+async def test_a_balancer_that_cannot_hear_of_engines_stops_none(tmp_path, monkeypatch, caplog):
+    def refuse(self, engine_id):
+        raise RuntimeError("not this one")
+
+    for news in ("joined", "left"):
+        monkeypatch.setattr(f"dagrun.builtin.balancers.RoundRobin.{news}", refuse)
     async with rig(tmp_path / "data", engines=2) as r:
-        picky = await r.submit(gated(placement=Placement(balancer="round-robin")), "picky")
-        other = await r.submit(gated(), "other")
-        await r.finish("other")
-        assert other.state.status == "succeeded"
-        with pytest.raises(ConflictError, match="balancer failed: no engine is good enough"):
-            await r.local.result(picky)
-        assert (await r.local.store.run(picky.run_id)).status == "queued"  # and may be gone on with
+        await r.submit(gated(placement=Placement(balancer="round-robin")), "a")
+        for engine in r.local.engines:
+            r.local.dispatcher.remove_engine(engine)
+            r.local.dispatcher.add_engine(engine)
+        await r.finish("a")
+    assert "not this one" in errors_of(caplog)[0]
+
+
+def test_a_balancer_that_is_installed_no_more_costs_no_run_its_place():
+    def make(name):
+        raise LookupError(f"{name} is not installed")
+
+    candidates = Candidates([Candidate(engine_id="e", capacity=1, active=0)])
+    assert Balancers(make).choose("gone", "key", candidates) == "e"
 
 
 async def test_those_who_wait_for_a_run_hear_that_the_program_closes(tmp_path):

@@ -69,9 +69,8 @@ async def register(leading, *workflows):
 
 
 async def time_of(leading, run_id, kind):
-    """Give when something happened to a run."""
-    (event,) = [one for one in await leading.store.events(run_id) if one.type is kind]
-    return event.time
+    """Give when something first happened to a run; each engine that takes it in hand says it again."""
+    return next(one.time for one in await leading.store.events(run_id) if one.type is kind)
 
 
 async def submit(leading, workflow):

@@ -3,16 +3,18 @@
 from contextlib import asynccontextmanager
 
 import trio
+import trio.testing
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.builtin.memory_transport import Hub, MemoryTransport
 from dagrun.domain import decide
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.status import RunStatus
-from dagrun.ports.store import Assignment, Slot
+from dagrun.ports.management import Wanted
+from dagrun.ports.store import Assignment, Message, MessageKind, Slot
 from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher.ticket import Rest
-from dagrun.testing.managed import EXECUTOR, managed
+from dagrun.testing.managed import CAPACITY, EXECUTOR, managed
 from dagrun.testing.seeds import Seeds, begun, child_of, now, told
 
 SOON = 8.0  # seconds that all that a test waits for may take
@@ -87,12 +89,49 @@ async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):
         )
 
 
+async def test_a_run_that_only_waits_needs_no_place_to_end(tmp_path):
+    store = MemoryStore()
+    parent = (await Seeds(store).put(told("a", timeout=0.3), go=waiting_for("the child"))).run_id
+    ended = {"node_id": "a", "item": None, "attempt": 1, "run_id": "the child"}
+    async with begin_anew(tmp_path, store) as leading:
+        gated = told("a", workflow_id="gated", inputs={"gate": "shut"})
+        for _ in range(CAPACITY):
+            await leading.submit(Submission(workflow=gated, inputs={}))
+        while (await store.run(parent)).status is not RunStatus.CANCELLING:  # noqa: ASYNC110 — looks at the store
+            await trio.sleep(0.02)
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        for one in await store.post(
+            parent, MessageKind.CHILD_ENDED, {**ended, "status": "cancelled"}
+        ):
+            leading.dispatcher.tell(parent, one.message)
+        assert (await leading.result(parent)).error["type"] == "timeout"
+        assert leading.dispatcher.statistics().running == CAPACITY
+
+
 def waiting_for(child):
     def go(state):
         for work in begun(state):
             decide.wait(state, work, {"child": child, "version": "1.0.0"}, now())
 
     return go
+
+
+async def test_a_run_that_is_paused_while_it_rests_does_not_come_back_for_the_end_of_its_child(
+    tmp_path,
+):
+    store = MemoryStore()
+    parent = (await Seeds(store).put(told("a"), go=waiting_for("the child"))).run_id
+    async with begin_anew(tmp_path, store) as leading:
+        async with leading.monitor.subscribe() as live:
+            assert await leading.pause(parent)
+            news = await anext(live)
+        (stored,) = (await leading.management.events.list(Wanted(), limit=1)).items
+        assert (stored, stored.engine_id) == (news, None)
+        assert leading.dispatcher.explain(parent) == "it waits until it is resumed"
+        paused = await store.run(parent)
+        leading.dispatcher.tell(parent, Message(number=1, kind=MessageKind.CHILD_ENDED, data={}))
+        await trio.testing.wait_all_tasks_blocked(0.05)
+        assert (await store.run(parent)).epoch == paused.epoch
 
 
 async def test_a_queued_child_is_cancelled_after_a_restart_though_there_is_no_engine(tmp_path):
@@ -103,6 +142,16 @@ async def test_a_queued_child_is_cancelled_after_a_restart_though_there_is_no_en
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert await leading.cancel(child.run_id)
         assert (await store.run(child.run_id)).status is RunStatus.CANCELLED
+
+
+async def test_a_queued_child_that_was_to_be_cancelled_is_so_after_a_restart(tmp_path):
+    store = MemoryStore()
+    seeds = Seeds(store)
+    parent = await seeds.put(told("a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"))
+    await store.post(child.run_id, MessageKind.CANCEL, {"reason": "requested"})
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert (await leading.result(child.run_id)).status is RunStatus.CANCELLED
 
 
 async def test_a_queued_child_goes_before_other_runs_after_a_restart(tmp_path):
@@ -128,6 +177,25 @@ async def test_a_run_that_waits_for_its_end_is_not_handed_over_each_time_it_is_c
         assert (record.status, record.epoch) == (RunStatus.CANCELLING, 1)
 
 
+async def test_a_pause_has_ended_the_start_timeout_after_a_restart_too(tmp_path):
+    def paused(state):
+        decide.pause(state, now())
+
+    def resumed(state):
+        paused(state)
+        decide.requeue(state, now())
+
+    store = MemoryStore()
+    seeds = Seeds(store)
+    document = told("a", start_timeout=100)
+    fresh, *others = [
+        (await seeds.put(document, go=go)).run_id for go in (lambda _: None, paused, resumed)
+    ]
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        assert leading.dispatcher.ticket(fresh).due is not None
+        assert [leading.dispatcher.ticket(run_id).due for run_id in others] == [None, None]
+
+
 class Counting(MemoryStore):
     """Counts how often a definition is read."""
 
@@ -147,6 +215,8 @@ async def test_of_a_full_queue_each_definition_is_read_once(tmp_path):
         await seeds.put(told("a", workflow_id=f"w{number % 3}"))
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert leading.dispatcher.statistics().queued == 12
+        for run in (await store.runs())[0]:
+            assert await leading.cancel(run.run_id)
         assert store.read == 3
 
 

@@ -151,11 +151,51 @@ async def test_nesting_that_is_too_deep_fails_where_it_is(opened):
 async def test_workflows_that_call_each_other_in_a_circle_are_refused(opened):
     async with opened() as orchestrator:
         await register(orchestrator, caller("c", "a"), caller("b", "c"))
-        with pytest.raises(dagrun.DefinitionError, match="a → b → c → a"):
+        with pytest.raises(
+            dagrun.DefinitionError, match=r"a 1\.0\.0 → b 1\.0\.0 → c 1\.0\.0 → a 1\.0\.0"
+        ):
             await register(orchestrator, caller("a", "b"))
-        with pytest.raises(dagrun.DefinitionError, match="s → s"):
+        with pytest.raises(dagrun.DefinitionError, match=r"s 1\.0\.0 → s 1\.0\.0"):
             await register(orchestrator, caller("s", "s"))
         await register(orchestrator, caller("a", "other"))
+
+
+def version_of(name, called=None, range_=None):
+    """Make the version ``1.0.0`` of ``a`` for the name ``a1``, which calls a range of another one."""
+    executor = dagrun.lua("return {}") if called is None else dagrun.sub_workflow(called, range_)
+    return Workflow(name[0], f"{name[1]}.0.0", nodes=[Node("n", executor=executor)])
+
+
+@pytest.mark.parametrize("last", [0, 1, 2])
+async def test_a_circle_through_ranges_is_refused_though_the_current_versions_make_none(
+    opened, last
+):
+    older = [
+        version_of("a1", "b", "^1"),
+        version_of("b1", "c", ">=1,<2"),
+        version_of("c1", "a", "1"),
+    ]
+    async with opened() as orchestrator:
+        await register(orchestrator, *(older[:last] + older[last + 1 :]))
+        await register(orchestrator, *map(version_of, ("a2", "b2", "c2")))
+        with pytest.raises(dagrun.DefinitionError, match="each other for ever"):
+            await register(orchestrator, older[last])
+
+
+async def test_versions_that_call_others_in_no_circle_are_registered(opened):
+    async with opened() as orchestrator:
+        await register(orchestrator, *map(version_of, ("a1", "b1")))
+        await register(orchestrator, version_of("b2", "a", "^1"), version_of("a2", "b", "^1"))
+        await register(orchestrator, version_of("a3", "a", "^1"))
+        assert (await orchestrator.execute_workflow("a", version="2.0.0")).status == "succeeded"
+
+
+async def test_the_same_content_is_no_circle_for_what_is_current_by_now(opened):
+    async with opened() as orchestrator:
+        first = [version_of("b1"), version_of("a1", "b")]
+        await register(orchestrator, *first, version_of("b2", "a", "^1"))
+        again = await orchestrator.register_workflow(first[1])
+        assert not again.created
 
 
 async def test_a_child_that_fails_is_followed_by_another_one_under_the_retry_policy(opened):
@@ -353,3 +393,51 @@ async def test_a_program_starts_runs_for_a_run(opened):
             await orchestrator.sub_workflows.execute("adder", parent="nobody", inputs={"n": 1})
         with pytest.raises(dagrun.NotFound, match="in the range"):
             await orchestrator.sub_workflows.execute("adder", "^9", parent=parent.run_id)
+
+
+async def test_a_program_names_runs_and_workflows_by_what_it_has_of_them(opened):
+    async with opened() as orchestrator:
+        add = adder()
+        await register(orchestrator, add, sleeper())
+        runs, parent = orchestrator.sub_workflows, await orchestrator.start_workflow("sleeper")
+        child = await runs.execute(add, parent=parent, inputs={"n": 1})
+        assert await runs.status(child) == child
+        assert [one.run_id for one in await runs.children(parent)] == [child.run_id]
+        assert await runs.cancel_children(parent) == []
+        with pytest.raises(TypeError, match="not list"):
+            await runs.execute(add, parent=parent, inputs=[1])
+        for nobody in ("nobody", "../nobody"):
+            for ask in (runs.children, runs.cancel_children, runs.status):
+                with pytest.raises(dagrun.NotFound, match="no run"):
+                    await ask(nobody)
+
+
+async def test_the_time_of_a_run_passes_though_its_child_has_the_only_place(opened):
+    node = Node("call", executor=dagrun.sub_workflow("sleeper"))
+    async with opened(capacity=1) as orchestrator:
+        await register(
+            orchestrator, sleeper(), Workflow("short", "1.0.0", timeout=0.3, nodes=[node])
+        )
+        with trio.fail_after(20):
+            result = await orchestrator.execute_workflow("short")
+        (child,) = await orchestrator.sub_workflows.children(result.run_id)
+        assert (result.error["type"], child.status) == ("timeout", "cancelled")
+
+
+async def test_nested_runs_are_cancelled_though_another_one_has_the_only_place(opened):
+    nested = [caller(f"w{depth + 1}", f"w{depth}") for depth in range(4)]
+    async with opened(capacity=1) as orchestrator:
+        await register(orchestrator, sleeper(), attrs.evolve(sleeper(), id="w0"), *nested)
+        top = await orchestrator.start_workflow("w4")
+
+        async def innermost():
+            runs, _ = await orchestrator.list_runs(workflow_id="w0", status="running")
+            return runs
+
+        await wait_until(innermost)
+        await orchestrator.pause((await innermost())[0].run_id)  # and it keeps its place for now
+        other = await orchestrator.start_workflow("sleeper", priority=9)
+        await orchestrator.cancel(top.run_id)
+        with trio.fail_after(20):
+            assert (await top.result()).status == "cancelled"
+        await orchestrator.cancel(other.run_id)

@@ -3,7 +3,7 @@
 import pytest
 
 from dagrun.domain import decide
-from dagrun.domain.children import calls, circle
+from dagrun.domain.children import circle, versions_called
 from dagrun.domain.events import Event, Type
 from dagrun.domain.explain import explain_run
 from dagrun.domain.fold import IllegalEvent, apply
@@ -269,8 +269,11 @@ def test_a_circle_is_found_however_long_and_only_if_it_comes_back_to_its_start()
 def test_what_a_workflow_calls_is_what_its_document_names():
     nodes = [
         make_node("a", executor={"type": "workflow", "id": "x"}),
+        make_node("a2", executor={"type": "workflow", "id": "x", "version": "^1"}),
+        make_node("a3", executor={"type": "workflow", "id": "x", "version": "${inputs.which}"}),
         make_node("b", executor={"type": "workflow", "id": "${inputs.which}"}),
         make_node("c", executor={"type": "none", "id": "y"}),
     ]
     exit_ = Handler(executor={"type": "workflow", "id": "z", "wait": False})
-    assert calls(Workflow("w", "1.0.0", nodes=nodes, handlers={"exit": exit_})) == {"x", "z"}
+    called = versions_called(Workflow("w", "1.0.0", nodes=nodes, handlers={"exit": exit_}))
+    assert called == {("x", None), ("x", "^1"), ("x", "*"), ("z", None)}

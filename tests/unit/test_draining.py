@@ -3,11 +3,14 @@
 from contextlib import suppress
 
 import pytest
+import trio
 
+from dagrun.domain.ids import RunId
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Beat, Drain, Hello
+from dagrun.services.fleet.expiry import Expiry
 from dagrun.services.fleet.outbox import Outbox
-from dagrun.services.fleet.remote import RemoteEngine
+from dagrun.services.fleet.remote import Assigned, RemoteEngine
 from dagrun.services.fleet.roster import Roster
 from dagrun.services.fleet.session import Session
 
@@ -19,6 +22,9 @@ class Placer:
         self.ready = []
 
     def add_engine(self, engine):
+        pass
+
+    def remove_engine(self, engine):
         pass
 
     def engine_changed(self, engine):
@@ -54,6 +60,9 @@ class Rig:
         self.engine = self.roster.admit(hello)
         self.engine.attach(Outbox(), address="here", close=lambda: None)
         self.told.clear()
+
+    def take_back(self, engine, run_id, *, lost):
+        engine.drop(run_id)
 
     async def hear(self, *draining):
         session = Session(
@@ -94,6 +103,39 @@ async def test_an_engine_that_was_drained_and_is_asked_to_go_on_is_given_runs_ag
     await rig.hear(True, False)
     assert rig.placer.ready == [False, True]
     assert rig.told == ["engine.draining"]
+
+
+async def test_that_an_engine_drains_is_told_once_however_often_it_is_asked_for(rig):
+    rig.roster.drain("e", on=True)
+    rig.roster.drain("e", on=True)
+    await rig.hear(True)
+    rig.roster.drain("e", on=True)
+    assert rig.told == ["engine.draining"]
+    rig.roster.drain("e", on=False)
+    rig.roster.drain("e", on=True)
+    assert rig.told == ["engine.draining"] * 2
+
+
+async def test_an_engine_that_drains_when_it_comes_or_comes_back_is_told_of(rig):
+    for life in ("i", "i", "another"):
+        rig.engine.outbox = None
+        rig.roster.admit(
+            Hello(engine_id="e", instance=life, release="0", capacity=1, draining=True)
+        )
+    assert rig.told == ["engine.draining", "engine.joined", "engine.draining"]
+
+
+async def test_an_engine_that_is_silent_while_it_drains_is_lost_if_runs_of_it_go_on_elsewhere():
+    for held, told in (([], []), (["r"], ["engine.lost"])):
+        rig = Rig()
+        rig.roster.drain("e", on=True)
+        rig.told.clear()
+        for run_id in held:
+            rig.engine.runs[RunId(run_id)] = Assigned(RunId(run_id), 1, 0.0, sent=True)
+        rig.engine.outbox = None
+        expiry = Expiry(roster=rig.roster, assignments=rig)
+        expiry.expire(before=trio.current_time())
+        assert rig.told == told
 
 
 async def test_an_engine_that_drains_again_after_it_had_answered_is_believed(rig):

@@ -316,6 +316,10 @@ WRONG = {
     NODE + ", outputs: {rows: {}}}]\n": "'rows' is no keyword of JSON Schema; names go under 'prop",
     NODE + ", outputs: {$ref: 'http://127.0.0.1:1/'}}]\n": "nothing is fetched from elsewhere",
     NODE + ", requires: {resources: {cpu: 0}}}]\n": "resources.cpu: an amount above 0 is needed",
+    (
+        NODE + ", requires: {labels: {zone: x}}},"
+        " {id: b, executor: {type: any}, requires: {labels: {a: b, zone: y}}}]\n"
+    ): "spec.nodes[1].requires.labels.zone: node 'a' requires 'x', and one engine",
     NODE + ", dependencies: [a]}]\n": "the node 'a' depends on itself",
     NODE + ", dependencies: [b]}]\n": "dependencies[0]: there is no node 'b'",
     NODE + ", dependencies: 3}]\n": "spec.nodes[0].dependencies: ",

@@ -162,6 +162,17 @@ async def test_a_subscriber_that_goes_on_gets_each_event_once_from_the_store_and
             assert (await anext(events)).type == "run.succeeded"
 
 
+async def test_who_knows_of_an_event_that_the_store_does_not_have_goes_on_behind_a_gap():
+    async with MemoryStore() as store:
+        await add_run(store)
+        last = await store.last_position()
+        bus = monitor(store, position=last)
+    async with bus.subscribe(after=str(last + 5)) as events:
+        bus.publish([event(1, Type.RUN_QUEUED)], last + 1)
+        seen = await take(events, 2)
+    assert [(e.type, e.id) for e in seen] == [("gap", str(last)), ("run.queued", str(last + 1))]
+
+
 async def test_a_gap_can_be_filled_from_the_store():
     async with MemoryStore() as store:
         bus = monitor(store)

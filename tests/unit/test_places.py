@@ -7,6 +7,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.state import RunState
 from dagrun.ports.engine import Offers
+from dagrun.services.dispatcher.place import Place
 from dagrun.services.dispatcher.places import Places
 from dagrun.services.dispatcher.placing import Placing
 from dagrun.services.dispatcher.ticket import Ticket
@@ -54,37 +55,106 @@ def test_what_waits_for_no_room_goes_somewhere_though_no_engine_has_what_it_need
     assert places().least_busy(BOTH) is None
 
 
-def test_why_no_engine_gets_a_run_is_said_of_the_one_first_that_lacks_least():
+def test_what_no_engine_has_is_said_of_the_nearest_first():
     needs = attrs.evolve(BOTH, resources=frozenset({("cores", 2.0)}))
-    far, near, full, away = (
-        Engine("far", "shell", gpu="no"),
-        Engine("near", "lua", gpu="yes"),
-        Engine("full", "lua", gpu="yes"),
-        Engine("away", "lua", gpu="yes"),
+    far, near, other = Engine("far", "shell"), Engine("near", "lua", gpu="yes"), Engine("b", "lua")
+    where = places(far, near, other, Engine("c"))
+    assert where.lacking(needs) == (
+        "near lacks resource cores=2; b lacks label gpu=yes, resource cores=2; "
+        "far lacks executor lua, label gpu=yes, resource cores=2; and 1 more"
     )
-    for engine in (full, away):
-        engine.offers = attrs.evolve(engine.offers, resources={"cores": 2.0})
-    away.ready = False
-    where = places(far, near, full, away)
-    assert where.obstacles(needs) == (
-        "full has as many runs as it may (0); away takes no runs now; near lacks resource cores=2; "
-        "and 1 more"
-    )
-    assert places(far).obstacles(needs) == (
-        "far lacks executor lua, label gpu=yes, resource cores=2"
-    )
-    full.capacity = 2
-    where.take(where.least_busy(needs), RunId("r"), needs)
-    assert where.obstacles(needs).startswith(
-        "full has too little left beside its runs of resource cores=2; "
-    )
-    assert places().obstacles(needs) == "none is attached"
+
+
+def needing(**resources):
+    return Needs(resources=frozenset(resources.items()))
+
+
+def having(**resources):
+    engine = Engine("a")
+    engine.capacity, engine.offers = 10, Offers(executors=frozenset(), resources=resources)
+    where = places(engine)
+    return where, where.choose("key", None)
+
+
+def test_as_many_runs_fit_as_the_resources_that_are_written_add_up_to():
+    where, place = having(gpu=1.2)
+    third = needing(gpu=0.4)
+    for run in "123":
+        assert where.have_room(third)
+        where.take(place, RunId(run), third)
+    assert not where.have_room(third)
+
+
+def test_an_engine_that_gets_all_back_has_all_that_it_had():
+    where, place = having(cpu=1)
+    for turn in range(50):
+        for number in range(9):
+            where.take(place, RunId(str(number)), needing(cpu=(number + 1) / 10))
+        for number in range(9):
+            where.give_back(place.engine, RunId(str((number + turn) % 9)))
+    assert where.have_room(needing(cpu=1))
 
 
 def ticket_of(workflow_id, run_id, **fields):
     plan = attrs.evolve(PLAN, workflow=attrs.evolve(PLAN.workflow, id=workflow_id))
     state = RunState(plan, RunId(run_id), EMPTY)
     return Ticket(run_id=state.run_id, workflow=plan.workflow, make=lambda: state, **fields)
+
+
+def test_each_engine_is_looked_at_once_for_all_that_hundreds_of_runs_need(monkeypatch):
+    looks = []
+    has = Place.has
+    monkeypatch.setattr(Place, "has", lambda place, needs: looks.append(needs) or has(place, needs))
+    engine = Engine("a")
+    engine.capacity = 10
+    where = places(engine, Engine("b"))
+    tenants = [Needs(labels=frozenset({("tenant", str(n))})) for n in range(300)]
+    for number in range(5):
+        assert not any(map(where.have_room, tenants))
+        where.take(where.choose("key", None), RunId(str(number)))
+    assert len(looks) == 2 * (len(tenants) + 1)
+
+
+def test_an_engine_that_comes_back_with_other_labels_is_given_other_runs():
+    engine = Engine("a", zone="x")
+    engine.capacity = 10
+    where = places(engine)
+    zones = [Needs(labels=frozenset({("zone", name)})) for name in "xy"]
+    assert list(map(where.have_room, zones)) == [True, False]
+    engine.offers = Offers(executors=frozenset(), labels={"zone": "y"})
+    where.update(engine)
+    assert list(map(where.have_room, zones)) == [False, True]
+    where.remove(engine)
+    assert list(map(where.have_room, zones)) == [False, False]
+    where.add(engine)
+    assert list(map(where.have_room, zones)) == [False, True]
+
+
+def test_it_is_told_what_about_the_engines_keeps_a_run_waiting():
+    placing = Placing(runs=None, places=places(), tasks=SimpleNamespace(open=True, start=None))
+    waiting = ticket_of("w", "waits", needs=needing(gpu=2))
+    placing.adopt(waiting)
+    placing.enqueue(waiting)
+    small, large = Engine("small"), Engine("large")
+    small.capacity, large.capacity = 5, 2
+    large.offers = Offers(executors=frozenset(), resources={"gpu": 2})
+    told = [placing.explain(waiting)]
+    placing._places.add(small)
+    told.append(placing.explain(waiting))
+    large.ready = False
+    placing._places.add(large)
+    told.append(placing.explain(waiting))
+    large.ready = True
+    for number in "12":
+        placing._places.assume(large, RunId(number), needing(gpu=1))
+        told.append(placing.explain(waiting))
+    assert told == [
+        "it waits for an engine: none is attached",
+        "it waits for an engine: small lacks resource gpu=2",
+        "it waits for an engine: those that may have it take no runs now (small 0, large 0)",
+        "it waits until other runs leave what it needs: resource gpu=2 (small 0, large 1)",
+        "it waits for an engine: all have as many runs as they may (small 0, large 2)",
+    ]
 
 
 def test_what_goes_to_an_engine_at_once_counts_among_the_runs_of_its_workflow():

@@ -61,7 +61,7 @@ async def test_an_engine_is_lost_with_the_last_of_its_lives():
     old, new = rig.expect("old", "a"), rig.expect("new", "b")
     for engine in (old, new):
         engine.runs.clear()
-        rig.roster.forget(engine)
+        rig.roster.forget(engine, lost=True)
     assert rig.told == ["engine.lost"]
     assert rig.roster.views() == []
 

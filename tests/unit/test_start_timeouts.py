@@ -82,3 +82,14 @@ async def test_runs_that_wait_expire_though_others_were_left_out(
     await nursery.start(expiry.run)
     await trio.sleep(2000)
     assert sorted(changes.expired) == sorted(waiting)
+
+
+async def test_a_run_that_an_engine_is_asked_about_keeps_no_other_from_expiring(
+    placing, expiry, changes, nursery, autojump_clock
+):
+    placed, waiting = (submit(placing, expiry, number) for number in (2, 1))
+    placed.due = None
+    await nursery.start(expiry.run)
+    async with placed.alone():
+        await trio.sleep(2000)
+        assert changes.expired == [waiting.run_id]

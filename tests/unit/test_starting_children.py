@@ -8,7 +8,7 @@ import trio
 
 from dagrun.builtin.memory_store import MemoryStore
 from dagrun.domain.jsonvalue import EMPTY
-from dagrun.errors import StoreBusy, StoreFull
+from dagrun.errors import NodeError, StoreBusy, StoreFull
 from dagrun.ports.children import ChildRequest
 from dagrun.ports.store import Registration
 from dagrun.roles.children import StoredChildren
@@ -88,3 +88,13 @@ async def test_the_child_that_an_attempt_started_is_found_without_reading_all(mo
     again = attrs.evolve(request, epoch=2)
     assert await children.start(again) == child
     assert await children.start(attrs.evolve(again, item=1)) != child
+
+
+async def test_a_child_that_is_asked_for_again_is_given_though_its_workflow_is_gone():
+    store = MemoryStore()
+    children, request = await family(store)
+    child = await children.start(request)
+    await store.unregister("child", ["1.0.0"])
+    assert await children.start(request) == child
+    with pytest.raises(NodeError, match="no workflow 'child' is registered"):
+        await children.start(attrs.evolve(request, item=1))

@@ -48,6 +48,7 @@ _WITHOUT_ITEM: Final = tuple(name for name in NAMES if name not in _OF_ITEM)
 
 def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue) -> Findings:
     """Check all nodes but for their ids and dependencies."""
+    labels: dict[str, tuple[str, str]] = {}
     for number, node in enumerate(workflow.nodes):
         path: Path = ("spec", "nodes", number)
         names = _WITHOUT_ITEM if node.for_each is None else NAMES
@@ -66,6 +67,24 @@ def check_nodes(workflow: Workflow, references: References, catalogue: Catalogue
         before = site if names is _WITHOUT_ITEM else attrs.evolve(site, names=_WITHOUT_ITEM)
         yield from _check_before(node, path, before)
         yield from _check_rest(node, path, references)
+        yield from _check_labels(node, path, labels)
+
+
+def _check_labels(node: Node, path: Path, known: dict[str, tuple[str, str]]) -> Findings:
+    """Check that one engine can have all labels that a node and those before it require.
+
+    Args:
+        node: the node.
+        path: of the node.
+        known: label → value and the id of the first node that requires it.
+    """
+    for name, value in node.requires.labels.items():
+        other, first = known.setdefault(name, (value, node.id))
+        if other != value:
+            message = (
+                f"node {first!r} requires {other!r}, and one engine executes all nodes of a run"
+            )
+            yield Finding(path=(*path, "requires", "labels", name), message=message)
 
 
 def _check_before(node: Node, path: Path, site: Site) -> Findings:

@@ -13,21 +13,15 @@ DEPTH: Final = 16
 """Most runs that may be above a child run."""
 
 
-def calls(workflow: Workflow) -> frozenset[str]:
-    """Give the ids of the workflows that one runs, as far as its document says them.
+def versions_called(workflow: Workflow) -> frozenset[tuple[str, str | None]]:
+    """Give the ids of the workflows that one runs, as far as its document says them, and ranges.
+
+    That is the range of versions; None if nothing is said, and ``*`` if it is known at run time only.
 
     >>> from dagrun.domain.workflow import Node
-    >>> loads = Node("load", executor={"type": "workflow", "id": "loader"})
-    >>> calls(Workflow("nightly", "1.0.0", nodes=[loads]))
-    frozenset({'loader'})
-    """
-    return frozenset(workflow_id for workflow_id, _ in versions_called(workflow))
-
-
-def versions_called(workflow: Workflow) -> frozenset[tuple[str, str | None]]:
-    """Give the same ids with the ranges of versions that go with them; None if nothing is said.
-
-    A range that is known at run time only is ``*``.
+    >>> loads = Node("load", executor={"type": "workflow", "id": "loader", "version": "^1"})
+    >>> versions_called(Workflow("nightly", "1.0.0", nodes=[loads]))
+    frozenset({('loader', '^1')})
     """
     specs = [node.executor for node in workflow.nodes]
     specs += [handler.executor for handler in workflow.handlers.values()]
@@ -42,14 +36,14 @@ def versions_called(workflow: Workflow) -> frozenset[tuple[str, str | None]]:
 
 
 def circle(calls_of: Mapping[str, frozenset[str]], start: str) -> tuple[str, ...] | None:
-    """Give a way on which a workflow comes to call itself; None if there is none.
+    """Give a way on which a version of a workflow comes to call itself; None if there is none.
 
     >>> circle({"a": frozenset({"b"}), "b": frozenset({"a"})}, "a")
     ('a', 'b', 'a')
 
     Args:
-        calls_of: workflow → those that it calls; what is not there calls none.
-        start: the workflow.
+        calls_of: version → those that it calls; what is not there calls none.
+        start: the version.
     """
     ways: list[tuple[str, ...]] = [(start,)]
     seen: set[str] = set()

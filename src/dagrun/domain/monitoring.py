@@ -148,6 +148,17 @@ def observed(
     )
 
 
+def gap(time: datetime, *, after: str) -> MonitorEvent:
+    """Give what stands for events that a subscriber missed.
+
+    Args:
+        time: when they began to be missed.
+        after: id of the event behind which they begin.
+    """
+    severity = severity_of(GAP)
+    return MonitorEvent(id=after, type=GAP, severity=severity, time=time, data={"after": after})
+
+
 def position_of(event_id: str) -> int:
     """Give the position up to which somebody who has this event has seen all.
 

@@ -29,6 +29,10 @@ OURS: Final = ("_trigger_", "_http_", "_parent_")
 """What the names of inputs begin with that dagrun adds, and that a child does not inherit."""
 
 
+_ERRORS: Final = (LimitReached, InputError, NotFound, ConfigError, DefinitionError, ConflictError)
+"""Why a child is not started."""
+
+
 class Submits(Protocol):
     """Accepts runs."""
 
@@ -66,27 +70,24 @@ class StoredChildren:
         parent = await self._store.run(request.parent)
         if parent.epoch != request.epoch:
             raise ConflictError(f"run {request.parent} was handed over")
-        if (earlier := await self._earlier(request)) is not None:
-            await self.runs.attach_child(earlier.run_id)
-            return Child(run_id=earlier.run_id, version=earlier.version)
+        if request.epoch > 1 and (earlier := await self._earlier(request)) is not None:
+            return await self._again(earlier)
         try:
             return await self._start(request, parent)
-        except LimitReached as error:
-            raise NodeError("limit_reached", str(error)) from error
-        except InputError as error:
-            message = "; ".join(map(str, error.problems))
-            raise NodeError("inputs", message, retryable=False) from error
-        except (NotFound, ConfigError, DefinitionError) as error:
-            raise NodeError("workflow", str(error), retryable=False) from error
-        except ConflictError as error:
-            raise NodeError("workflow", str(error)) from error
+        except _ERRORS as error:
+            # Asked for again, it was started whatever would be said of it now.
+            if (earlier := await self._earlier(request)) is not None:
+                return await self._again(earlier)
+            raise _node_error(error) from error
 
     async def _earlier(self, request: ChildRequest) -> RunRecord | None:
-        """Give the child that this very attempt started under another epoch."""
-        if request.epoch == 1:
-            return None
+        """Give the child that this very attempt started before."""
         place = request.parent, request.node_id, request.item, request.attempt
         return await self._store.child(*place)
+
+    async def _again(self, earlier: RunRecord) -> Child:
+        await self.runs.attach_child(earlier.run_id)
+        return Child(run_id=earlier.run_id, version=earlier.version)
 
     async def _start(self, request: ChildRequest, parent: RunRecord) -> Child:
         depth = depth_below(parent)
@@ -121,6 +122,19 @@ class StoredChildren:
             if run.parent is None or not run.parent.wait:
                 return frozenset(keys)
             run = await self._store.run(run.parent.run_id)
+
+
+def _node_error(error: Exception) -> NodeError:
+    """Say why a child cannot be started."""
+    match error:
+        case LimitReached():
+            return NodeError("limit_reached", str(error))
+        case InputError(problems=problems):
+            return NodeError("inputs", "; ".join(map(str, problems)), retryable=False)
+        case ConflictError():
+            return NodeError("workflow", str(error))
+        case _:
+            return NodeError("workflow", str(error), retryable=False)
 
 
 def depth_below(parent: RunRecord) -> int:

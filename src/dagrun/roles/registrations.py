@@ -1,10 +1,10 @@
 """Registered workflows, found by their ids and versions."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import datetime
+from datetime import UTC, datetime
 from pathlib import Path
 
-from dagrun.domain.children import calls
+from dagrun.domain.children import versions_called
 from dagrun.domain.serialize import from_json
 from dagrun.domain.versions import current, is_version, resolve
 from dagrun.domain.workflow import Workflow
@@ -79,17 +79,50 @@ class Registrations:
         return usual_range(known, since)
 
     async def calls_of(self, workflow: Workflow) -> Mapping[str, frozenset[str]]:
-        """Give what a workflow calls, and what the current versions of these call, and so on."""
-        found = {workflow.id: calls(workflow)}
-        left = set(found[workflow.id])
+        """Give what a version calls, and what the versions call that these calls mean now, and so on.
+
+        Versions are named ``id version``.
+
+        Args:
+            workflow: one that is registered, or is to be.
+        """
+        own = await self._registration_of(workflow)
+        found: dict[str, frozenset[str]] = {}
+        left = [own]
         while left:
-            called = left.pop()
-            if called not in found:
-                known = {r.version: r for r in await self._store.registrations(called)}
-                newest = current(known)
-                callee = None if newest is None else (await self._load(known[newest]))[0]
-                found[called] = frozenset() if callee is None else calls(callee)
-                left |= found[called]
+            caller = left.pop()
+            if (name := _name(caller)) not in found:
+                content = workflow if caller is own else (await self._load(caller))[0]
+                called = await self._called(content, caller, own)
+                found[name] = frozenset(map(_name, called))
+                left += called
+        return found
+
+    async def _registration_of(self, workflow: Workflow) -> Registration:
+        """Give what is known of a version, or would be if it were registered now."""
+        for known in await self._store.registrations(workflow.id):
+            if known.version == workflow.version:
+                return known
+        return Registration(
+            workflow_id=workflow.id,
+            version=workflow.version,
+            definition_hash="",
+            registered_at=datetime.now(UTC),
+        )
+
+    async def _called(
+        self, workflow: Workflow, caller: Registration, own: Registration
+    ) -> Sequence[Registration]:
+        """Give the versions that the nodes of one would run, if ``own`` is registered, too."""
+        found = []
+        for workflow_id, version in versions_called(workflow):
+            known = {r.version: r for r in await self._store.registrations(workflow_id)}
+            if workflow_id == own.workflow_id:
+                known.setdefault(own.version, own)
+            wanted = version or usual_range(known.values(), caller.registered_at)
+            fitting = None if wanted is None else resolve(wanted, known)
+            if fitting is not None:
+                found.append(known[fitting])
         return found
 
     async def _load(self, registration: Registration) -> tuple[Workflow, Path | None]:
@@ -101,6 +134,10 @@ class Registrations:
             base = Path(registration.base) if registration.base else None
             found = self._workflows[name] = from_json(definition.body), base
         return found
+
+
+def _name(registration: Registration) -> str:
+    return f"{registration.workflow_id} {registration.version}"
 
 
 def usual_range(known: Iterable[Registration], since: datetime | None) -> str | None:

@@ -8,7 +8,7 @@ from typing import Final
 from dagrun.domain import decide
 from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
-from dagrun.ports.store import RunRecord, Store
+from dagrun.ports.store import MessageKind, RunRecord, Store
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.fleet import Fleet
@@ -51,17 +51,30 @@ async def go_on_with_all(
             dispatcher.assume(ticket, engine)
     for record, ticket in waiting:
         dispatcher.adopt(ticket)
-        if await _waits_for_an_engine(store, runs, record):
+        if record.status is RunStatus.QUEUED:
+            dispatcher.enqueue(ticket)
+            await _tell_of_cancellation(store, dispatcher, record)
+        elif await _waits_for_an_engine(store, runs, record):
             dispatcher.enqueue(ticket)
         else:
             dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
     return len(waiting) + sum(map(len, assigned.values()))
 
 
+async def _tell_of_cancellation(store: Store, dispatcher: Dispatcher, record: RunRecord) -> None:
+    """Let a queued run end that was to be cancelled: no engine may ever fit.
+
+    Of runs that nobody started, and that nothing was done for, there may be very many; to cancel
+    these is never left for later.
+    """
+    if record.parent is not None or record.started_at is not None:
+        for message in await store.messages(record.run_id):
+            if message.kind is MessageKind.CANCEL:
+                dispatcher.tell(record.run_id, message)
+
+
 async def _waits_for_an_engine(store: Store, runs: StoredRuns, record: RunRecord) -> bool:
-    """Whether a run that no engine has waits for one: it rests no more once something is posted."""
-    if record.status is RunStatus.QUEUED:
-        return True
+    """Whether a run that began waits for an engine: it rests no more once something is posted."""
     if await store.messages(record.run_id):
         return True
     return record.status is not RunStatus.PAUSED and not await _is_parked(runs, record)

@@ -9,7 +9,7 @@ from typing import Final
 import trio
 
 from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
-from dagrun.domain.events import Event
+from dagrun.domain.events import Event, Type
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import decode, parse
@@ -145,6 +145,10 @@ class StoredRuns:
         state, _ = await self._owned(record, claimed=False)
         return state, record.epoch
 
+    async def status(self, run_id: RunId) -> RunStatus:
+        """Give how a run stands."""
+        return (await self._store.run(run_id)).status
+
     async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:
         """Begin a new epoch of a run of this process. Give what was posted to it, too.
 
@@ -196,7 +200,7 @@ class StoredRuns:
             admitted=record.admitted,
             needs=state.plan.needs,
             key=self._placement_key(state, record),
-            due=_due(prepared.workflow, record),
+            due=_due(prepared.workflow, record, events),
             child=record.parent is not None,
             posted=await self._store.messages(record.run_id),
         )
@@ -211,7 +215,7 @@ class StoredRuns:
         Raises:
             StoreCorrupt: what is stored of it is damaged.
         """
-        prepared = self._plans.known(record.definition_hash) or await self._prepared(record)
+        prepared = await self._prepared(record)
         return Ticket(
             run_id=record.run_id,
             workflow=prepared.workflow,
@@ -222,7 +226,7 @@ class StoredRuns:
             admitted=record.admitted,
             needs=prepared.plan.needs,
             key=self._stored_placement_key(prepared.plan, record),
-            due=_due(prepared.workflow, record),
+            due=await self._stored_due(prepared.workflow, record),
         )
 
     async def post_cancel(self, run_id: RunId, *, reason: str) -> bool:
@@ -291,9 +295,16 @@ class StoredRuns:
         return await restore(self._store, record, (await self._prepared(record)).plan)
 
     async def _prepared(self, record: RunRecord) -> Prepared:
+        if (known := self._plans.known(record.definition_hash)) is not None:
+            return known
         definition = await stored_definition(self._store, record)
         with _sound(self._store, record, "definition"):
             return await self._plans.restore(definition)
+
+    async def _stored_due(self, workflow: Workflow, record: RunRecord) -> float | None:
+        if workflow.start_timeout is None or record.last_seq == 1:
+            return _due(workflow, record, ())  # as of most: nothing happened since it was accepted
+        return _due(workflow, record, await self._store.events(record.run_id))
 
     def _stored_placement_key(self, plan: Plan, record: RunRecord) -> str | None:
         if plan.placement_key is None:
@@ -327,10 +338,15 @@ def _again(record: RunRecord) -> str:
     return "rerun" if record.status is RunStatus.SUCCEEDED else "retry"
 
 
-def _due(workflow: Workflow, record: RunRecord) -> float | None:
-    """Give when a stored run's ``start_timeout`` ends, on the loop's clock."""
+def _due(workflow: Workflow, record: RunRecord, events: Sequence[Event]) -> float | None:
+    """Give when a stored run's ``start_timeout`` ends, on the loop's clock.
+
+    A run that was paused, or was started, has none.
+    """
     patience = workflow.start_timeout
     if patience is None or record.started_at is not None:
+        return None
+    if any(event.type is Type.RUN_PAUSED for event in events):
         return None
     waited = (datetime.now(UTC) - record.created_at).total_seconds()
     return trio.current_time() + min(max(patience - waited, 0.0), patience)

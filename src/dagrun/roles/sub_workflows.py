@@ -7,12 +7,14 @@ from typing import Any
 from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult
 from dagrun.domain.status import RUN_ENDED
+from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, NodeError
-from dagrun.ports.management import RunSummary
+from dagrun.ports.management import Registered, RunSummary
 from dagrun.ports.store import Parent, RunRecord
 from dagrun.roles.children import child_of, depth_below
 from dagrun.roles.local import Local
 from dagrun.roles.summary import NO_NODE, summary
+from dagrun.roles.wanted import HasRunId, inputs_of, run_of, workflow_of
 
 
 class SubWorkflows:
@@ -23,15 +25,17 @@ class SubWorkflows:
         get_run: tells how a run stands.
     """
 
-    def __init__(self, local: Local, get_run: Callable[[str], Awaitable[RunResult]]) -> None:
+    def __init__(
+        self, local: Local, get_run: Callable[[str | HasRunId], Awaitable[RunResult]]
+    ) -> None:
         self._local, self._get_run = local, get_run
 
     async def execute(
         self,
-        workflow_id: str,
+        workflow: str | Workflow | Registered,
         version: str | None = None,
         *,
-        parent: str,
+        parent: str | HasRunId,
         inputs: Mapping[str, Any] | None = None,
         priority: int | None = None,
     ) -> RunResult:
@@ -42,9 +46,10 @@ class SubWorkflows:
         tell of it.
 
         Args:
-            workflow_id: the workflow.
-            version: a version or a range such as ``^1.0``; None takes ``^`` of the current one.
-            parent: id of the other run.
+            workflow: the workflow, or its id.
+            version: a version or a range such as ``^1.0``; None takes that of a workflow, and ``^``
+                of the current one of an id.
+            parent: the other run, or its id.
             inputs: for the run; checked against the workflow's schema.
             priority: None takes the parent's.
 
@@ -53,11 +58,13 @@ class SubWorkflows:
             InputError: the inputs do not fit.
             LimitReached: the workflow's concurrency limit has no room, and it says ``reject``.
             ConflictError: the parent is being cancelled, or too many runs are above it.
+            TypeError: the inputs are no mapping, or this is no workflow or no run.
         """
-        found = await self._local.registrations.find_for(None, workflow_id, version)
+        found = await self._local.registrations.find_for(None, *workflow_of(workflow, version))
+        given, parent_id = inputs_of(inputs), run_of(parent)
         while True:
-            of = await self._local.store.run(RunId(parent))
-            submission = child_of(of, *found, inputs or {}, relation_to(of), priority=priority)
+            of = await self._local.store.run(parent_id)
+            submission = child_of(of, *found, given, relation_to(of), priority=priority)
             try:
                 ticket = await self._local.submit(submission)
             except ConflictError:
@@ -67,7 +74,7 @@ class SubWorkflows:
             else:
                 return await self._local.result(ticket)
 
-    async def status(self, run_id: str) -> RunResult:
+    async def status(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went.
 
         Raises:
@@ -75,15 +82,23 @@ class SubWorkflows:
         """
         return await self._get_run(run_id)
 
-    async def children(self, parent: str) -> Sequence[RunSummary]:
-        """Give the runs that a run, or a program for it, started, the oldest first."""
-        records = await self._local.store.children(RunId(parent))
+    async def children(self, parent: str | HasRunId) -> Sequence[RunSummary]:
+        """Give the runs that a run, or a program for it, started, the oldest first.
+
+        Raises:
+            NotFound: there is no such run.
+        """
+        known = await self._local.store.run(run_of(parent))
+        records = await self._local.store.children(known.run_id)
         return [summary(self._local.data_dir, record) for record in records]
 
-    async def cancel_children(self, parent: str) -> Sequence[str]:
+    async def cancel_children(self, parent: str | HasRunId) -> Sequence[str]:
         """Cancel all runs that a run started and that have not ended; give their ids.
 
         Nodes that wait for them fail, with the type ``child_cancelled``.
+
+        Raises:
+            NotFound: there is no such run.
         """
         left = [run for run in await self.children(parent) if run.status not in RUN_ENDED]
         return [run.run_id for run in left if await self._local.cancel(RunId(run.run_id))]

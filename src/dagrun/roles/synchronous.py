@@ -72,19 +72,21 @@ class SyncSubWorkflows:
     def __init__(self, sub_workflows: SubWorkflows, portal: Portal) -> None:
         self._sub_workflows, self._portal = sub_workflows, portal
 
-    def execute(self, workflow_id: str, version: str | None = None, **options: Any) -> RunResult:
+    def execute(
+        self, workflow: str | Workflow | Registered, version: str | None = None, **options: Any
+    ) -> RunResult:
         """Start a run for another one, and wait for its end; see the async method."""
-        return self._portal.call(self._sub_workflows.execute, workflow_id, version, **options)
+        return self._portal.call(self._sub_workflows.execute, workflow, version, **options)
 
-    def status(self, run_id: str) -> RunResult:
+    def status(self, run_id: str | HasRunId) -> RunResult:
         """Tell how a run stands, or how it went."""
         return self._portal.call(self._sub_workflows.status, run_id)
 
-    def children(self, parent: str) -> Sequence[RunSummary]:
+    def children(self, parent: str | HasRunId) -> Sequence[RunSummary]:
         """Give the runs that a run started."""
         return self._portal.call(self._sub_workflows.children, parent)
 
-    def cancel_children(self, parent: str) -> Sequence[str]:
+    def cancel_children(self, parent: str | HasRunId) -> Sequence[str]:
         """Cancel all runs that a run started and that have not ended; give their ids."""
         return self._portal.call(self._sub_workflows.cancel_children, parent)
 

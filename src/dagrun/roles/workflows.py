@@ -81,7 +81,8 @@ class Workflows:
         Raises:
             DefinitionError: it would.
         """
-        way = circle(await self._registrations.calls_of(workflow), workflow.id)
+        start = f"{workflow.id} {workflow.version}"
+        way = circle(await self._registrations.calls_of(workflow), start)
         if way is not None:
             message = f"runs of it would start each other for ever: {' → '.join(way)}"
             raise DefinitionError([Problem(message=message)])

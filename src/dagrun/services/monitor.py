@@ -24,6 +24,7 @@ from dagrun.domain.monitoring import (
     Filter,
     MonitorEvent,
     Severity,
+    gap,
     observed,
     position_of,
     severity_of,
@@ -105,7 +106,7 @@ class Subscription:
         room = self._size - len(self._buffer)
         self._buffer.extend(events[:room])
         if len(events) > room:
-            self._missed = _gap(events[room], after=self._buffer[-1].id)
+            self._missed = gap(events[room].time, after=self._buffer[-1].id)
         self._wake()
 
     def close(self) -> None:
@@ -205,7 +206,8 @@ class Monitor:
             run_id: only the events of a run.
             workflow_id: only the events of a workflow and its runs.
             after: id of the last event that is known; those of runs behind it come first, from
-                the store, however long ago they were.
+                the store, however long ago they were. Of an event that the store does not have
+                yet, such as one from before it was restored, a gap tells, with where it goes on.
             buffer: most events that wait while the block is busy, at least one.
 
         Raises:
@@ -276,6 +278,11 @@ class Monitor:
         Without ``after`` nothing is read from the store.
         """
         run_id = None if wanted.run_id is None else RunId(wanted.run_id)
+        if after is not None and after > self._position and not subscription.closed:
+            last = await self._store.last_position()
+            if after > last:
+                yield [gap(self._now(), after=str(last))]
+                after = last
         while (
             after is not None
             and not subscription.closed
@@ -314,7 +321,7 @@ def _ahead(event: MonitorEvent, after: int) -> MonitorEvent:
     """Let a gap begin behind what was read from the store."""
     if event.type != GAP or position_of(event.id) >= after:
         return event
-    return _gap(event, after=str(after))
+    return gap(event.time, after=str(after))
 
 
 async def _each(
@@ -323,9 +330,3 @@ async def _each(
     async for page in pages:
         for event in page:
             yield event
-
-
-def _gap(event: MonitorEvent, *, after: str) -> MonitorEvent:
-    return MonitorEvent(
-        id=after, type=GAP, severity=severity_of(GAP), time=event.time, data={"after": after}
-    )

@@ -81,7 +81,10 @@ class Plans:
 
     def known(self, hash_: str) -> Prepared | None:
         """Give what was made of a definition, if that was not long ago."""
-        return self._by_hash.get(hash_)
+        prepared = self._by_hash.get(hash_)
+        if prepared is not None:
+            self._keep_as_stored(prepared)
+        return prepared
 
     async def restore(self, definition: Definition) -> Prepared:
         """Compile a stored workflow, or give what was made of the same one before.
@@ -93,10 +96,13 @@ class Plans:
         prepared = self._by_hash.get(definition.hash)
         if prepared is None:
             prepared = await self._compiled(from_json(definition.body), definition.body)
-        # Run again, it is what is stored, whatever this version would write for it.
+        self._keep_as_stored(prepared)
+        return prepared
+
+    def _keep_as_stored(self, prepared: Prepared) -> None:
+        """Run again, it is what is stored, whatever this version would write for it."""
         self._by_identity[id(prepared.workflow)] = prepared
         _trim(self._by_identity)
-        return prepared
 
     async def _compiled(self, workflow: Workflow, body: bytes) -> Prepared:
         await self._executors.open(_executors(workflow))

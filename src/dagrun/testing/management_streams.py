@@ -125,3 +125,18 @@ class StreamsSuite(Reaching):
             with pytest.raises(InputError):
                 async with it.management.events.follow(wanted, after="x"):
                     pass
+
+    async def test_who_knows_of_an_event_that_is_not_there_goes_on_behind_a_gap(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.reached(tmp_path) as it:
+            await it.management.runs.wait((await it.run()).run_id)
+            wanted = Wanted(types=["run.queued"])
+            last = (await it.management.events.list(wanted)).position
+            ahead = f"{int(last) + 1000}"
+            assert (await it.management.events.list(wanted, after=ahead)).position == last
+            async with it.management.events.follow(wanted, after=ahead) as news:
+                event = await anext(news)
+                assert (event.type, event.data) == ("gap", {"after": last})
+                second = await it.starts.runs.start("w")
+                assert (await anext(news)).run_id == second.run_id

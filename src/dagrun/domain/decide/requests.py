@@ -32,7 +32,8 @@ def cancel(
     """Ask for the end of a run. Give False if it has ended, or ends already.
 
     It ends already while its handlers run: they are part of the end, and it has its outcome.
-    ``epoch``, here and below, is the run's if it was handed over since its last event.
+    ``epoch``, here and below, is that of a run that no engine has, which it may have been handed
+    over to since its last event; None for who executes it.
     """
     if state.ended or state.status in (RunStatus.CANCELLING, RunStatus.ENDING):
         return False
@@ -47,7 +48,10 @@ def pause(
     """Start nothing more. Give False if the run neither runs nor waits in the queue."""
     if state.status not in (RunStatus.RUNNING, RunStatus.QUEUED):
         return False
-    emit(state, Type.RUN_PAUSED, now, data={"reason": reason}, epoch=epoch)
+    # One that runs, and no engine asks: it is parked, so the last engine has it no more.
+    parked = state.status is RunStatus.RUNNING and epoch is not None
+    data = {**({"engine": None} if parked else {}), "reason": reason}
+    emit(state, Type.RUN_PAUSED, now, data=data, epoch=epoch)
     return True
 
 

@@ -3,12 +3,13 @@
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import aclosing, asynccontextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import trio
 
 from dagrun.domain.ids import RunId
-from dagrun.domain.monitoring import Filter, MonitorEvent, observed, position_of
+from dagrun.domain.monitoring import Filter, MonitorEvent, gap, observed, position_of
 from dagrun.ports.management import EventPage, Wanted
 from dagrun.ports.store import Logged, Store
 from dagrun.roles.management.arguments import check_limit, wrong
@@ -36,7 +37,7 @@ class StoredEvents:
         last = await self._store.last_position()
         if after is None:
             return EventPage(items=await self._newest(wanted, last, limit), position=str(last))
-        items, position = await self._first(wanted, _position(after), last, limit)
+        items, position = await self._first(wanted, min(_position(after), last), last, limit)
         return EventPage(items=items, position=str(position))
 
     @asynccontextmanager
@@ -51,6 +52,9 @@ class StoredEvents:
     async def _coming(self, wanted: Wanted, position: int) -> AsyncGenerator[MonitorEvent, None]:
         while True:
             last = await self._store.last_position()
+            if position > last:  # the store was restored, and knows less than before
+                position = last
+                yield gap(datetime.now(UTC), after=str(last))
             items, position = await self._first(wanted, position, last, PAGE)
             for event in items:
                 yield event

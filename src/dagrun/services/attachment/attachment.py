@@ -173,8 +173,9 @@ class Attachment:
         self._heartbeats.say_draining(on=True)
 
     async def hand_over(self) -> None:
-        """Give back all runs; see :meth:`HeldRuns.hand_over`."""
+        """Give back all runs, see :meth:`HeldRuns.hand_over`, and be known to take no more."""
         await self.runs.hand_over()
+        await self._heartbeats.wait_drain_heard()
 
     async def logs_arrived(self) -> None:
         """Wait until the orchestrator has all that nodes have written.
@@ -266,6 +267,7 @@ class Attachment:
         Then the answer lay unread while this process stood still, and the guard may have killed the
         nodes meanwhile: what comes of them is none of their own doing.
         """
+        self._heartbeats.answered(number)
         if self._lease.fenced():
             self._fence()
         else:

@@ -26,7 +26,14 @@ class Heartbeats:
         self._outbox = outbox
         self._holdings = holdings
         self._due = trio.Event()
+        self._running = False
         self._draining = False
+        self._said: int | None = None
+        """Number of the first heartbeat of this stream that said that the engine drains."""
+
+        self._heard = trio.Event()
+        """That it drains was heard, or there is nobody to hear it."""
+
         self.streams = 0
         """On how many streams there were some so far."""
 
@@ -38,7 +45,19 @@ class Heartbeats:
     def say_draining(self, *, on: bool) -> None:
         """Let the engine take no more runs, or take some again, and say so at once."""
         self._draining = on
+        self._said, self._heard = None, trio.Event()
+        if not self._running:
+            self._heard.set()
         self._due.set()
+
+    async def wait_drain_heard(self) -> None:
+        """Wait until the orchestrator knows that the engine drains, or there is no stream to it."""
+        await self._heard.wait()
+
+    def answered(self, number: int) -> None:
+        """Know that a heartbeat was answered."""
+        if self._said is not None and number >= self._said:
+            self._heard.set()
 
     def begin(self) -> None:
         """Know that there is a new stream."""
@@ -46,11 +65,20 @@ class Heartbeats:
 
     async def run(self) -> None:
         """Send heartbeats until cancelled, with the stream."""
-        while True:
-            held = tuple((held.run_id, held.epoch) for held in self._holdings() if not held.halted)
-            self._outbox.put_beat(
-                Beat(number=self._lease.beat(), held=held, draining=self._draining)
-            )
-            self._due = trio.Event()
-            with trio.move_on_after(self._lease.interval):
-                await self._due.wait()
+        self._running = True
+        try:
+            while True:
+                self._beat()
+                self._due = trio.Event()
+                with trio.move_on_after(self._lease.interval):
+                    await self._due.wait()
+        finally:
+            self._running, self._said = False, None
+            self._heard.set()
+
+    def _beat(self) -> None:
+        held = tuple((held.run_id, held.epoch) for held in self._holdings() if not held.halted)
+        number = self._lease.beat()
+        if self._draining and self._said is None:
+            self._said = number
+        self._outbox.put_beat(Beat(number=number, held=held, draining=self._draining))

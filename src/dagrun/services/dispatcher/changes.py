@@ -107,7 +107,7 @@ class Changes:
             self._journal.append(state.take_events())
             await self._journal.wait_durable(ticket.run_id, state.seq)
         self._journal.forget(ticket.run_id)
-        ticket.state = state
+        ticket.state, ticket.rest = state, None
         if state.ended:
             self._lose(ticket)
         return True
@@ -122,20 +122,33 @@ class Changes:
             posted = await self._runs.post_cancel(ticket.run_id, reason=reason)
             if not posted and await self._ends_already(ticket):
                 return False
-            if not self._placing.may_give_at_once():
-                self._placing.enqueue(ticket)
-                return posted
-            try:
-                state, epoch, messages = await self._runs.claim(ticket.run_id)
-            except (StoreBusy, StoreFull):  # it is cancelled in its turn
-                self._placing.enqueue(ticket)
-                return posted
+            await self._give_at_once(ticket)
+        return posted
+
+    async def hurry(self, ticket: Ticket) -> None:
+        """Let an engine see to a run that ends, whether one has room or not.
+
+        What it waited for may be what takes the room.
+        """
+        self._placing.take_out(ticket)
+        with self._forgotten_on_conflict(ticket):
+            await self._give_at_once(ticket)
+
+    async def _give_at_once(self, ticket: Ticket) -> None:
+        """Give a run that ends to an engine; it waits for one only if there is none."""
+        if not self._placing.may_give_at_once():
+            self._placing.enqueue(ticket)
+            return
+        try:
+            state, epoch, messages = await self._runs.claim(ticket.run_id)
+        except (StoreBusy, StoreFull):  # it ends in its turn
+            self._placing.enqueue(ticket)
+            return
         ticket.make, ticket.state = None, state
         if self._placing.may_give_at_once():
             self._placing.give_at_once(ticket, state, epoch, messages)
         else:
             self._placing.enqueue(ticket)  # the last engine went while the run was read
-        return posted
 
     async def _ends_already(self, ticket: Ticket) -> bool:
         """Whether a run needs no request to end, be it that it waits for others until then."""

@@ -67,7 +67,7 @@ class Expiry:
 
     async def _fail_late(self, run_id: RunId) -> None:
         ticket = self._placing.ticket(run_id)
-        if ticket is not None:
+        if ticket is not None and ticket.due is not None:
             async with ticket.alone():
                 if ticket.due is not None:
                     await self._changes.expire(ticket)

@@ -1,94 +1,20 @@
 """The engines, and which of them gets a run."""
 
-from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Final
-
-import attrs
 
 from dagrun.domain.entry import NOTHING, Needs, amount, described
 from dagrun.domain.ids import RunId
-from dagrun.ports.balancer import Balancer, Candidate, Candidates
+from dagrun.ports.balancer import Balancer, Candidates
 from dagrun.ports.engine import EngineLink
+from dagrun.services.dispatcher.balancing import Balancers
+from dagrun.services.dispatcher.place import Place
 
-KEPT: Final = 100
+KEPT: Final = 10_000
 """Sets of needs for which the engines are kept that fulfil them."""
 
 NAMED: Final = 3
-"""Engines of which it is said why they are not given a run."""
-
-
-@attrs.define(eq=False)
-class Place:
-    """An engine and the runs that it has."""
-
-    engine: EngineLink
-    runs: dict[RunId, Needs] = attrs.field(factory=dict)
-    used: Counter[str] = attrs.field(factory=Counter)
-    """Resource → how much of it these runs need."""
-
-    def has_room(self) -> bool:
-        """Whether it may be given one more."""
-        return self.engine.ready and len(self.runs) < self.engine.capacity
-
-    def has(self, needs: Needs) -> bool:
-        """Whether it has the executors and labels that a run needs."""
-        offers = self.engine.offers
-        if offers is None or needs is NOTHING:
-            return True
-        return needs.executors <= offers.executors and all(
-            offers.labels.get(name) == value for name, value in needs.labels
-        )
-
-    def fits(self, needs: Needs) -> bool:
-        """Whether it has what a run needs, and enough of it is free."""
-        offers = self.engine.offers
-        if offers is None or needs is NOTHING:
-            return True
-        return self.has(needs) and all(
-            offers.resources.get(name, 0.0) - self.used[name] >= amount
-            for name, amount in needs.resources
-        )
-
-    def lacking(self, needs: Needs) -> Needs:
-        """Give what of a run's needs it never has, or never enough of."""
-        offers = self.engine.offers
-        if offers is None:
-            return NOTHING
-        return Needs(
-            executors=needs.executors - offers.executors,
-            labels=frozenset(one for one in needs.labels if offers.labels.get(one[0]) != one[1]),
-            resources=frozenset(
-                one for one in needs.resources if offers.resources.get(one[0], 0.0) < one[1]
-            ),
-        )
-
-    def obstacle(self, needs: Needs) -> str:
-        """Say why it is not given a run now."""
-        if (lacking := self.lacking(needs)) != NOTHING:
-            return f"{self.engine.name} lacks {described(lacking)}"
-        if not self.engine.ready:
-            return f"{self.engine.name} takes no runs now"
-        if len(self.runs) >= self.engine.capacity:
-            return f"{self.engine.name} has as many runs as it may ({self.engine.capacity})"
-        wanted = described(Needs(resources=needs.resources))
-        return f"{self.engine.name} has too little left beside its runs of {wanted}"
-
-    def take(self, run_id: RunId, needs: Needs) -> None:
-        """Note that it has a run."""
-        self.runs[run_id] = needs
-        self.used.update(dict(needs.resources))
-
-    def give_back(self, run_id: RunId) -> None:
-        """Note that it has a run no more."""
-        needs = self.runs.pop(run_id, NOTHING)
-        self.used.subtract(dict(needs.resources))
-
-    def candidate(self) -> Candidate:
-        """Give what balancers know of it."""
-        return Candidate(
-            engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
-        )
+"""Engines of which it is said what they lack."""
 
 
 class Places:
@@ -99,8 +25,7 @@ class Places:
     """
 
     def __init__(self, make_balancer: Callable[[str | None], Balancer]) -> None:
-        self._make_balancer = make_balancer
-        self._balancers: dict[str | None, Balancer] = {}
+        self._balancers = Balancers(make_balancer)
         self._by_name: dict[str, Place] = {}
         self._away: dict[EngineLink, Place] = {}
         """Engines that have runs, and are given none: they were not taken in yet, or removed."""
@@ -113,8 +38,7 @@ class Places:
         self._by_name[engine.name] = (
             self._away.pop(engine) if engine in self._away else Place(engine)
         )
-        for balancer in self._balancers.values():
-            balancer.joined(engine.name)
+        self._balancers.joined(engine.name)
         self.update(engine)
 
     def remove(self, engine: EngineLink) -> None:
@@ -125,10 +49,8 @@ class Places:
         del self._by_name[engine.name]
         if place.runs:
             self._away[engine] = place
-        for balancer in self._balancers.values():
-            balancer.left(engine.name)
-        for candidates in self._candidates.values():
-            candidates.discard(engine.name)
+        self._balancers.left(engine.name)
+        _leave_out(place)
 
     def update(self, engine: EngineLink) -> None:
         """Look again whether an engine may be given runs."""
@@ -139,6 +61,14 @@ class Places:
     def have_room(self, needs: Needs = NOTHING) -> bool:
         """Whether an engine that has what is needed may be given one more run."""
         return len(self._fitting(needs)) > 0
+
+    def able(self, needs: Needs) -> Sequence[Place]:
+        """Give those that have what is needed, at least while they have no runs."""
+        return [
+            place
+            for place in self._by_name.values()
+            if place.has(needs) and Place(place.engine).has_enough(needs)
+        ]
 
     def free(self) -> int:
         """Give how many more runs the engines may be given."""
@@ -180,18 +110,11 @@ class Places:
             key: what runs that belong together have in common.
             balancer: the name of the one that chooses; None for the default.
             needs: what the run needs.
-
-        Raises:
-            LookupError: it chose what is no candidate.
-            Exception: it failed.
         """
         candidates = self._fitting(needs)
         if len(candidates) == 1 and len(self._by_name) == 1:
             return self._by_name[candidates[0].engine_id]  # there is nothing to choose
-        chosen = self._balancer(balancer).choose(key, candidates)
-        if candidates.get(chosen) is None:
-            raise LookupError(f"it chose {chosen!r}, which is no candidate")
-        return self._by_name[chosen]
+        return self._by_name[self._balancers.choose(balancer, key, candidates)]
 
     def least_busy(self, needs: Needs = NOTHING) -> Place | None:
         """Give the engine with the fewest runs, whether it has room or not; None without any.
@@ -202,13 +125,18 @@ class Places:
         able = [place for place in ready if place.has(needs)]
         return min(able or ready, key=lambda place: len(place.runs), default=None)
 
-    def obstacles(self, needs: Needs) -> str:
-        """Say why no engine is given a run, the one first that lacks least."""
-        if not self._by_name:
-            return "none is attached"
-        places = sorted(self._by_name.values(), key=lambda place: amount(place.lacking(needs)))
-        more = f"; and {len(places) - NAMED} more" if len(places) > NAMED else ""
-        return "; ".join(place.obstacle(needs) for place in places[:NAMED]) + more
+    def describe(self) -> str:
+        """Say how many runs each engine has."""
+        return ", ".join(f"{name} {len(place.runs)}" for name, place in self._by_name.items())
+
+    def lacking(self, needs: Needs) -> str:
+        """Say what engines lack, none of which is able, the nearest first."""
+        found = {name: place.lacking(needs) for name, place in self._by_name.items()}
+        nearest = sorted(found, key=lambda name: amount(found[name]))
+        more = f"; and {len(nearest) - NAMED} more" if len(nearest) > NAMED else ""
+        return (
+            "; ".join(f"{name} lacks {described(found[name])}" for name in nearest[:NAMED]) + more
+        )
 
     def _place(self, engine: EngineLink) -> Place | None:
         """Give the place of an engine, but not that of another one of its name."""
@@ -219,26 +147,39 @@ class Places:
         candidates = self._candidates.get(needs)
         if candidates is None:
             if len(self._candidates) >= KEPT:
-                self._candidates.clear()
-            candidates = self._candidates[needs] = Candidates(
-                place.candidate()
-                for place in self._by_name.values()
-                if place.has_room() and place.fits(needs)
-            )
+                self._forget_needs()
+            candidates = self._candidates[needs] = Candidates()
+            for place in self._by_name.values():
+                if place.has(needs):
+                    place.suits[needs] = candidates
+                    _enter(place, needs, candidates)
         return candidates
 
-    def _update(self, place: Place) -> None:
-        has_room = place.has_room()
-        for needs, candidates in self._candidates.items():
-            if has_room and place.fits(needs):
-                candidates.put(place.candidate())
-            else:
-                candidates.discard(place.engine.name)
+    def _forget_needs(self) -> None:
+        """Look anew which engines fulfil which needs, when there are too many."""
+        self._candidates.clear()
+        for place in self._by_name.values():
+            place.suits.clear()
 
-    def _balancer(self, name: str | None) -> Balancer:
-        """Give a balancer, the same each time, that knows all engines."""
-        if name not in self._balancers:
-            balancer = self._balancers[name] = self._make_balancer(name)
-            for engine in self._by_name:
-                balancer.joined(engine)
-        return self._balancers[name]
+    def _update(self, place: Place) -> None:
+        if place.seen is not place.engine.offers:
+            _leave_out(place)
+            place.suits = {n: among for n, among in self._candidates.items() if place.has(n)}
+            place.seen = place.engine.offers
+        for needs, candidates in place.suits.items():
+            _enter(place, needs, candidates)
+
+
+def _enter(place: Place, needs: Needs, candidates: Candidates) -> None:
+    """Have an engine that a run suits among its candidates, as long as it has room."""
+    if place.has_room() and place.has_enough(needs):
+        candidates.put(place.candidate())
+    else:
+        candidates.discard(place.engine.name)
+
+
+def _leave_out(place: Place) -> None:
+    """Have an engine among the candidates for no run."""
+    for candidates in place.suits.values():
+        candidates.discard(place.engine.name)
+    place.suits, place.seen = {}, object()

@@ -1,11 +1,9 @@
 """Which run goes to which engine, and when."""
 
-import logging
 from collections.abc import Sequence
 from functools import partial
-from typing import Final
 
-from dagrun.domain.entry import NOTHING, Needs
+from dagrun.domain.entry import NOTHING, Needs, described
 from dagrun.domain.ids import RunId
 from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
@@ -14,12 +12,11 @@ from dagrun.ports.engine import EngineLink
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Message, Slot
 from dagrun.services.dispatcher.admission import Admission
-from dagrun.services.dispatcher.places import Place, Places
+from dagrun.services.dispatcher.place import Place
+from dagrun.services.dispatcher.places import Places
 from dagrun.services.dispatcher.runs import Runs
 from dagrun.services.dispatcher.tasks import Tasks
 from dagrun.services.dispatcher.ticket import Rest, Ticket
-
-_log: Final = logging.getLogger(__name__)
 
 
 class Placing:
@@ -82,7 +79,7 @@ class Placing:
         :meth:`place`, so nobody in the queue could go before it.
         """
         slot = _slot_to_ask_for(ticket)
-        if slot is None and self._may_place(ticket.needs):
+        if slot is None and self.may_place(ticket.needs):
             self._queue.started(ticket.entry())
             self._give(ticket)
             return
@@ -93,7 +90,7 @@ class Placing:
             self._queue.push(ticket.entry())
             self.place()
 
-    def _may_place(self, needs: Needs = NOTHING) -> bool:
+    def may_place(self, needs: Needs = NOTHING) -> bool:
         """Whether an engine has room, also if those get a place that ask for their slot for it."""
         return (
             not self.paused
@@ -104,7 +101,7 @@ class Placing:
 
     def place(self) -> None:
         """Give runs to engines, as long as there is a run and an engine with room."""
-        while self._may_place():
+        while self.may_place():
             entry = self._queue.next(self._places.have_room)
             if entry is None:
                 return
@@ -126,12 +123,7 @@ class Placing:
     def _give(self, ticket: Ticket) -> None:
         """Give a run to an engine; one that is not in memory is read first."""
         wanted = ticket.workflow.placement.balancer
-        try:
-            place = self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs)
-        except Exception as error:  # noqa: BLE001 — a plugin's; the other runs go on
-            _log.exception("run %s: its balancer failed", ticket.run_id)
-            self.lose(ticket, f"its balancer failed: {error}")
-            return
+        place = self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs)
         self._places.take(place, ticket.run_id, ticket.needs)
         ticket.due = None
         if ticket.make is not None:
@@ -266,7 +258,21 @@ class Placing:
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:
-                return f"it waits for an engine: {self._places.obstacles(ticket.needs)}"
+                return self._missing(ticket.needs)
+
+    def _missing(self, needs: Needs) -> str:
+        """Say which engine it is that a run waits for."""
+        engines = self._places.describe()
+        if not engines:
+            return "it waits for an engine: none is attached"
+        able = self._places.able(needs)
+        if not able:
+            return f"it waits for an engine: {self._places.lacking(needs)}"
+        if not any(place.engine.ready for place in able):
+            return f"it waits for an engine: those that may have it take no runs now ({engines})"
+        if any(place.has_room() for place in able):
+            return f"it waits until other runs leave what it needs: {described(needs)} ({engines})"
+        return f"it waits for an engine: all have as many runs as they may ({engines})"
 
 
 def _slot_to_ask_for(ticket: Ticket) -> Slot | None:

@@ -11,6 +11,7 @@ import trio
 
 from dagrun.domain import decide
 from dagrun.domain.ids import RunId
+from dagrun.domain.status import RunStatus
 from dagrun.errors import DagrunError
 from dagrun.ports.patience import patiently
 from dagrun.ports.store import Message, MessageKind
@@ -30,7 +31,8 @@ class Posting:
     """Tells engines what was posted to their runs, and brings runs back for that.
 
     A run that no engine has waits for one when it is told of something; a request to cancel does
-    not wait. One that is parked comes back, too, when its time is over.
+    not wait, nor what a run hears of that is being cancelled. One that is parked comes back, too,
+    when its time is over, and does not wait then.
 
     Args:
         runs: what is stored of runs.
@@ -75,8 +77,23 @@ class Posting:
                 return  # whoever has it now was given what was posted to it
             if message.kind is MessageKind.CANCEL:
                 await self._cancel(ticket, str(message.data.get("reason", decide.REQUESTED)))
+            elif ticket.parked and await self._ends_without_room(ticket):
+                await self._hurry(ticket)
             elif ticket.parked or self._resumes(ticket, message):
                 self._placing.enqueue(ticket)
+
+    async def _ends_without_room(self, ticket: Ticket) -> bool:
+        """Whether a run would have to wait for room, and is being cancelled."""
+        if self._placing.may_place(ticket.needs):
+            return False
+        known = ticket.picture()
+        if known is not None:
+            return known.status is RunStatus.CANCELLING
+        try:
+            status = await patiently(partial(self._runs.status, ticket.run_id))
+        except DagrunError:  # whoever is to execute it finds out
+            return False
+        return status is RunStatus.CANCELLING
 
     def _resumes(self, ticket: Ticket, message: Message) -> bool:
         """Whether a message is for a run that is paused, and not only for later."""
@@ -103,7 +120,14 @@ class Posting:
             async with ticket.alone():
                 await ticket.arrived()
                 if ticket.parked and not ticket.gone:
-                    self._placing.enqueue(ticket)
+                    ticket.alarm = None  # it has rung, and must not be stopped any more
+                    await self._hurry(ticket)
+
+    async def _hurry(self, ticket: Ticket) -> None:
+        try:
+            await self._changes.hurry(ticket)
+        except DagrunError as error:  # it is somebody else's now, or damaged
+            _log.warning("run %s was given to no engine: %s", ticket.run_id, error)
 
     async def _time_left(self, ticket: Ticket) -> float:
         """Give the seconds that a parked run has until its timeout."""

@@ -5,6 +5,7 @@ from typing import Protocol
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
+from dagrun.domain.status import RunStatus
 from dagrun.ports.store import Message, RunRecord, Slot
 
 
@@ -13,6 +14,10 @@ class Runs(Protocol):
 
     async def load(self, run_id: RunId) -> tuple[RunState, int]:
         """Give a run as its journal tells it, and its present epoch."""
+        ...
+
+    async def status(self, run_id: RunId) -> RunStatus:
+        """Give how a run stands."""
         ...
 
     async def claim(self, run_id: RunId) -> tuple[RunState, int, Sequence[Message]]:

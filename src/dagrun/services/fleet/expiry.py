@@ -35,9 +35,10 @@ class Expiry:
             if silent and engine.outbox is not None:
                 engine.hang_up()  # lest it is given a run again at once
                 self._roster.changed(engine)
+            went = engine.draining and not engine.runs
             self._take_back(engine, before)
             if silent and engine.outbox is None and not engine.runs:
-                self._roster.forget(engine)
+                self._roster.forget(engine, lost=not went)
 
     def _take_back(self, engine: RemoteEngine, before: float) -> None:
         for run_id, assigned in list(engine.runs.items()):

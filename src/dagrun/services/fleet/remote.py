@@ -89,6 +89,9 @@ class RemoteEngine:
         self._close: Callable[[], None] = lambda: None
         """Ends the present stream."""
 
+        self.known_to_drain = False
+        """Whether subscribers were told that it takes no more runs."""
+
         self._drains_next: bool | None = None
         """What it was asked for since its last heartbeat; None if nothing was."""
 

@@ -80,6 +80,7 @@ class Roster:
         if known is not None and known.instance == hello.instance:
             known.hang_up()
             known.introduce(hello)
+            self._tell_of_drain(known)
             return known
         if known is not None and known.outbox is not None:
             reason = f"an engine with the id {known.name} is attached already, from {known.address}"
@@ -92,6 +93,7 @@ class Roster:
             self._announce("engine.joined", engine_id=engine.name, data={"release": hello.release})
         engine.introduce(hello)
         self._present[engine.name] = engine
+        self._tell_of_drain(engine)
         self._placer.add_engine(engine)
         return engine
 
@@ -136,9 +138,14 @@ class Roster:
 
     def drains_or_not(self, engine: RemoteEngine) -> None:
         """Hear that an engine drains, or takes runs again."""
-        if engine.draining:
-            self._announce("engine.draining", engine_id=engine.name)
+        self._tell_of_drain(engine)
         self.changed(engine)
+
+    def _tell_of_drain(self, engine: RemoteEngine) -> None:
+        """Tell that an engine takes no more runs, once as long as that is so."""
+        if engine.draining and not engine.known_to_drain:
+            self._announce("engine.draining", engine_id=engine.name)
+        engine.known_to_drain = engine.draining
 
     def changed(self, engine: RemoteEngine) -> None:
         """Let runs be placed anew: whether an engine takes some may be another now."""
@@ -151,13 +158,13 @@ class Roster:
         """
         self.changed(engine)
         if engine.goes and not engine.runs:
-            self.forget(engine)
+            self.forget(engine, lost=False)
 
-    def forget(self, engine: RemoteEngine) -> None:
-        """Know an engine no more that has no runs. It is lost with the last of its lives."""
+    def forget(self, engine: RemoteEngine, *, lost: bool) -> None:
+        """Know an engine no more that has no runs. It is lost with the last of its lives, if at all."""
         self._others.pop((engine.name, engine.instance), None)
         if self.has(engine):
             del self._present[engine.name]
             self._placer.remove_engine(engine)
-        if not engine.draining and all(other.name != engine.name for other in self.all()):
+        if lost and all(other.name != engine.name for other in self.all()):
             self._announce("engine.lost", engine_id=engine.name)

@@ -53,13 +53,15 @@ class OrderSuite:
             (event(7, Type.RUN_QUEUED), None),
             (event(8, Type.RUN_CANCELLING, data={"engine": "e2", "reason": "requested"}), "e2"),
             (event(9, Type.NODE_CANCELLED, **ATTEMPT), "e2"),
+            (event(10, Type.RUN_PAUSED, data={"engine": None, "reason": "requested"}), None),
+            (event(11, Type.NODE_CANCELLED, **ATTEMPT), None),
         ]
         await store.commit([one for one, _ in placed], new_runs=[new_run()])
         await store.claim(RunId("r"), owner="other", expected_epoch=1)
         later = [
-            (event(10, Type.RUN_PAUSED, epoch=2), None),
-            (event(11, Type.RUN_CANCELLING, epoch=2, data={"engine": "e3"}), "e3"),
-            (event(12, Type.RUN_CANCELLED, epoch=2), "e3"),
+            (event(12, Type.RUN_PAUSED, epoch=2), None),
+            (event(13, Type.RUN_CANCELLING, epoch=2, data={"engine": "e3"}), "e3"),
+            (event(14, Type.RUN_CANCELLED, epoch=2), "e3"),
         ]
         await store.commit([one for one, _ in later])
         placed += later

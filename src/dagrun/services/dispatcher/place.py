@@ -1,0 +1,89 @@
+"""One engine, and what it has to give."""
+
+from collections import defaultdict
+from decimal import Decimal
+from functools import lru_cache
+
+import attrs
+
+from dagrun.domain.entry import NOTHING, Needs
+from dagrun.domain.ids import RunId
+from dagrun.ports.balancer import Candidate, Candidates
+from dagrun.ports.engine import EngineLink
+
+
+@attrs.define(eq=False)
+class Place:
+    """An engine and the runs that it has."""
+
+    engine: EngineLink
+    runs: dict[RunId, Needs] = attrs.field(factory=dict)
+    used: dict[str, Decimal] = attrs.field(factory=lambda: defaultdict(Decimal))
+    """Resource → how much of it these runs need."""
+
+    suits: dict[Needs, Candidates] = attrs.field(factory=dict)
+    """What runs may need and it has → the candidates for these, among which it is if it has room."""
+
+    seen: object = attrs.field(factory=object)
+    """What the engine offered when :attr:`suits` was found."""
+
+    def has_room(self) -> bool:
+        """Whether it may be given one more."""
+        return self.engine.ready and len(self.runs) < self.engine.capacity
+
+    def has(self, needs: Needs) -> bool:
+        """Whether it has the executors and labels that a run needs."""
+        offers = self.engine.offers
+        if offers is None or needs is NOTHING:
+            return True
+        return needs.executors <= offers.executors and all(
+            offers.labels.get(name) == value for name, value in needs.labels
+        )
+
+    def has_enough(self, needs: Needs) -> bool:
+        """Whether enough is free of the resources that a run needs."""
+        offers = self.engine.offers
+        return offers is None or all(
+            _exactly(offers.resources.get(name, 0.0)) - self.used[name] >= _exactly(amount)
+            for name, amount in needs.resources
+        )
+
+    def lacking(self, needs: Needs) -> Needs:
+        """Give what of a run's needs it never has, or never enough of."""
+        offers = self.engine.offers
+        if offers is None:
+            return NOTHING
+        return Needs(
+            executors=needs.executors - offers.executors,
+            labels=frozenset(one for one in needs.labels if offers.labels.get(one[0]) != one[1]),
+            resources=frozenset(
+                one for one in needs.resources if offers.resources.get(one[0], 0.0) < one[1]
+            ),
+        )
+
+    def take(self, run_id: RunId, needs: Needs) -> None:
+        """Note that it has a run."""
+        self.runs[run_id] = needs
+        for name, amount in needs.resources:
+            self.used[name] += _exactly(amount)
+
+    def give_back(self, run_id: RunId) -> None:
+        """Note that it has a run no more."""
+        needs = self.runs.pop(run_id, NOTHING)
+        for name, amount in needs.resources:
+            self.used[name] -= _exactly(amount)
+
+    def candidate(self) -> Candidate:
+        """Give what balancers know of it."""
+        return Candidate(
+            engine_id=self.engine.name, capacity=self.engine.capacity, active=len(self.runs)
+        )
+
+
+@lru_cache(maxsize=1024)
+def _exactly(amount: float) -> Decimal:
+    """Give an amount as it was written.
+
+    Three times 0.4 is 1.2 then, and what was taken and given back leaves nothing behind.
+    """
+    return Decimal(repr(float(amount)))

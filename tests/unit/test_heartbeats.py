@@ -1,0 +1,56 @@
+"""What an engine says of itself, and how it knows that it was heard."""
+
+import trio
+import trio.testing
+
+from dagrun.services.attachment import Lease
+from dagrun.services.attachment.heartbeats import Heartbeats
+
+LENGTH = 10.0  # seconds
+
+
+class Outbox:
+    def __init__(self):
+        self.beats = []
+
+    def put_beat(self, beat):
+        self.beats.append(beat)
+
+
+def made():
+    outbox, lease = Outbox(), Lease(trio.current_time)
+    lease.begin(LENGTH, trio.current_time())
+    return Heartbeats(lease=lease, outbox=outbox, holdings=list), outbox.beats
+
+
+async def test_who_drains_is_heard_when_a_heartbeat_that_says_so_is_answered(
+    nursery, autojump_clock
+):
+    heartbeats, beats = made()
+    nursery.start_soon(heartbeats.run)
+    await trio.testing.wait_all_tasks_blocked()
+    heartbeats.say_draining(on=True)
+    await trio.testing.wait_all_tasks_blocked()
+    assert [(beat.number, beat.draining) for beat in beats] == [(1, False), (2, True)]
+    heartbeats.answered(1)
+    with trio.move_on_after(LENGTH) as waits:
+        await heartbeats.wait_drain_heard()
+    assert waits.cancelled_caught
+    heartbeats.answered(3)  # one later than the first that said so
+    await heartbeats.wait_drain_heard()
+
+
+async def test_nobody_waits_to_be_heard_without_a_stream(autojump_clock):
+    heartbeats, _ = made()
+    heartbeats.say_draining(on=True)
+    await heartbeats.wait_drain_heard()
+
+
+async def test_who_waits_to_be_heard_goes_on_when_the_stream_ends(autojump_clock):
+    heartbeats, _ = made()
+    async with trio.open_nursery() as stream:
+        stream.start_soon(heartbeats.run)
+        await trio.testing.wait_all_tasks_blocked()
+        heartbeats.say_draining(on=True)
+        stream.cancel_scope.cancel()
+    await heartbeats.wait_drain_heard()
