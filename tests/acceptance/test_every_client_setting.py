@@ -141,7 +141,8 @@ def test_changing_a_setting_changes_what_is_seen_whatever_names_it(scene, name):
     [
         (["--token", "t"], "--token is for a server: name one with --server"),
         (["--tls-ca", "f"], "--tls-ca is for a server: name one with --server"),
-        (["--token", "t", "--data-dir", "d"], "name a --server or a --data-dir"),
+        (["--token", "t", "--data-dir", "d"], "--token is for a server: name one with --server"),
+        (["--server", "a:1", "--data-dir", "d"], "name a --server or a --data-dir"),
         (["--server", "a"], "--server: host:port is needed, not 'a'"),
     ],
 )

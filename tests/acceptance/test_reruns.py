@@ -112,7 +112,9 @@ def test_what_cannot_be_run_again_is_refused_with_what_to_do(dagrun, document, t
         assert (told.returncode, told.stderr) == (2, message)
         assert dagrun("runs", command, first, "--idempotency-key", "k").returncode == 2
         told = dagrun("runs", command, first, "--parallel", "2", "--server", "127.0.0.1:1")
-        message = "dagrun: --parallel is for runs in this process: leave out --server\n"
+        message = (
+            "dagrun: --parallel is for runs in this process; 127.0.0.1:1 runs this one again\n"
+        )
         assert (told.returncode, told.stderr) == (2, message)
     assert len(json.loads(dagrun("runs", "list", "--json").stdout)["items"]) == 1
 

@@ -1,6 +1,5 @@
 """What can be asked of a data directory beside the processes that use it."""
 
-import os
 from contextlib import asynccontextmanager
 
 import pytest
@@ -36,13 +35,13 @@ class TestDataDirectory(SharedManagementSuite):
         async with open_data_directory(world.registry, settings) as management:
             yield management
 
-    async def test_the_process_is_named_that_has_a_run(self, tmp_path):
+    async def test_the_orchestrator_says_which_engine_has_a_run(self, tmp_path):
         async with self.reached(tmp_path) as it:
             run = await it.run(node("a", gate="g"), node("b", "a"))
             await self.has_status(it, run.run_id, RunStatus.RUNNING)
             told = await it.management.runs.explain(run.run_id)
             assert told.status is RunStatus.RUNNING
-            assert f"process {os.getpid()} has it" in told.reasons
+            assert "engine e1 has it" in told.reasons
             assert "b: waits for a" in told.reasons
             it.world.told.open("g")
 

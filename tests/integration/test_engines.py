@@ -335,7 +335,9 @@ async def test_while_dispatch_is_paused_runs_wait_and_so_many_may(opened, start)
         await submit(leading, HELLO)
         with pytest.raises(QueueFull, match="2 runs wait already"):
             await submit(leading, HELLO)
-        assert leading.dispatcher.explain(first) == "it waits until dispatch goes on: it is paused"
+        assert leading.dispatcher.explain(first) == (
+            "it waits until dispatch goes on: it is paused (DAGRUN_PAUSED)"
+        )
         leading.dispatcher.resume_dispatch()
         assert (await result(leading, first)).status is RunStatus.SUCCEEDED
         leading.dispatcher.pause_dispatch()

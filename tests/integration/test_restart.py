@@ -64,13 +64,29 @@ async def test_a_run_with_other_work_than_its_children_waits_for_an_engine(tmp_p
             assert "waits for an engine" in leading.dispatcher.explain(run_id)
 
 
+async def test_a_run_of_an_engine_that_is_not_back_is_explained_by_its_lease(tmp_path):
+    store = MemoryStore()
+    run_id = (await Seeds(store).put(told("a"), go=begun)).run_id
+    epoch = (await store.run(run_id)).epoch
+    given = Assignment(run_id=run_id, epoch=epoch, engine_id="away", instance="i")
+    assert not (await store.commit([], assignments=[given])).unassigned
+    async with begin_anew(tmp_path, store, engine=False) as leading:
+        reasons = (await leading.management.runs.explain(run_id)).reasons
+        assert reasons[1] == (
+            "engine away has it and is not connected: another one gets it a lease later"
+        )
+
+
 async def test_a_run_that_only_waits_for_its_child_rests(tmp_path):
     store = MemoryStore()
     seeds = Seeds(store)
     parent = await seeds.put(told("a"), go=waiting_for("the child"))
-    await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
+    child = await seeds.put(told("c"), parent=child_of(parent.run_id, "a"), go=begun)
     async with begin_anew(tmp_path, store, engine=False) as leading:
         assert leading.dispatcher.ticket(parent.run_id).rest is Rest.PARKED
+        assert (await leading.management.runs.explain(parent.run_id)).reasons[-1] == (
+            f"run {child.run_id} is running: it waits for an engine: none is attached"
+        )
 
 
 async def test_a_run_that_only_waits_needs_no_place_to_end(tmp_path):

@@ -71,6 +71,7 @@ async def test_many_submissions_with_one_key_after_a_crash_are_one_run(tmp_path)
 @pytest.mark.parametrize(
     ("options", "message"),
     [
+        ({"idempotency_key": ""}, "a UTF-8 text, not empty"),
         ({"idempotency_key": "\ud800"}, "at most 512 characters"),
         ({"idempotency_key": "x" * 513}, "at most 512 characters"),
         ({"idempotency_key": 7}, "at most 512 characters"),

@@ -139,7 +139,7 @@ async def test_another_user_is_not_answered(data_dir, listening, monkeypatch):
         b'{"do": "echo", "\\ud800": "x"}\n',
         b'{"do": "echo", "reason": ["x"]}\n',
         b'{"do": "echo", "n": %s}\n' % (b"9" * 5000),
-        b'{"do": "echo", "reason": "%s"}\n' % (b"x" * 1001),
+        b'{"do": "echo", "reason": "%s"}\n' % (b"x" * (control.MAX_TEXT + 1)),
     ],
 )
 async def test_garbage_gets_an_error_and_others_are_answered(data_dir, listening, data):

@@ -87,4 +87,5 @@ async def test_a_run_that_turns_out_to_have_ended_is_not_cancelled():
         dispatcher.pause_dispatch()
         dispatcher.add_engine(Engine("new"))
         assert not await dispatcher.cancel(RUN)
+        await ticket.wait()
         assert is_gone(dispatcher, ticket)

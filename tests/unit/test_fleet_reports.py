@@ -195,7 +195,7 @@ def test_of_why_a_run_is_given_back_no_more_is_logged_than_people_read(caplog):
         assignments=SimpleNamespace(take_back=lambda *_run, lost: None),
         spawn=None,
     )
-    engine = SimpleNamespace(name="e", assigned=lambda *_run: True)
+    engine = SimpleNamespace(name="e", assigned=lambda *_run: SimpleNamespace(lost=False))
     why = {"seen": 0, "why": Why.UNUSABLE, "detail": "it lacks " + "x" * 1_000_000}
     returns.given_back(engine, GivenBack(run_id=RunId("r"), epoch=1, **why))
     (record,) = caplog.records

@@ -55,6 +55,16 @@ def test_what_waits_for_no_room_goes_somewhere_though_no_engine_has_what_it_need
     assert places().least_busy(BOTH) is None
 
 
+def test_what_no_engine_has_is_said_of_the_nearest_first():
+    needs = attrs.evolve(BOTH, resources=frozenset({("cores", 2.0)}))
+    far, near, other = Engine("far", "shell"), Engine("near", "lua", gpu="yes"), Engine("b", "lua")
+    where = places(far, near, other, Engine("c"))
+    assert where.lacking(needs) == (
+        "near lacks resource cores=2; b lacks label gpu=yes, resource cores=2; "
+        "far lacks executor lua, label gpu=yes, resource cores=2; and 1 more"
+    )
+
+
 def needing(**resources):
     return Needs(resources=frozenset(resources.items()))
 
@@ -140,7 +150,7 @@ def test_it_is_told_what_about_the_engines_keeps_a_run_waiting():
         told.append(placing.explain(waiting))
     assert told == [
         "it waits for an engine: none is attached",
-        "it waits for an engine that has resource gpu=2; attached: small 0",
+        "it waits for an engine: small lacks resource gpu=2",
         "it waits for an engine: those that may have it take no runs now (small 0, large 0)",
         "it waits until other runs leave what it needs: resource gpu=2 (small 0, large 1)",
         "it waits for an engine: all have as many runs as they may (small 0, large 2)",

@@ -67,6 +67,10 @@ def test_tables_of_the_file_are_labels_and_resources(tmp_path):
     ("environ", "message"),
     [
         ({"GRPC_PORT": "70000"}, "GRPC_PORT: a number from 0 to 65535 is needed, not '70000'"),
+        ({"GRPC_PORT": "1_0"}, "GRPC_PORT: a whole number is needed, not '1_0'"),
+        ({"GRPC_PORT": "\uff15"}, "GRPC_PORT: a whole number is needed"),
+        ({"DAGRUN_LEASE": "1_0"}, "DAGRUN_LEASE: seconds are needed"),
+        ({"DAGRUN_LEASE": "1e400"}, "DAGRUN_LEASE: seconds are needed"),
         ({"LOAD_BALANCER_NODES": "0"}, "LOAD_BALANCER_NODES: a number from 1"),
         ({"LOAD_BALANCER_TYPE": " "}, "LOAD_BALANCER_TYPE: a text is needed"),
         ({"CONNECTION_TIMEOUT": "0"}, "CONNECTION_TIMEOUT: 0.001 s are needed at least"),
@@ -101,6 +105,8 @@ def test_what_does_not_parse_is_named_after_its_variable(environ, message):
         ({"DAGRUN_ORCHESTRATOR": "a:0"}, "DAGRUN_ORCHESTRATOR: host:port is needed"),
         ({"CAPACITY": "-1"}, "CAPACITY: a number from 1"),
         ({"DAGRUN_LABELS": "zone"}, "DAGRUN_LABELS: name=value is needed"),
+        ({"DAGRUN_LABELS": "a=1,a=2"}, "DAGRUN_LABELS: each name once is needed, and 'a'"),
+        ({"DAGRUN_RESOURCES": "a=1, a=2"}, "DAGRUN_RESOURCES: each name once is needed, and 'a'"),
         ({"DAGRUN_LABELS": "=a"}, "DAGRUN_LABELS: name=value is needed"),
         ({"DAGRUN_RESOURCES": "gpus=two"}, "DAGRUN_RESOURCES: name=number is needed"),
         ({"DAGRUN_RESOURCES": "gpus=nan"}, "DAGRUN_RESOURCES: name=number is needed"),
@@ -111,6 +117,17 @@ def test_the_same_holds_for_an_engine(environ, message):
     with pytest.raises(ConfigError) as caught:
         engine(**environ)
     assert message in str(caught.value)
+
+
+def test_a_section_of_the_file_is_not_passed_over_when_a_setting_has_its_name(tmp_path):
+    file = tmp_path / "dagrun.toml"
+    file.write_text("[orchestrator]\nlease = 3\n")
+    with pytest.raises(ConfigError, match="orchestrator is no table: settings stand above all"):
+        orchestrator(config=file)
+
+
+def test_an_interface_of_ipv6_may_stand_in_brackets():
+    assert orchestrator(GRPC_ADDRESS="[::1]").grpc_address == "::1"
 
 
 def test_a_token_that_cannot_be_one_is_not_quoted(tmp_path):

@@ -35,7 +35,7 @@ from dagrun.errors import (
 )
 
 MAX_LINE: Final = 64 * 1024  # bytes of a request or an answer
-MAX_TEXT: Final = 1000  # characters of a value in a request
+MAX_TEXT: Final = 16 * 1024  # characters of a value in a request
 PATIENCE: Final = 10.0  # seconds for a request to arrive, and for an answer
 BACKLOG: Final = 64
 ROOT: Final = 0  # user id

@@ -188,7 +188,7 @@ def _is_locked(fd: int) -> bool:
 
 def _holder(fd: int) -> int:
     try:
-        return int(os.read(fd, 32))
+        return int(os.read(fd, 32).partition(b"\n")[0])
     except ValueError:
         return 0
 

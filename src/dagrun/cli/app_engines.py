@@ -4,7 +4,7 @@ from typing import Annotated
 
 from cyclopts import App, Parameter
 
-from dagrun.cli.options import ASKED_SERVER, AskedServer, version
+from dagrun.cli.options import ASKED, Asked, version
 
 engines = App(
     name="engines",
@@ -15,27 +15,24 @@ EngineId = Annotated[str, Parameter(help="Id of the engine.")]
 
 
 @engines.command(name="list")
-def list_engines(*, asked: AskedServer = ASKED_SERVER) -> int:
+def list_engines(*, asked: Asked = ASKED) -> int:
     """List the engines."""
-    client = asked.client("engines list")
     from dagrun.cli.engines import list_engines as command  # noqa: PLC0415 — loaded on use
 
-    return command(client, as_json=asked.json)
+    return command(asked)
 
 
 @engines.command
-def drain(engine_id: EngineId, /, *, asked: AskedServer = ASKED_SERVER) -> int:
+def drain(engine_id: EngineId, /, *, asked: Asked = ASKED) -> int:
     """Let an engine take no more runs. Those that it has go on."""
-    client = asked.client("engines drain")
     from dagrun.cli.engines import drain_engine  # noqa: PLC0415 — loaded on use
 
-    return drain_engine(client, engine_id, on=True, as_json=asked.json)
+    return drain_engine(asked, engine_id, on=True)
 
 
 @engines.command
-def undrain(engine_id: EngineId, /, *, asked: AskedServer = ASKED_SERVER) -> int:
+def undrain(engine_id: EngineId, /, *, asked: Asked = ASKED) -> int:
     """Let an engine take runs again."""
-    client = asked.client("engines undrain")
     from dagrun.cli.engines import drain_engine  # noqa: PLC0415 — loaded on use
 
-    return drain_engine(client, engine_id, on=False, as_json=asked.json)
+    return drain_engine(asked, engine_id, on=False)

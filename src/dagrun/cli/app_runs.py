@@ -8,9 +8,7 @@ from cyclopts import App, Parameter
 from dagrun.cli.flags import SETTINGS
 from dagrun.cli.options import (
     ASKED,
-    ASKED_SERVER,
     Asked,
-    AskedServer,
     Config,
     DataDir,
     Json,
@@ -57,14 +55,13 @@ def start(
     wait: Annotated[
         bool, Parameter(negative="", help="Wait for the end, and print how it went.")
     ] = False,
-    asked: AskedServer = ASKED_SERVER,
+    asked: Asked = ASKED,
 ) -> int:
     """Start a run of a registered workflow, on an orchestrator."""
-    client = asked.client("runs start")
     from dagrun.cli.start import start_run  # noqa: PLC0415 — loaded on use
 
     return start_run(
-        client,
+        asked,
         workflow,
         version=version,
         pairs=input or [],
@@ -72,7 +69,6 @@ def start(
         priority=priority,
         idempotency_key=idempotency_key,
         wait=wait,
-        as_json=asked.json,
     )
 
 

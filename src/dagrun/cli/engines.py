@@ -5,20 +5,21 @@ from collections.abc import Sequence
 import attrs
 
 from dagrun.cli import output
-from dagrun.cli.remote import with_server
+from dagrun.cli.asking import orchestrator_of
+from dagrun.cli.options import Asked
 from dagrun.ports.engine import EngineView
 from dagrun.ports.management import Management
-from dagrun.settings.client import ClientSettings
 
 
-def list_engines(client: ClientSettings, *, as_json: bool) -> int:
+def list_engines(asked: Asked) -> int:
     """List the engines, by id. Give the exit code."""
 
     async def act(server: Management) -> Sequence[EngineView]:
         return await server.engines.list()
 
-    engines = with_server(client, act)
-    if as_json:
+    whom = orchestrator_of(asked, "engines list")
+    engines = whom.ask(act)
+    if asked.json:
         output.say_json({"items": [attrs.asdict(one) for one in engines], "next": None})
         return output.DONE
     for one in engines:
@@ -26,12 +27,12 @@ def list_engines(client: ClientSettings, *, as_json: bool) -> int:
     if not engines:
         output.note(
             "dagrun: there are no engines; start one with: "
-            f"dagrun engine --orchestrator {client.server}"
+            f"dagrun engine --orchestrator {whom.name}"
         )
     return output.DONE
 
 
-def drain_engine(client: ClientSettings, engine_id: str, *, on: bool, as_json: bool) -> int:
+def drain_engine(asked: Asked, engine_id: str, *, on: bool) -> int:
     """Let an engine take no more runs, or take some again. Give the exit code.
 
     Raises:
@@ -41,8 +42,9 @@ def drain_engine(client: ClientSettings, engine_id: str, *, on: bool, as_json: b
     async def act(server: Management) -> EngineView:
         return await server.engines.drain(engine_id, on=on)
 
-    engine = with_server(client, act)
-    if as_json:
+    what = "engines drain" if on else "engines undrain"
+    engine = orchestrator_of(asked, what).ask(act)
+    if asked.json:
         output.say_json(attrs.asdict(engine))
     else:
         output.say(_line(engine))

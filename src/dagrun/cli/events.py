@@ -9,6 +9,7 @@ import attrs
 
 from dagrun.cli import output
 from dagrun.cli.asking import answerer
+from dagrun.cli.broken_off import saying_how_to_go_on
 from dagrun.cli.options import Asked
 from dagrun.domain.events import Type
 from dagrun.domain.ids import is_id
@@ -55,7 +56,10 @@ def print_events(
     if not 0 <= limit <= MOST_PRINTED:
         raise ConfigError(f"--limit: a number from 0 to {MOST_PRINTED} is needed, not {limit}")
 
+    seen: str | None = None
+
     async def act(management: Management) -> str | None:
+        nonlocal seen
         if run is not None:
             async with management.runs.journal(run, follow=False):
                 pass  # there is such a run; whether it is sound is another matter
@@ -63,16 +67,25 @@ def print_events(
         if after is None:
             events, position = await _newest(management.events, wanted, limit)
             _say(events, as_json=asked.json)
+            seen = position if follow else None
         elif not follow:
             await _say_first(management.events, wanted, after, limit, as_json=asked.json)
         if follow:
             async with management.events.follow(wanted, after=position) as coming:
+                seen = position
                 async for event in coming:
                     _say([event], as_json=asked.json)
+                    seen = event.id
         return position
 
     whom = answerer(asked)
-    if whom.ask(act, makes=follow) == BEGINNING and after is None and not asked.json:
+
+    def again() -> Sequence[str] | None:
+        return None if seen is None else ["events", "--follow", *_flags(wanted), "--after", seen]
+
+    with saying_how_to_go_on(asked, again):
+        position = whom.ask(act, makes=follow)
+    if position == BEGINNING and after is None and not asked.json:
         output.note(f"dagrun: nothing has happened {whom.place}")
     return output.DONE
 
@@ -122,6 +135,15 @@ def _wanted(severity: str, types: Sequence[str], workflow: str | None, run: str 
             known = f"did you mean {hint!r}?" if hint else "such as run, run.failed, node"
             raise ConfigError(f"--type: no event is of the type {kind!r} ({known})")
     return Wanted(min_severity=Severity(severity), types=types, run_id=run, workflow_id=workflow)
+
+
+def _flags(wanted: Wanted) -> Sequence[str]:
+    """Give the options that want these events."""
+    chosen = [("--type", kind) for kind in wanted.types]
+    chosen += [("--workflow", wanted.workflow_id)] if wanted.workflow_id else []
+    chosen += [("--run", wanted.run_id)] if wanted.run_id else []
+    chosen += [("--severity", wanted.min_severity)] if wanted.min_severity != "info" else []
+    return [word for pair in chosen for word in pair]
 
 
 def _check_position(after: str | None) -> None:

@@ -7,6 +7,7 @@ import attrs
 
 from dagrun.cli import output
 from dagrun.cli.asking import ask
+from dagrun.cli.broken_off import saying_how_to_go_on
 from dagrun.cli.options import Asked
 from dagrun.cli.watch import note_cut_off
 from dagrun.domain.explain import see_log
@@ -54,17 +55,22 @@ def follow_logs(
         NotFound: there is no such run or node, or in the end no such attempt.
     """
     printer = Printer(as_json=asked.json, bare=node is not None)
+    begun = False
 
     async def act(management: Management) -> RunResult:
+        nonlocal begun
         async with management.runs.logs(
             run_id, node_id=node, item=item, attempt=attempt, follow=True
         ) as pieces:
+            begun = True
             async for piece in pieces:
                 printer.show(piece)
         printer.end()
         return (await management.runs.get(run_id)).result
 
-    result = ask(asked, act)
+    again = ["runs", "logs", run_id, *([] if node is None else [node]), "--follow"]
+    with saying_how_to_go_on(asked, lambda: again if begun else None):
+        result = ask(asked, act)
     if not asked.json and not printer.has_printed:
         output.note(f"dagrun: {_silence(result, node, item)}")
     note_cut_off(result)

@@ -11,7 +11,6 @@ from dagrun.cli.flags import SETTINGS, flags_of, given
 from dagrun.errors import ConfigError
 from dagrun.settings import Settings, read_settings
 from dagrun.settings.client import ClientSettings
-from dagrun.settings.names import flag_of
 from dagrun.settings.reading import read
 
 Json = Annotated[
@@ -51,24 +50,6 @@ class Asked:
     server: Server = None
     data_dir: DataDir = None
     config: Config = None
-
-
-@Parameter(name="*")
-@attrs.frozen(kw_only=True)
-class AskedServer:
-    """The same, of what only a server can do."""
-
-    json: Json = False
-    server: Server = None
-    config: Config = None
-
-    def client(self, what: str) -> ClientSettings:
-        """Read which server to ask.
-
-        Raises:
-            ConfigError: none is named.
-        """
-        return needed_client(self.config, server=self.server, what=what)
 
 
 @Parameter(name="*")
@@ -133,7 +114,6 @@ class Executing:
 
 ASKED = Asked()
 EXECUTING = Executing()
-ASKED_SERVER = AskedServer()
 RunId = Annotated[str, Parameter(help="Id of the run.")]
 
 
@@ -142,38 +122,17 @@ def settings_of(config: Path | None, **flags: object) -> Settings:
     return read_settings(flags, environ=os.environ, config=config)
 
 
-def client_of(
-    config: Path | None, *, server: Server, data_dir: Path | None = None
-) -> ClientSettings | None:
-    """Read which server to ask; None to look into the data directory.
+def client_of(asked: Asked) -> ClientSettings:
+    """Read how to reach a server; ``server`` in it is None if none is named.
 
     Raises:
-        ConfigError: flags name both, or say how to reach a server, and none is named.
+        ConfigError: flags name a server and a data directory.
     """
-    flags = given(server)
-    if flags and data_dir is not None:
+    flags = given(asked.server)
+    if "server" in flags and asked.data_dir is not None:
         raise ConfigError("name a --server or a --data-dir: a command asks the one or the other")
-    if data_dir is not None:
-        return None
-    client = read(ClientSettings, flags, environ=os.environ, config=config)
-    if client.server is None and flags:
-        raise ConfigError(f"{flag_of(next(iter(flags)))} is for a server: name one with --server")
-    return None if client.server is None else client
-
-
-def needed_client(config: Path | None, *, server: Server, what: str) -> ClientSettings:
-    """Read which server to ask, for what only a server can do.
-
-    Raises:
-        ConfigError: none is named.
-    """
-    client = client_of(config, server=server)
-    if client is None:
-        raise ConfigError(
-            f"{what} needs a running orchestrator: start one with: dagrun orchestrator, and name it "
-            "with --server host:port, or DAGRUN_SERVER"
-        )
-    return client
+    client = read(ClientSettings, flags, environ=os.environ, config=asked.config)
+    return client if asked.data_dir is None else attrs.evolve(client, server=None)
 
 
 def version() -> str:

@@ -4,11 +4,15 @@ from typing import Any
 
 import attrs
 
+from dagrun.builtin.leadership import leader_of
+from dagrun.builtin.ownership import ORCHESTRATOR
 from dagrun.cli import run
+from dagrun.cli.asking import Answerer, answerer, orchestrator_of
 from dagrun.cli.flags import given
-from dagrun.cli.options import Asked, Executing, client_of
-from dagrun.cli.running import check_run
-from dagrun.cli.start import have_executed
+from dagrun.cli.options import Asked, Executing, client_of, settings_of
+from dagrun.cli.plugins import load_with_warnings
+from dagrun.cli.running import check_run, with_store
+from dagrun.cli.start import check_key, have_executed
 from dagrun.domain.ids import RunId
 from dagrun.errors import ConfigError
 from dagrun.ports.management import Management, RunSummary
@@ -36,17 +40,20 @@ class Wish:
 def run_again(asked: Asked, executing: Executing, wish: Wish) -> int:
     """Let a server run it again, or do so in this process, without one. Give the exit code.
 
+    A run that the orchestrator of the data directory had is run again by that.
+
     Raises:
         NotFound: there is no such run, or it has no such node.
         ConflictError: the run's state forbids it.
         ConfigError: something was asked for that needs a server, or has no use for one.
     """
-    client = client_of(asked.config, server=asked.server, data_dir=asked.data_dir)
-    if client is None:
+    check_key(wish.idempotency_key)
+    whom = _orchestrator(asked, wish)
+    if whom is None:
         return _run_here(executing.settings(asked.config, asked.data_dir), wish, as_json=asked.json)
     if flags := given(executing):
         flag = flag_of(next(iter(flags)))
-        raise ConfigError(f"{flag} is for runs in this process: leave out --server")
+        raise ConfigError(f"{flag} is for runs in this process; {whom.name} runs this one again")
 
     async def accept(server: Management) -> RunSummary:
         more: dict[str, Any] = {"priority": wish.priority, "idempotency_key": wish.idempotency_key}
@@ -54,7 +61,30 @@ def run_again(asked: Asked, executing: Executing, wish: Wish) -> int:
             return await server.runs.rerun(wish.run_id, from_node=wish.from_node, **more)
         return await server.runs.retry(wish.run_id, **more)
 
-    return have_executed(client, accept, wait=wish.wait, as_json=asked.json)
+    return have_executed(asked, whom, accept, wait=wish.wait)
+
+
+def _orchestrator(asked: Asked, wish: Wish) -> Answerer | None:
+    """Give who runs it again; None for this process."""
+    if client_of(asked).server is not None or _is_of_the_leader(asked, wish.run_id):
+        return orchestrator_of(asked, "runs rerun" if wish.whole else "runs retry")
+    answerer(asked)  # refuses flags that say how to reach nobody
+    return None
+
+
+def _is_of_the_leader(asked: Asked, run_id: str) -> bool:
+    """Whether a run is one of the orchestrator that leads the data directory now.
+
+    Raises:
+        NotFound: an orchestrator leads it, and there is no such run.
+    """
+    settings = settings_of(asked.config, data_dir=asked.data_dir)
+    if leader_of(settings.data_dir) is None:
+        return False
+    check_run(settings, run_id)
+    registry = load_with_warnings().registry
+    record = with_store(settings, registry, lambda store: store.run(RunId(run_id)))
+    return record.owner == ORCHESTRATOR
 
 
 def _run_here(settings: Settings, wish: Wish, *, as_json: bool) -> int:

@@ -6,17 +6,19 @@ from pathlib import Path
 import attrs
 
 from dagrun.cli import output
+from dagrun.cli.asking import Answerer, orchestrator_of
+from dagrun.cli.broken_off import saying_how_to_go_on
 from dagrun.cli.ending import failed_handlers, failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
-from dagrun.cli.remote import with_server
+from dagrun.cli.options import Asked
 from dagrun.cli.runs import LOOKED_AT, has_written, summary_json, view_json
 from dagrun.domain.status import RunStatus
+from dagrun.errors import ConfigError
 from dagrun.ports.management import Management, RunSummary, RunView
-from dagrun.settings.client import ClientSettings
 
 
 def start_run(
-    client: ClientSettings,
+    asked: Asked,
     workflow_id: str,
     *,
     version: str | None,
@@ -25,7 +27,6 @@ def start_run(
     priority: int | None,
     idempotency_key: str | None,
     wait: bool,
-    as_json: bool,
 ) -> int:
     """Start a run, and wait for its end if that is wanted. Give the exit code.
 
@@ -33,6 +34,7 @@ def start_run(
         NotFound: there is no such workflow or version.
         InputError: the inputs do not fit.
     """
+    check_key(idempotency_key)
 
     async def accept(server: Management) -> RunSummary:
         chosen, workflow = await server.workflows.get(workflow_id, version)
@@ -44,28 +46,44 @@ def start_run(
             idempotency_key=idempotency_key,
         )
 
-    return have_executed(client, accept, wait=wait, as_json=as_json)
+    whom = orchestrator_of(asked, "runs start")
+    code = have_executed(asked, whom, accept, wait=wait)
+    whom.note_unled()
+    return code
+
+
+def check_key(key: str | None) -> None:
+    """Refuse an empty idempotency key, such as of a variable that is not set: it would be none.
+
+    Raises:
+        ConfigError: it is empty.
+    """
+    if key == "":
+        raise ConfigError("--idempotency-key: a text is needed")
 
 
 def have_executed(
-    client: ClientSettings,
+    asked: Asked,
+    whom: Answerer,
     accept: Callable[[Management], Awaitable[RunSummary]],
     *,
     wait: bool,
-    as_json: bool,
 ) -> int:
     """Have a run accepted, and wait for its end if that is wanted. Give the exit code."""
+    as_json, accepted = asked.json, list[str]()
 
     async def act(server: Management) -> RunSummary | _Ended:
         run = await accept(server)
         if not wait:
             return run
         output.note(f"dagrun: run {run.run_id} is started")
+        accepted.append(run.run_id)
         await server.runs.wait(run.run_id)
         view = await server.runs.get(run.run_id)
         return _Ended(view=view) if as_json else await _look_closer(server, view)
 
-    done = with_server(client, act)
+    with saying_how_to_go_on(asked, lambda: ["runs", "watch", *accepted] if accepted else None):
+        done = whom.ask(act)
     if isinstance(done, _Ended):
         return _tell(done, as_json=as_json)
     if as_json:

@@ -97,7 +97,7 @@ def revoke(settings: Settings, token_id: str, *, as_json: bool) -> int:
 
 def _age(expires: str) -> timedelta:
     try:
-        return timedelta(seconds=parse.seconds(expires))
+        return timedelta(seconds=parse.at_least(1.0)(expires))
     except (ValueError, OverflowError) as error:
         raise ConfigError(f"--expires: {error}, not {expires!r}") from error
 

@@ -5,6 +5,7 @@ import trio
 from dagrun.cli import output
 from dagrun.cli.asking import ask
 from dagrun.cli.board import Board
+from dagrun.cli.broken_off import saying_how_to_go_on
 from dagrun.cli.events import say_event
 from dagrun.cli.options import Asked
 from dagrun.cli.progress import open_progress
@@ -20,13 +21,17 @@ def watch_run(asked: Asked, run_id: str) -> int:
     Raises:
         NotFound: there is no such run.
     """
+    begun = False
 
     async def act(management: Management) -> RunResult:
+        nonlocal begun
         await management.runs.get(run_id)  # it is there, and nothing of it is damaged
+        begun = True
         await (print_run if asked.json else _show)(management, run_id)
         return (await management.runs.get(run_id)).result
 
-    result = ask(asked, act)
+    with saying_how_to_go_on(asked, lambda: ["runs", "watch", run_id] if begun else None):
+        result = ask(asked, act)
     note_cut_off(result)
     if not asked.json and result.error is not None:
         output.note(f"dagrun: {result.error['message']}")

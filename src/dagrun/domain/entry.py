@@ -33,6 +33,11 @@ def described(needs: Needs) -> str:
     )
 
 
+def amount(needs: Needs) -> int:
+    """Give how many things are needed."""
+    return len(needs.executors) + len(needs.labels) + len(needs.resources)
+
+
 @attrs.frozen(kw_only=True, weakref_slot=False)
 class Entry:
     """A run that waits for an engine."""

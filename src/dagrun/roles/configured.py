@@ -8,13 +8,13 @@ from importlib.metadata import version
 
 from dagrun.builtin.control import Control
 from dagrun.plugin.registry import Registry
+from dagrun.roles.beside import answer_beside
 from dagrun.roles.documents import read_to_send, register_read
 from dagrun.roles.engine import Working, open_engine
 from dagrun.roles.leadership import lead
 from dagrun.roles.leading import Leading
 from dagrun.roles.local import balancers, factories
-from dagrun.roles.local_runs import answer
-from dagrun.roles.network import is_loopback, make_transport
+from dagrun.roles.network import from_here, is_loopback, make_transport
 from dagrun.roles.orchestrator import open_leading
 from dagrun.roles.serving import start
 from dagrun.roles.stores import make_store
@@ -47,11 +47,11 @@ async def open_configured_orchestrator(
     make_subscriber = factories(registry.subscribers, settings)
     subscribers = {name: make_subscriber(name)() for name in settings.subscribers}
     async with (
-        lead(place.directory) as owner,
+        lead(place.directory) as lock,
         open_leading(
             registry,
             data_dir=settings.data_dir,
-            owner=owner,
+            owner=lock.owner,
             lease=settings.lease,
             transport=transport,
             store=place.store,
@@ -70,12 +70,13 @@ async def open_configured_orchestrator(
         ) as leading,
         AsyncExitStack() as stack,
     ):
-        await start(stack, Control(place.directory, owner, partial(answer, leading)))
+        await start(stack, Control(place.directory, lock.owner, partial(answer_beside, leading)))
         if settings.workflows is not None:
             register = partial(register_read, leading.management.workflows)
             await start(
                 stack, WorkflowFolder(settings.workflows, read=read_to_send, register=register)
             )
+        lock.note(from_here(leading.addresses[0]))
         yield leading
 
 

@@ -4,17 +4,17 @@ from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 
-from dagrun.builtin.ownership import owner_pid
+from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
 from dagrun.domain.explain import explain_run, how_to_go_on
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import DagrunError
 from dagrun.ports.store import RunRecord, Store
-from dagrun.roles.owners import Request, ask_owner
+from dagrun.roles.owners import Request, ask_owner, is_cut_off, orchestrator_is_gone
 
 HOLDERS = 5
-"""Runs that are named of those that hold a slot."""
+"""Runs that are named of those that hold a slot, and of those that are waited for."""
 
 
 async def explain(
@@ -34,25 +34,55 @@ async def explain(
         state: the run, as its journal tells it.
         here: says where a run of this process is; None for one of another process.
     """
+    where = here(record.run_id)
+    others = where is None and record.owner == ORCHESTRATOR
+    if others and (told := await _what_the_orchestrator_says(data_dir, record)):
+        return told
     ended = record.status in RUN_ENDED
-    live = ended or owner_pid(data_dir, record.owner) is not None
-    first, *nodes = explain_run(state, cut_off=not live)
+    first, *nodes = explain_run(state, cut_off=is_cut_off(data_dir, record))
     if ended:
         return [first, *nodes]
-    where = here(record.run_id)
     found = await _elsewhere(data_dir, record) if where is None else [where]
-    return [first, *found, *await _holders(data_dir, store, record), *nodes]
+    holders = await _holders(data_dir, store, record)
+    return [first, *found, *holders, *nodes, *await _children(data_dir, store, record, here)]
 
 
 async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:
     """Say which process has a run, and what it waits for there."""
     pid = owner_pid(data_dir, record.owner)
+    if pid is None and record.owner == ORCHESTRATOR:
+        return [orchestrator_is_gone(data_dir)]
     if pid is None:
         return [f"its process has ended; {how_to_go_on(record.run_id, record.status)}"]
     reasons = [f"process {pid} has it"]
     with suppress(DagrunError):
-        if (why := await ask_owner(data_dir, record, Request.EXPLAIN)) is not None:
+        if isinstance(why := await ask_owner(data_dir, record, Request.EXPLAIN), str):
             reasons.append(why)
+    return reasons
+
+
+async def _what_the_orchestrator_says(data_dir: Path, record: RunRecord) -> list[str]:
+    """Give all reasons, of who knows which engine has the run; none if it does not answer."""
+    with suppress(DagrunError):
+        told = await ask_owner(data_dir, record, Request.EXPLAIN)
+        return told if isinstance(told, list) else []
+    return []
+
+
+async def _children(
+    data_dir: Path, store: Store, record: RunRecord, here: Callable[[RunId], str | None]
+) -> list[str]:
+    """Say how the runs stand for which this one waits, the oldest first."""
+    waited_for = [
+        child
+        for child in await store.children(record.run_id)
+        if child.parent is not None and child.parent.wait and child.status not in RUN_ENDED
+    ]
+    reasons = []
+    for child in waited_for[:HOLDERS]:
+        where = here(child.run_id)
+        found = await _elsewhere(data_dir, child) if where is None else [where]
+        reasons.append(f"run {child.run_id} is {child.status}: {'; '.join(found)}")
     return reasons
 
 
@@ -65,5 +95,8 @@ async def _holders(data_dir: Path, store: Store, record: RunRecord) -> list[str]
 
 def _holder(data_dir: Path, holder: RunRecord) -> str:
     pid = owner_pid(data_dir, holder.owner)
-    where = f"process {pid}" if pid is not None else "its process has ended; resume or cancel it"
+    if is_cut_off(data_dir, holder):
+        where = "its process has ended; resume or cancel it"
+    else:
+        where = "its orchestrator has ended" if pid is None else f"process {pid}"
     return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"

@@ -18,7 +18,7 @@ _log: Final = logging.getLogger(__name__)
 @asynccontextmanager
 async def lead(
     data_dir: Path, waits: Callable[[LeaderExists], None] = lambda _: None
-) -> AsyncIterator[str]:
+) -> AsyncIterator[LeaderLock]:
     """Wait until no other orchestrator leads, and lead for the length of the block.
 
     Args:
@@ -37,6 +37,6 @@ async def lead(
                 told = True
             await trio.sleep(LOOK)
     try:
-        yield lock.owner
+        yield lock
     finally:
         lock.__exit__()

@@ -9,7 +9,6 @@ from typing import Any, Final, Protocol
 import attrs
 import trio
 
-from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.reasons import REQUESTED, TIMEOUT
@@ -19,7 +18,7 @@ from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, DagrunError
 from dagrun.ports.store import Store
-from dagrun.roles.owners import Request, ask_owner
+from dagrun.roles.owners import Request, ask_owner, is_cut_off
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.stored_runs import StoredRuns, stored_workflow
 from dagrun.roles.submission import Submission, accept
@@ -202,7 +201,7 @@ class Local:
         """Give the run that an idempotency key stands for; one that was cut off goes on."""
         while (ticket := self.dispatcher.ticket(standing)) is None:
             record = await self.store.run(standing)
-            if record.status in RUN_ENDED or owner_pid(self.data_dir, record.owner) is not None:
+            if not is_cut_off(self.data_dir, record):
                 return Ticket(run_id=standing, workflow=await stored_workflow(self.store, record))
             with suppress(ConflictError):  # somebody was faster: look at what became of it
                 return await self.go_on(standing, resume=resume)

@@ -3,6 +3,7 @@
 import hmac
 from collections.abc import Callable
 from ipaddress import ip_address
+from typing import Final
 
 from dagrun.errors import ConfigError
 from dagrun.plugin.registry import Registry
@@ -11,6 +12,8 @@ from dagrun.settings.network import NetworkSettings
 
 WITHIN = "memory"
 """The transport that reaches nobody outside its process."""
+
+_ALL: Final = {"0.0.0.0": "127.0.0.1", "[::]": "[::1]"}  # noqa: S104 — where others listen
 
 
 def make_transport(registry: Registry, settings: NetworkSettings, *, port: int) -> Transport:
@@ -82,6 +85,12 @@ def check_shown(address: str, token: str | None, *, tls: bool, insecure: bool = 
         f"{address} is another machine, and without TLS everybody on the way could read the token: "
         "name who signed its certificate with --tls-ca, or DAGRUN_TLS_CA"
     )
+
+
+def from_here(address: str) -> str:
+    """Give where this machine reaches what listens on an address, also if that means all of them."""
+    host, _, port = address.rpartition(":")
+    return f"{_ALL.get(host, host)}:{port}"
 
 
 def is_loopback(host: str) -> bool:

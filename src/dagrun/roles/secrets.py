@@ -5,7 +5,6 @@ from typing import Final
 
 import trio
 
-from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import NODE_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
@@ -14,6 +13,7 @@ from dagrun.plugin.providers import look_up, provider_of, references
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
 from dagrun.roles.local import factories
+from dagrun.roles.owners import is_cut_off
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.services.executors import Opened
 from dagrun.settings import Settings
@@ -65,7 +65,7 @@ async def check_secrets_left(
         StoreCorrupt: what is stored of it is damaged.
     """
     record = await store.run(run_id)
-    if record.status not in STARTS_NODES or owner_pid(settings.data_dir, record.owner) is not None:
+    if record.status not in STARTS_NODES or not is_cut_off(settings.data_dir, record):
         return  # it cannot be gone on with, or starts no more nodes: others say so
     nodes = [node for node in await store.nodes(run_id) if node.item is None]
     ended = {node.node_id for node in nodes if node.status in NODE_ENDED}

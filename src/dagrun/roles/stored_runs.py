@@ -8,7 +8,7 @@ from typing import Final
 
 import trio
 
-from dagrun.builtin.ownership import owner_pid
+from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
 from dagrun.domain.events import Event, Type
 from dagrun.domain.fold import replay
 from dagrun.domain.ids import RunId
@@ -23,7 +23,7 @@ from dagrun.domain.status import RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import ConflictError, DagrunError, NotFound, RunOwned, StoreCorrupt
 from dagrun.ports.store import Definition, Message, MessageKind, Posted, RunRecord, Slot, Store
-from dagrun.roles.owners import Request, ask_owner
+from dagrun.roles.owners import Request, ask_owner, is_cut_off, orchestrator_is_gone
 from dagrun.services.dispatcher import Dispatcher, Ticket
 from dagrun.services.plans import Plans, Prepared
 
@@ -189,7 +189,7 @@ class StoredRuns:
         """Make a run whose process has ended a run of this process. Give what it did so far, too.
 
         Raises:
-            ConflictError: it has ended, or somebody else was faster.
+            ConflictError: it has ended, or is an orchestrator's, or somebody else was faster.
             RunOwned: a live process executes it.
             StoreCorrupt: what is stored of it is damaged.
         """
@@ -200,6 +200,8 @@ class StoredRuns:
             )
         if (pid := owner_pid(self._data_dir, record.owner)) is not None:
             raise RunOwned(record.run_id, pid)
+        if record.owner == ORCHESTRATOR:
+            raise ConflictError(f"run {record.run_id}: {orchestrator_is_gone(self._data_dir)}")
         prepared = await self._prepared(record)
         # Read before it is claimed, so that what is damaged stays as it is, and whose it is.
         state, events = await restore(self._store, record, prepared.plan)
@@ -305,7 +307,7 @@ class StoredRuns:
 
     def _cut_off(self, record: RunRecord) -> bool:
         here = self.owns(record) or self.dispatcher.ticket(record.run_id) is not None
-        return not here and owner_pid(self._data_dir, record.owner) is None
+        return not here and is_cut_off(self._data_dir, record)
 
     async def restored(self, record: RunRecord) -> tuple[RunState, Sequence[Event]]:
         """Give a stored run, and its journal.

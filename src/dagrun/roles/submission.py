@@ -133,11 +133,9 @@ def _check_priority(priority: int | None) -> None:
 
 
 def _check_key(key: str | None) -> None:
-    if key is None or (type(key) is str and len(key) <= MAX_KEY and _is_text(key)):
+    if key is None or (type(key) is str and 1 <= len(key) <= MAX_KEY and _is_text(key)):
         return
-    message = (
-        f"the idempotency key must be a UTF-8 text of at most {MAX_KEY} characters, without NUL"
-    )
+    message = f"the idempotency key must be a UTF-8 text, not empty, of at most {MAX_KEY} characters, without NUL"
     raise InputError([Problem(message=message)])
 
 

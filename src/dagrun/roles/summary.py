@@ -3,10 +3,9 @@
 from pathlib import Path
 from typing import Final
 
-from dagrun.builtin.ownership import owner_pid
-from dagrun.domain.status import RUN_ENDED
 from dagrun.ports.management import ChildRun, RunSummary
 from dagrun.ports.store import RunRecord
+from dagrun.roles.owners import is_cut_off
 
 NO_NODE: Final = ""
 """In place of a node's id: a program or a client started the child. No node can be called so."""
@@ -14,13 +13,12 @@ NO_NODE: Final = ""
 
 def summary(data_dir: Path, record: RunRecord) -> RunSummary:
     """Take a picture of a stored run, of whichever process that uses the data directory."""
-    live = record.status not in RUN_ENDED
     return RunSummary(
         run_id=record.run_id,
         workflow_id=record.workflow_id,
         version=record.version,
         status=record.status,
-        resumable=live and owner_pid(data_dir, record.owner) is None,
+        resumable=is_cut_off(data_dir, record),
         created_at=record.created_at,
         started_at=record.started_at,
         finished_at=record.finished_at,

@@ -1,11 +1,16 @@
 """What commands read that ask a server."""
 
 from pathlib import Path
+from typing import Final
 
 import attrs
 
 from dagrun.settings import parse
 from dagrun.settings.reading import setting
+
+SERVER: Final = "127.0.0.1:50051"
+"""Who is asked for what only an orchestrator can do, if nobody is named and none leads the data
+directory."""
 
 
 @attrs.frozen(kw_only=True)
@@ -15,7 +20,8 @@ class ClientSettings:
     server: str | None = setting(
         parse.maybe_address,
         lambda: None,
-        about="The orchestrator to ask, as host:port; else the data directory is looked into",
+        about="The orchestrator to ask, as host:port. Default: the data directory is looked into; "
+        f"what needs an orchestrator asks the one that leads it, or {SERVER}",
     )
     token: str | None = setting(parse.text, lambda: None, about="Shown to it; others can see flags")
     transport_type: str = setting(parse.text, lambda: "grpc", about="How to talk with it")

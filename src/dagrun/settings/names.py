@@ -52,6 +52,9 @@ PREFIXED: Final = frozenset(
     }
 )
 
+TABLES: Final = frozenset({"labels", "resources"})
+"""Settings that may be tables in the file."""
+
 NAMES: Final = PLAIN | PREFIXED
 """All settings, of whichever command."""
 

@@ -16,7 +16,7 @@ class NetworkSettings:
         parse.text, lambda: "grpc", about="How orchestrator and engines talk"
     )
     grpc_address: str = setting(
-        parse.text, lambda: "127.0.0.1", about="Where to listen: the address of an interface"
+        parse.interface, lambda: "127.0.0.1", about="Where to listen: the address of an interface"
     )
     max_connections: int = setting(
         parse.positive, lambda: 100, about="Most connections that are accepted"

@@ -20,6 +20,8 @@ FALSE: Final = ("false", "0", "no")
 _ADDRESS: Final = re.compile(r"(\[[0-9A-Fa-f:.%\w]+\]|[^\s:/\[\]@,]+):([0-9]{1,5})")
 _HOST: Final = re.compile(r"(?:[A-Za-z0-9_-]{1,63}\.)*[A-Za-z0-9_-]{1,63}\.?")
 _MAX_HOST: Final = 253  # characters, as DNS has it
+_WHOLE: Final = re.compile(r"[+-]?[0-9]{1,18}")
+_NUMBER: Final = re.compile(r"[+-]?[0-9.]+([eE][+-]?[0-9]+)?")
 _STORE: Final = re.compile(r"[a-z][a-z0-9+-]*:\S*")
 
 
@@ -48,10 +50,9 @@ def whole(least: int, most: int) -> Callable[[object], int]:
     def parse(value: object) -> int:
         if isinstance(value, bool) or not isinstance(value, int | str):
             raise ValueError("a whole number is needed")  # noqa: TRY004 — one kind for the caller
-        try:
-            number = int(value)
-        except ValueError:
-            raise ValueError("a whole number is needed") from None
+        if isinstance(value, str) and not _WHOLE.fullmatch(value.strip()):
+            raise ValueError("a whole number is needed")
+        number = int(value)
         if not least <= number <= most:
             raise ValueError(f"a number from {least} to {most} is needed")
         return number
@@ -65,7 +66,7 @@ port: Final = whole(0, 65535)
 
 def seconds(value: object) -> float:
     """Give the seconds of a number or a duration."""
-    if isinstance(value, str):
+    if isinstance(value, str) and _NUMBER.fullmatch(value.strip()):
         with suppress(ValueError):
             value = float(value)
     try:
@@ -105,6 +106,12 @@ def text(value: object) -> str:
     if not isinstance(value, str) or not value.strip():
         raise ValueError("a text is needed")
     return value.strip()
+
+
+def interface(value: object) -> str:
+    """Give the address of an interface; IPv6 may stand in brackets."""
+    name = text(value)
+    return name[1:-1] if name.startswith("[") and name.endswith("]") else name
 
 
 def identifier(value: object) -> str:
@@ -157,7 +164,7 @@ def pairs(value: object) -> dict[str, str]:
     if isinstance(value, Mapping):
         found = {str(name): given for name, given in value.items()}
     else:
-        found = dict(_pair(entry, wanted) for entry in _listed(value, wanted))
+        found = _each_once(value, wanted)
     if not all(name and isinstance(given, str) for name, given in found.items()):
         raise ValueError(wanted)
     return found
@@ -169,7 +176,7 @@ def amounts(value: object) -> dict[str, float]:
     if isinstance(value, Mapping):
         given = {str(name): amount for name, amount in value.items()}
     else:
-        given = dict(_pair(entry, wanted) for entry in _listed(value, wanted))
+        given = _each_once(value, wanted)
     try:
         found = {name: float(amount) for name, amount in given.items()}
     except (TypeError, ValueError):
@@ -210,6 +217,17 @@ def store(value: object) -> str:
     if _STORE.fullmatch(name) is None:
         raise ValueError("a store is needed, such as sqlite: or sqlite:///path")
     return name
+
+
+def _each_once(value: object, wanted: str) -> dict[str, str]:
+    """Give name → text of ``name=text,…``."""
+    found: dict[str, str] = {}
+    for entry in _listed(value, wanted):
+        name, text = _pair(entry, wanted)
+        if name in found:
+            raise ValueError(f"each name once is needed, and {name!r} stands there twice")
+        found[name] = text
+    return found
 
 
 def _pair(entry: str, wanted: str) -> tuple[str, str]:

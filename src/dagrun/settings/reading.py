@@ -8,7 +8,7 @@ import attrs
 
 from dagrun.errors import ConfigError
 from dagrun.ports.secrets import VARIABLE_PREFIX
-from dagrun.settings.names import NAMES, PLAIN, PREFIX, PREFIXED, flag_of, variable_of
+from dagrun.settings.names import NAMES, PLAIN, PREFIX, PREFIXED, TABLES, flag_of, variable_of
 
 FILE: Final = "dagrun.toml"
 """Where settings are looked for in the working directory."""
@@ -106,11 +106,13 @@ def _read_file(path: Path) -> Mapping[str, object]:
         settings = tomllib.loads(path.read_text(encoding="utf-8"))
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise ConfigError(f"{path}: {getattr(error, 'strerror', None) or error}") from error
-    for key in settings:
+    for key, value in settings.items():
         if key not in NAMES:
             near = _nearest(key)
             hint = f" (did you mean {near!r}?)" if near else ""
             raise ConfigError(f"{path}: there is no setting {key!r}{hint}")
+        if isinstance(value, dict) and key not in TABLES:
+            raise ConfigError(f"{path}: {key} is no table: settings stand above all [sections]")
     return settings
 
 

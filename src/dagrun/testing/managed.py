@@ -18,10 +18,10 @@ from dagrun.ports.executor import Context
 from dagrun.ports.store import Store
 from dagrun.ports.tokens import Gate, Tokens
 from dagrun.ports.transport import Transport
+from dagrun.roles.beside import answer_beside
 from dagrun.roles.engine import open_engine
 from dagrun.roles.leadership import lead
 from dagrun.roles.leading import Leading
-from dagrun.roles.local_runs import answer
 from dagrun.roles.orchestrator import open_leading
 from dagrun.roles.serving import start
 from dagrun.services.attachment import Identity
@@ -115,11 +115,11 @@ async def managed(
     registry, told = load_plugins().registry, Told()
     registry.executors.add(EXECUTOR, _factory(told))
     async with (
-        lead(folder) as owner,
+        lead(folder) as lock,
         open_leading(
             registry,
             data_dir=folder,
-            owner=owner,
+            owner=lock.owner,
             lease=30.0,
             transport=transport(),
             store=store or MemoryStore(),
@@ -127,7 +127,7 @@ async def managed(
         ) as leading,
         AsyncExitStack() as stack,
     ):
-        await start(stack, Control(folder, owner, partial(answer, leading)))
+        await start(stack, Control(folder, lock.owner, partial(answer_beside, leading)))
         world = World(
             leading=leading,
             registry=registry,

@@ -2,24 +2,24 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any
 
 import attrs
 
-from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.events import Event
 from dagrun.domain.plan import compile_plan
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import ConfigError, NoSuchRun
 from dagrun.plugin.registry import Registry
 from dagrun.ports.engine import EngineView
 from dagrun.ports.management import Management, RunSummary, WorkflowManagement
 from dagrun.ports.store import RunRecord, Store
+from dagrun.roles.beside import tell_leader
 from dagrun.roles.management.events import StoredEvents
 from dagrun.roles.management.looks import Looks
 from dagrun.roles.management.shared_runs import SharedRuns
+from dagrun.roles.owners import is_cut_off
 from dagrun.roles.places import DATABASE, LOGS
 from dagrun.roles.registrations import Registrations
 from dagrun.roles.run_logs import RunLogs
@@ -111,8 +111,7 @@ class DirectoryRuns(SharedRuns):
 
     async def _cancel(self, record: RunRecord) -> bool:
         """Cancel a run. One that was cut off ends in this process, with its handlers."""
-        lives = owner_pid(self.data_dir, record.owner) is not None
-        if lives or record.status in RUN_ENDED:
+        if not is_cut_off(self.data_dir, record):
             return await super()._cancel(record)
         from dagrun.roles.local import open_local  # noqa: PLC0415 — few runs were cut off
 
@@ -158,7 +157,13 @@ class DataDirectory:
 
         plans = Plans(self.registry, NothingToOpen(), NothingToOpen())
         registrations = Registrations(self.store)
-        return manage_workflows(self.registry, self.store, registrations, plans, None)
+        return manage_workflows(
+            self.registry,
+            self.store,
+            registrations,
+            plans,
+            partial(tell_leader, self.runs.data_dir),
+        )
 
 
 def _restoring(

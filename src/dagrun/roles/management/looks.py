@@ -7,12 +7,12 @@ from typing import Final
 
 import trio
 
-from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import ConflictError
 from dagrun.ports.store import RunRecord, Store
+from dagrun.roles.owners import is_cut_off
 from dagrun.services.monitor import Monitor
 
 PATIENCE: Final = 1.0  # seconds from one look to the next, if nothing is heard of the run
@@ -61,7 +61,7 @@ class Looks:
                 await self._wait(run_id, news, patience or self._patience)
 
     def _is_over(self, record: RunRecord) -> bool:
-        return record.status in RUN_ENDED or owner_pid(self._data_dir, record.owner) is None
+        return record.status in RUN_ENDED or is_cut_off(self._data_dir, record)
 
     def _news(self, run_id: RunId) -> AbstractAsyncContextManager[AsyncIterator[object] | None]:
         """Hear of a run, if anybody tells of it."""

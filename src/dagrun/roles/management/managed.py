@@ -1,11 +1,13 @@
 """All that can be asked of an orchestrator, put together."""
 
+from functools import partial
 from pathlib import Path
 
 import attrs
 
 from dagrun.plugin.registry import Registry
 from dagrun.ports.store import Store
+from dagrun.roles.beside import announce
 from dagrun.roles.management.engines import ManagedEngines
 from dagrun.roles.management.events import ManagedEvents
 from dagrun.roles.management.looks import Looks
@@ -47,7 +49,9 @@ def manage(
 ) -> Managed:
     """Put together what clients can ask for, from the parts of an orchestrator."""
     return Managed(
-        workflows=manage_workflows(registry, store, registrations, plans, monitor),
+        workflows=manage_workflows(
+            registry, store, registrations, plans, partial(announce, monitor)
+        ),
         runs=ManagedRuns(
             data_dir=data_dir,
             store=store,
@@ -58,6 +62,7 @@ def manage(
             looks=Looks(store, data_dir, monitor),
             run_logs=RunLogs(NodeLogs(data_dir / LOGS)),
             submit=submit,
+            engines=fleet.engines,
         ),
         events=ManagedEvents(store, monitor),
         engines=ManagedEngines(fleet),

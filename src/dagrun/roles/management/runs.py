@@ -1,6 +1,6 @@
 """The runs of an orchestrator, for those who manage them."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from typing import Any
 
 import attrs
@@ -9,6 +9,7 @@ from dagrun.domain.ids import RunId, is_id
 from dagrun.domain.schema import check_inputs
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import ConflictError, NotFound
+from dagrun.ports.engine import UNHEALTHY, EngineView
 from dagrun.ports.management import RunSummary
 from dagrun.ports.store import RunRecord
 from dagrun.roles.children import child_of
@@ -33,6 +34,9 @@ class ManagedRuns(SharedRuns):
     dispatcher: Dispatcher
     submit: Submit
     """Accepts a run; it is durable then."""
+
+    engines: Callable[[], Sequence[EngineView]]
+    """Gives the engines."""
 
     async def start(
         self,
@@ -130,5 +134,12 @@ class ManagedRuns(SharedRuns):
         if ticket is None:
             return None
         if ticket.engine is not None:
-            return f"engine {ticket.engine.name} has it"
+            return self._at(ticket.engine.name)
         return self.dispatcher.explain(run_id) or "no engine has it"
+
+    def _at(self, engine_id: str) -> str:
+        """Say that an engine has a run, and what becomes of that while it is silent."""
+        status = {view.id: view.status for view in self.engines()}.get(engine_id, UNHEALTHY)
+        if status != UNHEALTHY:
+            return f"engine {engine_id} has it"
+        return f"engine {engine_id} has it and is not connected: another one gets it a lease later"

@@ -1,7 +1,7 @@
 """The registered workflows, for those who manage them."""
 
 from collections import defaultdict
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
 from typing import Any
 
 import msgspec
@@ -23,11 +23,12 @@ from dagrun.roles.documents import catalogue, load_sent
 from dagrun.roles.management.arguments import check_cursor, check_limit, wrong
 from dagrun.roles.registrations import Registrations, not_registered, usual_range
 from dagrun.roles.workflows import Workflows
-from dagrun.services.monitor import Monitor
 from dagrun.services.plans import Plans
 
 Files = Mapping[str, str] | None
 Metadata = Mapping[str, Any] | None
+Announce = Callable[[str, str, Mapping[str, Any]], Awaitable[None]]
+"""Tells of a type of event, a workflow, and more about it."""
 
 
 class ManagedWorkflows:
@@ -37,7 +38,7 @@ class ManagedWorkflows:
         store: where they are kept.
         workflows: registers them.
         known: what documents may name.
-        announce: tells subscribers of a type of event, a workflow, and more about it.
+        announce: tells those who want to hear of it.
     """
 
     def __init__(
@@ -45,7 +46,7 @@ class ManagedWorkflows:
         store: Store,
         workflows: Workflows,
         known: Catalogue,
-        announce: Callable[[str, str, Mapping[str, Any]], None],
+        announce: Announce,
     ) -> None:
         self._store, self._workflows, self._known = store, workflows, known
         self._announce = announce
@@ -138,7 +139,7 @@ class ManagedWorkflows:
                 raise StillNeeded(what, dependents)
             deleted = await self._store.unregister(workflow_id, gone)
         ordered = sorted(deleted, key=sort_key, reverse=True)
-        self._announce("workflow.deleted", workflow_id, {"versions": ordered})
+        await self._announce("workflow.deleted", workflow_id, {"versions": ordered})
         return ordered
 
     async def _keep(self, workflow: Workflow, metadata: Metadata) -> Registered:
@@ -146,7 +147,7 @@ class ManagedWorkflows:
         async with self._changing:
             registered = await self._workflows.keep(workflow, None, metadata)
         if registered.created:
-            self._announce(
+            await self._announce(
                 "workflow.registered", registered.workflow_id, {"version": registered.version}
             )
         return registered
@@ -200,15 +201,10 @@ def manage_workflows(
     store: Store,
     registrations: Registrations,
     plans: Plans,
-    monitor: Monitor | None,
+    announce: Announce,
 ) -> ManagedWorkflows:
     """Put together what needs a store only."""
     known = catalogue(registry)
-
-    def announce(kind: str, workflow_id: str, data: Mapping[str, Any]) -> None:
-        if monitor is not None:
-            monitor.announce(kind, workflow_id=workflow_id, data=data)
-
     workflows = Workflows(store, registrations, plans, known)
     return ManagedWorkflows(store, workflows, known, announce)
 

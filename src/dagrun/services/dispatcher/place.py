@@ -48,6 +48,19 @@ class Place:
             for name, amount in needs.resources
         )
 
+    def lacking(self, needs: Needs) -> Needs:
+        """Give what of a run's needs it never has, or never enough of."""
+        offers = self.engine.offers
+        if offers is None:
+            return NOTHING
+        return Needs(
+            executors=needs.executors - offers.executors,
+            labels=frozenset(one for one in needs.labels if offers.labels.get(one[0]) != one[1]),
+            resources=frozenset(
+                one for one in needs.resources if offers.resources.get(one[0], 0.0) < one[1]
+            ),
+        )
+
     def take(self, run_id: RunId, needs: Needs) -> None:
         """Note that it has a run."""
         self.runs[run_id] = needs

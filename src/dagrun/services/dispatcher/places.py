@@ -3,7 +3,7 @@
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from dagrun.domain.entry import NOTHING, Needs
+from dagrun.domain.entry import NOTHING, Needs, amount, described
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Balancer, Candidates
 from dagrun.ports.engine import EngineLink
@@ -12,6 +12,9 @@ from dagrun.services.dispatcher.place import Place
 
 KEPT: Final = 10_000
 """Sets of needs for which the engines are kept that fulfil them."""
+
+NAMED: Final = 3
+"""Engines of which it is said what they lack."""
 
 
 class Places:
@@ -125,6 +128,15 @@ class Places:
     def describe(self) -> str:
         """Say how many runs each engine has."""
         return ", ".join(f"{name} {len(place.runs)}" for name, place in self._by_name.items())
+
+    def lacking(self, needs: Needs) -> str:
+        """Say what engines lack, none of which is able, the nearest first."""
+        found = {name: place.lacking(needs) for name, place in self._by_name.items()}
+        nearest = sorted(found, key=lambda name: amount(found[name]))
+        more = f"; and {len(nearest) - NAMED} more" if len(nearest) > NAMED else ""
+        return (
+            "; ".join(f"{name} lacks {described(found[name])}" for name in nearest[:NAMED]) + more
+        )
 
     def _place(self, engine: EngineLink) -> Place | None:
         """Give the place of an engine, but not that of another one of its name."""

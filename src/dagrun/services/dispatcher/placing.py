@@ -263,7 +263,7 @@ class Placing:
             case None:
                 return "it waits until it is resumed"
             case _ if self.paused:
-                return "it waits until dispatch goes on: it is paused"
+                return "it waits until dispatch goes on: it is paused (DAGRUN_PAUSED)"
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:
@@ -276,7 +276,7 @@ class Placing:
             return "it waits for an engine: none is attached"
         able = self._places.able(needs)
         if not able:
-            return f"it waits for an engine that has {described(needs)}; attached: {engines}"
+            return f"it waits for an engine: {self._places.lacking(needs)}"
         if not any(place.engine.ready for place in able):
             return f"it waits for an engine: those that may have it take no runs now ({engines})"
         if any(place.has_room() for place in able):

@@ -17,6 +17,7 @@ class GuardedConnection(Connection):
     """A connection that can be cut, and knows why it was.
 
     Args:
+        dialled: whether this side has dialled.
         make_stream: makes a stream of what grpclib's own is made of.
         end_soon: ends the connection when what is on its way out has had a moment to go.
     """
@@ -24,12 +25,16 @@ class GuardedConnection(Connection):
     reason: str | None = None
     """Why it is ending."""
 
+    spoke = False
+    """Whether the peer has said anything in HTTP/2."""
+
     let_in = False
     """Whether a call was accepted on it."""
 
     def __init__(
         self,
         *args: Any,
+        dialled: bool,
         make_stream: Callable[..., Stream],
         end_soon: Callable[[], object],
         **kwargs: Any,
@@ -38,11 +43,18 @@ class GuardedConnection(Connection):
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)
         """Held while something large is answered, which is kept until the peer has read it."""
 
+        self._dialled = dialled
         self._make_stream = make_stream
         self._end_soon = end_soon
 
     def create_stream(self, *, stream_id: int | None = None, wrapper: Any = None) -> Stream:
-        """Make a stream; called by grpclib."""
+        """Make a stream; called by grpclib.
+
+        Raises:
+            ConnectionResetError: the peer has ended the connection, or did not speak HTTP/2.
+        """
+        if self.is_closing():
+            raise ConnectionResetError(self.reason or self.lost())
         return self._make_stream(
             self, self._connection, self._transport, stream_id=stream_id, wrapper=wrapper
         )
@@ -87,6 +99,12 @@ class GuardedConnection(Connection):
 
     def initialize(self) -> None:
         """Do nothing: the watch is :class:`~dagrun_grpc.aio.watch.Watch`."""
+
+    def lost(self, error: BaseException | None = None) -> str:
+        """Say that it is lost, and why if the peer has never said a word."""
+        lost = f"the connection is lost ({error})" if error else "the connection is lost"
+        strange = self._dialled and not self.spoke
+        return f"{lost}: it serves no gRPC, or only with TLS" if strange else lost
 
     def condemn(self, reason: str) -> None:
         """End, but let what is on its way out go first."""

@@ -8,7 +8,7 @@ from typing import Any, cast
 import trio
 from grpclib.protocol import EventsProcessor, H2Protocol
 from h2.connection import H2Connection
-from h2.events import RequestReceived
+from h2.events import Event, RequestReceived
 from h2.settings import SettingCodes, Settings
 
 from dagrun_grpc.aio.connection import GuardedConnection
@@ -35,11 +35,17 @@ class _Events(EventsProcessor):
     """grpclib's, which starts a task for each call, however soon it is taken back."""
 
     too_many: Callable[[], object]
+    connection: GuardedConnection
+
+    def process(self, event: Event) -> None:
+        """Take in what the peer says; called by grpclib."""
+        self.connection.spoke = True
+        super().process(event)
 
     def process_request_received(self, event: RequestReceived) -> None:
         """Begin a call, or refuse it; called by grpclib."""
         if (problem := unfit(cast("Headers", event.headers))) is not None:
-            cast("GuardedConnection", self.connection).refuse(event.stream_id, *problem)
+            self.connection.refuse(event.stream_id, *problem)
             return
         handler = self.handler
         unfinished = len(getattr(handler, "_tasks", ())) + len(getattr(handler, "_cancelled", ()))
@@ -89,6 +95,7 @@ class GuardedProtocol(H2Protocol):
             self._http(),
             self._transport,
             config=self.config,
+            dialled=not self._accepted,
             make_stream=GuardedStream,
             end_soon=partial(self._loop.call_later, CLOSING / 10, self.close),
         )
@@ -170,7 +177,7 @@ class GuardedProtocol(H2Protocol):
 
     def connection_lost(self, exc: BaseException | None) -> None:
         """End all that there is of it."""
-        self.connection.reason = self.connection.reason or _described(exc)
+        self.connection.reason = self.connection.reason or self.connection.lost(exc)
         super().connection_lost(exc)
         self._watch.stop()
         if self._ending is not None:
@@ -203,7 +210,3 @@ class GuardedProtocol(H2Protocol):
         if self._transport is not None:
             self.connection.reason = self.connection.reason or reason
             self._transport.abort()
-
-
-def _described(error: BaseException | None) -> str:
-    return f"the connection is lost ({error})" if error else "the connection is lost"
