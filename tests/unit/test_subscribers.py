@@ -309,3 +309,22 @@ async def test_every_severity_has_a_level(caplog):
 
 def test_the_subscriber_is_on_its_shelf():
     assert load_plugins().registry.subscribers.get("log") is LogSubscriber
+
+
+class TestPlainSubscriber(SubscriberSuite):
+    """It has nothing to open, and so nothing to be entered."""
+
+    def setup_method(self):
+        self.ids = []
+
+    def make_subscriber(self):
+        ids = self.ids
+
+        class Plain:
+            async def handle(self, events):
+                ids.extend(event.id for event in events)
+
+        return Plain()
+
+    async def told(self):
+        return self.ids

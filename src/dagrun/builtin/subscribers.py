@@ -2,8 +2,7 @@
 
 import logging
 from collections.abc import Mapping, Sequence
-from types import TracebackType
-from typing import Any, Final, Self
+from typing import Any, Final
 
 import attrs
 
@@ -25,17 +24,6 @@ class LogSubscriber:
 
     The level of a line is the event's severity, so the level of the log leaves out the lesser ones.
     """
-
-    async def __aenter__(self) -> Self:
-        return self
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Do nothing."""
 
     async def handle(self, events: Sequence[MonitorEvent]) -> None:
         """Write them."""

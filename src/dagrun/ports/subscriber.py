@@ -1,35 +1,21 @@
 """What hears of all that happens in an orchestrator."""
 
 from collections.abc import Sequence
-from types import TracebackType
-from typing import Protocol, Self
+from typing import Protocol
 
 from dagrun.domain.monitoring import MonitorEvent
 
 
 class Subscriber(Protocol):
-    """Gets every event, in order and at its own pace. Use it with ``async with``.
+    """Gets every event, in order and at its own pace.
 
     Its factory takes keyword arguments. Which settings it is given is said by ``settings`` of the
     factory, a mapping: argument → setting.
+
+    If it has ``__aenter__`` and ``__aexit__``, the orchestrator enters it before it does anything
+    else. A ``ConfigError`` there says that it can never do its work, as it is set up. It is left when
+    the orchestrator ends, and gets what is left of a few seconds for that.
     """
-
-    async def __aenter__(self) -> Self:
-        """Get ready. The orchestrator waits for it before it does anything else.
-
-        Raises:
-            ConfigError: it can never do its work, as it is set up.
-        """
-        ...
-
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        """Close what was opened. It gets what is left of a few seconds."""
-        ...
 
     async def handle(self, events: Sequence[MonitorEvent]) -> None:
         """Take some events, at least one, which belong to all subscribers and are not changed.

@@ -2,11 +2,13 @@
 
 import math
 from collections.abc import Callable, Iterable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from contextlib import AsyncExitStack
 from typing import Generic, TypeVar
 
 import attrs
 import trio
+
+from dagrun.plugin.entering import entered
 
 T = TypeVar("T")
 
@@ -71,9 +73,7 @@ class Opened(Generic[T]):
 
     async def _serve(self, request: _Request, stack: AsyncExitStack) -> None:
         try:
-            plugin = self._factory(request.name)()
-            if isinstance(plugin, AbstractAsyncContextManager):
-                await stack.enter_async_context(plugin)
+            plugin = await entered(stack, self._factory(request.name)())
         except Exception as error:  # noqa: BLE001 — it belongs to the one who asked
             request.error = error
         else:

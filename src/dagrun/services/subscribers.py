@@ -10,6 +10,7 @@ import trio
 
 from dagrun.domain.monitoring import GAP, MonitorEvent
 from dagrun.errors import StoreError, sole
+from dagrun.plugin.entering import entered
 from dagrun.ports.subscriber import Subscriber
 
 MOST: Final = 100
@@ -79,7 +80,7 @@ class Subscribers:
         with self._scope:
             async with AsyncExitStack() as stack:
                 for subscriber in self._subscribers.values():
-                    await stack.enter_async_context(subscriber)
+                    await entered(stack, subscriber)
                 async with trio.open_nursery() as nursery:
                     for name, subscriber in self._subscribers.items():
                         await nursery.start(self._attend, name, subscriber)

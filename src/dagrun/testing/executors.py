@@ -17,6 +17,7 @@ import trio
 from dagrun.domain.jsonvalue import NotJson, Raw, decode, encode
 from dagrun.domain.workflow import JSON, Durability
 from dagrun.errors import NodeError
+from dagrun.plugin import entering
 from dagrun.ports.executor import Executor, Suspended, Traits
 from dagrun.settings import Settings
 from dagrun.testing.context import FakeContext, MemoryLog, open_context, options_of, outputs_of
@@ -47,9 +48,7 @@ async def entered(executor: Executor) -> AsyncIterator[Executor]:
     """
     with trio.fail_after(WHOLE):
         async with AsyncExitStack() as stack:
-            if hasattr(executor, "__aenter__"):
-                await stack.enter_async_context(executor)  # type: ignore[arg-type]  # just asked
-            yield executor
+            yield await entering.entered(stack, executor)
 
 
 class ExecutorSuite:

@@ -15,6 +15,7 @@ import pytest
 import trio
 
 from dagrun.errors import SecretError
+from dagrun.plugin.entering import entered
 from dagrun.ports.secrets import SecretProvider
 from dagrun.testing.limits import WHOLE
 
@@ -132,10 +133,7 @@ class SecretsSuite(ABC):
         """Enter the provider as an engine does, if it can be entered; for a minute at most."""
         with trio.fail_after(WHOLE):
             async with AsyncExitStack() as stack:
-                provider = self.provider(folder)
-                if hasattr(provider, "__aenter__"):
-                    await stack.enter_async_context(provider)  # type: ignore[arg-type]  # just asked
-                yield provider
+                yield await entered(stack, self.provider(folder))
 
     @pytest.mark.parametrize("value", NASTY)
     async def test_a_value_is_given_as_it_is(self, tmp_path: Path, value: str) -> None:

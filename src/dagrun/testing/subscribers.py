@@ -5,7 +5,7 @@ import copy
 import threading
 from abc import ABC, abstractmethod
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ import trio.lowlevel
 from dagrun.domain.events import Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.domain.monitoring import MonitorEvent, Severity, observed
+from dagrun.plugin.entering import entered
 from dagrun.ports.subscriber import Subscriber
 from dagrun.testing.frames import NASTY, events
 
@@ -79,9 +80,10 @@ class SubscriberSuite(ABC):
 
     @asynccontextmanager
     async def opened(self) -> AsyncIterator[Subscriber]:
+        """Enter the subscriber as an orchestrator does, if it can be entered."""
         with trio.fail_after(LIMIT):
-            async with self.make_subscriber() as subscriber:
-                yield subscriber
+            async with AsyncExitStack() as stack:
+                yield await entered(stack, self.make_subscriber())
 
     async def test_events_of_all_types_arrive(self) -> None:
         async with self.opened() as subscriber:
