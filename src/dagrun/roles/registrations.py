@@ -56,8 +56,8 @@ class Registrations:
             caller: the run that wants to run it; None for a program.
             workflow_id: the workflow.
             version: a range, or a version. None means ``^`` of the version that was current when
-                the caller's workflow was registered; for a caller that is not registered, and a
-                workflow that is younger, the one that is current now.
+                the caller's workflow was registered, or of the first one of a workflow that is
+                younger; for a caller that is not registered, of the one that is current now.
 
         Raises:
             NotFound: there is no such workflow or version.
@@ -143,14 +143,17 @@ def _name(registration: Registration) -> str:
 def usual_range(known: Iterable[Registration], since: datetime | None) -> str | None:
     """Give the range that a node means which names none; None if there is no version.
 
+    It is ``^`` of the version that was current then, or else of the first one behind that.
+
     Args:
         known: the versions of the workflow that it runs.
         since: when the node's own workflow was registered; None if it is not.
     """
-    versions = list(known)
-    before = [r for r in versions if since is None or r.registered_at <= since]
-    newest = current(r.version for r in before) or current(r.version for r in versions)
-    return None if newest is None else f"^{newest.partition('+')[0]}"
+    versions = sorted(known, key=lambda one: one.registered_at)
+    before = [one.version for one in versions if since is None or one.registered_at <= since]
+    later = (current([one.version]) for one in versions)
+    meant = current(before) or next(filter(None, later), None)
+    return None if meant is None else f"^{meant.partition('+')[0]}"
 
 
 def not_registered(workflow_id: str, version: str | None, known: Sequence[str]) -> str:
