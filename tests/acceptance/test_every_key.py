@@ -15,6 +15,7 @@ import pytest
 from dagrun.plugin.loading import load_plugins
 from dagrun.settings import Settings
 from dagrun.testing.crowds import ENGINES, run_in_line, run_spread, run_twice
+from dagrun.testing.elsewhere import run_elsewhere
 from dagrun.testing.observe import Seen, cancelled_document, cut_off_document, run_without_disk
 from dagrun.testing.probes import Probe, document_keys, lua, observe, option_keys, shell
 
@@ -22,7 +23,6 @@ REGISTRY = load_plugins().registry
 REFERENCE = Path(__file__).parents[2] / "docs" / "reference.md"
 
 ACT_LATER = {
-    "node.requires",
     "spec.triggers",
 }
 """Keys that have no effect yet, with all that is written below them. One that acts leaves this
@@ -100,6 +100,7 @@ AT_THE_GATE = shell('until [ -e "$GATE" ]; do sleep 0.01; done', env={"GATE": "$
 TWICE = {"node": {"executor": AT_THE_GATE}, "way": run_twice}
 LIMITED = {"concurrency": {"key": "k"}}
 NOTHING = {"executor": lua("return {}")}
+ASKS = {**NOTHING, "requires": {}}
 
 PROBES = {
     "apiVersion": Probe("dagrun/v9", refused),
@@ -222,6 +223,11 @@ PROBES = {
         last("error"),
         node={"executor": lua("local t = {} for i = 1, 300000 do t[i] = i end return {}")},
     ),
+    "node.requires": Probe(
+        {"labels": {"zone": "b"}}, Seen.engines, node=NOTHING, way=run_elsewhere
+    ),
+    "requires.labels": Probe({"zone": "b"}, Seen.engines, node=ASKS, way=run_elsewhere),
+    "requires.resources": Probe({"gpus": 1}, Seen.engines, node=ASKS, way=run_elsewhere),
     "shell.command": Probe(
         "exit 3", last("error"), node={"executor": {"type": "shell", "command": "exit 0"}}
     ),
