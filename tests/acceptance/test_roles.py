@@ -30,6 +30,14 @@ def test_listening_for_other_machines_without_tls_and_a_token_is_refused(
     assert len(done.stderr.splitlines()) == 1
 
 
+def test_a_token_that_is_stored_is_one_that_callers_need(dagrun):
+    given = ("orchestrator", *ELSEWHERE, "--tls-cert", "none.pem", "--tls-key", "none.pem")
+    assert "other machines reach" in dagrun(*given).stderr
+    dagrun("tokens", "create", "engine")
+    problem = "none.pem cannot be used for TLS: No such file or directory"
+    assert problem in dagrun(*given).stderr
+
+
 @pytest.mark.parametrize(
     ("command", "port"), [("orchestrator", "--grpc-port"), ("engine", "--port")]
 )

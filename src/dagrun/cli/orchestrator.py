@@ -1,6 +1,7 @@
 """``dagrun orchestrator``."""
 
 import logging
+from functools import partial
 from typing import Final
 
 import trio
@@ -12,6 +13,7 @@ from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import run_async
 from dagrun.roles.configured import open_configured_orchestrator
 from dagrun.roles.network import check_exposure
+from dagrun.roles.stores import has_tokens, make_store
 from dagrun.settings.orchestrator import OrchestratorSettings
 
 _log: Final = logging.getLogger(__name__)
@@ -23,8 +25,13 @@ def run_orchestrator(settings: OrchestratorSettings, *, insecure: bool) -> int:
     Raises:
         ConfigError: something that was chosen cannot be used, or would let everybody in.
     """
-    check_exposure(settings, insecure=insecure)
     registry = load_with_warnings().registry
+
+    def any_token() -> bool:
+        place = make_store(registry, settings.store, settings.data_dir)
+        return run_async(partial(has_tokens, place))
+
+    check_exposure(settings, insecure=insecure, has_tokens=any_token)
     write_logs(settings.log_format, settings.log_level)
 
     async def lead() -> None:

@@ -19,6 +19,8 @@ class Place:
 
     store: Store
     directory: Path
+    file: Path | None = None
+    """Where it is; None for one that is no file, or is said to be elsewhere."""
 
 
 def make_store(registry: Registry, name: str, data_dir: Path) -> Place:
@@ -38,8 +40,16 @@ def make_store(registry: Registry, name: str, data_dir: Path) -> Place:
     factory = registry.stores.get(kind)
     if kind == SQLITE:
         file = _file(name, rest) if rest else data_dir / DATABASE
-        return Place(factory(path=file), file.parent)
+        return Place(factory(path=file), file.parent, file)
     return Place(factory(url=name) if rest else factory(), data_dir)
+
+
+async def has_tokens(place: Place) -> bool:
+    """Whether anybody may do something only with a token. What is not there yet is not made."""
+    if place.file is not None and not place.file.exists():
+        return False
+    async with place.store as store:
+        return bool(await store.tokens())
 
 
 def _file(name: str, rest: str) -> Path:

@@ -59,6 +59,9 @@ class Files:
         context.set_alpn_protocols(["h2"])
         if self.ca is not None:
             _load(self.ca, lambda: context.load_verify_locations(self.ca))
+        for path in (self.cert, self.key):
+            if path is not None:
+                _load(path, path.read_bytes)  # lest an error names the other one
         if (cert := self.cert) is not None:
             _load(cert, lambda: context.load_cert_chain(cert, self.key, _no_password))
         return context
@@ -67,8 +70,15 @@ class Files:
 def _load(path: Path, load: Callable[[], object]) -> None:
     try:
         load()
-    except (OSError, ValueError) as error:  # ssl.SSLError is an OSError
-        raise ConfigError(f"{path} cannot be used for TLS: {error}") from error
+    except (OSError, ValueError) as error:
+        raise ConfigError(f"{path} cannot be used for TLS: {_reason(error)}") from error
+
+
+def _reason(error: OSError | ValueError) -> str:
+    if isinstance(error, ssl.SSLError):
+        missing = "there is no certificate in PEM form, or no key that belongs to it"
+        return f"{missing} ({error.reason or error})"
+    return getattr(error, "strerror", None) or str(error)
 
 
 def _no_password() -> str:

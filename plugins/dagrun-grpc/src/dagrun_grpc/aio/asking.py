@@ -18,6 +18,7 @@ from dagrun_grpc.aio.dial import WatchedClient
 from dagrun_grpc.aio.refusals import KEY, decode
 from dagrun_grpc.aio.sending import check_sendable
 from dagrun_grpc.aio.stream import GuardedStream
+from dagrun_grpc.aio.unreached import unreached
 from dagrun_grpc.limits import Patience
 
 
@@ -118,8 +119,7 @@ class Asking:
                 self._check_end(stream)
                 if stream.lost is not None:
                     raise Unreachable(f"{self._address}: {stream.lost}") from error
-            why = getattr(error, "strerror", None) or str(error) or repr(error)
-            raise Unreachable(f"{self._address}: {why}") from error
+            raise Unreachable(f"{self._address}: {unreached(error)}") from error
         if opening.stream is None:
             raise Unreachable(
                 f"{self._address}: no connection within {self._patience.handshake:g} s"

@@ -17,6 +17,7 @@ from dagrun_grpc.aio.calls import Call
 from dagrun_grpc.aio.channel import GrpcChannel, ended
 from dagrun_grpc.aio.protocol import GuardedProtocol
 from dagrun_grpc.aio.stream import GuardedStream
+from dagrun_grpc.aio.unreached import unreached
 from dagrun_grpc.limits import CLOSING, Patience
 
 
@@ -130,5 +131,5 @@ async def _unless_refused(bridge: Bridge, dialling: _Dialling, address: str) -> 
     try:
         await bridge.call(dialling.open)
     except Exception as error:
-        reason = dialling.refusal() or str(error) or repr(error)
+        reason = dialling.refusal() or unreached(error)
         raise ChannelLost(f"{address}: {reason}") from error
