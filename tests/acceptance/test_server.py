@@ -2,6 +2,7 @@
 
 import json
 import re
+import signal
 
 import pytest
 
@@ -162,7 +163,11 @@ def test_a_run_is_watched_paused_explained_and_cancelled(
     assert "succeeded" in ask("runs", "watch", run_id).stderr
 
     gate.unlink()
-    other = ask("runs", "start", "w").stdout.strip()
+    waiting = start("runs", "start", "w", "--wait", "--server", server)
+    other = re.search(r"run (\w+): w 1.0.0", waiting.read_line("stderr"))[1]
+    waiting.send_signal(signal.SIGINT)
+    assert f"run {other} goes on; dagrun runs watch follows it" in waiting.communicate()[1]
+    assert waiting.returncode == 130
     assert asked("runs", "cancel", other)["changed"]
     assert ask("runs", "watch", other).returncode == 1
     assert asked("runs", "show", other)["status"] == "cancelled"
@@ -397,8 +402,9 @@ def test_a_run_that_is_waited_for_ends_with_what_run_says_of_its_end(ask, dagrun
     here = dagrun("run", document)
     assert ask("workflows", "register", document).returncode == 0
     there = ask("runs", "start", "w", "--wait")
-    run_id = re.search(r"run (\w+) is started", there.stderr)[1]
-    said = there.stderr.splitlines()[1:]
+    progress, said = split(there.stderr)
+    run_id = re.search(r"run (\w+): w 1.0.0", progress[0])[1]
+    assert "✗ loud" in progress[-3]
     assert said == [
         "dagrun: node quiet: exit_code: exit code 1",
         "dagrun: 2 nodes failed: quiet, loud",
@@ -408,8 +414,13 @@ def test_a_run_that_is_waited_for_ends_with_what_run_says_of_its_end(ask, dagrun
     ]
     assert (there.returncode, there.stdout) == (here.returncode, here.stdout) == (1, "")
     first = re.search(r"runs logs (\w+) loud", here.stderr)[1]
-    ends = [line for line in here.stderr.splitlines() if line.startswith("dagrun: ")]
-    assert [line.replace(first, run_id) for line in ends] == said
+    assert [line.replace(first, run_id) for line in split(here.stderr)[1]] == said
+
+
+def split(text):
+    """Give the lines of the progress, and those behind them."""
+    lines = text.splitlines()
+    return [[line for line in lines if line.startswith("dagrun: ") is own] for own in (False, True)]
 
 
 def test_a_file_that_cannot_be_sent_is_told_of_as_validate_tells_of_it(dagrun, write, tmp_path):

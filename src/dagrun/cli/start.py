@@ -12,6 +12,7 @@ from dagrun.cli.ending import failed_handlers, failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
 from dagrun.cli.options import Asked
 from dagrun.cli.runs import LOOKED_AT, has_written, summary_json, view_json
+from dagrun.cli.watch import show_run
 from dagrun.domain.status import RunStatus
 from dagrun.errors import ConfigError
 from dagrun.ports.management import Management, RunSummary, RunView
@@ -76,14 +77,22 @@ def have_executed(
         run = await accept(server)
         if not wait:
             return run
-        output.note(f"dagrun: run {run.run_id} is started")
         accepted.append(run.run_id)
-        await server.runs.wait(run.run_id)
+        if as_json:
+            output.note(f"dagrun: run {run.run_id} is started")
+            await server.runs.wait(run.run_id)
+        else:
+            await show_run(server, run.run_id)
         view = await server.runs.get(run.run_id)
         return _Ended(view=view) if as_json else await _look_closer(server, view)
 
-    with saying_how_to_go_on(asked, lambda: ["runs", "watch", *accepted] if accepted else None):
-        done = whom.ask(act)
+    try:
+        with saying_how_to_go_on(asked, lambda: ["runs", "watch", *accepted] if accepted else None):
+            done = whom.ask(act)
+    except KeyboardInterrupt:
+        if accepted:
+            output.note(f"dagrun: run {accepted[0]} goes on; dagrun runs watch follows it")
+        raise
     if isinstance(done, _Ended):
         return _tell(done, as_json=as_json)
     if as_json:

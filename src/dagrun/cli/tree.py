@@ -1,5 +1,6 @@
 """``dagrun runs tree``: the runs that a run started, and those that these started."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import attrs
@@ -52,9 +53,23 @@ async def _grown(root: Branch, runs: RunManagement) -> Branch:
     waiting = [root]
     while waiting:
         branch = waiting.pop()
-        branch.children = [_branch(child) for child in await runs.children(branch.run_id)]
+        children = [_branch(child) for child in await runs.children(branch.run_id)]
+        branch.children = _by_node(children)
         waiting += branch.children
     return root
+
+
+def _by_node(children: Sequence[Branch]) -> list[Branch]:
+    """Put the runs of one node together, by item and attempt: they were started in any order."""
+    first = {branch.node_id: n for n, branch in reversed(list(enumerate(children)))}
+    return sorted(
+        children,
+        key=lambda one: (
+            first[one.node_id],
+            -1 if one.item is None else one.item,
+            one.attempt or 0,
+        ),
+    )
 
 
 def _branch(child: ChildRun) -> Branch:

@@ -27,7 +27,7 @@ def watch_run(asked: Asked, run_id: str) -> int:
         nonlocal begun
         await management.runs.get(run_id)  # it is there, and nothing of it is damaged
         begun = True
-        await (print_run if asked.json else _show)(management, run_id)
+        await (print_run if asked.json else show_run)(management, run_id)
         return (await management.runs.get(run_id)).result
 
     with saying_how_to_go_on(asked, lambda: ["runs", "watch", run_id] if begun else None):
@@ -65,7 +65,8 @@ async def _print_behind(management: Management, run_id: str, after: str) -> str:
     return page.position
 
 
-async def _show(management: Management, run_id: str) -> None:
+async def show_run(management: Management, run_id: str) -> None:
+    """Show how a run goes, as ``dagrun run`` does, until nothing more can come."""
     board = Board(await management.runs.workflow_of(run_id))
     progress = open_progress(board, run_id=run_id)
     async with trio.open_nursery() as nursery:
