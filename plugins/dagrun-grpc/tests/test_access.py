@@ -154,3 +154,12 @@ async def test_an_engine_lets_in_who_shows_its_token_only():
                 for call in ENGINE_SERVICE:
                     assert await attempt(asks, call) is expected, call.path
         nursery.cancel_scope.cancel()
+
+
+async def test_the_log_tells_who_was_refused_what_and_why(tmp_path, caplog):
+    async with orchestrator(tmp_path, gate=CLOSED) as world, asking(world.address, "wrong") as asks:
+        assert await attempt(asks, CALLS[0]) is NotAuthenticated
+    told = [one.getMessage() for one in caplog.records if one.name.endswith("turned_away")]
+    assert len(told) == 1
+    assert re.match(rf"{CALLS[0].path} from 127.0.0.1:[0-9]+ is refused: .*token", told[0])
+    assert "wrong" not in told[0]

@@ -11,13 +11,14 @@ import attrs
 from grpclib.const import Cardinality, Handler
 from grpclib.server import Stream
 
-from dagrun.errors import DagrunError
+from dagrun.errors import AccessError, DagrunError
 from dagrun.ports.tokens import Gate, Role
 from dagrun_grpc.aio.access import admit, admitted
 from dagrun_grpc.aio.bridge import in_trio
 from dagrun_grpc.aio.refusals import refuse
 from dagrun_grpc.aio.still import while_admitted
 from dagrun_grpc.aio.stream import GuardedStream
+from dagrun_grpc.aio.turned_away import TurnedAway
 from dagrun_grpc.limits import MAX_MESSAGE, MAX_OF_STRANGERS
 from dagrun_grpc.wire.dagrun import v1
 from dagrun_grpc.wire.grpc.health import v1 as health
@@ -154,9 +155,10 @@ class Service:
     def __init__(
         self, calls: Sequence[Call], answers: Mapping[str, Answer], gate: Gate, *, seconds: float
     ) -> None:
+        turned_away = TurnedAway()
         self._handlers = {
             call.path: Handler(
-                _checked(call, answers[call.path], gate, seconds),
+                _checked(call, answers[call.path], gate, seconds, turned_away),
                 call.kind,
                 call.request,
                 call.reply,
@@ -169,7 +171,9 @@ class Service:
         return self._handlers
 
 
-def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
+def _checked(
+    call: Call, answer: Answer, gate: Gate, seconds: float, turned_away: TurnedAway
+) -> Answer:
     """Let in who may use a call, as long as they may, and keep out all others."""
 
     async def checked(stream: Stream[Any, Any]) -> None:
@@ -189,6 +193,8 @@ def _checked(call: Call, answer: Answer, gate: Gate, seconds: float) -> Answer:
                 else:
                     await while_admitted(answer, stream, call.role, gate, seconds=seconds)
         except DagrunError as error:
+            if isinstance(error, AccessError):
+                turned_away.note(stream, call.path, error)
             await refuse(stream, error)
 
     return checked
