@@ -53,7 +53,7 @@ NOT_TRIED = {
         "dagrun run examples/http.yaml --input site=http://127.0.0.1:8000 \\\n"
         """  --input 'pages=["/http.yaml", "/nothing"]' --http-allow 127.0.0.1:8000\nkill $!\n"""
     ): "the port may be taken; test_http_example.py tries the document",
-    "cli → roles → settings → builtin | services → plugin → ports → domain → errors\n": (
+    "cli → roles → settings → builtin | services → workers → plugin → ports → domain → errors\n": (
         "is a picture; import-linter proves it"
     ),
 }
