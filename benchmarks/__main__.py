@@ -300,9 +300,9 @@ def engine_figures(times: int) -> list[Figure]:
             target="≤ 50 ms",
         ),
         Figure(
-            name="the same with 100,000 queued runs, p50",
+            name="the same with 100,000 queued, slowest of 100",
             unit="ms",
-            value=engines.quantile(busy, 0.5) * MILLI,
+            value=max(busy) * MILLI,
             target="≤ 20 ms",
         ),
         Figure(
