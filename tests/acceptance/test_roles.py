@@ -78,13 +78,15 @@ def test_a_port_that_is_taken_is_told(start, dagrun):
     assert f"{address} cannot be listened on" in done.stderr
 
 
-def test_help_names_each_setting_with_its_variable(dagrun):
+def test_help_names_each_setting_with_its_variable_and_its_default(tmp_path):
     for role, flag, variable in [
-        ("orchestrator", "--queue-limit", "DAGRUN_QUEUE_LIMIT"),
-        ("orchestrator", "--paused", "DAGRUN_PAUSED"),
+        ("orchestrator", "--queue-limit", "DAGRUN_QUEUE_LIMIT; default: 100000."),
+        ("orchestrator", "--lease", "DAGRUN_LEASE; default: 15s."),
+        ("orchestrator", "--discovery", "DAGRUN_DISCOVERY; default: register."),
+        ("orchestrator", "--paused", "DAGRUN_PAUSED."),
         ("engine", "--engine-id", "ENGINE_ID"),
     ]:
-        shown = dagrun(role, "--help").stdout
+        shown = call(*COMMAND, role, "--help", folder=tmp_path, COLUMNS="200").stdout
         assert flag in shown
         assert variable in shown
 

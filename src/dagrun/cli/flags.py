@@ -7,7 +7,7 @@ import attrs
 from cyclopts import Group, Parameter
 
 from dagrun.settings.names import flag_of, variable_of
-from dagrun.settings.reading import about, is_switch
+from dagrun.settings.reading import about, is_switch, usual
 
 SETTINGS = Group("Settings", sort_key=9)
 
@@ -25,11 +25,12 @@ def given(flags: Any) -> Mapping[str, object]:
 
 
 def _flag(field: "attrs.Attribute[Any]") -> Any:
+    default = f"; default: {text}" if (text := usual(field)) else ""
     parameter = Parameter(
         name=flag_of(field.name),
         group=SETTINGS,
         negative="",
-        help=f"{about(field)}. {variable_of(field.name)}.",
+        help=f"{about(field)}. {variable_of(field.name)}{default}.",
     )
     plain = bool if is_switch(field) else str
     annotation: Any = Annotated[plain | None, parameter]

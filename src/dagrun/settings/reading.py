@@ -13,6 +13,8 @@ from dagrun.settings.names import NAMES, PLAIN, PREFIX, PREFIXED, TABLES, flag_o
 FILE: Final = "dagrun.toml"
 """Where settings are looked for in the working directory."""
 
+DAY: Final = 86_400.0  # seconds
+
 S = TypeVar("S", bound=attrs.AttrsInstance)
 
 _SERVICES: Final = ("tcp://", "udp://", "sctp://")
@@ -37,6 +39,27 @@ def about(field: "attrs.Attribute[Any]") -> str:
     """Give what a setting means, for ``--help``."""
     described: str = field.metadata[_HELP]
     return described
+
+
+def usual(field: "attrs.Attribute[Any]") -> str:
+    """Give what a setting is if nobody chose it, for ``--help``; empty if that is nothing to tell.
+
+    What depends on the machine is none of it.
+    """
+    default: Any = field.default
+    match default.factory():
+        case str(text):
+            return text
+        case bool():
+            return ""
+        case int(number):
+            return str(number)
+        case float(seconds):
+            days, rest = divmod(seconds, DAY)
+            return f"{seconds:g}s" if rest or not days else f"{days:g}d"
+        case tuple(items):
+            return ",".join(items)
+    return ""
 
 
 def is_switch(field: "attrs.Attribute[Any]") -> bool:
