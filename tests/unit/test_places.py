@@ -50,9 +50,24 @@ def test_what_waits_for_no_room_goes_to_an_engine_that_has_what_it_needs():
     assert least_busy(where, GPU) == "c"
 
 
-def test_what_waits_for_no_room_goes_somewhere_though_no_engine_has_what_it_needs():
-    assert least_busy(places(Engine("a", "shell"), Engine("b", "lua")), BOTH) == "a"
+def test_what_waits_for_no_room_goes_where_its_executors_are_though_no_engine_has_its_labels():
+    assert least_busy(places(Engine("a", "shell"), Engine("b", "lua")), BOTH) == "b"
+    assert places(Engine("a", "shell")).least_busy(BOTH) is None
     assert places().least_busy(BOTH) is None
+
+
+def test_what_only_ends_waits_for_an_engine_with_its_executors():
+    shell = Engine("shell", "shell")
+    placing = Placing(runs=None, places=places(shell), tasks=SimpleNamespace(open=True, start=None))
+    ends = ticket_of("w", "1", needs=LUA)
+    ends.ending = True
+    placing.adopt(ends)
+    placing.enqueue(ends)
+    assert (shell.runs, placing.queued) == ([], 1)
+    lua = Engine("lua", "lua")
+    placing._places.add(lua)
+    placing.place()
+    assert (lua.runs, placing.queued) == (["1"], 0)
 
 
 def test_what_no_engine_has_is_said_of_the_nearest_first():

@@ -119,11 +119,14 @@ class Places:
     def least_busy(self, needs: Needs = NOTHING) -> Place | None:
         """Give the engine with the fewest runs, whether it has room or not; None without any.
 
-        If some have the executors and labels that are needed, it is one of these.
+        It has the executors that are needed; if some have the labels, too, it is one of these.
         """
         ready = [place for place in self._by_name.values() if place.engine.ready]
         able = [place for place in ready if place.has(needs)]
-        return min(able or ready, key=lambda place: len(place.runs), default=None)
+        if not able:
+            usable = Needs(executors=needs.executors)
+            able = [place for place in ready if place.has(usable)]
+        return min(able, key=lambda place: len(place.runs), default=None)
 
     def describe(self) -> str:
         """Say how many runs each engine has."""

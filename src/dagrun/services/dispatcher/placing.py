@@ -41,8 +41,8 @@ class Placing:
         """Whether no run is given to an engine, whatever room there is."""
 
         self._tickets: dict[RunId, Ticket] = {}
-        self._hasty: dict[RunId, Ticket] = {}
-        """Runs in the queue that end: they wait for an engine, and not for room."""
+        self._hasty: dict[Needs, dict[RunId, Ticket]] = {}
+        """Runs in the queue that end, by what they need: they wait for an engine, and not for room."""
 
         self._admission = Admission(
             runs=runs, tasks=tasks, answered=self._admitted, turned_down=self.place
@@ -65,7 +65,7 @@ class Placing:
         """Have no more to do with a run: it has ended, or was abandoned."""
         ticket.abandoned, ticket.gone = why, True
         self._tickets.pop(ticket.run_id, None)
-        self._hasty.pop(ticket.run_id, None)
+        self._hurry_no_more(ticket)
         self._queue.ended(ticket.run_id)
         if ticket.slot is not None:
             self._admission.free(ticket.slot.key)
@@ -86,7 +86,7 @@ class Placing:
         """
         if ticket.ending:
             self._queue.push(ticket.entry())
-            self._hasty[ticket.run_id] = ticket
+            self._hasty.setdefault(ticket.needs, {})[ticket.run_id] = ticket
             self._hasten()
             return
         slot = _slot_to_ask_for(ticket)
@@ -125,11 +125,18 @@ class Placing:
                 self._admission.ask(ticket, slot)
 
     def _hasten(self) -> None:
-        """Give runs that end to engines, as long as there is any engine."""
-        while self._hasty and (place := self._places.least_busy()) is not None and self._tasks.open:
-            ticket = next(iter(self._hasty.values()))
-            self._queue.started(ticket.entry())
-            self._bring(ticket, self._places.least_busy(ticket.needs) or place)
+        """Give runs that end to engines, as long as there is one that can see to them."""
+        for needs, waiting in list(self._hasty.items()):
+            while waiting and self._tasks.open and (place := self._places.least_busy(needs)):
+                ticket = next(iter(waiting.values()))
+                self._queue.started(ticket.entry())
+                self._bring(ticket, place)
+
+    def _hurry_no_more(self, ticket: Ticket) -> None:
+        waiting = self._hasty.get(ticket.needs, {})
+        waiting.pop(ticket.run_id, None)
+        if not waiting:
+            self._hasty.pop(ticket.needs, None)
 
     def _admitted(self, ticket: Ticket, problem: DagrunError | None) -> None:
         """Let a run that has its slot wait for an engine; forget one that will never have it."""
@@ -145,7 +152,7 @@ class Placing:
         self._bring(ticket, self._places.choose(ticket.key or ticket.run_id, wanted, ticket.needs))
 
     def _bring(self, ticket: Ticket, place: Place) -> None:
-        self._hasty.pop(ticket.run_id, None)
+        self._hurry_no_more(ticket)
         self._places.take(place, ticket.run_id, ticket.needs)
         ticket.due = None
         if ticket.make is not None:
@@ -228,7 +235,7 @@ class Placing:
 
     def take_out(self, ticket: Ticket) -> bool:
         """Let a run wait no more. Give False if it does not."""
-        self._hasty.pop(ticket.run_id, None)
+        self._hurry_no_more(ticket)
         if self._admission.withdraw(ticket.run_id):
             self._queue.ended(ticket.run_id)  # so others with its key may ask
             self.place()
