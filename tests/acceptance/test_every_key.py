@@ -15,8 +15,8 @@ import pytest
 from dagrun.plugin.loading import load_plugins
 from dagrun.settings import Settings
 from dagrun.testing.crowds import ENGINES, run_in_line, run_spread, run_twice
-from dagrun.testing.elsewhere import run_elsewhere
 from dagrun.testing.observe import Seen, cancelled_document, cut_off_document, run_without_disk
+from dagrun.testing.placed import run_elsewhere
 from dagrun.testing.probes import Probe, document_keys, lua, observe, option_keys, shell
 
 REGISTRY = load_plugins().registry

@@ -19,7 +19,8 @@ T = TypeVar("T")
 def run_async(call: Callable[[], Awaitable[T]]) -> T:
     """Run a function in a loop of its own, and raise what went wrong first."""
     try:
-        return trio.run(call)
+        # Raised anywhere else, an interrupt could be swallowed by a callback of asyncio.
+        return trio.run(call, restrict_keyboard_interrupt_to_checkpoints=True)
     except BaseExceptionGroup as group:
         raise first_error(group) from group
 

@@ -3,6 +3,6 @@
 There is a module for each kind of thing, as in :mod:`dagrun.ports.management`.
 """
 
-from dagrun_grpc.aio.manage_serve.answers import answers
+from dagrun_grpc.aio.manage_serve.management import answers
 
 __all__ = ["answers"]
