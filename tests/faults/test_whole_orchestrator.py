@@ -137,7 +137,7 @@ async def test_strangers_of_all_kinds_are_cut_off_and_engines_and_clients_notice
 def leader(data_dir, several):
     """Give the one whose process the lock of a data directory names."""
     file = lock_file(data_dir, ORCHESTRATOR)
-    pid = file.read_text().strip() if file.exists() else ""
+    pid = file.read_text().partition("\n")[0] if file.exists() else ""
     return next((program for program in several if str(program.pid) == pid), None)
 
 
