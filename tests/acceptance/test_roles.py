@@ -4,7 +4,11 @@ import json
 import signal
 
 import pytest
+import trio
+import trustme
 
+from dagrun.builtin.sqlite import SqliteStore
+from dagrun.roles.places import DATABASE
 from dagrun.testing.http_server import answer, serving
 from dagrun.testing.programs import COMMAND, call
 from dagrun.testing.roles import LISTENING, address_of, lines_up_to, logged, read_log
@@ -36,6 +40,21 @@ def test_a_token_that_is_stored_is_one_that_callers_need(dagrun):
     dagrun("tokens", "create", "engine")
     problem = "none.pem cannot be used for TLS: No such file or directory"
     assert problem in dagrun(*given).stderr
+
+
+def test_a_database_without_a_token_lets_nobody_in_from_other_machines(dagrun, tmp_path):
+    issued = trustme.CA().issue_cert("127.0.0.1").private_key_and_cert_chain_pem
+    issued.write_to_path(tmp_path / "own.pem")
+    (tmp_path / "data").mkdir(mode=0o700)
+    trio.run(opened, tmp_path / "data" / DATABASE)
+    given = ("orchestrator", *ELSEWHERE, "--tls-cert", "own.pem", "--tls-key", "own.pem")
+    done = dagrun(*given)
+    assert (done.returncode, "without a token (--token)" in done.stderr) == (2, True)
+
+
+async def opened(file):
+    async with SqliteStore(path=file):
+        pass
 
 
 @pytest.mark.parametrize(

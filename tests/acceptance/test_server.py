@@ -166,7 +166,8 @@ def test_a_run_is_watched_paused_explained_and_cancelled(
     waiting = start("runs", "start", "w", "--wait", "--server", server)
     other = re.search(r"run (\w+): w 1.0.0", waiting.read_line("stderr"))[1]
     waiting.send_signal(signal.SIGINT)
-    assert f"run {other} goes on; dagrun runs watch follows it" in waiting.communicate()[1]
+    again = f"the run goes on; follow it with: dagrun runs watch {other} --server {server}"
+    assert again in waiting.communicate()[1]
     assert waiting.returncode == 130
     assert asked("runs", "cancel", other)["changed"]
     assert ask("runs", "watch", other).returncode == 1

@@ -217,3 +217,22 @@ async def test_a_run_that_is_to_be_cancelled_waits_for_no_room_when_its_engine_i
         assert dispatcher.statistics() == DispatcherStatistics(
             queued=not given, running=1 + len(given)
         )
+
+
+async def test_a_run_that_is_to_be_cancelled_is_not_paused(autojump_clock):
+    async with lost() as (store, _, dispatcher):
+        ticket = dispatcher.ticket(RUN)
+        dispatcher.cancelling(RUN)
+        assert not await dispatcher.pause(RUN)
+        assert not ticket.paused
+        assert (await store.run(RUN)).status == "running"
+
+
+async def test_a_run_that_is_being_cancelled_needs_no_room_when_its_engine_is_lost(autojump_clock):
+    async with full() as (dispatcher, has, other):
+        dispatcher.cancelling(RUN)
+        dispatcher.remove_engine(has)
+        dispatcher.add_engine(other)
+        dispatcher.take_back(RUN, lost=True)
+        await trio.testing.wait_all_tasks_blocked()
+        assert [run for run, _ in other.given] == [RUN]

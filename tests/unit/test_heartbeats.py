@@ -54,3 +54,17 @@ async def test_who_waits_to_be_heard_goes_on_when_the_stream_ends(autojump_clock
         heartbeats.say_draining(on=True)
         stream.cancel_scope.cancel()
     await heartbeats.wait_drain_heard()
+
+
+async def test_who_waits_to_be_heard_hears_of_a_later_word_of_the_same(nursery, autojump_clock):
+    heartbeats, beats = made()
+    nursery.start_soon(heartbeats.run)
+    await trio.testing.wait_all_tasks_blocked()
+    heartbeats.say_draining(on=True)
+    nursery.start_soon(heartbeats.wait_drain_heard)
+    await trio.testing.wait_all_tasks_blocked()
+    heartbeats.say_draining(on=True)  # as somebody asked for it just now
+    await trio.testing.wait_all_tasks_blocked()
+    heartbeats.answered(beats[-1].number)
+    await trio.testing.wait_all_tasks_blocked()
+    assert len(nursery.child_tasks) == 1  # the heartbeats go on, and nobody waits any more

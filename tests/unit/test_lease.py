@@ -1,8 +1,10 @@
 """For how long an engine goes on when its orchestrator is not heard."""
 
 import pytest
+import trio
 
 from dagrun.services.attachment import Lease
+from dagrun.services.attachment.lease_watch import LeaseWatch
 
 LENGTH = 15.0  # seconds
 TICK = 0.1  # seconds
@@ -54,3 +56,20 @@ def test_an_answer_counts_from_when_its_heartbeat_was_sent():
     assert lease.dead_at() == pytest.approx(3.0 + 0.9 * LENGTH)
     lease.answered(number - 1)
     assert lease.dead_at() == pytest.approx(3.0 + 0.9 * LENGTH)
+
+
+async def test_a_lease_that_is_shorter_than_the_last_one_ends_in_its_own_time(
+    nursery, autojump_clock
+):
+    ends = []
+    lease = Lease(trio.current_time)
+    watch = LeaseWatch(
+        lease, expired=lambda: ends.append(trio.current_time()), renewed=lambda _dead_at: None
+    )
+    nursery.start_soon(watch.run)
+    watch.begin(60.0, trio.current_time())
+    await trio.sleep(1)
+    again = trio.current_time()
+    watch.begin(5.0, again)
+    await trio.sleep(30)
+    assert ends == pytest.approx([again + 0.8 * 5.0])

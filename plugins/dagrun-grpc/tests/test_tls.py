@@ -2,15 +2,20 @@
 
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
 
 import pytest
 import trio
 import trustme
+from h2.config import H2Configuration
+from h2.connection import H2Connection
+from h2.events import RequestReceived
 
-from dagrun.errors import ChannelLost, ConfigError
+from dagrun.errors import ChannelLost, ConfigError, RemoteError, Unreachable
 from dagrun_grpc import grpc
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.testing import HASTE, LIMIT, answer, ask, connected, serving
+from dagrun_grpc.testing import HASTE, LIMIT, answer, ask, connected, message, serving
+from dagrun_grpc.wire.dagrun import v1
 
 
 class Authority:
@@ -208,3 +213,38 @@ async def test_a_listener_that_is_cancelled_with_all_around_it_waits_for_nobody_
                 await stack.enter_async_context(who_says_nothing_more(served.address, ours.ca))
                 scope.cancel()
                 await trio.sleep_forever()
+
+
+async def _answer_and_close(stream, reply):
+    """Answer one call over HTTP/2, all at once, and close at the same time."""
+    http = H2Connection(H2Configuration(client_side=False))
+    http.initiate_connection()
+    call = None
+    while call is None:
+        found = http.receive_data(await stream.receive_some())
+        call = next((one.stream_id for one in found if isinstance(one, RequestReceived)), None)
+    http.send_headers(call, [(":status", "200"), ("content-type", "application/grpc+proto")])
+    body = message(bytes(reply))
+    for start in range(0, len(body), http.max_outbound_frame_size):
+        http.send_data(call, body[start : start + http.max_outbound_frame_size])
+    http.send_headers(call, [("grpc-status", "0")], end_stream=True)
+    await stream.send_all(http.data_to_send())
+    await stream.aclose()
+
+
+async def test_an_answer_is_heard_to_its_end_though_its_server_closes_with_it(ours, nursery):
+    certificate = ours.issue()["tls_cert"]
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    context.load_cert_chain(certificate)
+    context.set_alpn_protocols(["h2"])
+    reply = v1.GetRunResponse(run=b"x" * 60_000)
+    (plain,) = await trio.open_tcp_listeners(0, host="127.0.0.1")
+    listener = trio.SSLListener(plain, context)
+    serve = partial(_answer_and_close, reply=reply)
+    nursery.start_soon(trio.serve_listeners, serve, [listener])
+    address = f"127.0.0.1:{plain.socket.getsockname()[1]}"
+    async with grpc(tls_ca=ours.ca) as client, client.manage(address) as management:
+        with trio.fail_after(LIMIT), pytest.raises(RemoteError) as caught:
+            await management.runs.get("r")
+    assert not isinstance(caught.value, Unreachable)  # it was heard whole, and is no run
+    nursery.cancel_scope.cancel()

@@ -46,6 +46,11 @@ class Answerer:
             return str(self._where.server)
         return str(self._where.data_dir)
 
+    @property
+    def server(self) -> str | None:
+        """Give the address of the server; None for a data directory."""
+        return self.name if isinstance(self._where, ClientSettings) else None
+
     def ask(self, use: Callable[[Management], Awaitable[T]], *, makes: bool = False) -> T:
         """Do something with who has the answers; see :func:`ask`."""
         if isinstance(self._where, ClientSettings):

@@ -68,7 +68,9 @@ def follow_logs(
         printer.end()
         return (await management.runs.get(run_id)).result
 
-    again = ["runs", "logs", run_id, *([] if node is None else [node]), "--follow"]
+    which = {"--item": item, "--attempt": attempt}
+    given = [word for flag, n in which.items() if n is not None for word in (flag, str(n))]
+    again = ["runs", "logs", run_id, *([] if node is None else [node]), *given, "--follow"]
     with saying_how_to_go_on(asked, lambda: again if begun else None):
         result = ask(asked, act)
     if not asked.json and not printer.has_printed:

@@ -1,7 +1,6 @@
 """``dagrun orchestrator``."""
 
 import logging
-from functools import partial
 from typing import Final
 
 import trio
@@ -13,7 +12,7 @@ from dagrun.cli.plugins import load_with_warnings
 from dagrun.cli.running import run_async
 from dagrun.roles.configured import open_configured_orchestrator
 from dagrun.roles.network import check_exposure
-from dagrun.roles.stores import has_tokens, make_store
+from dagrun.roles.stores import make_store
 from dagrun.settings.orchestrator import OrchestratorSettings
 
 _log: Final = logging.getLogger(__name__)
@@ -26,12 +25,9 @@ def run_orchestrator(settings: OrchestratorSettings, *, insecure: bool) -> int:
         ConfigError: something that was chosen cannot be used, or would let everybody in.
     """
     registry = load_with_warnings().registry
-
-    def any_token() -> bool:
-        place = make_store(registry, settings.store, settings.data_dir)
-        return run_async(partial(has_tokens, place))
-
-    check_exposure(settings, insecure=insecure, has_tokens=any_token)
+    place = make_store(registry, settings.store, settings.data_dir)
+    # Whether there are tokens can be seen only when it leads.
+    check_exposure(settings, insecure=insecure, has_tokens=place.may_be_filled)
     write_logs(settings.log_format, settings.log_level)
 
     async def lead() -> None:

@@ -7,7 +7,7 @@ import attrs
 
 from dagrun.cli import output
 from dagrun.cli.asking import Answerer, orchestrator_of
-from dagrun.cli.broken_off import saying_how_to_go_on
+from dagrun.cli.broken_off import command_again, saying_how_to_go_on
 from dagrun.cli.ending import failed_handlers, failed_nodes, say_end
 from dagrun.cli.inputs import inputs_of
 from dagrun.cli.options import Asked
@@ -86,12 +86,16 @@ def have_executed(
         view = await server.runs.get(run.run_id)
         return _Ended(view=view) if as_json else await _look_closer(server, view)
 
+    def again() -> list[str] | None:
+        return ["runs", "watch", *accepted] if accepted else None
+
     try:
-        with saying_how_to_go_on(asked, lambda: ["runs", "watch", *accepted] if accepted else None):
+        with saying_how_to_go_on(asked, again, server=whom.server):
             done = whom.ask(act)
     except KeyboardInterrupt:
-        if accepted:
-            output.note(f"dagrun: run {accepted[0]} goes on; dagrun runs watch follows it")
+        if (words := again()) is not None:
+            command = command_again(asked, words, server=whom.server)
+            output.note(f"dagrun: the run goes on; follow it with: {command}")
         raise
     if isinstance(done, _Ended):
         return _tell(done, as_json=as_json)

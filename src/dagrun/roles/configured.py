@@ -14,10 +14,10 @@ from dagrun.roles.engine import Working, open_engine
 from dagrun.roles.leadership import lead
 from dagrun.roles.leading import Leading
 from dagrun.roles.local import balancers, factories
-from dagrun.roles.network import from_here, is_loopback, make_transport
+from dagrun.roles.network import check_exposure, from_here, is_loopback, make_transport
 from dagrun.roles.orchestrator import open_leading
 from dagrun.roles.serving import start
-from dagrun.roles.stores import make_store
+from dagrun.roles.stores import has_tokens, make_store
 from dagrun.services.attachment import Identity
 from dagrun.services.gate import TokenGate
 from dagrun.services.workflow_folder import WorkflowFolder
@@ -48,6 +48,7 @@ async def open_configured_orchestrator(
     subscribers = {name: make_subscriber(name)() for name in settings.subscribers}
     async with (
         lead(place.directory) as lock,
+        _knowing_callers(registry, settings, insecure=insecure),
         open_leading(
             registry,
             data_dir=settings.data_dir,
@@ -78,6 +79,21 @@ async def open_configured_orchestrator(
             )
         lock.note(from_here(leading.addresses[0]))
         yield leading
+
+
+@asynccontextmanager
+async def _knowing_callers(
+    registry: Registry, settings: OrchestratorSettings, *, insecure: bool
+) -> AsyncIterator[None]:
+    """Refuse to listen for other machines if nothing tells who calls.
+
+    Raises:
+        ConfigError: there is no token, and no authority either.
+    """
+    if not (insecure or is_loopback(settings.grpc_address)):
+        place = make_store(registry, settings.store, settings.data_dir)
+        check_exposure(settings, insecure=insecure, has_tokens=await has_tokens(place))
+    yield
 
 
 @asynccontextmanager

@@ -46,15 +46,13 @@ def between_processes(registry: Registry, name: str) -> Callable[..., Transport]
     return registry.transports.get(name)
 
 
-def check_exposure(
-    settings: NetworkSettings, *, insecure: bool, has_tokens: Callable[[], bool] = lambda: False
-) -> None:
+def check_exposure(settings: NetworkSettings, *, insecure: bool, has_tokens: bool = False) -> None:
     """Refuse to listen for strangers without TLS, or without asking who they are.
 
     Args:
         settings: say where it listens, and how.
         insecure: whether to listen nevertheless.
-        has_tokens: says whether there are stored tokens, one of which everybody has to show.
+        has_tokens: whether there are stored tokens, one of which everybody has to show.
 
     Raises:
         ConfigError: the address is no loopback's, and something is missing.
@@ -64,7 +62,7 @@ def check_exposure(
     missing = []
     if settings.tls_cert is None:
         missing.append("TLS (--tls-cert, --tls-key)")
-    if settings.token is None and settings.tls_ca is None and not has_tokens():
+    if settings.token is None and settings.tls_ca is None and not has_tokens:
         missing.append("a token (--token) or certificates of the others (--tls-ca)")
     if missing:
         raise ConfigError(

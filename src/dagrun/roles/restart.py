@@ -22,6 +22,10 @@ PORTION: Final = 500  # runs that are gone on with while nobody else has a turn;
 _log: Final = logging.getLogger(__name__)
 
 
+Known = tuple[RunRecord, Ticket, Sequence[Message]]
+"""A run, and what was posted to it and not taken up."""
+
+
 async def go_on_with_all(
     store: Store,
     runs: StoredRuns,
@@ -37,8 +41,8 @@ async def go_on_with_all(
     for those that are paused or wait for their children. One that is damaged is left, with a
     warning in the log.
     """
-    assigned: dict[tuple[str, str], list[tuple[RunRecord, Ticket]]] = defaultdict(list)
-    waiting: list[tuple[RunRecord, Ticket]] = []
+    assigned: dict[tuple[str, str], list[Known]] = defaultdict(list)
+    waiting: list[Known] = []
     for number, record in enumerate(await store.unfinished(owner)):
         await _now_and_then(number)
         try:
@@ -46,27 +50,38 @@ async def go_on_with_all(
         except DagrunError as error:
             _log.warning("run %s cannot be gone on with: %s", record.run_id, error)
             continue
-        if record.engine_id is not None and record.instance is not None:
-            assigned[record.engine_id, record.instance].append((record, ticket))
-        else:
-            waiting.append((record, ticket))
-    for (engine_id, instance), known in assigned.items():
-        engine = fleet.expect(engine_id, instance, [(r.run_id, r.epoch) for r, _ in known])
-        for record, ticket in known:
-            journal.continue_from(record.run_id, record.last_seq)
-            dispatcher.assume(ticket, engine)
-    for number, (record, ticket) in enumerate(waiting):
-        await _now_and_then(number)
-        dispatcher.adopt(ticket)
         posted = await _posted(store, record)
         ticket.ending = _is_to_be_cancelled(record, posted)
-        if await _waits_for_an_engine(runs, record, posted):
-            dispatcher.enqueue(ticket)
+        if record.engine_id is not None and record.instance is not None:
+            assigned[record.engine_id, record.instance].append((record, ticket, posted))
         else:
-            dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
-        if record.status is RunStatus.QUEUED:
-            _tell_of_cancellation(dispatcher, record, posted)
+            waiting.append((record, ticket, posted))
+    for (engine_id, instance), known in assigned.items():
+        engine = fleet.expect(engine_id, instance, [(r.run_id, r.epoch) for r, *_ in known])
+        for record, ticket, _ in known:
+            journal.continue_from(record.run_id, record.last_seq)
+            dispatcher.assume(ticket, engine)
+    for number, run in enumerate(waiting):
+        await _now_and_then(number)
+        await _let_wait(runs, dispatcher, *run)
     return len(waiting) + sum(map(len, assigned.values()))
+
+
+async def _let_wait(
+    runs: StoredRuns,
+    dispatcher: Dispatcher,
+    record: RunRecord,
+    ticket: Ticket,
+    posted: Sequence[Message],
+) -> None:
+    """Let a run that no engine has wait for one, or rest."""
+    dispatcher.adopt(ticket)
+    if await _waits_for_an_engine(runs, record, posted):
+        dispatcher.enqueue(ticket)
+    else:
+        dispatcher.rests(record.run_id, parked=record.status is not RunStatus.PAUSED)
+    if record.status is RunStatus.QUEUED:
+        _tell_of_cancellation(dispatcher, record, posted)
 
 
 async def _now_and_then(number: int) -> None:

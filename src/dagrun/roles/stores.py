@@ -20,7 +20,12 @@ class Place:
     store: Store
     directory: Path
     file: Path | None = None
-    """Where it is; None for one that is no file, or is said to be elsewhere."""
+    """What it is kept in; None if that is for the store to say."""
+
+    @property
+    def may_be_filled(self) -> bool:
+        """Whether there may be something in it."""
+        return self.file is None or self.file.exists()
 
 
 def make_store(registry: Registry, name: str, data_dir: Path) -> Place:
@@ -45,9 +50,7 @@ def make_store(registry: Registry, name: str, data_dir: Path) -> Place:
 
 
 async def has_tokens(place: Place) -> bool:
-    """Whether anybody may do something only with a token. What is not there yet is not made."""
-    if place.file is not None and not place.file.exists():
-        return False
+    """Whether everybody needs a token. It opens the store, so only who leads may ask."""
     async with place.store as store:
         return bool(await store.tokens())
 

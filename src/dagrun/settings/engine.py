@@ -8,6 +8,7 @@ from typing import Final
 
 import attrs
 
+from dagrun.ports.frames import MAX_CAPACITY
 from dagrun.settings import GRACE, default_data_dir, default_parallel, parse
 from dagrun.settings.network import NetworkSettings
 from dagrun.settings.reading import setting
@@ -46,7 +47,7 @@ class EngineSettings(NetworkSettings):
         lambda: None,
         about="Where to listen; 0 for any that is free, and none at all if it dials",
     )
-    capacity: int = setting(parse.positive, lambda: 10, about="Most runs at once")
+    capacity: int = setting(parse.whole(1, MAX_CAPACITY), lambda: 10, about="Most runs at once")
     labels: Mapping[str, str] = setting(
         parse.pairs, dict, about="What runs may require of an engine: name=value,..."
     )

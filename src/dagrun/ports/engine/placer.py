@@ -26,6 +26,10 @@ class Placer(Protocol):
         """Hear that a run has ended, whether an engine has it or not; that is durable."""
         ...
 
+    def cancelling(self, run_id: RunId) -> None:
+        """Hear that a run is being cancelled: it needs no room any more, only an engine."""
+        ...
+
     def rests(self, run_id: RunId, *, parked: bool) -> None:
         """Hear that a run is with no engine any more.
 

@@ -12,6 +12,7 @@ does no harm.
 
 from dagrun.ports.frames.from_engine import (
     LOG_WINDOW,
+    MAX_CAPACITY,
     PROTOCOL,
     Beat,
     FromEngine,
@@ -41,6 +42,7 @@ Frame = FromEngine | FromOrchestrator
 
 __all__ = [
     "LOG_WINDOW",
+    "MAX_CAPACITY",
     "PROTOCOL",
     "Beat",
     "BeatSeen",

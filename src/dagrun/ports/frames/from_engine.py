@@ -13,6 +13,9 @@ from dagrun.ports.children import ChildRequest
 PROTOCOL: Final = 1
 """Version of what is said here. Who meets another one than its own says so, and goes."""
 
+MAX_CAPACITY: Final = 5_000
+"""Runs that an engine may have at once: heartbeats and other messages name each of them."""
+
 LOG_WINDOW: Final = 1024 * 1024
 """Most bytes of logs that an engine has on their way on one stream: more must not wait for the
 orchestrator's disk. :class:`~dagrun.ports.frames.LogsKept` makes room for more."""

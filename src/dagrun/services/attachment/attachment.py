@@ -256,6 +256,8 @@ class Attachment:
                     self.runs.stop(frame)
                 case ChildStarted():
                     self.children.answered(frame)
+                case Drain(on=False) if self.runs.leaving:
+                    pass  # it is closing, and takes no runs whatever is asked for
                 case Drain(on=on):
                     self._heartbeats.say_draining(on=on)
                 case other:

@@ -15,6 +15,8 @@ FIRST: Final = 0.1  # seconds before the second try
 FACTOR: Final = 2.0
 LAST: Final = 5.0  # seconds that no pause passes, jitter included; nor one from beat to beat
 
+LASTS: Final = 1.0  # seconds after which a conversation counts as one
+
 NOBODY: Final = "no orchestrator: %s"
 
 _log: Final = logging.getLogger(__name__)
@@ -51,10 +53,11 @@ class Dialling:
         task_status.started(self)
         pause, told = FIRST, ""
         while True:
-            before = self._attachment.attached
+            before, begun = self._attachment.attached, trio.current_time()
             problem = await self._talk()
+            lasted = trio.current_time() - begun >= LASTS
             _log.log(logging.DEBUG if problem == told else logging.WARNING, NOBODY, problem)
-            attached = self._attachment.attached > before
+            attached = lasted and self._attachment.attached > before
             longest = min(LAST, self._attachment.interval)
             pause, told = (FIRST, "") if attached else (min(pause * FACTOR, longest), problem)
             await trio.sleep(pause * (0.5 + self._draw() / 2))

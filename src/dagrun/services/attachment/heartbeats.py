@@ -45,6 +45,7 @@ class Heartbeats:
     def say_draining(self, *, on: bool) -> None:
         """Let the engine take no more runs, or take some again, and say so at once."""
         self._draining = on
+        self._heard.set()  # who waits for the last word waits for this one
         self._said, self._heard = None, trio.Event()
         if not self._running:
             self._heard.set()
@@ -52,7 +53,8 @@ class Heartbeats:
 
     async def wait_drain_heard(self) -> None:
         """Wait until the orchestrator knows that the engine drains, or there is no stream to it."""
-        await self._heard.wait()
+        while not (heard := self._heard).is_set():
+            await heard.wait()
 
     def answered(self, number: int) -> None:
         """Know that a heartbeat was answered."""

@@ -23,13 +23,16 @@ class LeaseWatch:
         self._expired = expired
         self._renewed = renewed
         self._begun = trio.Event()
+        self._changed = trio.Event()
 
     async def run(self) -> None:
         """Watch until cancelled."""
         while True:
             await self._begun.wait()
-            while (left := self._lease.left()) > 0:  # noqa: ASYNC110 — it is renewed all along
-                await trio.sleep(left)
+            while (left := self._lease.left()) > 0:
+                self._changed = trio.Event()
+                with trio.move_on_after(left):
+                    await self._changed.wait()
             self._begun = trio.Event()
             self._expired()
 
@@ -37,6 +40,7 @@ class LeaseWatch:
         """Begin a lease of some seconds; see :meth:`Lease.begin`."""
         self._lease.begin(length, since)
         self._begun.set()
+        self._changed.set()  # it may be a shorter one than the last
         self._renewed(self._lease.dead_at())
 
     def renew(self, number: int) -> None:

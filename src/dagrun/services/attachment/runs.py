@@ -57,7 +57,7 @@ class HeldRuns:
 
         self._dropped = trio.Event()
         self._executing = trio.Lock()
-        self._leaving = False
+        self.leaving = False
         """Whether all runs go back, and none is taken."""
 
     def holdings(self) -> Sequence[Holding]:
@@ -95,7 +95,7 @@ class HeldRuns:
             if state is None:
                 state = RunState(await self._compile_plan(definition), run_id, dispatch.inputs)
             replay(state, [event for event in events if event.seq > state.seq])
-            if self._leaving:
+            if self.leaving:
                 raise ConflictError("the engine is being closed")
             self._seen[run_id] = max((message.number for message in dispatch.messages), default=0)
             self._uplink.continue_from(run_id, state.seq)
@@ -183,7 +183,7 @@ class HeldRuns:
         Returns when the orchestrator has taken all of them. If that lasts too long, it may be
         cancelled: the runs wait for the end of the lease then.
         """
-        self._leaving = True
+        self.leaving = True
         self.engine.halt()
         self.give_halted_back()
         while self.holdings():

@@ -55,6 +55,8 @@ class Changes:
 
     async def pause(self, ticket: Ticket) -> bool:
         """Let a run wait no more until it is resumed. Give False if that cannot be done."""
+        if ticket.ending:
+            return False  # a request to cancel it was answered, or it is being cancelled
         pause = partial(self._change, ticket, decide.pause)
         return await self._instead_of_waiting(ticket, pause)
 

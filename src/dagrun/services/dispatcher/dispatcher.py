@@ -167,6 +167,12 @@ class Dispatcher:
         """Hear that a run has ended; see the port."""
         self._on_ticket(run_id, self._placing.ended)
 
+    def cancelling(self, run_id: RunId) -> None:
+        """Hear that a run is being cancelled; see the port."""
+        ticket = self._placing.ticket(run_id)
+        if ticket is not None:
+            ticket.ending = True
+
     def rests(self, run_id: RunId, *, parked: bool) -> None:
         """Hear that a run is with no engine any more; see the port."""
         ticket = self._placing.ticket(run_id)

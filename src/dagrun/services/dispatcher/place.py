@@ -3,6 +3,7 @@
 from collections import defaultdict
 from decimal import Decimal
 from functools import lru_cache
+from typing import Final
 
 import attrs
 
@@ -10,6 +11,9 @@ from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Candidate, Candidates
 from dagrun.ports.engine import EngineLink
+
+BESIDES: Final = 100
+"""Runs that only end which an engine may have beside its capacity."""
 
 
 @attrs.define(eq=False)
@@ -30,6 +34,10 @@ class Place:
     def has_room(self) -> bool:
         """Whether it may be given one more."""
         return self.engine.ready and len(self.runs) < self.engine.capacity
+
+    def may_see_to_one_more(self) -> bool:
+        """Whether it may be given a run that only ends, be it full."""
+        return self.engine.ready and len(self.runs) < self.engine.capacity + BESIDES
 
     def has(self, needs: Needs) -> bool:
         """Whether it has the executors and labels that a run needs."""

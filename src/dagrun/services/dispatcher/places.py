@@ -119,9 +119,10 @@ class Places:
     def least_busy(self, needs: Needs = NOTHING) -> Place | None:
         """Give the engine with the fewest runs, whether it has room or not; None without any.
 
-        It has the executors that are needed; if some have the labels, too, it is one of these.
+        It has the executors that are needed; if some have the labels, too, it is one of these. One
+        that has many more runs than room for them is none.
         """
-        ready = [place for place in self._by_name.values() if place.engine.ready]
+        ready = [place for place in self._by_name.values() if place.may_see_to_one_more()]
         able = [place for place in ready if place.has(needs)]
         if not able:
             usable = Needs(executors=needs.executors)

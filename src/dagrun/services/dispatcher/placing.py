@@ -38,7 +38,7 @@ class Placing:
         self._tasks = tasks
         self._queue = Queue()
         self.paused = False
-        """Whether no run is given to an engine, whatever room there is."""
+        """Whether no run is given to an engine, whatever room there is, but those that end."""
 
         self._tickets: dict[RunId, Ticket] = {}
         self._hasty: dict[Needs, dict[RunId, Ticket]] = {}
@@ -269,7 +269,7 @@ class Placing:
                 return None
             case None:
                 return "it waits until it is resumed"
-            case _ if self.paused:
+            case _ if self.paused and not ticket.ending:
                 return "it waits until dispatch goes on: it is paused (DAGRUN_PAUSED)"
             case Why.TURN:
                 return "it waits for its turn: other runs come first"

@@ -56,6 +56,10 @@ class Assignments:
             self._end(engine, run_id)
         self._placer.ended(run_id)
 
+    def cancelling(self, run_id: RunId) -> None:
+        """Hear that a run is being cancelled, such as by its own timeout."""
+        self._placer.cancelling(run_id)
+
     def rests(self, engine: RemoteEngine, run_id: RunId, *, parked: bool) -> None:
         """Let a run be with no engine until it is told of something."""
         self._end(engine, run_id)

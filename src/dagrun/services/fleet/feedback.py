@@ -4,7 +4,7 @@ import logging
 from collections.abc import Sequence
 from typing import Final
 
-from dagrun.domain.events import RUN_ENDS, Event
+from dagrun.domain.events import RUN_ENDS, Event, Type
 from dagrun.domain.ids import RunId
 from dagrun.ports.journal import JournalFeed
 from dagrun.ports.store import Refusal
@@ -37,6 +37,8 @@ class Feedback:
         for event in events:
             if event.type in RUN_ENDS:
                 self._assignments.ended(event.run_id)
+            elif event.type is Type.RUN_CANCELLING:
+                self._assignments.cancelling(event.run_id)
 
     def _acknowledge(self, engine: RemoteEngine) -> None:
         for run_id, (epoch, seq) in list(engine.unacknowledged.items()):

@@ -7,12 +7,11 @@ import trio
 
 from dagrun.domain.ids import is_engine_id, is_id
 from dagrun.errors import ChannelLost
-from dagrun.ports.frames import PROTOCOL, Hello, TurnedAway
+from dagrun.ports.frames import MAX_CAPACITY, PROTOCOL, Hello, TurnedAway
 from dagrun.ports.transport import Channel
 
 GREETING: Final = 30.0  # seconds that an engine may take to introduce itself
 
-MAX_CAPACITY: Final = 1_000_000  # runs at once
 MAX_ENTRIES: Final = 1000
 """Labels, resources and executors that an engine may have, each."""
 

@@ -155,11 +155,22 @@ class GuardedProtocol(H2Protocol):
         else:
             transport.resume_reading()
 
-    def _bitten(self, data: bytes, transport: asyncio.Transport) -> None:
+    def _look_at_the_rest(self) -> None:
+        """Look at what TLS gave all at once when the peer had said it and closed."""
+        while (self._unread or self._frames.waits) and self.connection.reason is None:
+            piece = b"" if self._frames.waits else bytes(self._unread[:BITE])
+            del self._unread[: len(piece)]
+            self._frames.next_turn()
+            self._take(piece)
+
+    def _take(self, data: bytes) -> None:
         try:
             super().data_received(data)
         except Exception as error:  # noqa: BLE001 — grpclib and h2 raise all kinds for nonsense
             self.abort(f"it does not speak HTTP/2 as it should ({error!r})")
+
+    def _bitten(self, data: bytes, transport: asyncio.Transport) -> None:
+        self._take(data)
         if transport.get_write_buffer_size() > MAX_UNSENT:
             self.abort("it asks, and does not read the answers")
         if self._is_strangers and self._frames.given > MAX_FRAMES_OF_STRANGERS:
@@ -176,7 +187,9 @@ class GuardedProtocol(H2Protocol):
             stream.window_updated.set()
 
     def connection_lost(self, exc: BaseException | None) -> None:
-        """End all that there is of it."""
+        """End all that there is of it, when what came before was looked at."""
+        if exc is None and self.connection.reason is None:
+            self._look_at_the_rest()
         self.connection.reason = self.connection.reason or self.connection.lost(exc)
         super().connection_lost(exc)
         self._watch.stop()
