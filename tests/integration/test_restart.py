@@ -220,6 +220,26 @@ async def test_an_engine_keeps_its_runs_however_long_the_others_take_to_be_read(
         assert world.leading.dispatcher.ticket(assigned.run_id).engine.name == "e"
 
 
+async def test_a_run_that_was_being_cancelled_needs_no_room_when_its_engine_does_not_come_back(
+    tmp_path, autojump_clock
+):
+    def go(state):
+        begun(state)
+        decide.cancel(state, now())
+
+    store, hub = MemoryStore(), Hub()
+    record = await Seeds(store).put(told("a"), go=go)
+    gone = Assignment(run_id=record.run_id, epoch=1, engine_id="away", instance="i")
+    await store.commit([], assignments=[gone])
+    async with managed(tmp_path, lambda: MemoryTransport(hub=hub), store=store) as world:
+        waits = told("a", workflow_id="waits", inputs={"gate": "shut"})
+        for _ in range(CAPACITY):
+            await world.leading.submit(Submission(workflow=waits, inputs={}))
+        with trio.fail_after(100):
+            result = await world.leading.result(record.run_id)
+        assert result.status is RunStatus.CANCELLED
+
+
 class Counting(MemoryStore):
     """Counts how often a definition is read."""
 
