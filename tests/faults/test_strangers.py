@@ -11,6 +11,7 @@ from dagrun.domain.workflow import Workflow
 from dagrun.errors import ChannelLost
 from dagrun.plugin.loading import load_plugins
 from dagrun.ports.frames import (
+    MAX_CAPACITY,
     PROTOCOL,
     Beat,
     BeatSeen,
@@ -102,7 +103,7 @@ async def test_an_engine_that_takes_more_than_it_can_do_keeps_no_run_from_those_
 ):
     async with opened() as it:
         honest = workflow(it)
-        async with lying(it, hello(capacity=1_000_000)) as liar:
+        async with lying(it, hello(capacity=MAX_CAPACITY)) as liar:
             await liar.hears(Welcome)
             runs = [await it.submit(honest) for _ in range(5)]
             for _ in runs:  # all of them come, as there is nobody else

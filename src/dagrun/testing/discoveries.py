@@ -13,7 +13,7 @@ import trio.testing
 from dagrun.ports.discovery import Discovery
 
 ADDRESS = re.compile(r"(\[[^\]]+\]|[^\s:\[\]]+):[0-9]{1,5}")
-SOON = 5.0  # seconds; much more than anything that is at hand takes
+SOON = 20.0  # seconds; much more than anything that is at hand takes
 
 
 @attrs.define

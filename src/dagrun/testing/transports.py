@@ -26,7 +26,7 @@ from dagrun.ports.frames import (
 from dagrun.ports.transport import Channel, Handler, Transport
 from dagrun.testing.frames import RUN, bad_event, from_engine, from_orchestrator
 
-LIMIT = 10.0  # seconds that no test of the suite comes near
+LIMIT = 30.0  # seconds that no test of the suite comes near
 MOST_UNREAD = 32 * 1024 * 1024
 """Bytes that nobody reads and that a transport takes nevertheless, at most."""
 
