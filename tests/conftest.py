@@ -5,8 +5,12 @@ import sys
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 from dagrun.testing.programs import launching
+
+settings.register_profile("busy", deadline=None)  # a busy machine is no fault of an example
+settings.load_profile("busy")
 
 ROOT = Path(__file__).parents[1]
 
