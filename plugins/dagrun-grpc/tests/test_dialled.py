@@ -1,4 +1,3 @@
-# ruff: noqa: SIM117 — what strangers do takes a loop; the rest reads better so
 """Whoever is dialled is given up in time."""
 
 import asyncio
@@ -38,20 +37,26 @@ async def test_clients_are_told_that_a_stranger_speaks_no_grpc():
     async def speak(stream):
         await stream.send_all(b"HTTP/1.1 505 HTTP Version Not Supported\r\n\r\n")
 
-    async with stranger(speak) as address, grpc(connection_timeout=2) as transport:
-        async with transport.manage(address) as server:
-            with trio.fail_after(3), pytest.raises(Unreachable, match="it serves no gRPC, or only"):
-                await server.workflows.list()
+    async with (
+        stranger(speak) as address,
+        grpc(connection_timeout=2) as transport,
+        transport.manage(address) as server,
+    ):
+        with trio.fail_after(3), pytest.raises(Unreachable, match="it serves no gRPC, or only"):
+            await server.workflows.list()
 
 
 async def test_a_stranger_who_says_nothing_is_given_up_in_time_by_clients_too():
     async def hear(_stream):
         await trio.sleep_forever()
 
-    async with stranger(hear) as address, grpc(connection_timeout=0.3) as transport:
-        async with transport.manage(address) as server:
-            with trio.fail_after(3), pytest.raises(Unreachable, match=r"no answer within 0\.3 s"):
-                await server.workflows.list()
+    async with (
+        stranger(hear) as address,
+        grpc(connection_timeout=0.3) as transport,
+        transport.manage(address) as server,
+    ):
+        with trio.fail_after(3), pytest.raises(Unreachable, match=r"no answer within 0\.3 s"):
+            await server.workflows.list()
 
 
 async def test_an_address_that_swallows_all_packets_is_given_up_in_time(monkeypatch):

@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC110 — what strangers do takes a loop; the rest reads better so
 """What streams and transports leave behind."""
 
 import asyncio
@@ -7,9 +6,10 @@ import pytest
 import trio
 
 from dagrun.errors import ChannelLost
+from dagrun.testing.elsewhere import until
 from dagrun_grpc import grpc
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.testing import LIMIT, MIB, ask, lost, memory, serving, stranger
+from dagrun_grpc.testing import MIB, ask, lost, memory, serving, stranger
 
 
 async def test_nothing_of_a_stream_is_left_behind():
@@ -24,9 +24,8 @@ async def test_nothing_of_a_stream_is_left_behind():
             tasks.append(len(asyncio.all_tasks(loop)))
         await trio.sleep(0.1)
         assert len(asyncio.all_tasks(loop)) == 0
-        with trio.fail_after(LIMIT):
-            while len(asyncio.all_tasks(served.transport._bridge.loop)) > neighbours:
-                await trio.sleep(0.01)
+        its_loop = served.transport._bridge.loop
+        await until(lambda: len(asyncio.all_tasks(its_loop)) <= neighbours)
 
 
 async def test_hundreds_of_streams_leave_memory_as_it_was():
@@ -66,9 +65,7 @@ async def test_what_is_still_open_is_lost_when_its_transport_is_left():
             await nursery.start(use, other, served.address)
             nursery.start_soon(dial, other, address)
             await trio.sleep(0.1)
-        with trio.fail_after(LIMIT):
-            while len(said) < 2:
-                await trio.sleep(0.01)
+        await until(lambda: len(said) == 2)
     assert "the transport is closed" in "".join(said)
 
 

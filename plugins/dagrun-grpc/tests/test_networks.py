@@ -1,4 +1,3 @@
-# ruff: noqa: PT012, SIM117, ASYNC110 — what strangers do takes a loop; the rest reads better so
 """Networks that are cut, slow or silent, and peers that are dead."""
 
 import time
@@ -9,6 +8,7 @@ import trio
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Beat, BeatSeen
+from dagrun.testing.elsewhere import until
 from dagrun.testing.proxy import Proxy
 from dagrun_grpc import grpc
 from dagrun_grpc.limits import WINDOW
@@ -20,10 +20,14 @@ async def proxied(handler=answer, **options):
     """Dial through a proxy; give the stream, the proxy, and the listener."""
     async with serving(handler) as served, trio.open_nursery() as nursery:
         proxy = await nursery.start(Proxy(served.port).run)
-        async with grpc(patience=HASTE, **options) as other:
-            async with other.attach(proxy.address) as channel:
-                yield channel, proxy, served
+        async with grpc(patience=HASTE, **options) as other, other.attach(proxy.address) as channel:
+            yield channel, proxy, served
         nursery.cancel_scope.cancel()
+
+
+async def send_chunks(channel, count):
+    for _ in range(count):
+        await channel.send([chunk(MIB // 2)])
 
 
 async def test_a_connection_that_is_cut_in_the_middle_of_a_frame_is_lost_on_both_sides():
@@ -39,12 +43,9 @@ async def test_a_connection_that_is_cut_in_the_middle_of_a_frame_is_lost_on_both
     async with proxied(hold) as (channel, proxy, _):
         proxy.left = 300_000
         with pytest.raises(ChannelLost):
-            for _ in range(10):
-                await channel.send([chunk(MIB // 2)])
+            await send_chunks(channel, 10)
         await lost(channel)
-        with trio.fail_after(LIMIT):
-            while len(said) < 2:
-                await trio.sleep(0.01)
+        await until(lambda: len(said) == 2)
 
 
 async def test_a_peer_that_does_not_answer_any_more_is_given_up_by_both_sides():
@@ -53,9 +54,7 @@ async def test_a_peer_that_does_not_answer_any_more_is_given_up_by_both_sides():
         proxy.stall()
         began = trio.current_time()
         assert "no answer within" in await lost(channel)
-        with trio.fail_after(LIMIT):
-            while served.channels[0].stream.lost is None:
-                await trio.sleep(0.01)
+        await until(lambda: served.channels[0].stream.lost)
         assert trio.current_time() - began < HASTE.keepalive + HASTE.answer + 1
         assert "no answer within" in served.channels[0].stream.lost
 
@@ -74,27 +73,28 @@ async def test_a_send_that_waits_for_a_dead_peer_ends():
         await ask(channel)
         proxy.stall()
         with trio.fail_after(LIMIT), pytest.raises(ChannelLost, match="no answer within"):
-            while True:
-                await channel.send([chunk(MIB // 2)])
+            await send_chunks(channel, 10_000)
 
 
 async def test_a_process_that_was_held_up_gives_nobody_up_for_it():
     async with proxied() as (channel, proxy, served):
         proxy.latency = HASTE.answer / 4
+        opened = served.transport._bridge.opened
         for _ in range(3):
-            with trio.fail_after(LIMIT):
-                while all(each._watch._asked is None for each in served.transport._bridge.opened):
-                    await trio.sleep(0.01)
+            await until(lambda: any(each._watch._asked is not None for each in opened))
             time.sleep(2 * HASTE.answer)  # noqa: ASYNC251 — while somebody is being asked
             await ask(channel)
 
 
 async def test_a_quiet_stream_stays():
-    async with serving() as served, grpc(patience=HASTE) as other:
-        async with other.attach(served.address) as channel:
-            await ask(channel)
-            await trio.sleep(2 * (HASTE.idle + HASTE.keepalive + HASTE.answer))
-            await ask(channel)
+    async with (
+        serving() as served,
+        grpc(patience=HASTE) as other,
+        other.attach(served.address) as channel,
+    ):
+        await ask(channel)
+        await trio.sleep(2 * (HASTE.idle + HASTE.keepalive + HASTE.answer))
+        await ask(channel)
 
 
 async def test_a_peer_that_is_there_but_does_not_read_stays():
@@ -107,13 +107,16 @@ async def test_a_peer_that_is_there_but_does_not_read_stays():
         await answer(channel)
 
     count = 4 * WINDOW // (MIB // 2)
-    async with serving(slow, neighbour=False) as served, grpc(patience=HASTE) as other:
-        async with other.attach(served.address) as channel:
+    async with (
+        serving(slow, neighbour=False) as served,
+        grpc(patience=HASTE) as other,
+        other.attach(served.address) as channel,
+    ):
+        await ask(channel)
+        with trio.fail_after(LIMIT):
+            for _ in range(count):
+                await channel.send([chunk(MIB // 2)])
             await ask(channel)
-            with trio.fail_after(LIMIT):
-                for _ in range(count):
-                    await channel.send([chunk(MIB // 2)])
-                await ask(channel)
 
 
 @pytest.mark.parametrize(("piece", "latency"), [(1, 0.0), (1000, 0.02), (65536, 0.2)])

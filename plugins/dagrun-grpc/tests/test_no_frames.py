@@ -1,4 +1,3 @@
-# ruff: noqa: SIM117 — what strangers do takes a loop; the rest reads better so
 """What is no frame ends its stream, and says why."""
 
 import trio
@@ -27,11 +26,14 @@ async def test_a_frame_of_another_version_ends_the_stream_on_both_sides():
     async def hold(channel):
         said.append(await lost(channel))
 
-    async with serving(hold, neighbour=False) as served, grpc() as other:
-        async with other.attach(served.address) as channel:
-            unknown = bytes(v1.FromEngine(frames=[v1.EngineFrame()]))
-            await channel.stream.send(unknown)
-            assert "another version" in await lost(channel)
+    async with (
+        serving(hold, neighbour=False) as served,
+        grpc() as other,
+        other.attach(served.address) as channel,
+    ):
+        unknown = bytes(v1.FromEngine(frames=[v1.EngineFrame()]))
+        await channel.stream.send(unknown)
+        assert "another version" in await lost(channel)
     assert "another version" in said[0]
 
 
@@ -52,12 +54,15 @@ async def test_the_reason_of_a_refusal_arrives_in_all_its_letters():
     async def refuse(channel):
         await channel.receive()
 
-    async with serving(refuse, neighbour=False) as served, grpc() as other:
-        async with other.attach(served.address) as channel:
-            served_end = None
-            while served_end is None:
-                await trio.sleep(0.01)
-                served_end = served.channels[0] if served.channels else None
-            served_end.refusal = GRPCError(Status.INVALID_ARGUMENT, "weil % schön 😀")
-            served_end.left.set()
-            assert "INVALID_ARGUMENT: weil % schön 😀" in await lost(channel)
+    async with (
+        serving(refuse, neighbour=False) as served,
+        grpc() as other,
+        other.attach(served.address) as channel,
+    ):
+        served_end = None
+        while served_end is None:
+            await trio.sleep(0.01)
+            served_end = served.channels[0] if served.channels else None
+        served_end.refusal = GRPCError(Status.INVALID_ARGUMENT, "weil % schön 😀")
+        served_end.left.set()
+        assert "INVALID_ARGUMENT: weil % schön 😀" in await lost(channel)

@@ -1,4 +1,4 @@
-# ruff: noqa: S101, SIM117, ASYNC110, ASYNC240 — these are tests; they poll what other processes do
+# ruff: noqa: S101, ASYNC110, ASYNC240 — these are tests; they poll what other processes do
 """What every executor must do, as tests to inherit.
 
 The tests are async: pytest-trio has to be installed, and ``trio_mode = true`` to be set.
@@ -129,17 +129,18 @@ class ExecutorSuite:
 
     async def test_outputs_are_given(self, tmp_path: Path) -> None:
         """The outputs are an object of JSON values."""
-        async with self.context(self.gives(), tmp_path) as context:
-            async with entered(self.executor()) as executor:
-                assert self.answer_of(outputs_of(await executor.execute(context))) == 42
+        async with (
+            self.context(self.gives(), tmp_path) as context,
+            entered(self.executor()) as executor,
+        ):
+            assert self.answer_of(outputs_of(await executor.execute(context))) == 42
 
     async def test_a_failure_is_typed(self, tmp_path: Path) -> None:
         """A failure is a NodeError with a type and a message."""
         if (case := self.fails()) is None:
             pytest.skip("it is not said how the executor is told to fail")
-        async with self.context(case[0], tmp_path) as context:
-            async with entered(self.executor()) as executor:
-                error = await _failure(executor, context)
+        async with self.context(case[0], tmp_path) as context, entered(self.executor()) as executor:
+            error = await _failure(executor, context)
         assert error.type == case[1]
         assert error.message
 
@@ -156,14 +157,13 @@ class ExecutorSuite:
         """When a cancelled call returns, its process is gone."""
         if (options := self.hangs()) is None:
             pytest.skip("it is not said how the executor is told to start a process that hangs")
-        async with self.context(options, tmp_path) as context:
-            async with entered(self.executor()) as executor:
-                with trio.fail_after(LIMIT):
-                    async with trio.open_nursery() as nursery:
-                        nursery.start_soon(executor.execute, context)
-                        pid = await written_pid(tmp_path / "pid")
-                        nursery.cancel_scope.cancel()
-                assert not is_running(pid)
+        async with self.context(options, tmp_path) as context, entered(self.executor()) as executor:
+            with trio.fail_after(LIMIT):
+                async with trio.open_nursery() as nursery:
+                    nursery.start_soon(executor.execute, context)
+                    pid = await written_pid(tmp_path / "pid")
+                    nursery.cancel_scope.cancel()
+            assert not is_running(pid)
 
     @pytest.mark.parametrize("delay", [0.0, 0.02, 0.2])
     async def test_cancelling_stops_work_inside_the_process(
@@ -175,17 +175,16 @@ class ExecutorSuite:
         if (options := self.works()) is None:
             pytest.skip("it is not said how the executor is told to work for long")
         threads = trio.to_thread.current_default_thread_limiter()
-        async with self.context(options, tmp_path) as context:
-            async with entered(self.executor()) as executor:
-                began, busy = trio.current_time(), threads.borrowed_tokens
-                with trio.move_on_after(delay) as scope:
-                    await executor.execute(context)
-                assert scope.cancelled_caught, "it ended early, or kept trio.Cancelled to itself"
-                assert trio.current_time() - began < LIMIT
-                assert await _processor_time(QUIET) < QUIET / 10
-                assert threads.borrowed_tokens == busy, "a thread goes on"
-                context.options = self.gives()
-                assert self.answer_of(outputs_of(await executor.execute(context))) == 42
+        async with self.context(options, tmp_path) as context, entered(self.executor()) as executor:
+            began, busy = trio.current_time(), threads.borrowed_tokens
+            with trio.move_on_after(delay) as scope:
+                await executor.execute(context)
+            assert scope.cancelled_caught, "it ended early, or kept trio.Cancelled to itself"
+            assert trio.current_time() - began < LIMIT
+            assert await _processor_time(QUIET) < QUIET / 10
+            assert threads.borrowed_tokens == busy, "a thread goes on"
+            context.options = self.gives()
+            assert self.answer_of(outputs_of(await executor.execute(context))) == 42
 
     async def test_several_nodes_are_served_at_once(self, tmp_path: Path) -> None:
         """One object carries out all nodes of an engine."""
@@ -205,9 +204,8 @@ class ExecutorSuite:
         """More than a mebibyte of outputs fails the node, if not here, then in the engine."""
         if (options := self.floods()) is None:
             pytest.skip("it is not said how the executor is told to give too much")
-        async with self.context(options, tmp_path) as context:
-            async with entered(self.executor()) as executor:
-                assert (await _failure(executor, context)).type == "output"
+        async with self.context(options, tmp_path) as context, entered(self.executor()) as executor:
+            assert (await _failure(executor, context)).type == "output"
 
     async def test_the_environment_is_built_not_inherited(
         self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
@@ -227,13 +225,12 @@ class ExecutorSuite:
         """The node's code gets the values of its secrets, and finds none of an earlier node."""
         if (options := self.tells_secret()) is None:
             pytest.skip("it is not said how the executor is told to tell a secret")
-        async with self.context(options, tmp_path) as context:
-            async with entered(self.executor()) as executor:
-                for value in ("one ' \" \\ ü", "two\nlines"):
-                    context.secrets = {"API_KEY": value}
-                    assert self.secret_of(outputs_of(await executor.execute(context))) == value
-                context.secrets = {}
-                assert self.secret_of(outputs_of(await executor.execute(context))) is None
+        async with self.context(options, tmp_path) as context, entered(self.executor()) as executor:
+            for value in ("one ' \" \\ ü", "two\nlines"):
+                context.secrets = {"API_KEY": value}
+                assert self.secret_of(outputs_of(await executor.execute(context))) == value
+            context.secrets = {}
+            assert self.secret_of(outputs_of(await executor.execute(context))) is None
 
 
 async def _failure(executor: Executor, context: FakeContext) -> NodeError:

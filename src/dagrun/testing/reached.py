@@ -1,4 +1,3 @@
-# ruff: noqa: SIM117 — the world is around its client
 """A world for tests of management, and what they share."""
 
 import json
@@ -95,9 +94,11 @@ class Reaching(ABC):
         store = self.store(folder)
         try:
             with trio.fail_after(LIMIT):
-                async with managed(folder, self.transport, store=store, **options) as world:
-                    async with self.client(world) as management:
-                        yield Reached(world, management, self.starts(world, management))
+                async with (
+                    managed(folder, self.transport, store=store, **options) as world,
+                    self.client(world) as management,
+                ):
+                    yield Reached(world, management, self.starts(world, management))
         except BaseExceptionGroup as group:
             cause = sole(group)  # each service has a nursery; a test is to fail with what failed
             raise cause from cause.__cause__

@@ -1,4 +1,4 @@
-# ruff: noqa: D102, S101, SIM117 — these are tests; their names say what they show
+# ruff: noqa: D102, S101 — these are tests; their names say what they show
 """What every transport must do, as tests to inherit."""
 
 from abc import ABC, abstractmethod
@@ -68,10 +68,9 @@ class TransportSuite(ABC):
     @asynccontextmanager
     async def opened(self, way: Way = "attach") -> AsyncIterator[Ends]:
         """Open a stream, and hold both of its ends."""
-        async with self.serving(way) as served:
-            async with served.connect() as caller:
-                yield Ends(caller, await served.arrived())
-                served.finished.set()
+        async with self.serving(way) as served, served.connect() as caller:
+            yield Ends(caller, await served.arrived())
+            served.finished.set()
 
     @asynccontextmanager
     async def serving(self, way: Way = "attach") -> AsyncIterator["Served"]:
@@ -281,18 +280,17 @@ class TransportSuite(ABC):
                 raise LookupError("mine")
 
     async def test_two_streams_do_not_disturb_each_other(self) -> None:
-        async with self.serving() as served:
-            async with served.connect() as first:
-                first_called = await served.arrived()
-                async with served.connect() as second:
-                    second_called = await served.arrived()
-                    await second.send([Beat(number=2, held=())])
-                    await first.send([Beat(number=1, held=())])
-                    assert await first_called.receive() == (Beat(number=1, held=()),)
-                    assert await second_called.receive() == (Beat(number=2, held=()),)
-                await _is_lost(second_called, SEEN)
-                await first_called.send([BeatSeen(number=1)])
-                assert await first.receive() == (BeatSeen(number=1),)
+        async with self.serving() as served, served.connect() as first:
+            first_called = await served.arrived()
+            async with served.connect() as second:
+                second_called = await served.arrived()
+                await second.send([Beat(number=2, held=())])
+                await first.send([Beat(number=1, held=())])
+                assert await first_called.receive() == (Beat(number=1, held=()),)
+                assert await second_called.receive() == (Beat(number=2, held=()),)
+            await _is_lost(second_called, SEEN)
+            await first_called.send([BeatSeen(number=1)])
+            assert await first.receive() == (BeatSeen(number=1),)
 
     async def test_who_dials_nobody_is_told_so(self) -> None:
         async with self.open_pair() as (dials, _):

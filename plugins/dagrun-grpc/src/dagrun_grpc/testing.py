@@ -4,7 +4,7 @@
 import resource
 import struct
 from collections.abc import AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
 from typing import Any, Final
@@ -245,6 +245,16 @@ class RawClient:
             self.events += self.http.receive_data(bytes(data))
             await self.flush()
         return bool(data)
+
+    async def send_until_cut_off(self, data: bytes, *, pause: float = 0.0) -> int:
+        """Send the same again and again, past all windows; give the bytes that went."""
+        sent = 0
+        with trio.fail_after(LIMIT), suppress(trio.BrokenResourceError):
+            while True:
+                await self.stream.send_all(data)
+                sent += len(data)
+                await trio.sleep(pause)
+        return sent
 
     async def closed(self) -> float:
         """Read until the server has closed; give how many seconds it took."""
