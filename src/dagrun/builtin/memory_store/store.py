@@ -276,9 +276,9 @@ class MemoryStore(Tables, TokenTable):
         await trio.lowlevel.checkpoint()
         return self._events.get(run_id, [])[after:]
 
-    async def definition(self, hash: str) -> Definition:  # noqa: A002 — the port's word
+    async def definition(self, definition_hash: str) -> Definition:
         """Give a stored definition."""
         await trio.lowlevel.checkpoint()
-        if hash not in self._definitions:
-            raise NotFound(f"there is no definition {hash!r}")
-        return self._definitions[hash]
+        if definition_hash not in self._definitions:
+            raise NotFound(f"there is no definition {definition_hash!r}")
+        return self._definitions[definition_hash]

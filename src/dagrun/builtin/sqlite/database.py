@@ -58,7 +58,8 @@ class Database:
 
     def _transaction(self, work: Callable[[sqlite3.Connection], T]) -> T:
         connection = self._connection
-        assert connection is not None, "the store is not open"  # noqa: S101 — a caller's mistake
+        if connection is None:
+            raise RuntimeError("the store is not open")
         connection.execute("begin immediate")
         try:
             self._hook("begun")

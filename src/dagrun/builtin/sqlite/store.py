@@ -208,6 +208,6 @@ class SqliteStore:
         """Give a run's journal from the event behind ``after``."""
         return await self._database.read(read.read_events, run_id, after)
 
-    async def definition(self, hash: str) -> Definition:  # noqa: A002 — the port's word
+    async def definition(self, definition_hash: str) -> Definition:
         """Give a stored definition."""
-        return await self._database.read(read.read_definition, hash)
+        return await self._database.read(read.read_definition, definition_hash)

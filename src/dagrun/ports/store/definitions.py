@@ -55,7 +55,7 @@ class Definitions(Protocol):
         """Delete versions of a workflow; give those that were there. Runs keep what they run."""
         ...
 
-    async def definition(self, hash: str) -> Definition:  # noqa: A002 — the column's name
+    async def definition(self, definition_hash: str) -> Definition:
         """Give a stored definition.
 
         Raises:
