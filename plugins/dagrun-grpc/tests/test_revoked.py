@@ -23,7 +23,16 @@ from dagrun_grpc.aio.asking import Asking
 from dagrun_grpc.aio.bridge import Bridge
 from dagrun_grpc.aio.calls import STREAM_STATUS, STREAM_WORKFLOW_EVENTS
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.testing import REPORT, answer, ask, connected, message, of_engine, of_orchestrator
+from dagrun_grpc.testing import (
+    REPORT,
+    SLACK,
+    answer,
+    ask,
+    connected,
+    message,
+    of_engine,
+    of_orchestrator,
+)
 from dagrun_grpc.wire.dagrun import v1
 
 SAID = 3.0  # seconds within which a stream ends, as the documentation says
@@ -134,7 +143,7 @@ async def test_an_orchestrator_loses_its_stream_to_an_engine_that_takes_its_toke
             other.dial(address) as stays,
         ):
             accepted.remove("mine")
-            assert await seconds_to(channel.receive, ChannelLost) < 1
+            assert await seconds_to(channel.receive, ChannelLost) < SLACK
             await stays.send([])
             with trio.move_on_after(0.5) as waiting:
                 await stays.receive()

@@ -14,7 +14,7 @@ from h2.events import RequestReceived
 from dagrun.errors import ChannelLost, ConfigError, RemoteError, Unreachable
 from dagrun_grpc import grpc
 from dagrun_grpc.limits import Patience
-from dagrun_grpc.testing import HASTE, LIMIT, answer, ask, connected, message, serving
+from dagrun_grpc.testing import HASTE, LIMIT, SLACK, answer, ask, connected, message, serving
 from dagrun_grpc.wire.dagrun import v1
 
 
@@ -108,13 +108,13 @@ async def test_with_tls_and_no_authority_a_token_is_what_counts(ours):
 async def test_who_speaks_no_tls_is_cut_off(ours):
     async with serving(neighbour=False, **ours.issue()) as served, connected(served.port) as raw:
         await raw.begin()
-        assert await raw.closed() < HASTE.handshake + 1
+        assert await raw.closed() < HASTE.handshake + SLACK
 
 
 async def test_who_keeps_silent_before_the_handshake_is_cut_off_in_time(ours):
     async with serving(neighbour=False, max_connections=1, **ours.issue()) as served:
         async with connected(served.port) as raw:
-            assert await raw.closed() < HASTE.handshake + 1
+            assert await raw.closed() < HASTE.handshake + SLACK
         async with grpc(tls_ca=ours.ca) as other, other.attach(served.address) as channel:
             await ask(channel)
 

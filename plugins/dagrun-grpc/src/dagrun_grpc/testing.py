@@ -27,7 +27,8 @@ from dagrun_grpc.limits import Patience
 
 LIMIT: Final = 10.0  # seconds that nothing takes
 MIB: Final = 1024 * 1024  # bytes
-HASTE: Final = Patience(handshake=0.5, keepalive=0.3, answer=0.4, idle=0.6)
+HASTE: Final = Patience(handshake=1.0, keepalive=0.3, answer=0.8, idle=0.6)
+SLACK: Final = 4.0  # seconds that a busy machine may add
 
 
 async def answer(channel: Channel) -> None:
