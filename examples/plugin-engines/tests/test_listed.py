@@ -25,15 +25,19 @@ class TestFileDiscovery(DiscoverySuite):
         self.file.write_text("a.test:1\n\n# the second one\n [::1]:50051 # here\na.test:1\n")
         return ["a.test:1", "[::1]:50051"]
 
+    def put(self, text):
+        """Put the file in its place at once, so that nobody reads half of it."""
+        (self.folder / "new").write_text(text)
+        (self.folder / "new").rename(self.file)
+
     async def test_a_change_is_told_and_a_file_that_is_gone_changes_nothing(self):
         async with self.running(self.make_discovery()) as heard:
-            self.file.write_text("a:1\n")
+            self.put("a:1\n")
             await heard.until(lambda found: found == {"a:1"})
             self.file.unlink()
-            (self.folder / "new").write_text("b:2\n")
-            (self.folder / "new").rename(self.file)
+            self.put("b:2\n")
             await heard.until(lambda found: found == {"b:2"})
-            self.file.write_text("")
+            self.put("")
             await heard.until(lambda found: found == set())
         assert heard.lists == [["a:1"], ["b:2"], []]
 

@@ -22,6 +22,8 @@ _log: Final = logging.getLogger(__name__)
 class FileDiscovery:
     """Tells which engines stand in ``engines.txt``: ``host:port``, one a line; ``#`` is a comment.
 
+    Change the file by renaming a new one to it: one that is written in place may be read half.
+
     Args:
         folder: where the file is, or may be later.
     """
