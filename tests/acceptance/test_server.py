@@ -135,6 +135,18 @@ def test_a_wrong_document_is_told_with_its_places_and_inputs_with_their_names(as
     assert (refused.returncode, "inputs.n" in refused.stderr) == (2, True)
 
 
+def test_of_several_documents_all_that_is_wrong_is_told_and_the_right_ones_are_registered(
+    asked, ask, write, tmp_path
+):
+    wrong, missing = write("  nodes: 1\n", "wrong.yaml"), tmp_path / "missing.yaml"
+    right = write(DOCUMENT.replace("file: double.lua", "code: 'return {}'"))
+    done = ask("workflows", "register", wrong, right, missing)
+    assert (done.returncode, done.stdout) == (2, "w 1.0.0 is registered\n")
+    assert f"{wrong}:5:10: spec.nodes: " in done.stderr
+    assert f"{missing}: it cannot be read" in done.stderr
+    assert [one["workflow_id"] for one in asked("workflows", "list")["items"]] == ["w"]
+
+
 def test_a_run_is_watched_paused_explained_and_cancelled(
     asked, ask, start, server, engine, write, tmp_path
 ):
@@ -253,6 +265,13 @@ def test_children_are_shown_below_their_parents(asked, ask, engine, write):
     assert sorted(line.split(":")[0] for line in lines[1:]) == ["  c[0]", "  c[1]"]
     local = call(*COMMAND, "runs", "tree", done["run_id"], "--json", folder=child.parent)
     assert json.loads(local.stdout) == tree
+    (listed,) = asked("runs", "list", "--top-level")["items"]
+    assert listed["run_id"] == done["run_id"]
+    below = f"dagrun runs tree {done['run_id']} lists them\n"
+    assert ask("runs", "logs", done["run_id"]).stderr.endswith(below)
+    (first,) = (one["run_id"] for one in tree["children"] if one["item"] == 0)
+    told = ask("runs", "logs", done["run_id"], "c", "--item", "0", "--follow").stderr
+    assert told.endswith(f"see: dagrun runs logs {first}\n")
     refused = ask("workflows", "delete", "w", "--json")
     assert refused.returncode == 1
     assert json.loads(refused.stdout)["error"]["dependents"] == ["p 1.0.0"]

@@ -83,6 +83,9 @@ def list_runs(
             "failed, cancelled or cut-off."
         ),
     ] = None,
+    top_level: Annotated[
+        bool, Parameter(negative="", help="Only runs that are nobody's child.")
+    ] = False,
     limit: Annotated[int, Parameter(help="Most runs to list, up to 1000.")] = 20,
     cursor: Annotated[str | None, Parameter(help="Where the page before this one ended.")] = None,
     asked: Asked = ASKED,
@@ -90,7 +93,14 @@ def list_runs(
     """List runs, newest first."""
     from dagrun.cli.runs import list_runs as command  # noqa: PLC0415 — loaded on use
 
-    return command(asked, workflow=workflow, status=status, limit=limit, cursor=cursor)
+    return command(
+        asked,
+        workflow=workflow,
+        status=status,
+        top_level=top_level,
+        limit=limit,
+        cursor=cursor,
+    )
 
 
 @runs.command

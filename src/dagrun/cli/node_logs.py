@@ -28,21 +28,21 @@ def show_logs(
         NotFound: there is no such run, node, item or attempt.
     """
 
-    async def act(management: Management) -> tuple[list[LogPiece], RunResult | None]:
+    async def act(management: Management) -> tuple[list[LogPiece], str | None]:
         async with management.runs.logs(run_id, node_id=node, item=item, attempt=attempt) as pieces:
             kept = [piece async for piece in pieces]
         if asked.json or any(piece.text for piece in kept):
             return kept, None
-        return kept, (await management.runs.get(run_id)).result
+        return kept, await _silence(management, run_id, node, item)
 
-    pieces, silent = ask(asked, act)
+    pieces, silence = ask(asked, act)
     items = _joined(pieces)
     if asked.json:
         output.say_json({"items": items, "next": None})
         return output.DONE
     _say_logs(items)
-    if silent is not None:
-        output.note(f"dagrun: {_silence(silent, node, item)}")
+    if silence is not None:
+        output.note(f"dagrun: {silence}")
     return output.DONE
 
 
@@ -57,7 +57,7 @@ def follow_logs(
     printer = Printer(as_json=asked.json, bare=node is not None)
     begun = False
 
-    async def act(management: Management) -> RunResult:
+    async def act(management: Management) -> tuple[RunResult, str | None]:
         nonlocal begun
         async with management.runs.logs(
             run_id, node_id=node, item=item, attempt=attempt, follow=True
@@ -66,15 +66,18 @@ def follow_logs(
             async for piece in pieces:
                 printer.show(piece)
         printer.end()
-        return (await management.runs.get(run_id)).result
+        result = (await management.runs.get(run_id)).result
+        if asked.json or printer.has_printed:
+            return result, None
+        return result, await _silence(management, run_id, node, item)
 
     which = {"--item": item, "--attempt": attempt}
     given = [word for flag, n in which.items() if n is not None for word in (flag, str(n))]
     again = ["runs", "logs", run_id, *([] if node is None else [node]), *given, "--follow"]
     with saying_how_to_go_on(asked, lambda: again if begun else None):
-        result = ask(asked, act)
-    if not asked.json and not printer.has_printed:
-        output.note(f"dagrun: {_silence(result, node, item)}")
+        result, silence = ask(asked, act)
+    if silence is not None:
+        output.note(f"dagrun: {silence}")
     note_cut_off(result)
     return output.DONE
 
@@ -100,8 +103,20 @@ def _say_logs(items: Sequence[Mapping[str, Any]]) -> None:
             output.say()
 
 
-def _silence(result: RunResult, node_id: str | None, item: int | None) -> str:
-    """Say of what wrote nothing how it went."""
+async def _silence(
+    management: Management, run_id: str, node_id: str | None, item: int | None
+) -> str:
+    """Say of what wrote nothing how it went, and where its child runs wrote."""
+    result = (await management.runs.get(run_id)).result
+    children = [
+        child.run.run_id
+        for child in await management.runs.children(run_id)
+        if node_id in (None, child.node_id) and item in (None, child.item)
+    ]
+    return _how_it_went(result, node_id, item) + _where_children_wrote(run_id, children)
+
+
+def _how_it_went(result: RunResult, node_id: str | None, item: int | None) -> str:
     if node_id is None:
         return f"no node of run {result.run_id} wrote anything"
     node = next(one for one in (*result.nodes, *(result.handlers or ())) if one.id == node_id)
@@ -111,6 +126,14 @@ def _silence(result: RunResult, node_id: str | None, item: int | None) -> str:
         return f"{what} was kept: {see_log(work.kept_from, node_id, item)}"
     why = f": {work.error['type']}: {work.error['message']}" if work.error else ""
     return f"{what} wrote nothing; it {stands(work.status)}{why}"
+
+
+def _where_children_wrote(run_id: str, children: Sequence[str]) -> str:
+    if not children:
+        return ""
+    if len(children) == 1:
+        return f"; for its child run, see: dagrun runs logs {children[0]}"
+    return f"; its child runs have logs of their own: dagrun runs tree {run_id} lists them"
 
 
 def _head(node_id: str, item: int | None, attempt: int) -> str:

@@ -32,7 +32,13 @@ LOOKED_AT: Final = 3  # nodes that failed, of which one is named that wrote some
 
 
 def list_runs(
-    asked: Asked, *, workflow: str | None, status: str | None, limit: int, cursor: str | None
+    asked: Asked,
+    *,
+    workflow: str | None,
+    status: str | None,
+    top_level: bool,
+    limit: int,
+    cursor: str | None,
 ) -> int:
     """List runs, newest first. Give the exit code.
 
@@ -51,6 +57,7 @@ def list_runs(
             workflow_id=workflow,
             status=None if wanted == CUT_OFF else wanted,
             cut_off=wanted == CUT_OFF,
+            top_level=top_level,
             limit=limit,
             cursor=cursor,
         )

@@ -16,7 +16,7 @@ from dagrun.domain.jsonvalue import decode
 from dagrun.domain.result import rfc3339
 from dagrun.domain.serialize import to_json
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError
+from dagrun.errors import ConfigError, DefinitionError, Problem
 from dagrun.ports.management import (
     Management,
     Page,
@@ -31,21 +31,29 @@ def register(asked: Asked, files: Sequence[Path], *, metadata: Sequence[str]) ->
     """Register documents, each whole or not at all. Give the exit code.
 
     Raises:
-        DefinitionError: one is wrong. Those before it are registered.
-        ConflictError: a version is registered with another content.
+        DefinitionError: some are wrong; all that is wrong with them. The others are registered.
+        ConflictError: a version is registered with another content. Those before it are registered.
     """
     said = dict(_pair(pair) for pair in metadata)
+    done: list[Registered] = []
+    problems: list[Problem] = []
 
-    async def act(management: Management) -> list[Registered]:
-        return [await _register(management.workflows, file, said) for file in files]
+    async def act(management: Management) -> None:
+        for file in files:
+            try:
+                done.append(await _register(management.workflows, file, said))
+            except DefinitionError as error:
+                problems.extend(error.problems)
 
-    done = ask(asked, act, makes=True)
+    try:
+        ask(asked, act, makes=True)
+    finally:
+        if not asked.json:
+            _say_registered(done)
+    if problems:
+        raise DefinitionError(problems)
     if asked.json:
         output.say_json({"items": [attrs.asdict(one) for one in done], "next": None})
-        return output.DONE
-    for one in done:
-        what = "is registered" if one.created else "is registered already, with the same content"
-        output.say(f"{one.workflow_id} {one.version} {what}")
     return output.DONE
 
 
@@ -152,6 +160,12 @@ def delete(asked: Asked, workflow_id: str, version: str | None, *, force: bool) 
     else:
         output.say(f"{workflow_id}: {', '.join(gone)} {'is' if len(gone) == 1 else 'are'} deleted")
     return output.DONE
+
+
+def _say_registered(done: Sequence[Registered]) -> None:
+    for one in done:
+        what = "is registered" if one.created else "is registered already, with the same content"
+        output.say(f"{one.workflow_id} {one.version} {what}")
 
 
 async def _register(

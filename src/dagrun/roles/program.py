@@ -218,13 +218,18 @@ class Orchestrator:
         *,
         workflow_id: str | None = None,
         status: RunStatus | str | None = None,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunSummary], str | None]:
-        """Give runs, newest first, and the cursor of the next page or None."""
+        """Give runs, newest first, and the cursor of the next page or None.
+
+        With ``top_level`` only those without a parent.
+        """
         records, following = await self._local.store.runs(
             workflow_id=workflow_id,
             status=None if status is None else RunStatus(status),
+            top_level=top_level,
             limit=limit,
             cursor=cursor,
         )

@@ -158,6 +158,8 @@ class RunsSuite(Reaching):
             await it.management.workflows.register(document(workflow_id="c", inputs=INPUTS))
             child = await it.starts.runs.start_child(parent.run_id, "c", {"n": 3}, version="^1.0")
             await runs.wait(child.run_id)
+            (listed,) = (await runs.list(top_level=True)).items
+            assert listed.run_id == parent.run_id
             (known,) = await runs.children(parent.run_id)
             assert known == await runs.child(child.run_id)
             assert (known.parent_run_id, known.node_id, known.attempt) == (

@@ -249,6 +249,7 @@ class MemoryStore(Tables, TokenTable):
         *,
         workflow_id: str | None = None,
         status: RunStatus | None = None,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunRecord], str | None]:
@@ -261,6 +262,7 @@ class MemoryStore(Tables, TokenTable):
             if (cursor is None or run_id < cursor)
             and workflow_id in (None, self._runs[run_id].workflow_id)
             and status in (None, self._runs[run_id].status)
+            and not (top_level and self._runs[run_id].parent)
         ]
         page = found[:limit]
         return page, page[-1].run_id if len(found) > limit else None

@@ -79,13 +79,15 @@ def read_runs(
     connection: sqlite3.Connection,
     workflow_id: str | None,
     status: RunStatus | None,
+    top_level: bool,
     limit: int,
     cursor: str | None,
 ) -> tuple[Sequence[RunRecord], str | None]:
     """Give a page of runs, newest first."""
     wanted = {"workflow_id = ?": workflow_id, "status = ?": status, "run_id < ?": cursor}
     given = {condition: value for condition, value in wanted.items() if value is not None}
-    where = " where " + " and ".join(given) if given else ""
+    conditions = [*given, *(["parent_run_id is null"] if top_level else [])]
+    where = " where " + " and ".join(conditions) if conditions else ""
     query = f"{_RUN}{where} order by run_id desc limit ?"
     rows = connection.execute(query, (*given.values(), limit + 1)).fetchall()
     records = [_run(row) for row in rows[:limit]]

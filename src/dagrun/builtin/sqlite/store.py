@@ -193,12 +193,15 @@ class SqliteStore:
         *,
         workflow_id: str | None = None,
         status: RunStatus | None = None,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunRecord], str | None]:
         """Give a page of runs, newest first."""
         check_limit(limit)
-        return await self._database.read(read.read_runs, workflow_id, status, limit, cursor)
+        return await self._database.read(
+            read.read_runs, workflow_id, status, top_level, limit, cursor
+        )
 
     async def nodes(self, run_id: RunId) -> Sequence[NodeRecord]:
         """Give the nodes and items of a run."""

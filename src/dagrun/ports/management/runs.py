@@ -111,6 +111,7 @@ class RunManagement(Protocol):
         workflow_id: str | None = None,
         status: RunStatus | None = None,
         cut_off: bool = False,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunSummary]:
@@ -120,6 +121,7 @@ class RunManagement(Protocol):
             workflow_id: only those of this workflow.
             status: only those in this state.
             cut_off: only those that have not ended, and whose processes have.
+            top_level: only those without a parent.
             limit: most that are given.
             cursor: what the page before this one gave as ``next``.
         """

@@ -86,10 +86,19 @@ class Runs(Protocol):
         *,
         workflow_id: str | None = None,
         status: RunStatus | None = None,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> tuple[Sequence[RunRecord], str | None]:
-        """Give runs, newest first, and the cursor of the next page or None."""
+        """Give runs, newest first, and the cursor of the next page or None.
+
+        Args:
+            workflow_id: only those of this workflow.
+            status: only those in this state.
+            top_level: only those without a parent.
+            limit: most that are given, up to ``MAX_LIMIT``.
+            cursor: what the page before this one gave.
+        """
         ...
 
     async def nodes(self, run_id: RunId) -> Sequence[NodeRecord]:

@@ -2,6 +2,7 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from functools import partial
 from pathlib import Path
 
 import attrs
@@ -34,6 +35,9 @@ from dagrun.roles.owners import Request, ask_owner
 from dagrun.roles.run_logs import LATE, RunLogs
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.roles.summary import child_run, summary
+
+Select = Callable[..., Awaitable[tuple[Sequence[RunRecord], str | None]]]
+"""Gives a page of the runs of a store that are asked for; takes status, limit and cursor."""
 
 
 @attrs.frozen(kw_only=True)
@@ -73,17 +77,17 @@ class SharedRuns:
         workflow_id: str | None = None,
         status: RunStatus | None = None,
         cut_off: bool = False,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunSummary]:
         """Give runs, newest first; see the port."""
         check_limit(limit)
         check_cursor(cursor)
+        select = partial(self.store.runs, workflow_id=workflow_id, top_level=top_level)
         if cut_off:
-            return await self._cut_off(workflow_id, status, limit, cursor)
-        records, following = await self.store.runs(
-            workflow_id=workflow_id, status=status, limit=limit, cursor=cursor
-        )
+            return await self._cut_off(select, status, limit, cursor)
+        records, following = await select(status=status, limit=limit, cursor=cursor)
         return Page(items=[summary(self.data_dir, one) for one in records], next=following)
 
     async def cancel(self, run_id: str) -> Change:
@@ -201,26 +205,24 @@ class SharedRuns:
         return Change(run_id=record.run_id, changed=changed, status=status)
 
     async def _cut_off(
-        self, workflow_id: str | None, status: RunStatus | None, limit: int, cursor: str | None
+        self, select: Select, status: RunStatus | None, limit: int, cursor: str | None
     ) -> Page[RunSummary]:
         """Give a page of the runs that have not ended, and whose processes have."""
         found: list[RunSummary] = []
         for one in RunStatus if status is None else [status]:
             if one not in RUN_ENDED:
-                found += await self._cut_off_in(one, workflow_id, limit, cursor)
+                found += await self._cut_off_in(one, select, limit, cursor)
         found.sort(key=lambda run: run.run_id, reverse=True)
         following = found[limit - 1].run_id if len(found) > limit else None
         return Page(items=found[:limit], next=following)
 
     async def _cut_off_in(
-        self, status: RunStatus, workflow_id: str | None, limit: int, cursor: str | None
+        self, status: RunStatus, select: Select, limit: int, cursor: str | None
     ) -> Sequence[RunSummary]:
         """Give those in one state, the newest first, and one more than are asked for."""
         found: list[RunSummary] = []
         while len(found) <= limit:
-            records, cursor = await self.store.runs(
-                workflow_id=workflow_id, status=status, limit=MOST, cursor=cursor
-            )
+            records, cursor = await select(status=status, limit=MOST, cursor=cursor)
             runs = [summary(self.data_dir, record) for record in records]
             found += [run for run in runs if run.resumable]
             if cursor is None:

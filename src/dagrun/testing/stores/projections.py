@@ -12,6 +12,7 @@ from dagrun.domain.status import NodeStatus, RunStatus
 from dagrun.errors import NotFound
 from dagrun.ports.store import MAX_LIMIT, Store
 from dagrun.testing.journals import ATTEMPT, ERROR, LATER, NASTY, add_run, event, journal, new_run
+from dagrun.testing.stores.records import add_child
 
 
 class ProjectionsSuite:
@@ -104,6 +105,18 @@ class ProjectionsSuite:
         runs, _ = await store.runs(workflow_id="w", status=RunStatus.RUNNING)
         assert [run.run_id for run in runs] == ["r1"]
         assert await store.runs(workflow_id="none") == ([], None)
+
+    async def test_runs_at_the_top_level_are_found_among_children(self, store: Store) -> None:
+        await add_run(store, "r1", upto=2)
+        for run_id in ("r2", "r3", "r4"):
+            await add_child(store, run_id, "r1", upto=1)
+        await add_run(store, "r5", upto=1, workflow_id="v")
+        first, cursor = await store.runs(top_level=True, limit=1)
+        rest, end = await store.runs(top_level=True, limit=1, cursor=cursor)
+        assert ([run.run_id for run in (*first, *rest)], end) == (["r5", "r1"], None)
+        of_workflow, _ = await store.runs(top_level=True, workflow_id="v")
+        in_state, _ = await store.runs(top_level=True, status=RunStatus.QUEUED)
+        assert [[run.run_id for run in found] for found in (of_workflow, in_state)] == [["r5"]] * 2
 
     async def test_the_unfinished_runs_of_an_owner_are_found(self, store: Store) -> None:
         for run_id, owner in (("r3", "me"), ("r1", "me"), ("r2", "you"), ("r4", "me")):

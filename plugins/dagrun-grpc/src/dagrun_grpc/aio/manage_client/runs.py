@@ -96,6 +96,7 @@ class RunsClient:
         workflow_id: str | None = None,
         status: RunStatus | None = None,
         cut_off: bool = False,
+        top_level: bool = False,
         limit: int = 100,
         cursor: str | None = None,
     ) -> Page[RunSummary]:
@@ -104,6 +105,7 @@ class RunsClient:
             workflow_id=workflow_id or "",
             status=str(status or ""),
             cut_off=cut_off,
+            top_level=top_level,
             limit=checked(limit),
             cursor=cursor or "",
         )

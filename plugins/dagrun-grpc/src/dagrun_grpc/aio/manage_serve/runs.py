@@ -75,6 +75,7 @@ async def _list_runs(m: M, request: v1.ListRunsRequest) -> v1.ListRunsResponse:
             workflow_id=request.workflow_id or None,
             status=status,
             cut_off=request.cut_off,
+            top_level=request.top_level,
             limit=limit,
             cursor=request.cursor or None,
         )

@@ -1540,6 +1540,11 @@ class ListRunsRequest(betterproto2.Message):
     Those that were cut off only: they have not ended, and the processes that had them have.
     """
 
+    top_level: "bool" = betterproto2.field(6, betterproto2.TYPE_BOOL)
+    """
+    Those without a parent only.
+    """
+
 
 default_message_pool.register_message("dagrun.v1", "ListRunsRequest", ListRunsRequest)
 
