@@ -208,6 +208,22 @@ async def test_no_more_than_some_streams_are_opened_at_once(open_discoveries, au
     assert len(network.open) == 250
 
 
+async def test_large_lists_that_change_again_and_again_leave_nothing_behind(
+    open_discoveries, autojump_clock
+):
+    network, told = Network(), Told()
+    service = await open_discoveries({"told": told}, network)
+    for look in range(10):
+        network.down = {f"10.0.{look}.{n}:1" for n in range(250)}
+        told.found(sorted(network.down))
+        await trio.sleep(30)
+    assert (service.statistics().found, service.statistics().dialled) == (250, 250)
+    network.down = set()
+    told.found(["a:1"])
+    await trio.sleep(30)
+    assert (service.statistics().dialled, set(network.open)) == (1, {"a:1"})
+
+
 async def test_an_address_that_was_only_registered_is_not_trusted(open_discoveries, autojump_clock):
     network = Network()
     sources = {

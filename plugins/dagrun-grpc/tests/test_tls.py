@@ -2,6 +2,7 @@
 
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
+from datetime import UTC, datetime, timedelta
 from functools import partial
 
 import pytest
@@ -17,6 +18,8 @@ from dagrun_grpc.limits import Patience
 from dagrun_grpc.testing import HASTE, LIMIT, SLACK, answer, ask, connected, message, serving
 from dagrun_grpc.wire.dagrun import v1
 
+PAST = datetime.now(tz=UTC) - timedelta(minutes=1)
+
 
 class Authority:
     """Somebody who signs certificates, and the files of those."""
@@ -28,9 +31,10 @@ class Authority:
         self.ca = folder / "ca.pem"
         self._authority.cert_pem.write_to_path(self.ca)
 
-    def issue(self, name="127.0.0.1"):
-        path = self._folder / f"{name}.pem"
-        self._authority.issue_cert(name).private_key_and_cert_chain_pem.write_to_path(path)
+    def issue(self, name="127.0.0.1", **fields):
+        path = self._folder / f"{name}{''.join(fields)}.pem"
+        issued = self._authority.issue_cert(name, **fields)
+        issued.private_key_and_cert_chain_pem.write_to_path(path)
         return {"tls_cert": path, "tls_key": path}
 
 
@@ -86,6 +90,20 @@ async def test_a_listener_with_a_certificate_of_somebody_else_is_refused(ours, t
         async with refused(served.address, tls_ca=theirs.ca) as caught:
             pass
         assert "CERTIFICATE_VERIFY_FAILED" in str(caught.value)
+
+
+async def test_a_listener_whose_certificate_has_expired_is_refused(ours):
+    async with serving(neighbour=False, **ours.issue(not_after=PAST)) as served:
+        async with refused(served.address, tls_ca=ours.ca) as caught:
+            pass
+        assert "certificate has expired" in str(caught.value)
+
+
+async def test_who_has_a_certificate_that_has_expired_is_refused(ours):
+    async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
+        async with refused(served.address, **ours.issue(not_after=PAST), tls_ca=ours.ca):
+            pass
+        assert served.channels == []
 
 
 async def test_a_listener_with_the_certificate_of_another_host_is_refused(ours):

@@ -70,6 +70,9 @@ class Discoveries:
         self._longest = longest_pause
         self._draw = draw
         self._lists: dict[str, frozenset[str]] = {}
+        self._present: frozenset[str] = frozenset()
+        """What is on any of the lists."""
+
         self._dialled: set[str] = set()
         self._opening = trio.CapacityLimiter(MAX_OPENING)
         self._nursery: trio.Nursery
@@ -89,7 +92,7 @@ class Discoveries:
 
     def statistics(self) -> DiscoveriesStatistics:
         """Say how much was found."""
-        return DiscoveriesStatistics(found=len(self._present()), dialled=len(self._dialled))
+        return DiscoveriesStatistics(found=len(self._present), dialled=len(self._dialled))
 
     def register(self, address: str) -> None:
         """Tell of an engine that waits at an address. Does not block.
@@ -105,15 +108,13 @@ class Discoveries:
             source.register(address)
 
     def _found(self, name: str, addresses: Sequence[str]) -> None:
-        before, self._lists[name] = self._present(), frozenset(addresses)
-        for address in sorted(before - self._present()):
+        self._lists[name] = frozenset(addresses)
+        before, self._present = self._present, frozenset().union(*self._lists.values())
+        for address in sorted(before - self._present):
             _log.info("the engine at %s is not found any more", address)
-        for address in sorted(self._present() - self._dialled):
+        for address in sorted(self._present - self._dialled):
             self._dialled.add(address)
             self._nursery.start_soon(self._keep, address)
-
-    def _present(self) -> frozenset[str]:
-        return frozenset().union(*self._lists.values())
 
     def _trusted(self, address: str) -> bool:
         """Whether the operator, or what he chose, says that there is an engine.
@@ -128,7 +129,7 @@ class Discoveries:
     async def _keep(self, address: str) -> None:
         """Have a stream to an address, again and again, for as long as it is found."""
         pause, told = FIRST, ""
-        while address in self._present():
+        while address in self._present:
             problem, lasted = await self._talk(address)
             level = logging.DEBUG if problem == told else logging.WARNING
             _log.log(level, "engine at %s: %s", address, problem)
