@@ -12,8 +12,12 @@ from contextlib import contextmanager, suppress
 from typing import BinaryIO, Final
 
 import attrs
+import trio
 
 LIMIT: Final = 30.0  # seconds that no test comes near
+LOOPBACK: Final = ("127.0.0.1", "::1")
+"""What an operator allows whose nodes may reach the server."""
+
 HANG: Final = b""
 """What a script yields to wait until the client closes the connection."""
 
@@ -166,3 +170,13 @@ def serving(
         yield server
     finally:
         server.stop()
+
+
+async def wait_for(event: threading.Event) -> None:
+    """Wait for what a thread of a server tells, such as :attr:`HttpServer.closed`.
+
+    Raises:
+        AssertionError: it told nothing within ``LIMIT`` seconds.
+    """
+    if not await trio.to_thread.run_sync(event.wait, LIMIT):
+        raise AssertionError(f"it did not happen within {LIMIT:g} s")
