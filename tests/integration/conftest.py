@@ -12,6 +12,11 @@ from dagrun.testing.http_server import LIMIT, LOOPBACK
 
 
 @pytest.fixture
+def data_dir(tmp_path):
+    return tmp_path / "data"
+
+
+@pytest.fixture
 def context(tmp_path):
     """Make what an HTTP node is called with."""
 

@@ -1,8 +1,6 @@
 """dagrun inside a Python program, on real files, with the public names only."""
 
 import json
-import math
-import sys
 import threading
 
 import pytest
@@ -10,35 +8,10 @@ import trio
 import trio.testing
 
 import dagrun
-from dagrun import Node, RetryPolicy, Workflow
+from dagrun import Node, Workflow
 from dagrun.services import retention
+from dagrun.testing.adding import adder
 from dagrun.testing.http_server import json_answer, serving
-
-DOCUMENT = """
-apiVersion: dagrun/v1
-kind: Workflow
-metadata: {id: written, version: 2.0.0}
-spec:
-  inputs: {type: object, properties: {n: {type: integer, default: 2}}}
-  outputs: {n: "${nodes.a.n}"}
-  nodes:
-    - {id: a, executor: {type: lua, code: "return {n = inputs.n + 1}"}}
-"""
-
-
-@pytest.fixture
-def data_dir(tmp_path):
-    return tmp_path / "data"
-
-
-def adder(version="1.0.0", more=1):
-    return Workflow(
-        "adder",
-        version,
-        inputs={"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
-        outputs={"n": "${nodes.add.n}"},
-        nodes=[Node("add", executor=dagrun.lua(f"return {{n = inputs.n + {more}}}"))],
-    )
 
 
 def failing():
@@ -71,237 +44,6 @@ async def test_a_failed_run_is_told_and_raised_only_when_asked(data_dir):
             result.raise_for_status()
         assert caught.value.result is result
         assert (await orchestrator.get_run(result.run_id)) == result
-
-
-async def test_documents_are_registered_from_files_and_texts(data_dir, tmp_path):
-    file = tmp_path / "written.yaml"
-    file.write_text(DOCUMENT)
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        sources = [DOCUMENT, file, str(file)]
-        created = [(await orchestrator.register_workflow(s)).created for s in sources]
-        assert created == [True, False, False]
-        assert (await orchestrator.execute_workflow("written")).outputs == {"n": 3}
-        with pytest.raises(dagrun.DefinitionError, match="cannot be read"):
-            await orchestrator.register_workflow("missing.yaml")
-        with pytest.raises(dagrun.DefinitionError, match="dependencies"):
-            await orchestrator.register_workflow(
-                Workflow(
-                    "w", "1.0.0", nodes=[Node("a", executor=dagrun.lua(""), dependencies=["b"])]
-                )
-            )
-        with pytest.raises(TypeError, match=r"a Workflow is needed, .* not int"):
-            await orchestrator.register_workflow(lambda: 3)
-
-
-async def test_a_file_is_part_of_the_version_that_was_registered(data_dir, tmp_path, monkeypatch):
-    monkeypatch.setattr(
-        sys.modules["__main__"], "__file__", str(tmp_path / "program.py"), raising=False
-    )
-    (tmp_path / "x.lua").write_text("return {v = 1}")
-    workflow = Workflow(
-        "filed",
-        "1.0.0",
-        nodes=[Node("a", executor=dagrun.lua(file="x.lua"))],
-        outputs={"v": "${nodes.a.v}"},
-    )
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        await orchestrator.register_workflow(workflow)
-        assert (await orchestrator.execute_workflow("filed")).outputs == {"v": 1}
-        (tmp_path / "x.lua").write_text("return {v = 2}")
-        assert (await orchestrator.execute_workflow("filed")).outputs == {"v": 1}
-        with pytest.raises(dagrun.ConflictError, match="another content"):
-            await orchestrator.register_workflow(workflow)
-        (tmp_path / "x.lua").write_text("return {")
-        with pytest.raises(dagrun.DefinitionError, match="code, line 1"):
-            await orchestrator.register_workflow(workflow)
-        (tmp_path / "x.lua").unlink()
-        with pytest.raises(dagrun.DefinitionError, match="No such file"):
-            await orchestrator.register_workflow(workflow)
-
-
-async def test_a_document_that_is_a_text_names_no_file_beside_it(data_dir, tmp_path, monkeypatch):
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "x.lua").write_text("return {n = 7}")
-    beside = DOCUMENT.replace('code: "return {n = inputs.n + 1}"', "file: x.lua")
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        with pytest.raises(dagrun.DefinitionError, match="lies beside nothing"):
-            await orchestrator.register_workflow(beside)
-        await orchestrator.register_workflow(beside.replace("x.lua", str(tmp_path / "x.lua")))
-        assert (await orchestrator.execute_workflow("written")).outputs == {"n": 7}
-
-
-async def test_shell_code_leaves_marks_to_the_shell_and_one_text_is_needed(data_dir):
-    code = 'x=5; echo "{\\"n\\": ${x}}" > $DAGRUN_OUTPUT'
-    workflow = Workflow(
-        "coded",
-        "1.0.0",
-        nodes=[Node("a", executor=dagrun.shell(code=code))],
-        outputs={"n": "${nodes.a.n}"},
-    )
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        await orchestrator.register_workflow(workflow)
-        assert (await orchestrator.execute_workflow("coded")).outputs == {"n": 5}
-    for make in (dagrun.shell, dagrun.lua):
-        with pytest.raises(ValueError, match="is needed"):
-            make()
-    with pytest.raises(ValueError, match="one of code and file"):
-        dagrun.lua("return {}", file="x.lua")
-
-
-async def test_the_current_version_is_the_highest_that_is_no_prerelease(data_dir):
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        for version, more in (("1.10.0", 10), ("1.9.0", 9), ("2.0.0-rc.1", 20)):
-            await orchestrator.register_workflow(adder(version, more))
-        assert (await orchestrator.execute_workflow("adder", {"n": 0})).outputs == {"n": 10}
-        named = await orchestrator.execute_workflow("adder", {"n": 0}, version="2.0.0-rc.1")
-        assert (named.version, named.outputs) == ("2.0.0-rc.1", {"n": 20})
-        with pytest.raises(dagrun.NotFound, match=r"no version '3\.0\.0'; registered: 1\.10\.0"):
-            await orchestrator.execute_workflow("adder", version="3.0.0")
-        with pytest.raises(dagrun.NotFound, match="no workflow 'other'"):
-            await orchestrator.execute_workflow("other")
-        await orchestrator.register_workflow(
-            Workflow("early", "0.1.0-alpha", nodes=[Node("a", executor=dagrun.lua(""))])
-        )
-        with pytest.raises(dagrun.NotFound, match=r"pre-releases only \(0\.1\.0-alpha\)"):
-            await orchestrator.execute_workflow("early")
-
-
-async def test_a_version_never_changes(data_dir):
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        await orchestrator.register_workflow(adder())
-        with pytest.raises(dagrun.ConflictError, match="a version never changes"):
-            await orchestrator.register_workflow(adder(more=2))
-        assert (await orchestrator.execute_workflow("adder", {"n": 1})).outputs == {"n": 2}
-
-
-async def test_inputs_that_do_not_fit_are_refused(data_dir):
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        await orchestrator.register_workflow(adder())
-        for wrong in ({}, {"n": "x"}, {"n": 1, "_mine": 2}, {"n": math.nan}):
-            with pytest.raises(dagrun.InputError):
-                await orchestrator.execute_workflow("adder", wrong)
-        assert await orchestrator.list_runs() == ([], None)
-
-
-async def test_a_registration_outlives_its_program(data_dir):
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        await orchestrator.register_workflow(adder())
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        result = await orchestrator.execute_workflow("adder", {"n": 1})
-        assert result.outputs == {"n": 2}
-        runs, following = await orchestrator.list_runs(workflow_id="adder", status="succeeded")
-        assert ([run.run_id for run in runs], following) == ([result.run_id], None)
-
-
-async def test_events_of_runs_and_of_the_program_are_told_with_their_severity(data_dir):
-    async with (
-        dagrun.open_orchestrator(data_dir=data_dir) as orchestrator,
-        orchestrator.monitor.subscribe() as everything,
-    ):
-        async with orchestrator.monitor.subscribe(min_severity="warning") as trouble:
-            await orchestrator.register_workflow(
-                Workflow(
-                    "flaky",
-                    "1.0.0",
-                    nodes=[
-                        Node(
-                            "a",
-                            executor=dagrun.shell("exit 1"),
-                            retry=RetryPolicy(max_attempts=2, first_delay=0),
-                        )
-                    ],
-                )
-            )
-            await orchestrator.execute_workflow("flaky")
-            seen = [await anext(trouble) for _ in range(3)]
-        assert [(e.type, e.severity) for e in seen] == [
-            ("node.retrying", "warning"),
-            ("node.failed", "error"),
-            ("run.failed", "error"),
-        ]
-        registered = await anext(everything)
-        assert (registered.type, registered.workflow_id) == ("workflow.registered", "flaky")
-        assert (await anext(everything)).type == "run.queued"
-
-
-async def test_events_are_the_same_live_and_from_the_store(data_dir, tmp_path):
-    waiting = f"while ! test -e {tmp_path}/go; do sleep 0.02; done"
-    two = Workflow(
-        "two",
-        "1.0.0",
-        nodes=[
-            Node("a", executor=dagrun.shell(waiting)),
-            Node("b", executor=dagrun.lua("error('no')"), dependencies=["a"], allow_failure=True),
-            Node("c", executor=dagrun.shell("true"), dependencies=["b"]),
-        ],
-    )
-    async with (
-        dagrun.open_orchestrator(data_dir=data_dir, engines=2) as orchestrator,
-        orchestrator.monitor.subscribe(types=["run", "node"]) as live,
-    ):
-        await orchestrator.register_workflow(two)
-        async with orchestrator.monitor.subscribe(types=["run.paused"]) as paused:
-            runs = [await orchestrator.start_workflow("two") for _ in range(2)]
-            await orchestrator.pause(runs[0].run_id)
-            await anext(paused)
-        (tmp_path / "go").touch()
-        await runs[1].result()
-        with trio.fail_after(10):  # until its engine has given it back
-            ticket = orchestrator._local.dispatcher.ticket(runs[0].run_id)
-            while ticket.engine:  # noqa: ASYNC110 — nobody is told of it
-                await trio.sleep(0.02)
-        await orchestrator.resume(runs[0].run_id)
-        assert [(await run.result()).status for run in runs] == ["succeeded"] * 2
-        told = [await anext(live) for _ in range(live.waiting)]
-        for start in range(len(told)):
-            after = str(int(told[start].id) - 1)
-            async with orchestrator.monitor.subscribe(after=after) as events:
-                assert [await anext(events) for _ in told[start:]] == told[start:]
-    assert {e.engine_id is None for e in told if e.type.startswith("node")} == {False}
-    assert {e.engine_id for e in told if e.type == "run.queued"} == {None}
-    assert len([e for e in told if e.type == "run.queued"]) == 3
-
-
-async def test_the_first_event_after_opening_says_how_far_the_database_was(data_dir):
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        await orchestrator.register_workflow(adder())
-        await orchestrator.execute_workflow("adder", {"n": 1})
-        async with orchestrator.monitor.subscribe(types=["run.succeeded"], after="0") as events:
-            last = (await anext(events)).id
-    async with (
-        dagrun.open_orchestrator(data_dir=data_dir) as orchestrator,
-        orchestrator.monitor.subscribe() as events,
-    ):
-        await orchestrator.register_workflow(adder("1.0.1"))
-        announced = await anext(events)
-        assert announced.id.partition(".")[0] == last
-        async with orchestrator.monitor.subscribe(after=announced.id) as behind:
-            await orchestrator.execute_workflow("adder", {"n": 1})
-            assert (await anext(behind)).type == "run.queued"
-
-
-async def test_a_subscriber_outside_of_the_block_ends_with_the_last_event(data_dir):
-    slow = Workflow("slow", "1.0.0", nodes=[Node("a", executor=dagrun.shell("sleep 60"))])
-    seen = {}
-
-    async def watch(orchestrator, after, *, task_status):
-        async with orchestrator.monitor.subscribe(after=after, types=["run"]) as events:
-            task_status.started()
-            seen[after] = [event.type async for event in events]
-
-    with trio.fail_after(30):
-        async with (
-            trio.open_nursery() as nursery,
-            dagrun.open_orchestrator(data_dir=data_dir) as orchestrator,
-        ):
-            await orchestrator.register_workflow(slow)
-            for after in (None, "0"):
-                await nursery.start(watch, orchestrator, after)
-            run = await orchestrator.start_workflow("slow")
-            await trio.testing.wait_all_tasks_blocked()
-            await orchestrator.pause(run.run_id)
-    expected = ["run.queued", "run.running", "run.paused"]
-    assert seen == {None: expected, "0": expected}
 
 
 async def test_a_caller_that_goes_away_leaves_the_run_going(data_dir):
@@ -426,44 +168,6 @@ async def test_what_the_block_raises_leaves_it_as_it_was_raised(data_dir):
     assert scope.cancelled_caught
 
 
-def test_a_workflow_may_be_written_in_the_words_of_a_document():
-    written = Workflow(
-        "w",
-        "1.0.0",
-        start_timeout="1h",
-        concurrency={"key": "k", "limit": 2},
-        placement={"balancer": "round-robin"},
-        handlers={"failure": {"executor": {"type": "lua", "code": ""}, "timeout": "10s"}},
-        nodes=[
-            {
-                "id": "a",
-                "executor": {"type": "lua", "code": ""},
-                "timeout": "5m",
-                "kill_after": "2s",
-                "retry": {"max_attempts": 3, "first_delay": "1s"},
-                "requires": {"labels": {"gpu": "yes"}},
-            }
-        ],
-    )
-    node = written.nodes[0]
-    assert (node.timeout, node.kill_after, written.start_timeout) == (300, 2, 3600)
-    assert node.retry == RetryPolicy(max_attempts=3, first_delay=1)
-    assert (written.concurrency.limit, written.placement.balancer) == (2, "round-robin")
-    assert written.handlers["failure"].timeout == 10
-    assert node.requires.labels == {"gpu": "yes"}
-
-
-async def test_a_workflow_with_values_of_wrong_types_is_refused_whole(data_dir):
-    nodes = [Node("a", executor=dagrun.shell("false"), allow_failure="no", timeout="soon")]
-    async with dagrun.open_orchestrator(data_dir=data_dir) as orchestrator:
-        with pytest.raises(dagrun.DefinitionError) as caught:
-            await orchestrator.register_workflow(Workflow("w", "1.0.0", nodes=nodes))
-    assert [problem.path for problem in caught.value.problems] == [
-        "spec.nodes[0].allow_failure",
-        "spec.nodes[0].timeout",
-    ]
-
-
 async def test_the_memory_store_leaves_no_database(data_dir):
     async with dagrun.open_orchestrator(data_dir=data_dir, store="memory") as orchestrator:
         await orchestrator.register_workflow(adder())
@@ -494,9 +198,6 @@ async def test_a_thousand_runs_pass_through_few_places(data_dir):
         assert sorted(results) == list(range(1, 201))
 
 
-# plain synchronous code
-
-
 def test_a_program_that_is_not_async_runs_workflows(data_dir):
     with dagrun.open_sync_orchestrator(data_dir=data_dir) as orchestrator:
         orchestrator.register_workflow(adder())
@@ -522,29 +223,6 @@ def test_a_program_that_is_not_async_runs_workflows(data_dir):
         orchestrator.list_runs()
 
 
-def test_a_thread_that_iterates_over_events_ends_when_the_orchestrator_is_closed(data_dir):
-    seen = []
-
-    def watch(orchestrator, subscribed):
-        with orchestrator.subscribe(types=["run"]) as events:
-            subscribed.set()
-            seen.extend(event.type for event in events)
-        seen.append("left")
-
-    with dagrun.open_sync_orchestrator(data_dir=data_dir) as orchestrator:
-        subscribed = threading.Event()
-        thread = threading.Thread(target=watch, args=(orchestrator, subscribed))
-        thread.start()
-        subscribed.wait(10)
-        orchestrator.register_workflow(adder())
-        orchestrator.execute_workflow("adder", {"n": 1})
-    thread.join(10)
-    assert not thread.is_alive()
-    assert seen == ["run.queued", "run.running", "run.succeeded", "left"]
-    with pytest.raises(RuntimeError, match="closed"), orchestrator.subscribe():
-        pass
-
-
 def test_an_error_while_it_opens_is_raised_by_the_with_statement(tmp_path):
     (tmp_path / "file").write_text("")
     with (
@@ -563,9 +241,6 @@ def test_an_error_of_the_block_ends_it_and_is_raised(data_dir):
     with pytest.raises(ZeroDivisionError):
         use()
     assert not [t for t in threading.enumerate() if t.name == "dagrun"]
-
-
-# names
 
 
 def test_the_public_names_are_those_that_can_be_imported():

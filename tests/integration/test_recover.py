@@ -14,11 +14,6 @@ from dagrun.testing.gated import gated, rig
 
 
 @pytest.fixture
-def data_dir(tmp_path):
-    return tmp_path / "data"
-
-
-@pytest.fixture
 def go(tmp_path):
     """A file that nodes wait for."""
     return tmp_path / "go"

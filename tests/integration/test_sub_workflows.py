@@ -8,6 +8,7 @@ import dagrun
 from dagrun import Concurrency, Node, RetryPolicy, Workflow
 from dagrun.domain.children import DEPTH
 from dagrun.plugin.loading import load_plugins
+from dagrun.testing.adding import adder
 from dagrun.testing.probes import option_keys
 
 pytestmark = pytest.mark.parametrize("store", ["sqlite", "memory"])
@@ -19,17 +20,6 @@ def opened(tmp_path, store):
         return dagrun.open_orchestrator(data_dir=tmp_path / "data", store=store, **options)
 
     return open_
-
-
-def adder(version="1.0.0", more=1, **fields):
-    return Workflow(
-        "adder",
-        version,
-        inputs={"type": "object", "required": ["n"], "properties": {"n": {"type": "integer"}}},
-        outputs={"n": "${nodes.add.n}"},
-        nodes=[Node("add", executor=dagrun.lua(f"return {{n = inputs.n + {more}}}"))],
-        **fields,
-    )
 
 
 def caller(workflow_id="caller", called="adder", version=None, wait=True, outputs=None, **fields):
