@@ -18,6 +18,10 @@ FAILS = """
   nodes:
     - {id: a, executor: {type: shell, command: "echo why; exit 3"}}
 """
+PARENT = """
+  nodes:
+    - {id: c, executor: {type: workflow, id: w}}
+"""
 
 
 @pytest.fixture
@@ -125,6 +129,50 @@ def test_a_run_outlasts_its_orchestrator_and_nobody_but_the_next_one_takes_it(
     gate.touch()
     assert "run.succeeded" in watching.communicate()[0]
     assert watching.returncode == 0
+
+
+@pytest.fixture
+def family(leads, told, start, write, tmp_path):
+    """Give a run whose process was killed, and its child, which was cut off with it."""
+    told("workflows", "register", write(WAITS.replace("GATE", str(tmp_path / "gate"))))
+    document = write(PARENT, "parent.yaml")
+    document.write_text(document.read_text().replace("{id: w,", "{id: parent,"))
+    process = start("run", document)
+    until(lambda: [one["status"] for one in told("runs", "list")["items"]] == ["running"] * 2)
+    child, parent = (one["run_id"] for one in told("runs", "list")["items"])
+    process.kill()
+    process.wait()
+    return parent, child
+
+
+def is_cancelled(told, *runs):
+    return all(told("runs", "show", run)["status"] == "cancelled" for run in runs)
+
+
+def test_a_run_that_was_cut_off_with_its_child_is_cancelled_by_the_orchestrator(
+    leads, told, family
+):
+    assert told("runs", "cancel", family[0], "--server", leads.address)["changed"]
+    until(lambda: is_cancelled(told, *family))
+
+
+def test_it_is_cancelled_too_if_the_orchestrator_dies_behind_its_answer(leads, told, start, family):
+    assert told("runs", "cancel", family[0], "--server", leads.address)["changed"]
+    leads.kill()
+    leads.wait()
+    start("orchestrator", "--grpc-port", leads.address.rpartition(":")[2])
+    until(lambda: is_cancelled(told, *family))
+
+
+def test_a_child_that_another_process_goes_on_with_is_told_of_its_parents_end(
+    leads, told, start, family
+):
+    parent, child = family
+    resumed = start("run", "--resume", child)
+    until(lambda: not told("runs", "list", "--workflow", "w")["items"][0]["resumable"])
+    assert told("runs", "cancel", parent, "--server", leads.address)["changed"]
+    resumed.wait()
+    until(lambda: is_cancelled(told, parent, child))
 
 
 def test_what_needs_an_orchestrator_says_that_none_leads_the_directory(told, tmp_path):

@@ -123,7 +123,7 @@ async def open_local(
         dispatcher = runs.dispatcher = Dispatcher(
             runs=runs, journal=journal, balancer=balancers(registry)
         )
-        messages = Messages(data_dir, store, dispatcher, runs.cancel)
+        messages = Messages(data_dir, store, runs)
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
         workshop = Workshop(

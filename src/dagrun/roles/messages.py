@@ -2,7 +2,7 @@
 
 import logging
 from collections import deque
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
@@ -11,9 +11,9 @@ import trio
 from dagrun.builtin.ownership import owner_pid
 from dagrun.domain.status import RUN_ENDED
 from dagrun.errors import DagrunError
-from dagrun.ports.store import MessageKind, Posted, RunRecord, Store
+from dagrun.ports.store import MessageKind, Posted, Store
 from dagrun.roles.owners import Request, ask_owner
-from dagrun.services.dispatcher import Dispatcher
+from dagrun.roles.stored_runs import StoredRuns
 
 _log: Final = logging.getLogger(__name__)
 
@@ -27,26 +27,18 @@ class Messages:
     Args:
         data_dir: the directory that the processes share.
         store: an open store.
-        dispatcher: knows the runs of this process.
-        cancel: cancels a run whose process has ended.
+        runs: cancels a run whose process has ended.
     """
 
-    def __init__(
-        self,
-        data_dir: Path,
-        store: Store,
-        dispatcher: Dispatcher,
-        cancel: Callable[[RunRecord], Awaitable[bool]],
-    ) -> None:
-        self._data_dir, self._store = data_dir, store
-        self._dispatcher, self._cancel = dispatcher, cancel
+    def __init__(self, data_dir: Path, store: Store, runs: StoredRuns) -> None:
+        self._data_dir, self._store, self._runs = data_dir, store, runs
         self._elsewhere: deque[Posted] = deque()
         self._work = trio.Event()
 
     def see(self, posted: Sequence[Posted]) -> None:
         """Pass on messages that are durable. Does not block."""
         for one in posted:
-            if not self._dispatcher.tell(one.run_id, one.message):
+            if not self._runs.dispatcher.tell(one.run_id, one.message):
                 self._elsewhere.append(one)
                 self._work.set()
 
@@ -67,9 +59,9 @@ class Messages:
 
     async def _pass_on(self, posted: Posted) -> None:
         record = await self._store.run(posted.run_id)
-        if record.status in RUN_ENDED:
-            return
+        if record.status in RUN_ENDED or self._runs.owns(record):
+            return  # a run of this process that it does not have has just ended
         if owner_pid(self._data_dir, record.owner) is not None:
             await ask_owner(self._data_dir, record, Request.TELL)
         elif posted.message.kind is MessageKind.CANCEL:
-            await self._cancel(record)
+            await self._runs.cancel(record)

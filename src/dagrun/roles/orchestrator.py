@@ -29,6 +29,7 @@ from dagrun.roles.cut_off import take_up
 from dagrun.roles.leading import Leading
 from dagrun.roles.local import balancers
 from dagrun.roles.management.managed import manage
+from dagrun.roles.messages import Messages
 from dagrun.roles.monitoring import open_monitor, whereabouts
 from dagrun.roles.places import DATABASE, LOGS
 from dagrun.roles.registrations import Registrations
@@ -112,8 +113,7 @@ async def open_leading(
             fleet.committed(events)
 
         def pass_on(posted: Sequence[Posted]) -> None:
-            for post in posted:
-                dispatcher.tell(post.run_id, post.message)
+            messages.see(posted)
 
         def refuse(run: RunId, why: Refusal, epoch: int) -> None:
             fleet.refused(run, why, epoch)
@@ -144,6 +144,7 @@ async def open_leading(
             now=now,
             paused=paused,
         )
+        messages = Messages(data_dir, store, runs)
         keeping = await start(stack, Keeping(NodeLogs(data_dir / LOGS), partial(_is_known, store)))
         registrations = Registrations(store)
         children = StoredChildren(store, registrations)
@@ -172,6 +173,8 @@ async def open_leading(
         await start(stack, dispatcher)
         with fleet.unreachable():
             await go_on_with_all(store, runs, dispatcher, fleet, journal, owner=owner)
+        await start(stack, messages)
+        messages.see(await store.messages_to_others(owner))
         discoveries = Discoveries(
             sources or {},
             dial=transport.dial,

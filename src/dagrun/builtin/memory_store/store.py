@@ -112,6 +112,16 @@ class MemoryStore(Tables, TokenTable):
         await trio.lowlevel.checkpoint()
         return self._boxes.waiting(run_id)
 
+    async def messages_to_others(self, owner: str) -> Sequence[Posted]:
+        """Give what was posted to runs of other owners and not taken up yet."""
+        await trio.lowlevel.checkpoint()
+        return [
+            Posted(run_id=run_id, message=message)
+            for run_id, run in sorted(self._runs.items())
+            if run.owner != owner
+            for message in self._boxes.waiting(run_id)
+        ]
+
     async def children(self, run_id: RunId) -> Sequence[RunRecord]:
         """Give the runs that a run started."""
         await trio.lowlevel.checkpoint()

@@ -41,6 +41,10 @@ _DESCENDANTS: Final = f"""
 _INSERT: Final = f"""
     insert into messages (run_id, number, kind, data) select {columns(4)} from json_each(?)
 """
+_TO_OTHERS: Final = """
+    select run_id, number, kind, data from messages join runs using (run_id)
+    where owner <> ? order by run_id, number
+"""
 _NUMBERS: Final = """
     select run_id, last_message from runs where run_id in (select value from json_each(?))
 """
@@ -132,19 +136,26 @@ def discard(connection: sqlite3.Connection, runs: str) -> None:
 
 def read_messages(connection: sqlite3.Connection, run_id: RunId) -> Sequence[Message]:
     """Give what was posted to a run and not taken up yet, in order."""
-    return list(
-        _messages(
+    return [
+        posted.message
+        for posted in _posted(
             connection.execute(
-                "select number, kind, data from messages where run_id = ? order by number",
+                "select run_id, number, kind, data from messages where run_id = ? order by number",
                 (run_id,),
             )
         )
-    )
+    ]
 
 
-def _messages(rows: sqlite3.Cursor) -> Iterator[Message]:
-    for number, kind, data in rows:
-        yield Message(number=number, kind=MessageKind(kind), data=read_data(data) or {})
+def read_messages_to_others(connection: sqlite3.Connection, owner: str) -> Sequence[Posted]:
+    """Give what was posted to runs of other owners and not taken up yet."""
+    return list(_posted(connection.execute(_TO_OTHERS, (owner,))))
+
+
+def _posted(rows: sqlite3.Cursor) -> Iterator[Posted]:
+    for run_id, number, kind, data in rows:
+        message = Message(number=number, kind=MessageKind(kind), data=read_data(data) or {})
+        yield Posted(run_id=RunId(run_id), message=message)
 
 
 def _insert(connection: sqlite3.Connection, rows: Sequence[Row]) -> None:

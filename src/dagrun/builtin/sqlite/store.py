@@ -11,7 +11,7 @@ from dagrun.builtin.sqlite.admission import admit, read_standing
 from dagrun.builtin.sqlite.assignments import claim
 from dagrun.builtin.sqlite.backup import backup
 from dagrun.builtin.sqlite.database import Database
-from dagrun.builtin.sqlite.messages import post, read_messages
+from dagrun.builtin.sqlite.messages import post, read_messages, read_messages_to_others
 from dagrun.builtin.sqlite.prune import prune
 from dagrun.builtin.sqlite.registrations import read_registrations, register, unregister
 from dagrun.builtin.sqlite.schema import BUSY_TIMEOUT
@@ -149,6 +149,10 @@ class SqliteStore:
     async def messages(self, run_id: RunId) -> Sequence[Message]:
         """Give what was posted to a run and not taken up yet."""
         return await self._database.read(read_messages, run_id)
+
+    async def messages_to_others(self, owner: str) -> Sequence[Posted]:
+        """Give what was posted to runs of other owners and not taken up yet."""
+        return await self._database.read(read_messages_to_others, owner)
 
     async def children(self, run_id: RunId) -> Sequence[RunRecord]:
         """Give the runs that a run started."""

@@ -61,3 +61,7 @@ class Messages(Protocol):
     async def messages(self, run_id: RunId) -> Sequence[Message]:
         """Give what was posted to a run and not taken up yet, in order."""
         ...
+
+    async def messages_to_others(self, owner: str) -> Sequence[Posted]:
+        """Give what was posted to runs of other owners and not taken up yet."""
+        ...

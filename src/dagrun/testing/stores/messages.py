@@ -43,6 +43,18 @@ class MessagesSuite:
         assert await store.messages(R) == expected
         assert await store.messages(RunId("none")) == []
 
+    async def test_what_was_posted_to_runs_of_others_is_found(self, store: Store) -> None:
+        for run_id, owner in (("r", "you"), ("s", "me"), ("t", "you"), ("u", "him")):
+            await add_run(store, run_id, upto=2, owner=owner)
+            if run_id != "t":
+                await store.post(RunId(run_id), PAUSE)
+        await store.post(R, CANCEL, {"reason": "requested"})
+        found = await store.messages_to_others("me")
+        assert [(one.run_id, one.message.number) for one in found] == [("r", 1), ("r", 2), ("u", 1)]
+        assert [one.message for one in found[:2]] == await store.messages(R)
+        await store.commit([], taken=[taken(1), taken(2)])
+        assert [one.run_id for one in await store.messages_to_others("me")] == ["u"]
+
     async def test_numbers_are_not_given_again(self, store: Store) -> None:
         await add_run(store, upto=2)
         await add_run(store, "other", upto=2)
