@@ -8,10 +8,11 @@ from dagrun.domain.schema import check_inputs
 from dagrun.domain.status import RunStatus
 from dagrun.domain.workflow import Workflow
 from dagrun.ports.management import Registered, RunSummary
-from dagrun.roles.local import Local, Submission
+from dagrun.roles.local import Local
 from dagrun.roles.recovery import recover
 from dagrun.roles.reruns import rerun_of, retry_of
 from dagrun.roles.sub_workflows import SubWorkflows
+from dagrun.roles.submission import Asked, Submission
 from dagrun.roles.summary import summary
 from dagrun.roles.wanted import HasRunId, inputs_of, run_of, workflow_of
 from dagrun.roles.workflows import Source, Workflows
@@ -108,11 +109,13 @@ class Orchestrator:
             TypeError: an argument is of another type.
         """
         given = inputs_of(inputs)
-        found, base = await self._local.registrations.find(*workflow_of(workflow_id, version))
+        name, version = workflow_of(workflow_id, version)
+        found, base = await self._local.registrations.find(name, version)
         ticket = await self._local.submit(
             Submission(
                 workflow=found,
                 inputs=check_inputs(found.inputs, given),
+                asked=Asked(version, given),
                 base=base,
                 priority=priority,
                 idempotency_key=idempotency_key,

@@ -33,6 +33,17 @@ from dagrun.services.plans import Prepared
 MAX_KEY: Final = 512  # characters of an idempotency key
 
 
+@attrs.frozen
+class Asked:
+    """What a caller asked for. What becomes of it may be another thing after each registration."""
+
+    version: str | None
+    """The version that was named, or None for the current one."""
+
+    inputs: Mapping[str, Any]
+    """As they were given, without defaults."""
+
+
 @attrs.frozen(kw_only=True)
 class Submission:
     """What is to be run."""
@@ -47,6 +58,10 @@ class Submission:
 
     idempotency_key: str | None = None
     """Submissions of a workflow with the same key are one run, for 24 hours."""
+
+    asked: Asked | None = None
+    """What its caller asked for, which is what submissions with the same key have in common. None
+    for a caller who asked for just this version and these inputs."""
 
     parent: Parent | None = None
     """For whom it runs."""
@@ -194,7 +209,11 @@ def _run_key(state: RunState, template: Template | None, what: str) -> str | Non
 def _request(submission: Submission, inputs: Raw) -> Request | None:
     if submission.idempotency_key is None:
         return None
-    asked = [submission.workflow.id, submission.workflow.version, decode(inputs)]
+    workflow, wanted = submission.workflow, submission.asked
+    if wanted is None:
+        asked = [workflow.id, workflow.version, decode(inputs)]
+    else:
+        asked = [workflow.id, wanted.version, decode(_encoded(wanted.inputs))]
     if (again := submission.again) is not None:
         asked.append([again.of.run_id, sorted(again.nodes), sorted(again.whole)])
     return Request(

@@ -1,7 +1,9 @@
 # ruff: noqa: D102, S101 — these are tests; their names say what they show
 """What everybody must do who implements management, as tests to inherit."""
 
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 import attrs
 import pytest
@@ -64,6 +66,23 @@ class ManagementSuite(SharedManagementSuite, RerunsSuite):
             assert (await runs.start("w")).run_id != first.run_id
             with pytest.raises(ConflictError, match="'k'"):
                 await runs.start("w", {"n": 2}, idempotency_key="k")
+
+    async def test_an_idempotency_key_stands_for_its_run_whatever_is_registered_meanwhile(
+        self, tmp_path: Path
+    ) -> None:
+        def defaulting(n: int) -> Mapping[str, Any]:
+            return {"type": "object", "properties": {"n": {"type": "integer", "default": n}}}
+
+        async with self.reached(tmp_path, engine=False) as it:
+            await it.management.workflows.register(document(inputs=defaulting(1)))
+            runs = it.management.runs
+            first = await runs.start("w", idempotency_key="k")
+            await it.management.workflows.register(document(version="1.1.0", inputs=defaulting(2)))
+            assert (await runs.start("w", idempotency_key="k")).run_id == first.run_id
+            assert (await runs.start("w", idempotency_key="l")).version == "1.1.0"
+            for version, inputs in ((None, {"n": 1}), ("1.0.0", None)):
+                with pytest.raises(ConflictError, match="'k'"):
+                    await runs.start("w", inputs, version=version, idempotency_key="k")
 
     @pytest.mark.parametrize("workflow_id", NO_IDS)
     async def test_no_run_is_started_of_a_workflow_that_is_not_there(

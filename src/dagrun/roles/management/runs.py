@@ -18,7 +18,7 @@ from dagrun.roles.registrations import Registrations
 from dagrun.roles.reruns import rerun_of, retry_of
 from dagrun.roles.stored_runs import StoredRuns
 from dagrun.roles.sub_workflows import relation_to
-from dagrun.roles.submission import Submission
+from dagrun.roles.submission import Asked, Submission
 from dagrun.roles.wanted import inputs_of
 from dagrun.services.dispatcher import Dispatcher
 
@@ -48,10 +48,12 @@ class ManagedRuns(SharedRuns):
         idempotency_key: str | None = None,
     ) -> RunSummary:
         """Accept a run of a registered workflow; see the port."""
+        given = inputs_of(inputs)
         workflow, base = await self.registrations.find(workflow_id, version)
         submission = Submission(
             workflow=workflow,
-            inputs=check_inputs(workflow.inputs, inputs_of(inputs)),
+            inputs=check_inputs(workflow.inputs, given),
+            asked=Asked(version, given),
             base=base,
             priority=priority,
             idempotency_key=idempotency_key,
