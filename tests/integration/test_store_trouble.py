@@ -6,12 +6,14 @@ from contextlib import contextmanager
 import pytest
 import trio
 
+from dagrun.builtin.memory_transport import Hub, MemoryTransport
 from dagrun.builtin.sqlite import SqliteStore
 from dagrun.domain.workflow import Node, Workflow
 from dagrun.errors import StoreBusy, StoreFull
 from dagrun.plugin.loading import load_plugins
 from dagrun.roles.local import DATABASE, Submission, open_local
 from dagrun.settings import Settings
+from dagrun.testing.managed import managed
 
 
 @contextmanager
@@ -81,3 +83,28 @@ async def test_submissions_are_refused_and_what_runs_goes_on_when_it_is_over(
         await again.wait()
         assert [running.state.status, again.state.status] == ["succeeded"] * 2
         assert len((await store.runs())[0]) == 2
+
+
+async def test_an_orchestrator_tells_people_and_subscribers_of_a_full_disk(tmp_path, caplog):
+    store = SqliteStore(path=tmp_path / DATABASE)
+    large = Submission(workflow=two(tmp_path / "go"), inputs={"text": "x" * 100_000})
+    hub = Hub()
+    async with (
+        managed(tmp_path, lambda: MemoryTransport(hub=hub), store=store, engine=False) as it,
+        it.leading.monitor.subscribe(types=["store"]) as events,
+    ):
+        with full(store):
+            for _ in range(2):
+                with pytest.raises(StoreFull):
+                    await it.leading.submit(large)
+        await it.leading.submit(large)
+        told = [await anext(events) for _ in range(2)]
+    assert [(one.type, one.severity) for one in told] == [
+        ("store.blocked", "critical"),
+        ("store.unblocked", "info"),
+    ]
+    assert str(tmp_path) in told[0].data["message"]
+    assert [one.levelname for one in caplog.records if one.name == "dagrun.roles.orchestrator"] == [
+        "ERROR",
+        "WARNING",
+    ]

@@ -187,6 +187,17 @@ async def test_on_a_full_disk_events_wait_and_no_node_may_start_until_there_is_r
     assert trio.current_time() == pytest.approx(2 * RETRY + 3 * GATHER)
 
 
+async def test_trouble_of_the_disk_is_told_once_and_its_end(nursery, autojump_clock):
+    told = []
+    full, busy = StoreFull("no room"), StoreBusy("somebody has it")
+    store = ScriptedStore(full, busy, CommitResult(), full, seconds=0)
+    journal = await nursery.start(Journal(store, troubled=told.append).run)
+    for seq in (1, 2, 3):
+        journal.append([event(seq)])
+        await journal.wait_durable("r", seq)
+    assert told == ["no room", None, "no room", None]
+
+
 async def test_too_much_that_is_not_durable_stops_further_starts(nursery, autojump_clock):
     journal = await nursery.start(Journal(ScriptedStore()).run)
     journal.append([event(1, size=MAX_WAITING + 1)])

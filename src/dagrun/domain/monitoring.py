@@ -23,6 +23,10 @@ RANK: Final = {severity: rank for rank, severity in enumerate(Severity)}
 GAP: Final = "gap"
 """Type of the event that stands for those that a slow subscriber missed."""
 
+STORE_BLOCKED: Final = "store.blocked"
+"""Nothing can be written, and what goes on waits; ``data``: ``message``."""
+
+STORE_UNBLOCKED: Final = "store.unblocked"
 _SEVERITIES: Final = {
     Type.RUN_FAILED: Severity.ERROR,
     Type.NODE_FAILED: Severity.ERROR,
@@ -30,7 +34,7 @@ _SEVERITIES: Final = {
     GAP: Severity.WARNING,
     "engine.lost": Severity.WARNING,
     "trigger.missed": Severity.WARNING,
-    "store.blocked": Severity.CRITICAL,
+    STORE_BLOCKED: Severity.CRITICAL,
 }
 
 

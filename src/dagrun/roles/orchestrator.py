@@ -12,6 +12,7 @@ from typing import Any, Final
 
 from dagrun.domain.events import Event
 from dagrun.domain.ids import RunId
+from dagrun.domain.monitoring import STORE_BLOCKED, STORE_UNBLOCKED
 from dagrun.domain.remembered import Remembered
 from dagrun.domain.workflow import Workflow
 from dagrun.errors import DagrunError, NotFound
@@ -125,6 +126,7 @@ async def open_leading(
                 committed=tell,
                 posted=pass_on,
                 refused=refuse,
+                troubled=partial(_tell_of_the_disk, monitor),
             ),
         )
         plans = Plans(registry, NothingToOpen(), NothingToOpen())
@@ -250,3 +252,13 @@ def _announce(
     level = logging.WARNING if kind == LOST else logging.INFO
     _log.log(level, "engine %s: %s", engine_id, kind.removeprefix("engine."))
     monitor.announce(kind, engine_id=engine_id, data=data)
+
+
+def _tell_of_the_disk(monitor: Monitor, problem: str | None) -> None:
+    """Tell people and subscribers that nothing can be written, and when that is over."""
+    if problem is None:
+        _log.warning("the store can be written to again")
+        monitor.announce(STORE_UNBLOCKED)
+    else:
+        _log.error("nothing can be stored, runs wait and new ones are refused: %s", problem)
+        monitor.announce(STORE_BLOCKED, data={"message": problem})

@@ -67,6 +67,7 @@ class Journal:
         posted: is told of the messages that a commit posted to runs, after ``committed``.
         refused: is told of runs whose events the store did not take, why, and under which epoch
             these were: the runs belong to somebody else now.
+        troubled: is told why the disk takes no commit, and then once, with None, that it does again.
     """
 
     def __init__(
@@ -76,11 +77,13 @@ class Journal:
         committed: Committed = lambda _events, _position: None,
         posted: Callable[[Sequence[Posted]], None] = lambda _posted: None,
         refused: Refused = lambda _run, _why, _epoch: None,
+        troubled: Callable[[str | None], None] = lambda _problem: None,
     ) -> None:
         self._store = store
         self._committed = committed
         self._posted = posted
         self._refused = refused
+        self._troubled = troubled
         self._events: deque[Portion | Handing] = deque()
         self._submissions: deque[Submission] = deque()
         self._bytes = 0
@@ -88,6 +91,7 @@ class Journal:
         """Calls of :meth:`assign` that have not returned."""
 
         self._blocked: str | None = None
+        self._in_trouble = False
         self._marks = Watermarks()
         self._work = trio.Event()
         self._room = trio.Event()
@@ -266,18 +270,25 @@ class Journal:
             try:
                 await self._write_group()
             except (StoreFull, StoreBusy) as error:
+                self._note_trouble(str(error))
                 # Without events that wait there is nothing to try again with, and the next
                 # submission shows whether there is room.
                 self._blocked = str(error) if self._events else None
                 if self._events:
                     await trio.sleep(RETRY)
             else:
+                self._note_trouble(None)
                 self._unblock()
         self._unblock()  # also if what could not be written was given up
 
     def _unblock(self) -> None:
         self._blocked = None
         self._wake_starters()
+
+    def _note_trouble(self, problem: str | None) -> None:
+        if self._in_trouble is (problem is None):
+            self._in_trouble = problem is not None
+            self._troubled(problem)
 
     async def _gather(self) -> None:
         """Let a group grow for a moment, unless somebody waits for what is in it.
