@@ -187,6 +187,38 @@ def test_a_run_is_watched_paused_explained_and_cancelled(
     assert ask("runs", "cancel", other).returncode == 1
 
 
+def test_what_is_asked_of_a_run_whose_engine_is_frozen_is_said_to_come(
+    asked, ask, engine, write, tmp_path
+):
+    asked("workflows", "register", write(WAITS.replace("GATE", str(tmp_path / "gate"))))
+    run_id = ask("runs", "start", "w").stdout.strip()
+    until(lambda: asked("runs", "show", run_id)["status"] == "running")
+    engine.send_signal(signal.SIGSTOP)
+    later = "as soon as an engine takes up the request"
+    try:
+        for what, said in (("pause", "paused"), ("cancel", "cancelled")):
+            first, second = ask("runs", what, run_id), ask("runs", what, run_id)
+            assert (first.returncode, first.stdout) == (0, f"run {run_id} will be {said} {later}\n")
+            assert second.returncode == 1
+            assert "waits for an engine already" in second.stderr
+            reasons = ask("runs", "explain", run_id).stdout.splitlines()
+            assert reasons[1].startswith(f"it is to be {said}")
+            assert reasons[1].endswith(later)
+        paused = ask("runs", "pause", run_id)
+        assert (paused.returncode, "a request to pause or cancel it" in paused.stderr) == (1, True)
+    finally:
+        engine.send_signal(signal.SIGCONT)
+    until(lambda: asked("runs", "show", run_id)["status"] == "cancelled")
+
+
+def test_what_an_engine_does_at_once_is_said_to_be_done(asked, ask, engine, write, tmp_path):
+    asked("workflows", "register", write(WAITS.replace("GATE", str(tmp_path / "gate"))))
+    run_id = ask("runs", "start", "w").stdout.strip()
+    until(lambda: asked("runs", "show", run_id)["status"] == "running")
+    assert ask("runs", "pause", run_id).stdout == f"run {run_id} is paused\n"
+    assert ask("runs", "cancel", run_id).stdout == f"run {run_id} is cancelled\n"
+
+
 LOOKS = (
     "runs list",
     "runs list --status cut-off --json",

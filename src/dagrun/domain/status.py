@@ -39,6 +39,11 @@ class NodeStatus(StrEnum):
 
 
 RUN_ENDED: Final = frozenset({RunStatus.SUCCEEDED, RunStatus.FAILED, RunStatus.CANCELLED})
+CANCELLABLE: Final = frozenset({RunStatus.QUEUED, RunStatus.RUNNING, RunStatus.PAUSED})
+PAUSABLE: Final = frozenset({RunStatus.QUEUED, RunStatus.RUNNING})
+RESUMABLE: Final = frozenset({RunStatus.PAUSED})
+"""States in which a run can be asked for something, and stays until whoever has it does that."""
+
 NODE_ENDED: Final = frozenset(
     {NodeStatus.SUCCEEDED, NodeStatus.FAILED, NodeStatus.SKIPPED, NodeStatus.CANCELLED}
 )

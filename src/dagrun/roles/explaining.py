@@ -1,16 +1,17 @@
 """Why a run stands where it stands, as far as the processes of its data directory know."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from contextlib import suppress
 from pathlib import Path
 
 from dagrun.builtin.ownership import ORCHESTRATOR, owner_pid
 from dagrun.domain.explain import explain_run, how_to_go_on
 from dagrun.domain.ids import RunId
+from dagrun.domain.reasons import REQUESTED
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED
+from dagrun.domain.status import CANCELLABLE, PAUSABLE, RESUMABLE, RUN_ENDED, RunStatus
 from dagrun.errors import DagrunError
-from dagrun.ports.store import RunRecord, Store
+from dagrun.ports.store import Message, MessageKind, RunRecord, Store
 from dagrun.roles.owners import Request, ask_owner, is_cut_off, orchestrator_is_gone
 
 HOLDERS = 5
@@ -42,9 +43,32 @@ async def explain(
     first, *nodes = explain_run(state, cut_off=is_cut_off(data_dir, record))
     if ended:
         return [first, *nodes]
+    asked = _asked_for(await store.messages(record.run_id), record.status)
     found = await _elsewhere(data_dir, record) if where is None else [where]
     holders = await _holders(data_dir, store, record)
-    return [first, *found, *holders, *nodes, *await _children(data_dir, store, record, here)]
+    return [
+        first,
+        *asked,
+        *found,
+        *holders,
+        *nodes,
+        *await _children(data_dir, store, record, here),
+    ]
+
+
+def _asked_for(messages: Sequence[Message], status: RunStatus) -> list[str]:
+    """Say what a run was asked for that nobody has done yet."""
+    cancel = next((one for one in messages if one.kind is MessageKind.CANCEL), None)
+    if cancel is not None and status in CANCELLABLE:
+        reason = cancel.data.get("reason", REQUESTED)
+        return [f"it is to be cancelled ({reason}) as soon as an engine takes up the request"]
+    kinds = [one.kind for one in messages]
+    last = [kind for kind in kinds if kind in (MessageKind.PAUSE, MessageKind.RESUME)][-1:]
+    if last == [MessageKind.PAUSE] and status in PAUSABLE:
+        return ["it is to be paused as soon as an engine takes up the request"]
+    if last == [MessageKind.RESUME] and status in RESUMABLE:
+        return ["it is to go on as soon as an engine takes up the request"]
+    return []
 
 
 async def _elsewhere(data_dir: Path, record: RunRecord) -> list[str]:

@@ -66,10 +66,10 @@ class Change:
 
     run_id: str
     changed: bool
-    """False if it stood so before, or has ended."""
+    """False if it stood so before, was asked for that already, or has ended."""
 
     status: RunStatus
-    """How the run stands now. What was asked for may only come: an engine does it."""
+    """How the run stands now. What was asked for is durable and may only come: an engine does it."""
 
 
 @attrs.frozen(kw_only=True)

@@ -1,9 +1,17 @@
 """The runs of a data directory, as all who share it can look at them and ask for them."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterator,
+    Awaitable,
+    Callable,
+    Collection,
+    Sequence,
+)
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager, suppress
 from functools import partial
 from pathlib import Path
+from typing import Final
 
 import attrs
 import trio
@@ -14,9 +22,9 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.result import RunResult, run_result
 from dagrun.domain.scope import run_inputs
 from dagrun.domain.state import RunState
-from dagrun.domain.status import RUN_ENDED, RunStatus
+from dagrun.domain.status import CANCELLABLE, PAUSABLE, RESUMABLE, RUN_ENDED, RunStatus
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import NotFound
+from dagrun.errors import ConflictError, NotFound
 from dagrun.ports.management import (
     MOST,
     Change,
@@ -35,6 +43,8 @@ from dagrun.roles.owners import Request, ask_owner
 from dagrun.roles.run_logs import LATE, RunLogs
 from dagrun.roles.stored_runs import stored_workflow
 from dagrun.roles.summary import child_run, summary
+
+MOMENT: Final = 0.5  # seconds that an engine has to do what was asked of it, before the answer
 
 Select = Callable[..., Awaitable[tuple[Sequence[RunRecord], str | None]]]
 """Gives a page of the runs of a store that are asked for; takes status, limit and cursor."""
@@ -92,15 +102,15 @@ class SharedRuns:
 
     async def cancel(self, run_id: str) -> Change:
         """Cancel a run; see the port."""
-        return await self._changed(run_id, self._cancel)
+        return await self._changed(run_id, self._cancel, CANCELLABLE)
 
     async def pause(self, run_id: str) -> Change:
         """Start nothing more of a run; see the port."""
-        return await self._changed(run_id, self._pause)
+        return await self._changed(run_id, self._pause, PAUSABLE)
 
     async def resume(self, run_id: str) -> Change:
         """Go on with a paused run; see the port."""
-        return await self._changed(run_id, self._resume)
+        return await self._changed(run_id, self._resume, RESUMABLE)
 
     async def explain(self, run_id: str) -> Explanation:
         """Say why a run stands where it stands; see the port."""
@@ -198,11 +208,27 @@ class SharedRuns:
     async def _summary(self, run_id: RunId) -> RunSummary:
         return summary(self.data_dir, await self.store.run(run_id))
 
-    async def _changed(self, run_id: str, change: Callable[[RunRecord], Awaitable[bool]]) -> Change:
+    async def _changed(
+        self,
+        run_id: str,
+        change: Callable[[RunRecord], Awaitable[bool]],
+        before: Collection[RunStatus],
+    ) -> Change:
+        """Change a run, and say what came of it. It is in one of the states ``before`` until then."""
         record = await self._record(run_id)
         changed = await change(record)
+        if changed:
+            with trio.move_on_after(MOMENT), suppress(ConflictError):
+                await self._leaves(record, before)
         status = (await self.store.run(record.run_id)).status
         return Change(run_id=record.run_id, changed=changed, status=status)
+
+    async def _leaves(self, record: RunRecord, statuses: Collection[RunStatus]) -> None:
+        """Wait until a run is in none of some states: an engine elsewhere may yet have to hear."""
+        async with aclosing(self.looks.at(record.run_id, after=record.last_seq)) as looks:
+            async for _ in looks:
+                if (await self.store.run(record.run_id)).status not in statuses:
+                    return
 
     async def _cut_off(
         self, select: Select, status: RunStatus | None, limit: int, cursor: str | None

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from typing import Any
 
 from dagrun.domain.ids import RunId
-from dagrun.domain.status import RunStatus
+from dagrun.domain.status import PAUSABLE, RESUMABLE, RunStatus
 from dagrun.ports.engine import Placer
 from dagrun.ports.store import MessageKind, Store
 
@@ -42,10 +42,12 @@ class Mailbox:
         """Whether pausing a run, or going on with it, changes how it stands, or will stand."""
         status = (await self._store.run(run_id)).status
         for message in await self._store.messages(run_id):
+            if message.kind is MessageKind.CANCEL:
+                return False
             if message.kind is MessageKind.PAUSE and status is RunStatus.RUNNING:
                 status = RunStatus.PAUSED
             elif message.kind is MessageKind.RESUME and status is RunStatus.PAUSED:
                 status = RunStatus.RUNNING
         if kind is MessageKind.PAUSE:
-            return status is RunStatus.RUNNING or status is RunStatus.QUEUED
-        return status is RunStatus.PAUSED
+            return status in PAUSABLE
+        return status in RESUMABLE
