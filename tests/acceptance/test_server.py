@@ -326,6 +326,22 @@ def test_engines_are_listed_and_drained(asked, ask, engine):
     assert ask("engines", "drain", "none").returncode == 2
 
 
+def test_a_run_that_waits_for_a_drained_engine_is_told_how_that_takes_runs_again(
+    asked, ask, engine, write
+):
+    asked(
+        "workflows", "register", write("  nodes: [{id: a, executor: {type: shell, command: ls}}]\n")
+    )
+    asked("engines", "drain", "e1")
+    run_id = ask("runs", "start", "w").stdout.strip()
+    undrain = "engines undrain e1"
+    assert ask("runs", "explain", run_id).stdout.splitlines()[1] == (
+        f"it waits for an engine: e1 is draining; let e1 take runs again with: dagrun {undrain}"
+    )
+    asked(*undrain.split())
+    assert ask("runs", "watch", run_id).returncode == 0
+
+
 def test_events_are_printed_and_followed(asked, ask, start, server, engine, write):
     asked(
         "workflows",

@@ -152,6 +152,15 @@ async def test_an_engine_that_refused_a_run_is_looked_at_again_and_nobody_is_tol
     assert rig.told == ["engine.draining"]
 
 
+async def test_an_engine_says_why_it_may_be_given_no_runs(rig):
+    told = [rig.engine.unready]
+    rig.roster.drain("e", on=True)
+    told.append(rig.engine.unready)
+    rig.engine.detach(rig.engine.outbox)
+    told.append(rig.engine.unready)
+    assert told == [None, "is draining", "is not connected"]
+
+
 async def test_a_drain_that_was_lost_with_the_stream_is_asked_for_again():
     rig = Rig()
     assert rig.roster.drain("e", on=True)

@@ -6,7 +6,7 @@ from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import EMPTY
 from dagrun.domain.state import RunState
-from dagrun.ports.engine import Offers
+from dagrun.ports.engine import IS_DRAINING, Offers
 from dagrun.services.dispatcher.place import Place
 from dagrun.services.dispatcher.places import Places
 from dagrun.services.dispatcher.placing import Placing
@@ -73,11 +73,47 @@ def test_what_only_ends_waits_for_an_engine_with_its_executors():
 def test_what_no_engine_has_is_said_of_the_nearest_first():
     needs = attrs.evolve(BOTH, resources=frozenset({("cores", 2.0)}))
     far, near, other = Engine("far", "shell"), Engine("near", "lua", gpu="yes"), Engine("b", "lua")
-    where = places(far, near, other, Engine("c"))
-    assert where.lacking(needs) == (
+    where = places(far, near, other, *map(Engine, "cdef"))
+    all_of_it = "executor lua, label gpu=yes, resource cores=2"
+    assert where.hindrances(needs) == (
         "near lacks resource cores=2; b lacks label gpu=yes, resource cores=2; "
-        "far lacks executor lua, label gpu=yes, resource cores=2; and 1 more"
+        f"c lacks {all_of_it}; d lacks {all_of_it}; e lacks {all_of_it}; and 2 more"
     )
+
+
+def drained(name, *executors, **labels):
+    engine = Engine(name, *executors, **labels)
+    engine.ready, engine.unready = False, IS_DRAINING
+    return engine
+
+
+def filled(where, engine, runs):
+    engine.capacity = runs
+    for number in range(runs):
+        where.assume(engine, RunId(f"{engine.name}-{number}"), NOTHING)
+
+
+def test_of_engines_that_drain_and_others_that_are_full_each_has_its_own_reason():
+    full = Engine("e2")
+    where = places(drained("e1"), full, drained("e3"))
+    filled(where, full, 4)
+    assert where.hindrances(NOTHING) == (
+        "e1 is draining; e3 is draining; e2 has 4 of 4 runs; "
+        "let e1 take runs again with: dagrun engines undrain e1"
+    )
+
+
+def test_an_engine_that_drains_and_has_the_label_is_named_before_those_without_it():
+    where = places(Engine("e2"), drained("e3"), drained("e4", gpu="yes"))
+    assert where.hindrances(GPU) == (
+        "e4 is draining; e2 lacks label gpu=yes; e3 lacks label gpu=yes; "
+        "let e4 take runs again with: dagrun engines undrain e4"
+    )
+
+
+def test_no_engine_is_to_take_runs_again_that_would_not_be_given_the_run():
+    where = places(drained("e1"), Engine("e2", gpu="yes"))
+    assert where.hindrances(GPU) == "e2 has 0 of 0 runs; e1 lacks label gpu=yes"
 
 
 def needing(**resources):
@@ -156,19 +192,20 @@ def test_it_is_told_what_about_the_engines_keeps_a_run_waiting():
     told = [placing.explain(waiting)]
     placing._places.add(small)
     told.append(placing.explain(waiting))
-    large.ready = False
+    large.ready, large.unready = False, "is not connected"
     placing._places.add(large)
     told.append(placing.explain(waiting))
     large.ready = True
     for number in "12":
         placing._places.assume(large, RunId(number), needing(gpu=1))
         told.append(placing.explain(waiting))
+    small_lacks = "small lacks resource gpu=2"
     assert told == [
         "it waits for an engine: none is attached",
-        "it waits for an engine: small lacks resource gpu=2",
-        "it waits for an engine: those that may have it take no runs now (small 0, large 0)",
-        "it waits until other runs leave what it needs: resource gpu=2 (small 0, large 1)",
-        "it waits for an engine: all have as many runs as they may (small 0, large 2)",
+        f"it waits for an engine: {small_lacks}",
+        f"it waits for an engine: large is not connected; {small_lacks}",
+        f"it waits for an engine: large has too little free of resource gpu=2; {small_lacks}",
+        f"it waits for an engine: large has 2 of 2 runs; {small_lacks}",
     ]
 
 

@@ -9,7 +9,7 @@ engine has), ``views`` (how it is) and ``events`` (what becomes durable of its r
 
 from dagrun.ports.engine.attached import AttachedEngine, Holding
 from dagrun.ports.engine.events import DurableEvents, EngineEvents
-from dagrun.ports.engine.link import EngineLink
+from dagrun.ports.engine.link import IS_DRAINING, EngineLink
 from dagrun.ports.engine.listener import EngineListener
 from dagrun.ports.engine.offers import Offers
 from dagrun.ports.engine.placer import Placer
@@ -26,6 +26,7 @@ from dagrun.ports.engine.views import (
 __all__ = [
     "DRAINING",
     "IDLE",
+    "IS_DRAINING",
     "RUNNING",
     "UNHEALTHY",
     "AttachedEngine",

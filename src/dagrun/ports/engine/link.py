@@ -1,12 +1,15 @@
 """What an orchestrator asks of its engines."""
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import Final, Protocol
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.state import RunState
 from dagrun.ports.engine.offers import Offers
 from dagrun.ports.store import Message
+
+IS_DRAINING: Final = "is draining"
+"""Why an engine may be given no runs that somebody asked to take none."""
 
 
 class EngineLink(Protocol):
@@ -21,6 +24,11 @@ class EngineLink(Protocol):
     @property
     def ready(self) -> bool:
         """Whether it may be given runs now."""
+        ...
+
+    @property
+    def unready(self) -> str | None:
+        """Why it may not, to be said behind its name, such as :data:`IS_DRAINING`; None if it may."""
         ...
 
     @property

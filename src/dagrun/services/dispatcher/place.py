@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from dagrun.domain.entry import NOTHING, Needs
+from dagrun.domain.entry import NOTHING, Needs, amount, described
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Candidate, Candidates
 from dagrun.ports.engine import EngineLink
@@ -50,10 +50,17 @@ class Place:
 
     def has_enough(self, needs: Needs) -> bool:
         """Whether enough is free of the resources that a run needs."""
+        return not self._scarce(needs)
+
+    def _scarce(self, needs: Needs) -> frozenset[tuple[str, float]]:
+        """Give those of the resources that a run needs of which not enough is free."""
         offers = self.engine.offers
-        return offers is None or all(
-            _exactly(offers.resources.get(name, 0.0)) - self.used[name] >= _exactly(amount)
-            for name, amount in needs.resources
+        if offers is None:
+            return frozenset()
+        return frozenset(
+            (name, wanted)
+            for name, wanted in needs.resources
+            if _exactly(offers.resources.get(name, 0.0)) - self.used[name] < _exactly(wanted)
         )
 
     def lacking(self, needs: Needs) -> Needs:
@@ -69,17 +76,29 @@ class Place:
             ),
         )
 
+    def hindrance(self, needs: Needs) -> str | None:
+        """Say behind its name why it is not given a run; None if it may be."""
+        if amount(lacking := self.lacking(needs)):
+            return f"lacks {described(lacking)}"
+        if not self.engine.ready:
+            return self.engine.unready
+        if not self.has_room():
+            return f"has {len(self.runs)} of {self.engine.capacity} runs"
+        if scarce := self._scarce(needs):
+            return f"has too little free of {described(Needs(resources=scarce))}"
+        return None
+
     def take(self, run_id: RunId, needs: Needs) -> None:
         """Note that it has a run."""
         self.runs[run_id] = needs
-        for name, amount in needs.resources:
-            self.used[name] += _exactly(amount)
+        for name, wanted in needs.resources:
+            self.used[name] += _exactly(wanted)
 
     def give_back(self, run_id: RunId) -> None:
         """Note that it has a run no more."""
         needs = self.runs.pop(run_id, NOTHING)
-        for name, amount in needs.resources:
-            self.used[name] -= _exactly(amount)
+        for name, wanted in needs.resources:
+            self.used[name] -= _exactly(wanted)
 
     def candidate(self) -> Candidate:
         """Give what balancers know of it."""

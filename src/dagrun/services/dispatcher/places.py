@@ -1,20 +1,18 @@
 """The engines, and which of them gets a run."""
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Final
 
-from dagrun.domain.entry import NOTHING, Needs, amount, described
+from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.ports.balancer import Balancer, Candidates
 from dagrun.ports.engine import EngineLink
 from dagrun.services.dispatcher.balancing import Balancers
+from dagrun.services.dispatcher.hindrances import hindrances
 from dagrun.services.dispatcher.place import Place
 
 KEPT: Final = 10_000
 """Sets of needs for which the engines are kept that fulfil them."""
-
-NAMED: Final = 3
-"""Engines of which it is said what they lack."""
 
 
 class Places:
@@ -61,14 +59,6 @@ class Places:
     def have_room(self, needs: Needs = NOTHING) -> bool:
         """Whether an engine that has what is needed may be given one more run."""
         return len(self._fitting(needs)) > 0
-
-    def able(self, needs: Needs) -> Sequence[Place]:
-        """Give those that have what is needed, at least while they have no runs."""
-        return [
-            place
-            for place in self._by_name.values()
-            if place.has(needs) and Place(place.engine).has_enough(needs)
-        ]
 
     def free(self) -> int:
         """Give how many more runs the engines may be given."""
@@ -129,18 +119,9 @@ class Places:
             able = [place for place in ready if place.has(usable)]
         return min(able, key=lambda place: len(place.runs), default=None)
 
-    def describe(self) -> str:
-        """Say how many runs each engine has."""
-        return ", ".join(f"{name} {len(place.runs)}" for name, place in self._by_name.items())
-
-    def lacking(self, needs: Needs) -> str:
-        """Say what engines lack, none of which is able, the nearest first."""
-        found = {name: place.lacking(needs) for name, place in self._by_name.items()}
-        nearest = sorted(found, key=lambda name: amount(found[name]))
-        more = f"; and {len(nearest) - NAMED} more" if len(nearest) > NAMED else ""
-        return (
-            "; ".join(f"{name} lacks {described(found[name])}" for name in nearest[:NAMED]) + more
-        )
+    def hindrances(self, needs: Needs) -> str:
+        """Say what keeps each engine from being given a run, the nearest first."""
+        return hindrances(self._by_name.values(), needs)
 
     def _place(self, engine: EngineLink) -> Place | None:
         """Give the place of an engine, but not that of another one of its name."""

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from functools import partial
 
-from dagrun.domain.entry import NOTHING, Needs, described
+from dagrun.domain.entry import NOTHING, Needs
 from dagrun.domain.ids import RunId
 from dagrun.domain.queue import Queue, Why
 from dagrun.domain.state import RunState
@@ -274,21 +274,7 @@ class Placing:
             case Why.TURN:
                 return "it waits for its turn: other runs come first"
             case _:
-                return self._missing(ticket.needs)
-
-    def _missing(self, needs: Needs) -> str:
-        """Say which engine it is that a run waits for."""
-        engines = self._places.describe()
-        if not engines:
-            return "it waits for an engine: none is attached"
-        able = self._places.able(needs)
-        if not able:
-            return f"it waits for an engine: {self._places.lacking(needs)}"
-        if not any(place.engine.ready for place in able):
-            return f"it waits for an engine: those that may have it take no runs now ({engines})"
-        if any(place.has_room() for place in able):
-            return f"it waits until other runs leave what it needs: {described(needs)} ({engines})"
-        return f"it waits for an engine: all have as many runs as they may ({engines})"
+                return f"it waits for an engine: {self._places.hindrances(ticket.needs)}"
 
 
 def _slot_to_ask_for(ticket: Ticket) -> Slot | None:

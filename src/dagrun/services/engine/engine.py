@@ -67,7 +67,7 @@ class Engine:
     ) -> None:
         self.name = name
         self.capacity = capacity
-        self.ready = True
+        self.ready, self.unready = True, None
         self.offers = None
         self._listener = listener
         self._journal = journal

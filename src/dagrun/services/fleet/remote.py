@@ -12,6 +12,7 @@ from dagrun.domain.state import RunState
 from dagrun.ports.engine import (
     DRAINING,
     IDLE,
+    IS_DRAINING,
     RUNNING,
     UNHEALTHY,
     EngineView,
@@ -186,7 +187,16 @@ class RemoteEngine:
     @property
     def ready(self) -> bool:
         """Whether it may be given runs now."""
-        return self.outbox is not None and not self.draining and not self.refuses
+        return self.unready is None
+
+    @property
+    def unready(self) -> str | None:
+        """Why it may not; see the port."""
+        if self.outbox is None:
+            return "is not connected"
+        if self.draining:
+            return IS_DRAINING
+        return "takes no runs for now: it has refused one, or is unwell" if self.refuses else None
 
     def seen(self, named: Sequence[tuple[RunId, int]]) -> ReportSeen:
         """Say which of some runs, with their epochs, it has."""
