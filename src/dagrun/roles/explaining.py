@@ -45,7 +45,7 @@ async def explain(
         return [first, *nodes]
     asked = _asked_for(await store.messages(record.run_id), record.status)
     found = await _elsewhere(data_dir, record) if where is None else [where]
-    holders = await _holders(data_dir, store, record)
+    holders = await _holders(data_dir, store, record, here)
     return [
         first,
         *asked,
@@ -110,17 +110,25 @@ async def _children(
     return reasons
 
 
-async def _holders(data_dir: Path, store: Store, record: RunRecord) -> list[str]:
+async def _holders(
+    data_dir: Path, store: Store, record: RunRecord, here: Callable[[RunId], str | None]
+) -> list[str]:
     if record.slot_key is None or record.admitted or owner_pid(data_dir, record.owner) is None:
         return []
     holders = await store.holders(record.slot_key)
-    return [_holder(data_dir, holder) for holder in holders[:HOLDERS]]
+    return [_holder(data_dir, holder, here(holder.run_id)) for holder in holders[:HOLDERS]]
 
 
-def _holder(data_dir: Path, holder: RunRecord) -> str:
-    pid = owner_pid(data_dir, holder.owner)
-    if is_cut_off(data_dir, holder):
-        where = "its process has ended; resume or cancel it"
-    else:
-        where = "its orchestrator has ended" if pid is None else f"process {pid}"
+def _holder(data_dir: Path, holder: RunRecord, where: str | None) -> str:
+    where = _holder_elsewhere(data_dir, holder) if where is None else where
     return f"run {holder.run_id} has a slot of {holder.slot_key!r}: it is {holder.status} ({where})"
+
+
+def _holder_elsewhere(data_dir: Path, holder: RunRecord) -> str:
+    """Say which process has a run that is none of this process's."""
+    if is_cut_off(data_dir, holder):
+        return "its process has ended; resume or cancel it"
+    pid = owner_pid(data_dir, holder.owner)
+    if holder.owner == ORCHESTRATOR:
+        return "its orchestrator has ended" if pid is None else f"orchestrator, process {pid}"
+    return f"process {pid}"

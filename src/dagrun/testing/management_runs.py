@@ -151,6 +151,18 @@ class RunsSuite(Reaching):
             assert told.status is RunStatus.QUEUED
             assert any("none is attached" in reason for reason in told.reasons), told.reasons
 
+    async def test_a_run_that_waits_for_a_slot_is_told_which_engine_has_the_one_that_holds_it(
+        self, tmp_path: Path
+    ) -> None:
+        async with self.reached(tmp_path) as it:
+            first = await it.run(node("a", gate="g"), concurrency={"key": "k"})
+            await self.has_status(it, first.run_id, RunStatus.RUNNING)
+            second = await it.starts.runs.start("w")
+            told = await it.management.runs.explain(second.run_id)
+            holder = f"run {first.run_id} has a slot of 'w/k': it is running (engine e1 has it)"
+            assert holder in told.reasons, told.reasons
+            it.world.told.open("g")
+
     async def test_a_run_started_for_another_one_is_its_child(self, tmp_path: Path) -> None:
         async with self.reached(tmp_path) as it:
             runs = it.management.runs
