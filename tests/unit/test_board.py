@@ -1,6 +1,7 @@
 """What the progress display says."""
 
 import re
+from functools import partial
 from io import StringIO
 from pathlib import Path
 
@@ -8,7 +9,7 @@ import pytest
 import trio
 from rich.console import Console
 
-from dagrun.cli.board import Board, interesting
+from dagrun.cli.board import Board, event_note, interesting
 from dagrun.cli.progress import PlainLines, headline, picture, plain_line
 from dagrun.domain import decide
 from dagrun.domain.rerun import retry
@@ -156,6 +157,40 @@ def test_nodes_that_stand_in_line_are_ready_and_others_wait():
     assert statuses() == {"a": "succeeded", "b": "succeeded", "c": "running", "d": "pending"}
     assert decide.resume(driver.state, driver.tick())
     assert statuses()["d"] == "ready"
+
+
+def test_a_run_that_is_paused_as_poison_says_so_and_nothing_of_it_runs():
+    run = Driver(make_plan(make_node("a"), make_node("c", for_each=(1, 2)))).begin()
+    for _ in range(3):
+        run = Driver(run.state.plan, events=run.journal).begin(lost=True)
+    board = Board(run.state.plan.workflow)
+    board.see(run.journal)
+    assert headline(board).startswith("w 1.0.0  paused (poison)")
+    again = "runs again when the run is resumed"
+    assert [plain_line(board, row) for row in board.rows.values()] == [
+        f"■ a  cut-off  {again}",
+        f"■ c  cut-off  0 of 2 items  {again}",
+    ]
+    assert event_note(run.journal[-1]) == "poison: a, c"
+    seen = len(run.journal)
+    run.ask(decide.resume)
+    board.see(run.journal[seen:])
+    assert headline(board).startswith("w 1.0.0  running")
+    assert plain_line(board, board.rows["a"]).startswith("● a  running")
+
+
+def test_what_was_cut_off_of_a_paused_run_and_is_not_to_run_twice_is_said_to_fail():
+    run = Driver(make_plan(make_node("b", on_engine_loss="fail"))).begin()
+    run.ask(partial(decide.pause, epoch=2))
+    board = Board(run.state.plan.workflow)
+    board.see(run.journal)
+    assert headline(board).startswith("w 1.0.0  paused  ")
+    assert plain_line(board, board.rows["b"]) == "■ b  cut-off  fails when the run is resumed"
+
+
+def test_what_runs_on_while_a_run_is_paused_runs():
+    board = watch(make_node("a"), steps=lambda run: run.ask(decide.pause))
+    assert plain_line(board, board.rows["a"]).startswith("● a  running")
 
 
 def test_a_node_that_another_process_has_in_line_is_ready():

@@ -7,6 +7,7 @@ from dagrun.domain.children import circle, versions_called
 from dagrun.domain.events import Event, Type
 from dagrun.domain.explain import explain_run
 from dagrun.domain.fold import IllegalEvent, apply
+from dagrun.domain.fold_run import suspects
 from dagrun.domain.jsonvalue import MAX_OUTPUT, Raw, decode, encode
 from dagrun.domain.projection import project
 from dagrun.domain.result import run_result
@@ -188,6 +189,11 @@ def test_a_run_that_was_never_started_is_cancelled_without_handlers():
     assert run.started == []
 
 
+WHY = (
+    "3 engines were lost one after the other with it; what had begun and not ended may be why: b, c"
+)
+
+
 def lose(run):
     """Let the engine of a run be lost, and give what the next one makes of it."""
     return Driver(run.state.plan, events=run.journal).begin(lost=True)
@@ -200,12 +206,30 @@ def test_a_run_is_paused_when_three_engines_are_lost_with_the_same_node_running(
     run = lose(run)
     assert run.started == []
     assert run.state.status == "paused"
-    assert run.journal[-1].data == {"reason": "poison", "node": "b"}
+    assert run.journal[-1].data == {"reason": "poison", "node": "b", "nodes": ["b"]}
     assert picture(replayed(run)) == picture(run.state)
     assert check(run.state.plan.workflow, run.journal) == []
     assert run.ask(decide.resume)
     assert run.started == ["b"]
     assert lose(lose(run)).started == ["b"]
+
+
+def test_all_nodes_that_may_have_ended_the_engines_are_named():
+    run = drive(make_node("a"), make_node("b"), make_node("c", "a")).succeed("a")
+    run = lose(lose(lose(run)))
+    assert run.journal[-1].data == {"reason": "poison", "node": "b", "nodes": ["b", "c"]}
+    assert explain_run(run.state) == [
+        "the run is paused (poison): nothing starts until it is resumed",
+        WHY,
+        "b: attempt 1 was cut off; what ran of it runs again when the run is resumed",
+        "c: attempt 1 was cut off; what ran of it runs again when the run is resumed",
+    ]
+
+
+def test_the_node_that_was_running_at_most_losses_is_named_first():
+    run = lose(lose(lose(drive(make_node("a"), make_node("b")))))
+    run.state.losses["a"] -= 1
+    assert suspects(run.state) == ["b", "a"]
 
 
 def test_a_poisoned_run_that_was_queued_again_starts_anew_with_its_count():

@@ -1,5 +1,7 @@
 """The reasons that ``runs explain`` gives."""
 
+from functools import partial
+
 import pytest
 
 from dagrun.domain import decide
@@ -77,6 +79,40 @@ def test_what_was_cut_off_is_not_said_to_go_on():
         "fan: cut off when 1 of 3 items had ended",
         "b: waits for a",
     ]
+
+
+def paused_elsewhere(*nodes, steps=lambda _: None):
+    """Give a run that was paused after its engine was lost, and before another one had it."""
+    run = driver(*nodes)
+    steps(run)
+    run.ask(partial(decide.pause, epoch=2))
+    return run
+
+
+def test_what_was_cut_off_of_a_paused_run_is_not_said_to_run():
+    run = paused_elsewhere(
+        make_node("a"),
+        make_node("b", on_engine_loss="fail"),
+        make_node("c", for_each=(1, 2, 3)),
+        make_node("d", "a"),
+        steps=lambda run: run.succeed("c", item=0),
+    )
+    again = "what ran of it runs again when the run is resumed"
+    assert explain_run(run.state)[1:] == [
+        f"a: attempt 1 was cut off; {again}",
+        "b: attempt 1 was cut off; what ran of it fails when the run is resumed",
+        f"c: cut off when 1 of 3 items had ended; {again}",
+        "d: waits for a",
+    ]
+    run.ask(decide.requeue)
+    run.begin()
+    assert "a: attempt 1 is running" in explain_run(run.state)
+
+
+def test_what_runs_on_while_a_run_is_paused_is_said_to_run():
+    run = driver(make_node("a"))
+    run.ask(decide.pause)
+    assert explain_run(run.state)[1] == "a: attempt 1 is running"
 
 
 def test_a_retry_says_when_it_comes_and_how_many_there_are():

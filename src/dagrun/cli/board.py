@@ -9,8 +9,10 @@ import attrs
 
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type, is_kept
+from dagrun.domain.explain import THEN
 from dagrun.domain.handlers import due, handler_id
 from dagrun.domain.jsonvalue import length
+from dagrun.domain.reasons import POISON
 from dagrun.domain.status import NODE_ENDED, NodeStatus, RunStatus
 from dagrun.domain.workflow import Workflow
 
@@ -41,6 +43,9 @@ class Row:
     kept: bool = False
     """Whether it was done in another run."""
 
+    running: dict[int | None, int] = attrs.field(factory=dict)
+    """Items that run, or None for the node → the epoch under which their attempts began."""
+
     noted: int | None = None
     """The item that the note is about; None if it is about the node."""
 
@@ -68,11 +73,18 @@ class Board:
     def __init__(self, workflow: Workflow) -> None:
         self.workflow = workflow
         self.rows = {node.id: Row(node.id, len(node.dependencies)) for node in workflow.nodes}
+        self._then = {node.id: THEN[node.on_engine_loss] for node in workflow.nodes}
         self._dependants: dict[str, list[Row]] = {}
         for node in workflow.nodes:
             for dependency in node.dependencies:
                 self._dependants.setdefault(dependency, []).append(self.rows[node.id])
         self.status = RunStatus.QUEUED
+        self.epoch = 0
+        """Of the last event."""
+
+        self.poisoned = False
+        """Whether it is paused because engines were lost one after the other with it."""
+
         self.outcome: RunStatus | None = None
         """What it comes to, while handlers run."""
 
@@ -87,6 +99,7 @@ class Board:
         """Take in durable events. Give the rows that changed, each once."""
         changed: dict[str, Row] = {}
         for event in events:
+            self.epoch = event.epoch
             if event.node_id is None:
                 self._see_run(event)
             else:
@@ -97,6 +110,8 @@ class Board:
 
     def _see_run(self, event: Event) -> None:
         self.status = RunStatus(event.type.removeprefix("run."))
+        paused, data = self.status is RunStatus.PAUSED, event.data or {}
+        self.poisoned = paused and data.get("reason") == POISON
         if event.type is Type.RUN_RUNNING:
             self.started_at = self.started_at or event.time
             self._line_up(self.rows.values(), event.time)
@@ -121,7 +136,9 @@ class Board:
 
     def _see_node(self, row: Row, event: Event) -> None:
         status = NodeStatus(event.type.removeprefix("node."))
+        row.running.pop(event.item, None)
         if event.type is Type.NODE_RUNNING:
+            row.running[event.item] = event.epoch
             row.started_at = row.started_at or event.time
             row.attempts = max(row.attempts, event.attempt or 0)
             if row.noted == event.item:
@@ -163,13 +180,24 @@ class Board:
         """Give the run's state in words, with the outcome that waits for handlers."""
         ending = self.status is RunStatus.ENDING
         state = f"ending ({self.outcome})" if ending else str(self.status)
+        state += f" ({POISON})" if self.poisoned else ""
         if not self.cut_off:
             return state
         return CUT_OFF if self.status is RunStatus.RUNNING else f"{CUT_OFF} while {state}"
 
     def state_of(self, row: Row) -> str:
         """Give a row's state in words."""
-        return CUT_OFF if self.cut_off and row.status is NodeStatus.RUNNING else row.status
+        left = row.status is NodeStatus.RUNNING and (self.cut_off or self.is_left(row))
+        return CUT_OFF if left else row.status
+
+    def is_left(self, row: Row) -> bool:
+        """Whether the run is paused, and what ran of a row was cut off with its engine before."""
+        paused, epochs = self.status is RunStatus.PAUSED, row.running.values()
+        return paused and bool(epochs) and all(epoch < self.epoch for epoch in epochs)
+
+    def note_of(self, row: Row) -> str:
+        """Give what there is to say of a row beside its state."""
+        return self._then[row.node_id] if self.is_left(row) else row.note
 
     def summary(self) -> str:
         """Give how many nodes stand where."""
@@ -184,7 +212,7 @@ def event_note(event: Event) -> str:
         return f"{data['error']['type']}: {data['error']['message']}{again}"
     if "child" in data:
         return f"run {data['child']}"
-    return str(data.get("reason", ""))
+    return ": ".join(filter(None, (data.get("reason"), ", ".join(data.get("nodes", ())))))
 
 
 def interesting(rows: Sequence[Row], most: int) -> list[Row]:

@@ -88,13 +88,13 @@ class PlainLines:
 
 def plain_line(board: Board, row: Row) -> str:
     """Give a node's row as text: ``✓ extract  succeeded  0.12s  attempt 2``."""
-    seconds = row.seconds(_now(board))
+    seconds = row.seconds(_now(board, row))
     parts = [
         f"{_mark(board, row)[0]} {row.node_id}",
         board.state_of(row),
         "" if seconds is None else format_duration(seconds),
         row.detail(),
-        row.note,
+        board.note_of(row),
     ]
     return "  ".join(filter(None, parts))
 
@@ -105,9 +105,10 @@ def _mark(board: Board, row: Row) -> tuple[str, str]:
     return _MARKS[NodeStatus.CANCELLED if cut_off else row.status]
 
 
-def _now(board: Board) -> datetime | None:
-    """Give the time for what goes on; None if nothing does."""
-    return None if board.cut_off else datetime.now(UTC)
+def _now(board: Board, row: Row | None = None) -> datetime | None:
+    """Give the time for what goes on, of a run or a row; None if nothing does."""
+    left = board.cut_off or (row is not None and board.is_left(row))
+    return None if left else datetime.now(UTC)
 
 
 class LiveTree:
@@ -178,7 +179,7 @@ def _took(board: Board) -> str:
 
 def _rich_line(board: Board, row: Row) -> "Text":
     mark, style = _mark(board, row)
-    seconds = row.seconds(_now(board))
+    seconds = row.seconds(_now(board, row))
     line = _cropped("")
     line.append(f"{mark} ", style).append(row.node_id, "bold" if style != "dim" else "dim")
     line.append(f"  {board.state_of(row)}", style)
@@ -186,7 +187,7 @@ def _rich_line(board: Board, row: Row) -> "Text":
         line.append(f"  {format_duration(seconds)}", "dim")
     if row.detail():
         line.append(f"  {row.detail()}", "dim")
-    if row.note:
-        note = visible(row.note[:LONGEST])
+    if note := board.note_of(row):
+        note = visible(note[:LONGEST])
         line.append(f"  {note}", "red" if row.status is NodeStatus.FAILED else "dim")
     return line

@@ -77,7 +77,8 @@ class Event:
     ``run.running``           ``engine``: who executes the run from now on; ``lost``: true if
                               the one before was lost. So it is in every event of the run with
                               which an engine begins
-    ``run.paused``            ``reason``; ``node``: which one, if the reason is ``poison``;
+    ``run.paused``            ``reason``; if that is ``poison``, ``nodes``: those that had begun
+                              and not ended when the last engine was lost, and ``node``: the first of them;
                               ``engine``: null if no engine had it, as it only waited for others
     ``run.cancelling``        ``reason``: ``requested``, ``timeout``, or ``for run …``
     ``run.ending``            ``status``: what the run comes to when its handlers have ended,

@@ -1,15 +1,24 @@
 """Why a run stands where it stands, as a chain of reasons in plain words."""
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Final
 
 from dagrun.domain.durations import format_duration
+from dagrun.domain.fold_run import is_left, suspects
+from dagrun.domain.reasons import POISON
 from dagrun.domain.state import NodeState, RunState, Work
 from dagrun.domain.status import NodeStatus, RunStatus
+from dagrun.domain.workflow import OnEngineLoss
 
 SHOWN: Final = 20
 """Nodes that are told of; of the others only the number is."""
+
+THEN: Final = {
+    OnEngineLoss.RETRY: "runs again when the run is resumed",
+    OnEngineLoss.FAIL: "fails when the run is resumed",
+}
+"""What becomes of a node of a paused run that was cut off with its engine."""
 
 
 def explain_run(state: RunState, *, cut_off: bool = False) -> list[str]:
@@ -19,7 +28,7 @@ def explain_run(state: RunState, *, cut_off: bool = False) -> list[str]:
         state: the run.
         cut_off: whether the process that had it is gone, so that nothing of it goes on.
     """
-    reasons = [_cut_off(state) if cut_off else _run(state)]
+    reasons = [_cut_off(state) if cut_off else _run(state), *_poison(state)]
     nodes = [
         text
         for node in (*state.nodes, *state.due)
@@ -69,6 +78,13 @@ def _run(state: RunState) -> str:
             return f"the run has {status}"
 
 
+def _poison(state: RunState) -> Iterator[str]:
+    """Say what may have ended the engines of a run that was paused for that."""
+    if state.status is RunStatus.PAUSED and state.reason == POISON and state.losses:
+        lost = f"{max(state.losses.values())} engines were lost one after the other with it"
+        yield f"{lost}; what had begun and not ended may be why: {_some(suspects(state))}"
+
+
 def _cut_off(state: RunState) -> str:
     left = f"{state.unfinished} of {len(state.nodes)} nodes had not ended"
     return f"the run was cut off while it was {state.status}: {left}"
@@ -76,8 +92,9 @@ def _cut_off(state: RunState) -> str:
 
 def _node(state: RunState, node: NodeState, cut_off: bool) -> str | None:
     """Say what is with a node; None when there is nothing to say."""
-    if cut_off and node.status is NodeStatus.RUNNING:
-        return f"{node.step.node.id}: {_stopped(node)}"
+    if node.status is NodeStatus.RUNNING and (cut_off or is_left(state, node)):
+        then = "" if cut_off else f"; what ran of it {THEN[node.step.node.on_engine_loss]}"
+        return f"{node.step.node.id}: {_stopped(node)}{then}"
     reason = _reason(state, node)
     return None if reason is None else f"{node.step.node.id}: {reason}"
 
@@ -111,9 +128,14 @@ def _waiting(state: RunState, node: NodeState) -> str:
     missing = [state.nodes[index] for index in node.step.dependencies]
     names = [other.step.node.id for other in missing if not other.ended]
     if names:
-        more = f" and {len(names) - 5} more" if len(names) > 5 else ""
-        return f"waits for {', '.join(names[:5])}{more}"
+        return f"waits for {_some(names)}"
     return "waits for the run to go on"
+
+
+def _some(names: Sequence[str]) -> str:
+    """Give the first of some names, and how many there are more."""
+    more = f" and {len(names) - 5} more" if len(names) > 5 else ""
+    return ", ".join(names[:5]) + more
 
 
 def _items(node: NodeState) -> Iterator[str]:

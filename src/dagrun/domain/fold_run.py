@@ -128,6 +128,14 @@ def _cut_off(state: RunState) -> list[Work]:
     return [work for work in state.works() if has_attempt(work) and not work.node.ended]
 
 
+def suspects(state: RunState) -> list[str]:
+    """Give the nodes that had begun and not ended when the last engine was lost.
+
+    Those come first that were when most of the ones before it were lost, too.
+    """
+    return sorted(state.losses, key=lambda node_id: -state.losses[node_id])
+
+
 def drop_waiting_items(node: NodeState) -> None:
     """Forget the items that stand in line and were never started."""
     for item in list(node.items.values()):
@@ -212,6 +220,17 @@ def _cancel_rest(state: RunState) -> None:
     for node in state.nodes:
         if not node.ended:
             node.status = NodeStatus.CANCELLED
+
+
+def is_left(state: RunState, node: NodeState) -> bool:
+    """Whether a node of a paused run was running, was cut off with its engine, and nothing of it runs.
+
+    What is to be done about that is done when the run goes on.
+    """
+    if state.status is not RunStatus.PAUSED:
+        return False
+    attempts = [work for work in (node, *node.items.values()) if has_attempt(work)]
+    return bool(attempts) and all(work.epoch < state.epoch for work in attempts)
 
 
 def is_under_way(work: Work) -> bool:

@@ -6,7 +6,7 @@ from dagrun.domain.decide.nodes import advance
 from dagrun.domain.decide.requests import cancel
 from dagrun.domain.decide.waiting import time_left_to_run
 from dagrun.domain.events import Type
-from dagrun.domain.fold_run import look_at_all
+from dagrun.domain.fold_run import look_at_all, suspects
 from dagrun.domain.moves import emit
 from dagrun.domain.reasons import MOST_LOSSES, POISON, TIMEOUT
 from dagrun.domain.state import RunState
@@ -37,9 +37,9 @@ def begin(
     """
     _hand_over(state, now, epoch, engine, lost=lost, reason=reason)
     look_at_all(state)
-    poisoned = next((node for node, n in state.losses.items() if n >= MOST_LOSSES), None)
-    if state.status is RunStatus.RUNNING and poisoned is not None:
-        emit(state, Type.RUN_PAUSED, now, data={"reason": POISON, "node": poisoned})
+    if state.status is RunStatus.RUNNING and max(state.losses.values(), default=0) >= MOST_LOSSES:
+        nodes = suspects(state)
+        emit(state, Type.RUN_PAUSED, now, data={"reason": POISON, "node": nodes[0], "nodes": nodes})
     elif state.status is RunStatus.RUNNING and time_left_to_run(state, now) == 0:
         cancel(state, now, reason=TIMEOUT)  # it passed while nobody executed the run
     else:
