@@ -1,5 +1,7 @@
 """Which run goes first, where it goes, and what is done about runs that wait for too long."""
 
+from pathlib import Path
+
 import pytest
 import trio
 
@@ -171,6 +173,15 @@ async def test_a_run_whose_balancer_fails_goes_to_the_least_loaded_engine(
     (told,) = errors_of(caplog)
     assert "balancer round-robin failed" in told
     assert str(wrong) in told
+
+
+@pytest.mark.parametrize("page", ["architecture.md", "plugins.md"])
+def test_the_pages_tell_where_a_run_goes_whose_balancer_fails(page):
+    told = " ".join((Path(__file__).parents[2] / "docs" / page).read_text().split())
+    assert (
+        "raises, or chooses what is no candidate, that is logged once, and the run goes to the "
+        "least loaded candidate."
+    ) in told
 
 
 async def test_a_balancer_that_cannot_hear_of_engines_stops_none(tmp_path, monkeypatch, caplog):
