@@ -35,7 +35,7 @@
 
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
-from typing import ClassVar
+from typing import ClassVar, Self
 
 import attrs
 
@@ -260,9 +260,17 @@ class NotAuthenticated(AccessError):
 
 
 class NotAllowed(AccessError):
-    """The token's role may not do this."""
+    """The token's role may not do this. ``held`` is that role; None where nobody said it."""
 
     code = "not_allowed"
+    held: str | None = None
+
+    @classmethod
+    def for_want_of(cls, needed: str, held: str) -> Self:
+        """Make one that names the role that is needed, and the one that the token has."""
+        error = cls(f"this needs the role {needed}, and the token's is {held}")
+        error.held = held
+        return error
 
 
 class RemoteError(DagrunError):

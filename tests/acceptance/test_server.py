@@ -429,6 +429,17 @@ def test_tokens_decide_who_may_do_what(dagrun, ask, asked, tmp_path):
     assert made["admin"]["token"].encode() not in database
 
 
+@pytest.mark.parametrize("role", ["engine", "viewer"])
+def test_who_may_not_start_runs_is_told_at_once_which_role_may(dagrun, ask, asked, write, role):
+    document = write(DOCUMENT.replace("file: double.lua", "code: 'return {}'"))
+    asked("workflows", "register", document)
+    token = dagrun("tokens", "create", role).stdout.strip()
+    until(lambda: ask("runs", "list").returncode == 1)
+    refused = ask("runs", "start", "w", DAGRUN_TOKEN=token)
+    told = f"dagrun: this needs the role operator, and the token's is {role}\n"
+    assert (refused.returncode, refused.stderr) == (1, told)
+
+
 @pytest.mark.parametrize(
     "arguments",
     [

@@ -31,6 +31,7 @@ SOME = [
     UnknownPlugin("store", "x", ["memory", "sqlite"]),
     StoreBusy("it is held"),
     NotAllowed("this needs the role admin"),
+    NotAllowed.for_want_of("operator", "engine"),
 ]
 
 

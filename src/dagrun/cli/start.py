@@ -1,6 +1,7 @@
 """``dagrun runs start``, and what becomes of a run that was accepted."""
 
-from collections.abc import Awaitable, Callable, Collection, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 
 import attrs
@@ -14,8 +15,9 @@ from dagrun.cli.options import Asked
 from dagrun.cli.runs import LOOKED_AT, has_written, summary_json, view_json
 from dagrun.cli.watch import show_run
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConfigError
+from dagrun.errors import ConfigError, NotAllowed
 from dagrun.ports.management import Management, RunSummary, RunView
+from dagrun.ports.tokens import Role
 
 
 def start_run(
@@ -38,7 +40,8 @@ def start_run(
     check_key(idempotency_key)
 
     async def accept(server: Management) -> RunSummary:
-        chosen, workflow = await server.workflows.get(workflow_id, version)
+        with _naming_the_role_that_starts():
+            chosen, workflow = await server.workflows.get(workflow_id, version)
         return await server.runs.start(
             workflow_id,
             inputs_of(workflow, pairs, inputs_file),
@@ -51,6 +54,20 @@ def start_run(
     code = have_executed(asked, whom, accept, wait=wait)
     whom.note_unled()
     return code
+
+
+@contextmanager
+def _naming_the_role_that_starts() -> Iterator[None]:
+    """Tell who may not even look at the workflow what is needed to start it.
+
+    With the role that looking needs, the caller would only be refused once more.
+    """
+    try:
+        yield
+    except NotAllowed as error:
+        if error.held is None:
+            raise
+        raise NotAllowed.for_want_of(Role.OPERATOR, error.held) from error
 
 
 def check_key(key: str | None) -> None:

@@ -67,7 +67,7 @@ class TokenGate:
         if held is None:
             raise NotAuthenticated(_UNKNOWN)
         if role not in INCLUDED[held]:
-            raise NotAllowed(f"this needs the role {role}, and the token's is {held}")
+            raise NotAllowed.for_want_of(role, held)
 
     def _role(self, record: TokenRecord | None, shown: str) -> Role | None:
         if record is not None:
