@@ -33,6 +33,13 @@ async def test_a_gate_that_is_not_open_without_lets_nobody_in():
         await gate(MemoryStore(), open_without=False).admit(None, Role.VIEWER)
 
 
+async def test_who_shows_no_token_is_told_how_to_show_one_and_where_one_is_made():
+    with pytest.raises(NotAuthenticated) as caught:
+        await gate(MemoryStore(), open_without=False).admit(None, Role.VIEWER)
+    for way in ("DAGRUN_TOKEN", "--token", "data directory", "dagrun tokens create"):
+        assert way in str(caught.value)
+
+
 @pytest.mark.parametrize("wanted", Role)
 @pytest.mark.parametrize("held", Role)
 async def test_a_role_may_do_what_it_includes_and_nothing_else(held, wanted):

@@ -14,7 +14,10 @@ from dagrun.ports.tokens import INCLUDED, Role, TokenRecord, Tokens
 FRESH: Final = 1.0  # seconds for which what was read counts; other processes write tokens
 FRESH_FOR_STRANGERS: Final = 0.1  # seconds; a token that is not known may have just been made
 
-_NOBODY: Final = "this call needs a token; make one with: dagrun tokens create"
+_NOBODY: Final = (
+    "this call needs a token: show the one that you have with DAGRUN_TOKEN, or --token; or make one "
+    "where the orchestrator's data directory is, with: dagrun tokens create"
+)
 _UNKNOWN: Final = "the token is not accepted: it is unknown, expired or revoked"
 
 
