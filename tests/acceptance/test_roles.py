@@ -16,13 +16,16 @@ from dagrun.testing.roles import LISTENING, address_of, lines_up_to, logged, rea
 ELSEWHERE = ("--grpc-address", "0.0.0.0")
 
 
+TOKEN = {"orchestrator": "make one with: dagrun tokens create", "engine": "--token"}
+
+
 @pytest.mark.parametrize("role", ["orchestrator", "engine"])
 @pytest.mark.parametrize(
     ("given", "missing"),
     [
-        ((), "without TLS (--tls-cert, --tls-key) and a token (--token)"),
+        ((), "without TLS (--tls-cert, --tls-key) and a token (TOKEN)"),
         (("--token", "t"), "without TLS (--tls-cert, --tls-key) anybody"),
-        (("--tls-cert", "c", "--tls-key", "k"), "without a token (--token) or certificates"),
+        (("--tls-cert", "c", "--tls-key", "k"), "without a token (TOKEN) or certificates"),
     ],
 )
 def test_listening_for_other_machines_without_tls_and_a_token_is_refused(
@@ -30,7 +33,8 @@ def test_listening_for_other_machines_without_tls_and_a_token_is_refused(
 ):
     done = dagrun(role, *ELSEWHERE, *given)
     assert done.returncode == 2
-    assert done.stderr.startswith(f"dagrun: other machines reach 0.0.0.0: {missing}")
+    told = missing.replace("TOKEN", TOKEN[role])
+    assert done.stderr.startswith(f"dagrun: other machines reach 0.0.0.0: {told}")
     assert len(done.stderr.splitlines()) == 1
 
 
@@ -49,7 +53,8 @@ def test_a_database_without_a_token_lets_nobody_in_from_other_machines(dagrun, t
     trio.run(opened, tmp_path / "data" / DATABASE)
     given = ("orchestrator", *ELSEWHERE, "--tls-cert", "own.pem", "--tls-key", "own.pem")
     done = dagrun(*given)
-    assert (done.returncode, "without a token (--token)" in done.stderr) == (2, True)
+    told = "without a token (make one with: dagrun tokens create)"
+    assert (done.returncode, told in done.stderr) == (2, True)
 
 
 async def opened(file):

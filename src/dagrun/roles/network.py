@@ -46,13 +46,16 @@ def between_processes(registry: Registry, name: str) -> Callable[..., Transport]
     return registry.transports.get(name)
 
 
-def check_exposure(settings: NetworkSettings, *, insecure: bool, has_tokens: bool = False) -> None:
+def check_exposure(
+    settings: NetworkSettings, *, insecure: bool, has_tokens: bool | None = None
+) -> None:
     """Refuse to listen for strangers without TLS, or without asking who they are.
 
     Args:
         settings: say where it listens, and how.
         insecure: whether to listen nevertheless.
-        has_tokens: whether there are stored tokens, one of which everybody has to show.
+        has_tokens: whether there are stored tokens, one of which everybody has to show; None where
+            none can be, as with an engine.
 
     Raises:
         ConfigError: the address is no loopback's, and something is missing.
@@ -63,7 +66,8 @@ def check_exposure(settings: NetworkSettings, *, insecure: bool, has_tokens: boo
     if settings.tls_cert is None:
         missing.append("TLS (--tls-cert, --tls-key)")
     if settings.token is None and settings.tls_ca is None and not has_tokens:
-        missing.append("a token (--token) or certificates of the others (--tls-ca)")
+        token = "--token" if has_tokens is None else "make one with: dagrun tokens create"
+        missing.append(f"a token ({token}) or certificates of the others (--tls-ca)")
     if missing:
         raise ConfigError(
             f"other machines reach {settings.grpc_address}: without {' and '.join(missing)} anybody "
