@@ -272,7 +272,7 @@ async def has_registered(scene):
 
 
 async def takes_registrations(scene):
-    leading = await scene.orchestrator()
+    leading = await scene.orchestrator(DAGRUN_ENGINES="127.0.0.1:9")
 
     async def register():
         leading.register("127.0.0.1:9")

@@ -79,6 +79,7 @@ def test_an_engine_that_only_dials_may_have_any_address(start):
     ("role", "given", "message"),
     [
         ("orchestrator", {"DAGRUN_DISCOVERY": "guess"}, "no discovery is called 'guess'"),
+        ("orchestrator", {"DAGRUN_DISCOVERY": "static"}, "with --engines, or DAGRUN_ENGINES"),
         ("orchestrator", {"LOAD_BALANCER_TYPE": "fair"}, "no balancer is called 'fair'"),
         ("orchestrator", {"TRANSPORT_TYPE": "pigeon"}, "no transport is called 'pigeon'"),
         ("orchestrator", {"TRANSPORT_TYPE": "memory"}, "reaches nobody outside this process"),
@@ -93,6 +94,13 @@ def test_what_cannot_be_used_is_told_in_one_line(tmp_path, role, given, message)
     assert done.returncode == 2
     assert message in done.stderr
     assert len(done.stderr.splitlines()) == 1
+
+
+def test_an_empty_list_of_engines_is_told_where_others_may_be_found(start):
+    role = start("orchestrator", "--grpc-port", "0", "--discovery", "static,register")
+    told = read_log(role, "the discovery static has no engine to dial")
+    assert told.endswith("name some with --engines, or DAGRUN_ENGINES")
+    assert address_of(role)
 
 
 def test_a_port_that_is_taken_is_told(start, dagrun):

@@ -1,12 +1,15 @@
 """The two roles as an operator's settings want them."""
 
+import logging
 import secrets
 from collections.abc import AsyncIterator
 from contextlib import AsyncExitStack, asynccontextmanager
 from functools import partial
 from importlib.metadata import version
+from typing import Final
 
 from dagrun.builtin.control import Control
+from dagrun.errors import ConfigError
 from dagrun.plugin.registry import Registry
 from dagrun.roles.beside import answer_beside
 from dagrun.roles.documents import read_to_send, register_read
@@ -23,6 +26,11 @@ from dagrun.services.gate import TokenGate
 from dagrun.services.workflow_folder import WorkflowFolder
 from dagrun.settings.engine import ENGINE_PORT, EngineSettings
 from dagrun.settings.orchestrator import OrchestratorSettings
+
+STATIC: Final = "static"
+"""The discovery that finds the engines of a list."""
+
+_log: Final = logging.getLogger(__name__)
 
 
 @asynccontextmanager
@@ -42,6 +50,7 @@ async def open_configured_orchestrator(
     transport = make_transport(registry, settings, port=settings.grpc_port)
     place = make_store(registry, settings.store, settings.data_dir)
     registry.balancers.get(settings.load_balancer_type)
+    _check_list(settings)
     make_source = factories(registry.discoveries, settings)
     sources = {name: make_source(name)() for name in settings.discovery}
     make_subscriber = factories(registry.subscribers, settings)
@@ -79,6 +88,22 @@ async def open_configured_orchestrator(
             )
         lock.note(from_here(leading.addresses[0]))
         yield leading
+
+
+def _check_list(settings: OrchestratorSettings) -> None:
+    """Refuse to look for the engines of an empty list, and for no others.
+
+    Raises:
+        ConfigError: there is nothing else that could find any.
+    """
+    if STATIC not in settings.discovery or settings.engines:
+        return
+    problem = (
+        "the discovery static has no engine to dial: name some with --engines, or DAGRUN_ENGINES"
+    )
+    if set(settings.discovery) == {STATIC}:
+        raise ConfigError(problem)
+    _log.warning(problem)
 
 
 @asynccontextmanager
