@@ -66,6 +66,32 @@ async def test_an_engine_is_lost_with_the_last_of_its_lives():
     assert rig.roster.views() == []
 
 
+async def test_an_engine_from_before_this_orchestrator_joins_when_it_greets_and_only_once():
+    rig = Rig()
+    engine = rig.expect("i", "a")
+    assert rig.told == []
+    assert rig.attach("i") is engine
+    rig.attach("i")
+    assert rig.told == ["engine.joined"]
+
+
+async def test_an_engine_that_was_lost_joins_anew():
+    rig = Rig()
+    rig.roster.forget(rig.attach("i"), lost=True)
+    rig.attach("i")
+    assert rig.told == ["engine.joined", "engine.lost", "engine.joined"]
+
+
+async def test_an_earlier_life_that_comes_back_has_joined_already():
+    rig = Rig()
+    old = rig.attach("old")
+    old.runs[RunId("a")] = Assigned(RunId("a"), 1, 0.0)
+    for instance in ("new", "old"):
+        rig.roster.all()[0].outbox = None
+        rig.attach(instance)
+    assert rig.told == ["engine.joined"] * 2
+
+
 async def test_an_earlier_life_that_comes_back_still_has_its_runs():
     rig = Rig()
     old = rig.attach("old")

@@ -97,6 +97,9 @@ class RemoteEngine:
         self._close: Callable[[], None] = lambda: None
         """Ends the present stream."""
 
+        self.known_to_have_joined = False
+        """Whether subscribers were told of it, since this orchestrator was started."""
+
         self.known_to_drain = False
         """Whether subscribers were told that it takes no more runs."""
 

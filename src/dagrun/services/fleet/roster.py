@@ -90,12 +90,18 @@ class Roster:
         engine = self._others.pop((hello.engine_id, hello.instance), None)
         if engine is None:
             engine = self._make(hello)
-            self._announce("engine.joined", engine_id=engine.name, data={"release": hello.release})
         engine.introduce(hello)
         self._present[engine.name] = engine
+        self._tell_that_it_joined(engine, hello)
         self._tell_of_drain(engine)
         self._placer.add_engine(engine)
         return engine
+
+    def _tell_that_it_joined(self, engine: RemoteEngine, hello: Hello) -> None:
+        """Tell that an engine is there, once until it is forgotten; also of one that was expected."""
+        if not engine.known_to_have_joined:
+            self._announce("engine.joined", engine_id=engine.name, data={"release": hello.release})
+        engine.known_to_have_joined = True
 
     def _depart(self, engine: RemoteEngine) -> None:
         """Give the id of an engine to another one; its runs wait out their leases."""
