@@ -22,7 +22,7 @@ def quiet(dagrun, write):
 def test_a_missing_input_comes_with_how_to_give_it(dagrun, write):
     file = write(INPUTS + QUIET)
     told = dagrun("run", file)
-    message = "inputs.must: it is needed, and not given; give it with -i must=…\n"
+    message = "dagrun: inputs.must: it is needed, and not given; give it with -i must=…\n"
     assert (told.returncode, told.stderr) == (2, message)
     told = dagrun("run", file, "must=1")
     assert told.stderr == (

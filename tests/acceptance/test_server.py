@@ -132,7 +132,10 @@ def test_a_wrong_document_is_told_with_its_places_and_inputs_with_their_names(as
     assert {"line", "column", "path", "suggestion"} <= told["errors"][0].keys()
     ask("workflows", "register", write(DOCUMENT.replace("file: double.lua", "code: 'return {}'")))
     refused = ask("runs", "start", "w", "-i", "n=x")
-    assert (refused.returncode, "inputs.n" in refused.stderr) == (2, True)
+    assert (refused.returncode, refused.stderr) == (2, "dagrun: inputs.n: 'x' is no integer\n")
+    refused = ask("runs", "start", "w", "--priority", "99999999999")
+    told = "dagrun: the priority must be a whole number from "
+    assert (refused.returncode, refused.stderr.startswith(told)) == (2, True)
 
 
 def test_of_several_documents_all_that_is_wrong_is_told_and_the_right_ones_are_registered(

@@ -191,8 +191,9 @@ def report(error: DagrunError, *, as_json: bool) -> int:
 
 
 def _lines(error: DagrunError) -> list[str]:
-    problems = getattr(error, "problems", ())
-    return [str(problem) for problem in problems] or [
+    """Give what is wrong, behind the file that it is in, or else behind our name."""
+    problems: Sequence[Problem] = getattr(error, "problems", ())
+    return [str(one) if one.file else f"dagrun: {one}" for one in problems] or [
         f"dagrun: {str(error) or type(error).__name__}"
     ]
 
