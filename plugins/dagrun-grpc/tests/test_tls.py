@@ -1,5 +1,6 @@
 """TLS: who may talk to whom, and what the operator is told."""
 
+import re
 import ssl
 from contextlib import AsyncExitStack, asynccontextmanager
 from datetime import UTC, datetime, timedelta
@@ -73,16 +74,20 @@ async def test_a_client_certificate_stands_for_the_token_of_an_engine(ours):
 
 async def test_who_has_no_certificate_is_refused(ours):
     async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
-        async with refused(served.address, tls_ca=ours.ca):
+        async with refused(served.address, tls_ca=ours.ca) as caught:
             pass
         assert served.channels == []
+    assert "asks for a certificate: then show one with --tls-cert and --tls-key" in str(
+        caught.value
+    )
 
 
 async def test_who_has_a_certificate_of_somebody_else_is_refused(ours, theirs):
     async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
-        async with refused(served.address, **theirs.issue(), tls_ca=ours.ca):
+        async with refused(served.address, **theirs.issue(), tls_ca=ours.ca) as caught:
             pass
         assert served.channels == []
+    assert "does not accept the certificate of --tls-cert" in str(caught.value)
 
 
 async def test_a_listener_with_a_certificate_of_somebody_else_is_refused(ours, theirs):
@@ -150,10 +155,33 @@ async def test_who_keeps_silent_before_the_handshake_makes_room_for_who_comes(ou
         assert await one.drained() < LIMIT
 
 
-async def test_who_expects_no_tls_is_told_that_it_did_not_work(ours):
+async def test_who_expects_no_tls_is_told_how_to_speak_it(ours):
     listening = serving(neighbour=False, **ours.issue())
-    async with listening as served, refused(served.address, patience=HASTE):
+    async with listening as served, refused(served.address, patience=HASTE) as caught:
         pass
+    assert "only with TLS: then name who signed its certificate with --tls-ca" in str(caught.value)
+    assert "DAGRUN_TLS_CA" in str(caught.value)
+
+
+async def test_a_refused_handshake_is_in_the_log_with_the_address_and_the_reason(ours, caplog):
+    caplog.set_level("INFO")
+    async with serving(neighbour=False, **ours.issue(), tls_ca=ours.ca) as served:
+        async with refused(served.address, tls_ca=ours.ca):
+            pass
+        async with refused(served.address):
+            pass
+    (told,) = (line for line in caplog.messages if "handshake" in line)
+    assert re.match(r"a handshake of TLS from 127\.0\.0\.1:\d+ is refused: .*certificate", told)
+
+
+async def test_who_connects_and_goes_is_not_in_the_log(ours, caplog):
+    caplog.set_level("INFO")
+    async with serving(neighbour=False, **ours.issue()) as served:
+        async with connected(served.port):
+            pass
+        async with grpc(tls_ca=ours.ca) as other, other.attach(served.address) as channel:
+            await ask(channel)
+    assert caplog.messages == []
 
 
 @pytest.mark.parametrize(

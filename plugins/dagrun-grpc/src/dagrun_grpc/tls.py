@@ -3,10 +3,20 @@
 import ssl
 from collections.abc import Callable
 from pathlib import Path
+from typing import TypeVar
 
 import attrs
 
 from dagrun.errors import ConfigError
+
+C = TypeVar("C", bound=ssl.SSLContext)
+
+
+class ClientContext(ssl.SSLContext):
+    """What a client needs."""
+
+    shows_certificate = False
+    """Whether it has a certificate for a server that asks for one."""
 
 
 @attrs.frozen(kw_only=True)
@@ -45,16 +55,17 @@ class Files:
             context.verify_mode = ssl.CERT_REQUIRED
         return self._filled(context)
 
-    def for_client(self) -> ssl.SSLContext | None:
+    def for_client(self) -> ClientContext | None:
         """Make what a client needs; None without TLS. Raises as :meth:`for_server`."""
         if self.cert is None and self.ca is None:
             return None
-        context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+        context = ClientContext(ssl.PROTOCOL_TLS_CLIENT)
         if self.ca is None:
             context.load_default_certs(ssl.Purpose.SERVER_AUTH)
+        context.shows_certificate = self.cert is not None
         return self._filled(context)
 
-    def _filled(self, context: ssl.SSLContext) -> ssl.SSLContext:
+    def _filled(self, context: C) -> C:
         context.minimum_version = ssl.TLSVersion.TLSv1_2
         context.set_alpn_protocols(["h2"])
         if self.ca is not None:

@@ -1,6 +1,5 @@
 """Calls from a client, each a request with one answer or a stream of them."""
 
-import ssl
 from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
 from contextlib import aclosing, asynccontextmanager, contextmanager, suppress
 from typing import Any, cast
@@ -20,6 +19,7 @@ from dagrun_grpc.aio.sending import check_sendable
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.aio.unreached import unreached
 from dagrun_grpc.limits import Patience
+from dagrun_grpc.tls import ClientContext
 
 
 class Asking:
@@ -41,7 +41,7 @@ class Asking:
         bridge: Bridge,
         address: str,
         *,
-        context: ssl.SSLContext | None,
+        context: ClientContext | None,
         metadata: Mapping[str, str],
         patience: Patience,
     ) -> None:

@@ -194,7 +194,7 @@ def _checked(
                     await while_admitted(answer, stream, call.role, gate, seconds=seconds)
         except DagrunError as error:
             if isinstance(error, AccessError):
-                turned_away.note(stream, call.path, error)
+                turned_away.note(call.path, stream.peer.addr(), error)
             await refuse(stream, error)
 
     return checked

@@ -17,7 +17,7 @@ class GuardedConnection(Connection):
     """A connection that can be cut, and knows why it was.
 
     Args:
-        dialled: whether this side has dialled.
+        unheard: what may be wrong if the peer never says a word; empty where nothing can be said.
         make_stream: makes a stream of what grpclib's own is made of.
         end_soon: ends the connection when what is on its way out has had a moment to go.
     """
@@ -34,7 +34,7 @@ class GuardedConnection(Connection):
     def __init__(
         self,
         *args: Any,
-        dialled: bool,
+        unheard: str,
         make_stream: Callable[..., Stream],
         end_soon: Callable[[], object],
         **kwargs: Any,
@@ -43,7 +43,7 @@ class GuardedConnection(Connection):
         self.large = asyncio.Semaphore(LARGE_AT_ONCE)
         """Held while something large is answered, which is kept until the peer has read it."""
 
-        self._dialled = dialled
+        self._unheard = unheard
         self._make_stream = make_stream
         self._end_soon = end_soon
 
@@ -103,8 +103,7 @@ class GuardedConnection(Connection):
     def lost(self, error: BaseException | None = None) -> str:
         """Say that it is lost, and why if the peer has never said a word."""
         lost = f"the connection is lost ({error})" if error else "the connection is lost"
-        strange = self._dialled and not self.spoke
-        return f"{lost}: it serves no gRPC, or only with TLS" if strange else lost
+        return f"{lost}: {self._unheard}" if self._unheard and not self.spoke else lost
 
     def condemn(self, reason: str) -> None:
         """End, but let what is on its way out go first."""

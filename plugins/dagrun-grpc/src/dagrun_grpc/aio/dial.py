@@ -1,6 +1,5 @@
 """Opening a stream."""
 
-import ssl
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager, suppress
 from typing import Any, cast
@@ -17,8 +16,9 @@ from dagrun_grpc.aio.calls import Call
 from dagrun_grpc.aio.channel import GrpcChannel, ended
 from dagrun_grpc.aio.protocol import GuardedProtocol
 from dagrun_grpc.aio.stream import GuardedStream
-from dagrun_grpc.aio.unreached import unreached
+from dagrun_grpc.aio.unreached import unheard, unreached
 from dagrun_grpc.limits import CLOSING, Patience
+from dagrun_grpc.tls import ClientContext
 
 
 class WatchedClient(Client):
@@ -29,12 +29,13 @@ class WatchedClient(Client):
         bridge: Bridge,
         host: str,
         port: int,
-        context: ssl.SSLContext | None,
+        context: ClientContext | None,
         patience: Patience,
     ) -> None:
         super().__init__(host, port, ssl=context)
         self._bridge = bridge
         self._patience = patience
+        self._unheard = unheard(context)
         self.connection: GuardedProtocol | None = None
 
     def _protocol_factory(self) -> GuardedProtocol:
@@ -42,6 +43,7 @@ class WatchedClient(Client):
             *(Handler(), self._config, self._h2_config),
             patience=self._patience,
             accepted=False,
+            unheard=self._unheard,
             loop=self._bridge.loop,
             opened=self._bridge.opened,
         )
@@ -54,7 +56,7 @@ async def dialled(
     address: str,
     call: Call,
     *,
-    context: ssl.SSLContext | None,
+    context: ClientContext | None,
     metadata: Mapping[str, str],
     patience: Patience,
 ) -> AsyncIterator[GrpcChannel]:
@@ -86,7 +88,7 @@ class _Dialling:
         host: str,
         port: int,
         call: Call,
-        context: ssl.SSLContext | None,
+        context: ClientContext | None,
         metadata: Mapping[str, str],
         patience: Patience,
     ) -> None:

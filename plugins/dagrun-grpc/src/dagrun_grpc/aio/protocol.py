@@ -59,7 +59,7 @@ class GuardedProtocol(H2Protocol):
     """Puts grpclib's parts and ours together for a connection.
 
     ``gone`` is set when the connection has ended, however it did. While it has not, it is in the set
-    ``opened``.
+    ``opened``. What ``unheard`` says may be wrong if the peer ends it before it says a word.
     """
 
     connection: GuardedConnection
@@ -72,11 +72,13 @@ class GuardedProtocol(H2Protocol):
         accepted: bool,
         loop: asyncio.AbstractEventLoop,
         opened: "set[GuardedProtocol]",
+        unheard: str = "",
     ) -> None:
         super().__init__(*args)
         self.gone = trio.Event()
         self._patience = patience
         self._accepted = accepted
+        self._unheard = unheard
         self._loop = loop
         self._opened = opened
         self._transport: asyncio.Transport | None = None
@@ -95,7 +97,7 @@ class GuardedProtocol(H2Protocol):
             self._http(),
             self._transport,
             config=self.config,
-            dialled=not self._accepted,
+            unheard=self._unheard,
             make_stream=GuardedStream,
             end_soon=partial(self._loop.call_later, CLOSING / 10, self.close),
         )

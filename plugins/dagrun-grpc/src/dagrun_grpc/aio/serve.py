@@ -23,6 +23,7 @@ from dagrun_grpc.aio.places import Place, Places
 from dagrun_grpc.aio.protocol import GuardedProtocol
 from dagrun_grpc.aio.requests import CountingCodec
 from dagrun_grpc.aio.stream import GuardedStream
+from dagrun_grpc.aio.turned_away import TurnedAway
 from dagrun_grpc.limits import Patience
 
 _log = logging.getLogger(__name__)
@@ -76,6 +77,7 @@ class Listener:
         self._calls = calls
         self._handler = handler
         self._places = Places(listening.max_connections)
+        self._turned_away = TurnedAway()
         self._arrived, self._arrivals = trio.open_memory_channel[GrpcChannel](
             listening.max_connections
         )
@@ -119,12 +121,15 @@ class Listener:
             place.protocol = server._protocol_factory()  # noqa: SLF001 — ours
             return place.protocol
 
+        peer = _peer_of(accepted)
         connect = self._bridge.loop.connect_accepted_socket
         context = self._listening.context
         try:
             with trio.move_on_after(self._listening.patience.handshake):
                 await self._bridge.call(connect, made, accepted, ssl=context)
-        except OSError as error:  # such as a handshake of TLS that failed
+        except ssl.SSLError as error:
+            self._turned_away.note("a handshake of TLS", peer, error)
+        except OSError as error:  # such as of who has gone already
             _log.debug("a connection was not made: %s", error)
         else:
             if place.protocol is not None and place.protocol.is_open:
@@ -162,6 +167,15 @@ class Listener:
             _log.debug("a stream has ended: %s", lost.exceptions)
         finally:
             channel.finish()
+
+
+def _peer_of(accepted: socket.socket) -> tuple[str, int] | None:
+    """Give the address and the port of who has connected; None if he has gone already."""
+    try:
+        host, port, *_ = accepted.getpeername()
+    except OSError:
+        return None
+    return host, port
 
 
 async def _listeners(listening: Listening) -> list[trio.SocketListener]:

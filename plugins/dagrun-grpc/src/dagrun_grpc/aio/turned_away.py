@@ -3,11 +3,8 @@
 import logging
 import time
 from collections.abc import Callable
-from typing import Any, Final
+from typing import Final
 
-from grpclib.server import Stream
-
-from dagrun.errors import AccessError
 from dagrun_grpc.address import joined
 
 PAUSE: Final = 10.0  # seconds between two lines, lest strangers fill the log
@@ -27,13 +24,19 @@ class TurnedAway:
         self._next = clock()
         self._more = 0
 
-    def note(self, stream: Stream[Any, Any], path: str, error: AccessError) -> None:
-        """Know of one more."""
+    def note(self, what: str, peer: tuple[str, int] | None, why: Exception) -> None:
+        """Know of one more.
+
+        Args:
+            what: what is refused.
+            peer: whose it is: an address and a port; None if that is not known.
+            why: says why.
+        """
         now = self._clock()
         if now < self._next:
             self._more += 1
             return
-        peer = joined(stream.peer.addr() or ("unknown", 0))
-        more = f"; {self._more} other calls were refused before" if self._more else ""
-        _log.warning("%s from %s is refused: %s%s", path, peer, error, more)
+        who = joined(peer or ("unknown", 0))
+        more = f"; {self._more} others were refused before" if self._more else ""
+        _log.warning("%s from %s is refused: %s%s", what, who, why, more)
         self._next, self._more = now + PAUSE, 0

@@ -4,8 +4,25 @@ import os
 import socket
 from typing import Final
 
+from dagrun_grpc.tls import ClientContext
+
 _PLAIN: Final = (OSError, TimeoutError, PermissionError)
 """Errors of the system, and not of TLS, which says more about itself."""
+
+
+def unheard(context: ClientContext | None) -> str:
+    """Say what may be wrong with a server that ends a connection before it says a word.
+
+    Args:
+        context: how it was called; None without TLS.
+    """
+    if context is None:
+        why = "only with TLS: then name who signed its certificate with --tls-ca, or DAGRUN_TLS_CA"
+    elif context.shows_certificate:
+        why = "does not accept the certificate of --tls-cert"
+    else:
+        why = "asks for a certificate: then show one with --tls-cert and --tls-key"
+    return f"it serves no gRPC, or {why}"
 
 
 def unreached(error: Exception) -> str:
