@@ -287,6 +287,17 @@ async def test_an_engine_that_waits_is_found_and_dialled_again_when_it_was_away(
         await attached(leading, "e2")
 
 
+async def test_an_orchestrator_logs_why_an_engine_that_another_one_has_takes_no_stream(
+    opened, start, tmp_path, caplog
+):
+    engine = start("e1", None, "--port", "0")
+    address = (await logs(engine, "listening on")).removeprefix("listening on ")
+    static = {"discovery": ("static",), "engines": (address,)}
+    async with opened(**static) as first, opened(**static, data_dir=tmp_path / "other") as second:
+        await until(lambda: len(first.engines()) + len(second.engines()) == 1)
+        await until(lambda: "this engine talks with an orchestrator" in caplog.text)
+
+
 async def test_an_engine_that_is_registered_is_dialled_and_by_two_names_has_one_stream(
     opened, start
 ):

@@ -8,6 +8,7 @@ import pytest
 import trio
 
 from dagrun.errors import ChannelLost
+from dagrun.ports.frames import BeatSeen
 from dagrun_grpc import grpc
 from dagrun_grpc.aio.calls import CHECK, ENGINE_SERVICE, ORCHESTRATOR_SERVICE, WATCH
 from dagrun_grpc.limits import MAX_OF_STRANGERS
@@ -87,6 +88,24 @@ async def test_who_dials_without_the_right_token_is_told_so(token):
             async with other.attach(served.address):
                 pass
         assert served.channels == []
+
+
+@pytest.mark.parametrize("says", ["something", "nothing"])
+async def test_who_dials_is_told_why_the_other_side_ends_the_conversation(says):
+    async def decline(channel):
+        if says == "something":
+            await channel.send([BeatSeen(number=1)])
+        raise ChannelLost("somebody else is talked with")
+
+    async with (
+        serving(decline, neighbour=False) as served,
+        grpc() as other,
+        other.attach(served.address) as channel,
+    ):
+        if says == "something":
+            assert list(await channel.receive()) == [BeatSeen(number=1)]
+        with pytest.raises(ChannelLost, match="UNAVAILABLE: somebody else is talked with"):
+            await channel.receive()
 
 
 async def test_the_standard_health_check_needs_no_token():

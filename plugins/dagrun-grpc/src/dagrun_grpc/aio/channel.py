@@ -10,7 +10,7 @@ from grpclib.metadata import decode_grpc_message
 
 from dagrun.errors import ChannelLost
 from dagrun.ports.frames import Frame
-from dagrun_grpc.aio.refusals import status_told
+from dagrun_grpc.aio.refusals import SHORT, status_of, status_told
 from dagrun_grpc.aio.stream import GuardedStream
 from dagrun_grpc.codec import Kind, Malformed
 from dagrun_grpc.parts import Joiner, messages
@@ -22,7 +22,7 @@ class GrpcChannel:
     def __init__(self, stream: GuardedStream, peer: str, out: Kind, into: Kind) -> None:
         self.stream = stream
         self.refusal: GRPCError | None = None
-        """What is wrong with what the other side has sent."""
+        """What the other side is told as the end: such as what is wrong with what it has sent."""
 
         self.left = asyncio.Event()
         """Set when whoever holds the conversation is through with it."""
@@ -52,6 +52,11 @@ class GrpcChannel:
                     raise ChannelLost("the other side has ended the stream")
                 if frames := self._joiner.take(encoded):
                     return frames
+
+    def decline(self, why: ChannelLost) -> None:
+        """Have the other side told why the conversation ends, if the stream is still there."""
+        if self.stream.lost is None and self.refusal is None:
+            self.refusal = GRPCError(status_of(why), str(why)[:SHORT])
 
     def finish(self) -> None:
         """Say nothing more."""

@@ -11,7 +11,7 @@ import attrs
 import trio
 from grpclib.server import Server, Stream
 
-from dagrun.errors import ChannelLost, ConfigError
+from dagrun.errors import ChannelLost, ConfigError, sole
 from dagrun.ports.tokens import Gate
 from dagrun.ports.transport import Handler
 from dagrun_grpc.address import joined
@@ -165,6 +165,7 @@ class Listener:
             await self._handler(channel)
         except* ChannelLost as lost:
             _log.debug("a stream has ended: %s", lost.exceptions)
+            channel.decline(ChannelLost(str(sole(lost))))
         finally:
             channel.finish()
 
