@@ -283,7 +283,7 @@ async def takes_registrations(scene):
 async def finds(scene, discovery):
     leading = await scene.orchestrator(DAGRUN_DISCOVERY=discovery)
     await trio.sleep(0.5)
-    return leading.discoveries._present()
+    return leading.discoveries._present
 
 
 async def tells_the_log(scene):
