@@ -30,6 +30,7 @@
     │   ├── Unreachable        the server does not answer
     │   ├── WorkerDied         a worker or the guard ended unexpectedly
     │   └── ChannelLost        the stream to another process has ended, or never came to be
+    ├── HostTrouble        this machine cannot prepare an attempt; that waits
     └── NodeError          a node failed; its retry policy decides
 """
 
@@ -295,6 +296,16 @@ class ChannelLost(RemoteError):
     """The stream between an engine and an orchestrator has ended, or never came to be."""
 
     code = "channel_lost"
+
+
+class HostTrouble(DagrunError):
+    """This machine lacks room, files or a folder for an attempt, of which nothing has started.
+
+    An executor that raises it, or lets it through, must have done nothing yet. The engine makes the
+    same attempt again, when there is room, and counts no failure.
+    """
+
+    code = "host"
 
 
 class NodeError(DagrunError):

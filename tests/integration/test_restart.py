@@ -73,7 +73,8 @@ async def test_a_run_of_an_engine_that_is_not_back_is_explained_by_its_lease(tmp
     async with begin_anew(tmp_path, store, engine=False) as leading:
         reasons = (await leading.management.runs.explain(run_id)).reasons
         assert reasons[1] == (
-            "engine away has it and is not connected: another one gets it a lease later"
+            "engine away has it and is unhealthy: it is not connected, and another one gets "
+            "the run a lease later, or its disk cannot be used, and the run waits there"
         )
 
 

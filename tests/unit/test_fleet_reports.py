@@ -138,6 +138,16 @@ async def test_what_it_says_of_its_state_holds_until_its_next_heartbeat(
         assert fleet.engines()[0].status == "running"
 
 
+async def test_an_engine_that_can_start_no_nodes_is_unhealthy_and_given_no_runs(autojump_clock):
+    async with attached() as (fleet, placer, stream):
+        for number, unhealthy in enumerate([True, False], 1):
+            stream.said.send_nowait(Beat(number=number, held=(), unhealthy=unhealthy))
+            await stream.hear(BeatSeen)
+            assert placer.ready[-1] is not unhealthy
+            assert fleet.engines()[0].status == ("unhealthy" if unhealthy else "running")
+        assert placer.lost == []
+
+
 async def test_no_lease_is_renewed_by_it(autojump_clock):
     async with attached() as (fleet, placer, _):
         for _ in range(9):

@@ -17,10 +17,10 @@ class Outbox:
         self.beats.append(beat)
 
 
-def made():
+def made(**more):
     outbox, lease = Outbox(), Lease(trio.current_time)
     lease.begin(LENGTH, trio.current_time())
-    return Heartbeats(lease=lease, outbox=outbox, holdings=list), outbox.beats
+    return Heartbeats(lease=lease, outbox=outbox, holdings=list, **more), outbox.beats
 
 
 async def test_who_drains_is_heard_when_a_heartbeat_that_says_so_is_answered(
@@ -68,3 +68,16 @@ async def test_who_waits_to_be_heard_hears_of_a_later_word_of_the_same(nursery, 
     heartbeats.answered(beats[-1].number)
     await trio.testing.wait_all_tasks_blocked()
     assert len(nursery.child_tasks) == 1  # the heartbeats go on, and nobody waits any more
+
+
+async def test_whether_nodes_can_start_here_is_said_at_once(nursery, autojump_clock):
+    health = [True]
+    heartbeats, beats = made(healthy=lambda: health[-1])
+    nursery.start_soon(heartbeats.run)
+    for healthy in (False, True):
+        await trio.testing.wait_all_tasks_blocked()
+        health.append(healthy)
+        heartbeats.say_health()
+    await trio.testing.wait_all_tasks_blocked()
+    assert [beat.unhealthy for beat in beats] == [False, True, False]
+    assert trio.current_time() == 0

@@ -1,4 +1,5 @@
 import os
+import shutil
 
 import pytest
 
@@ -43,17 +44,117 @@ def test_a_log_of_just_its_cap_has_no_marker(tmp_path):
     assert logs.read("run", "node", 1) == b"four"
 
 
-def test_a_full_disk_cuts_the_log_and_nothing_else(tmp_path, monkeypatch):
-    def no_room(*_):
-        raise OSError(28, "No space left on device")
+MISSING = b"\n[dagrun: a part is missing here, it could not be written]\n"
 
+
+class Disk:
+    """Has room for so many bytes, and no more."""
+
+    def __init__(self, monkeypatch):
+        self.room = 10**9
+        self._write, self._truncate = os.write, os.ftruncate
+        monkeypatch.setattr(os, "write", self._some)
+        monkeypatch.setattr(os, "ftruncate", self._less)
+
+    def _some(self, fd, data):
+        if not self.room:
+            raise OSError(28, "No space left on device")
+        written = self._write(fd, data[: self.room])
+        self.room -= written
+        return written
+
+    def _less(self, fd, size):
+        self.room += os.fstat(fd).st_size - size
+        self._truncate(fd, size)
+
+
+@pytest.fixture
+def disk(monkeypatch):
+    return Disk(monkeypatch)
+
+
+def test_what_a_full_disk_has_no_room_for_is_marked_as_soon_as_there_is_some(tmp_path, disk):
     log = NodeLogs(tmp_path).open("run", "node", 1)
-    log.write(b"before")
-    monkeypatch.setattr(os, "write", no_room)
-    log.write(b"lost")
-    monkeypatch.undo()
-    log.write(b"after")
-    assert NodeLogs(tmp_path).read("run", "node", 1) == b"before"
+    log.write(b"before\n")
+    disk.room = 3
+    for _ in range(9):
+        log.write(b"lost\n")
+    assert not log.ended
+    disk.room = 10**9
+    log.write(b"after\n")
+    log.write(b"more\n")
+    log.close()
+    assert NodeLogs(tmp_path).read("run", "node", 1) == b"before\n" + MISSING + b"after\nmore\n"
+
+
+def test_a_log_that_ends_on_a_full_disk_says_at_its_end_that_something_is_missing(tmp_path, disk):
+    logs = NodeLogs(tmp_path)
+    for attempt, room in [(1, 60), (2, 0)]:
+        log = logs.open("run", "node", attempt)
+        log.write(b"before\n")
+        disk.room = room
+        log.write(b"lost" * 1000)
+        log.write(b"lost" * 1000)
+        disk.room = max(disk.room, 60 * (attempt - 1))
+        log.close()
+        disk.room = 10**9
+        assert logs.read("run", "node", attempt) == b"before\n" + MISSING
+
+
+def test_a_log_whose_file_cannot_be_made_begins_with_what_is_missing(tmp_path, monkeypatch):
+    def no_more(*_):
+        raise OSError(24, "Too many open files")
+
+    logs = NodeLogs(tmp_path)
+    log = logs.open("run", "node", 1)
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "open", no_more)
+        log.write(b"lost")
+    log.write(b"kept")
+    log.close()
+    assert logs.read("run", "node", 1) == MISSING + b"kept"
+
+
+def test_what_is_missing_counts_for_the_cap(tmp_path, disk):
+    logs = NodeLogs(tmp_path, cap=100)
+    log = logs.open("run", "node", 1)
+    for _ in range(10):
+        log.write(b"x" * 30)
+        disk.room = 0
+        log.write(b"lost")
+        disk.room = 10**9
+    log.close()
+    data = logs.read("run", "node", 1)
+    assert len(data) == 100 + len(b"\n[dagrun: log cut, 100 bytes are allowed]\n")
+    assert data.endswith(b"\n[dagrun: log cut, 100 bytes are allowed]\n")
+
+
+def test_one_warning_says_that_logs_cannot_be_written_until_they_can(tmp_path, disk, caplog):
+    logs = NodeLogs(tmp_path)
+    first, second = logs.open("run", "node", 1), logs.open("run", "node", 2)
+    for times in (1, 2):
+        disk.room = 0
+        for _ in range(5):
+            first.write(b"lost")
+            second.write(b"lost")
+        assert len(caplog.records) == times
+        assert "No space left on device" in caplog.text
+        disk.room = 10**9
+        first.write(b"kept")
+    first.close()
+    second.close()
+
+
+def test_the_folders_of_logs_are_made_again_when_somebody_deleted_them(tmp_path):
+    root = tmp_path / "engine" / "logs"
+    logs = NodeLogs(root)
+    for attempt in (1, 2):
+        log = logs.open("run", "node", attempt)
+        log.write(b"text")
+        log.close()
+        assert logs.read("run", "node", attempt) == b"text"
+        assert root.parent.stat().st_mode & 0o777 == 0o700
+        shutil.rmtree(root.parent)
 
 
 @pytest.mark.parametrize("text", ["..", "a/b", "", "a\0"])

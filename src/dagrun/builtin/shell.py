@@ -15,6 +15,7 @@ from dagrun.errors import NodeError
 from dagrun.ports.executor import Context, NodeLog
 from dagrun.ports.processes import Process
 from dagrun.workers.environment import base_environment, directory, merged
+from dagrun.workers.host import FILES, host_trouble
 from dagrun.workers.log_pipe import LogPipe
 from dagrun.workers.terminate import terminate
 
@@ -84,6 +85,7 @@ class ShellExecutor:
         Raises:
             NodeError: ``exit_code``, ``signal``, ``output``, or ``start`` for a program that
                 cannot be started.
+            HostTrouble: it cannot be started now, for want of room, files or a folder.
             WorkerDied: the guard ended.
         """
         options: ShellOptions = context.options
@@ -105,16 +107,18 @@ async def _spawn(
     context: Context, options: ShellOptions, env: Mapping[str, str], log: LogPipe
 ) -> Process:
     cwd, argv = directory(context, options.cwd), _argv(context, options)
-    stdin = None if options.stdin is None else open_stdin(options.stdin)
+    with host_trouble(FILES):
+        stdin = None if options.stdin is None else open_stdin(options.stdin)
     try:
-        return await context.processes.spawn(
-            argv,
-            env=env,
-            cwd=cwd,
-            stdin=stdin,
-            stdout=log.write_fd,
-            stderr=log.write_fd,
-        )
+        with host_trouble(FILES):
+            return await context.processes.spawn(
+                argv,
+                env=env,
+                cwd=cwd,
+                stdin=stdin,
+                stdout=log.write_fd,
+                stderr=log.write_fd,
+            )
     except OSError as error:
         raise NodeError("start", _why_not(argv, cwd, error)) from error
     finally:

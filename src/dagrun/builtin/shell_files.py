@@ -8,6 +8,7 @@ from dagrun.domain.jsonvalue import MAX_OUTPUT, NotJson, Raw, decode, parse
 from dagrun.errors import NodeError
 from dagrun.ports.executor import Context
 from dagrun.workers.descriptors import write_all
+from dagrun.workers.host import host_trouble
 
 
 class Files:
@@ -25,8 +26,13 @@ class Files:
         return {"DAGRUN_INPUTS": self.inputs, "DAGRUN_OUTPUT": self.output}
 
     def write_inputs(self, inputs: Raw) -> None:
-        """Write what the program may read."""
-        _write(self.inputs, bytes(inputs))
+        """Write what the program may read.
+
+        Raises:
+            HostTrouble: it cannot be written now.
+        """
+        with host_trouble():
+            _write(self.inputs, bytes(inputs))
 
     def read_outputs(self) -> dict[str, Any]:
         """Give what the program wrote.

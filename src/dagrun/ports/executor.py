@@ -143,7 +143,12 @@ class Context(Protocol):
 
     @property
     def scratch(self) -> Path:
-        """The run's directory, made on first use and removed after the run."""
+        """The run's directory, made when it is not there and removed after the run.
+
+        Raises:
+            HostTrouble: it cannot be made now. Ask for it before the work begins, and let this
+                through: the engine makes the same attempt again when there is room.
+        """
         ...
 
     @property
@@ -227,6 +232,8 @@ class Executor(Protocol):
 
         Raises:
             NodeError: the work failed; its type and message are journaled.
+            HostTrouble: the work could not begin, for want of room, files or a folder on the engine's
+                machine; it is no failure, and the same attempt is made again.
             Exception: the same, journaled under the class name.
         """
         ...

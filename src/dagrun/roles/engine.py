@@ -22,6 +22,7 @@ from dagrun.services.attachment import Attachment, Identity, Lease, Shipping
 from dagrun.services.attachment.dialling import Dialling
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.services.engine_folders import LOGS, SCRATCH, engine_folder
 from dagrun.services.executors import Opened
 from dagrun.services.journal.recent import RecentEvents
@@ -109,6 +110,7 @@ async def open_engine(
         plans = Plans(registry, executors, providers)
         recent = RecentEvents(identity.instance)
         uplink = Uplink(lease.fenced, recent)
+        scratch = ScratchSpace(folder / SCRATCH)
         attachment = Attachment(
             uplink=uplink,
             logs=logs,
@@ -117,7 +119,9 @@ async def open_engine(
             compile_plan=partial(_plan, plans),
             kill=partial(processes.kill_all, for_good=False),
             renewed=processes.fence_at,
+            healthy=scratch.usable,
         )
+        scratch.call_when_changed(attachment.say_health)
         engine = Engine(
             name=identity.engine_id,
             journal=uplink,
@@ -126,7 +130,7 @@ async def open_engine(
                 structure=structuring(registry),
                 processes=processes,
                 logs=logs,
-                scratch=folder / SCRATCH,
+                scratch=scratch,
                 passing=True,
                 providers=providers.opened,
                 children=attachment.children,

@@ -185,11 +185,12 @@ class GuardedProcesses:
         """Start a program in a new session; see the port."""
         stdio = (stdin, stdout, stderr)
         self._numbers += 1
-        frame = _spawn_frame(self._numbers, argv, env, cwd, stdio)
+        number = self._numbers
+        frame = _spawn_frame(number, argv, env, cwd, stdio)
         guard = self._ensure_guard()
-        process = GuardedProcess(self._numbers, guard)
-        guard.processes[self._numbers] = process
-        guard.send(frame, [fd for fd in stdio if fd is not None])
+        process = GuardedProcess(number, guard)
+        guard.send(frame, [fd for fd in stdio if fd is not None])  # may fail for want of files
+        guard.processes[number] = process
         await process.wait_spawned(argv[0])
         return process
 

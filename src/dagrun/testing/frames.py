@@ -92,7 +92,7 @@ def from_engine(outputs: Raw = JSON) -> Sequence[FromEngine]:
         Report(),
         Report(events=events(outputs), taken=((RUN, 1, 0), (RunId(""), BIG, BIG)), awaited=True),
         Beat(number=0, held=()),
-        Beat(number=BIG, held=((RUN, 1), (RunId("r"), BIG)), draining=True),
+        Beat(number=BIG, held=((RUN, 1), (RunId("r"), BIG)), draining=True, unhealthy=True),
         *(GivenBack(run_id=RUN, epoch=1, why=why, seen=0) for why in Why),
         GivenBack(run_id=RUN, epoch=BIG, why=Why.PAUSED, seen=BIG, detail=NASTY),
         LogChunk(run_id=RUN, epoch=0, node_id="a", attempt=1, item=None, offset=0, data=b""),

@@ -9,6 +9,7 @@ from typing import Final
 import trio
 
 from dagrun.ports.executor import NodeLog
+from dagrun.workers.host import FILES, host_trouble
 
 READ: Final = 1 << 16  # bytes that are copied before other tasks have their turn
 
@@ -19,11 +20,15 @@ class LogPipe:
     Args:
         log: gets what comes out of the pipe; may be changed at any time. Without one that is
             dropped.
+
+    Raises:
+        HostTrouble: no more files can be opened.
     """
 
     def __init__(self, log: NodeLog | None = None) -> None:
         self.log = log
-        self._read_fd, self.write_fd = os.pipe()
+        with host_trouble(FILES):
+            self._read_fd, self.write_fd = os.pipe()
         os.set_blocking(self._read_fd, False)
         self._open = self._writer_open = True
 

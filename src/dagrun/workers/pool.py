@@ -86,6 +86,7 @@ class WorkerPool:
         Raises:
             WorkerDied: the worker ended before it replied, or sent something else.
             NodeError: the reply is too long (type ``output``).
+            HostTrouble: no worker can be started now, for want of files to be opened.
             OSError: no worker can be started.
         """
         worker = await self._take(processes, arguments)

@@ -11,6 +11,7 @@ from dagrun.errors import NodeError, WorkerDied
 from dagrun.ports.executor import NodeLog
 from dagrun.ports.processes import Process, Processes
 from dagrun.workers.child import HEAD, NUMBER
+from dagrun.workers.host import FILES, host_trouble
 from dagrun.workers.log_pipe import LogPipe
 from dagrun.workers.terminate import kill, terminate
 
@@ -41,20 +42,23 @@ class Worker:
         """Start a worker with ``arguments`` behind ``argv``; calls may be sent at once.
 
         Raises:
+            HostTrouble: no more files can be opened.
             OSError: the program cannot be started.
             WorkerDied: the guard ended.
         """
-        ours, theirs = socket.socketpair()
-        pipe = LogPipe()
+        with host_trouble(FILES):
+            ours, theirs = socket.socketpair()
+        pipe = _pipe_beside(ours, theirs)
         try:
-            process = await processes.spawn(
-                [*argv, *arguments],
-                env=env,
-                cwd="/",
-                stdin=theirs.fileno(),
-                stdout=pipe.write_fd,
-                stderr=pipe.write_fd,
-            )
+            with host_trouble(FILES):
+                process = await processes.spawn(
+                    [*argv, *arguments],
+                    env=env,
+                    cwd="/",
+                    stdin=theirs.fileno(),
+                    stdout=pipe.write_fd,
+                    stderr=pipe.write_fd,
+                )
         except BaseException:
             ours.close()
             pipe.close()
@@ -155,6 +159,16 @@ class Worker:
         """Wait for the end of a worker that hung up, which it may have done while alive."""
         await kill(self.process)
         return await self.process.wait()
+
+
+def _pipe_beside(*sockets: socket.socket) -> LogPipe:
+    """Make the pipe, or close the sockets that were made for it."""
+    try:
+        return LogPipe()
+    except BaseException:
+        for one in sockets:
+            one.close()
+        raise
 
 
 def _length(data: bytearray, number: bytes, limit: int) -> int:

@@ -72,11 +72,21 @@ def _of_report(message: v1.Report) -> f.Report:
 
 
 def _to_beat(frame: f.Beat) -> v1.Beat:
-    return v1.Beat(number=frame.number, held=to_epochs(frame.held), draining=frame.draining)
+    return v1.Beat(
+        number=frame.number,
+        held=to_epochs(frame.held),
+        draining=frame.draining,
+        unhealthy=frame.unhealthy,
+    )
 
 
 def _of_beat(message: v1.Beat) -> f.Beat:
-    return f.Beat(number=message.number, held=of_epochs(message.held), draining=message.draining)
+    return f.Beat(
+        number=message.number,
+        held=of_epochs(message.held),
+        draining=message.draining,
+        unhealthy=message.unhealthy,
+    )
 
 
 def _to_given_back(frame: f.GivenBack) -> v1.GivenBack:

@@ -39,7 +39,7 @@ class EngineReport:
     release: str
     status: str
     """One of :data:`IDLE`, :data:`RUNNING`, :data:`DRAINING` and :data:`UNHEALTHY`; the last one says
-    that no orchestrator is heard."""
+    that no orchestrator is heard, or that the engine's own disk cannot be used."""
 
     capacity: int
     runs: Sequence[tuple[RunId, int]]

@@ -68,6 +68,8 @@ class Beat:
     """Run and epoch."""
 
     draining: bool = False
+    unhealthy: bool = False
+    """Whether the engine's own disk cannot be used, so that no node starts there for now."""
 
 
 class Why(StrEnum):

@@ -140,8 +140,11 @@ class ManagedRuns(SharedRuns):
         return self.dispatcher.explain(run_id) or "no engine has it"
 
     def _at(self, engine_id: str) -> str:
-        """Say that an engine has a run, and what becomes of that while it is silent."""
+        """Say that an engine has a run, and what becomes of that while it is unhealthy."""
         status = {view.id: view.status for view in self.engines()}.get(engine_id, UNHEALTHY)
         if status != UNHEALTHY:
             return f"engine {engine_id} has it"
-        return f"engine {engine_id} has it and is not connected: another one gets it a lease later"
+        return (
+            f"engine {engine_id} has it and is unhealthy: it is not connected, and another one gets "
+            "the run a lease later, or its disk cannot be used, and the run waits there"
+        )

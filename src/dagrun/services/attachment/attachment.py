@@ -58,6 +58,7 @@ class Attachment:
         compile_plan: makes a plan of a workflow's definition.
         kill: kills all processes of nodes at once; others may be started after that.
         renewed: is told when all must be dead unless the lease is renewed, by the lease's clock.
+        healthy: says whether nodes can start here; if not, no more runs are wanted.
     """
 
     def __init__(
@@ -70,6 +71,7 @@ class Attachment:
         compile_plan: Callable[[Definition], Awaitable[Plan]],
         kill: Callable[[], None] = lambda: None,
         renewed: Callable[[float], None] = lambda _dead_at: None,
+        healthy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._uplink = uplink
         self._logs = logs
@@ -83,7 +85,10 @@ class Attachment:
         self.children = RemoteChildren(self._outbox)
         """Starts child runs for the engine."""
 
-        self._heartbeats = Heartbeats(lease=lease, outbox=self._outbox, holdings=self.runs.holdings)
+        self._healthy = healthy
+        self._heartbeats = Heartbeats(
+            lease=lease, outbox=self._outbox, holdings=self.runs.holdings, healthy=healthy
+        )
         self._watch = LeaseWatch(lease, expired=self._fence, renewed=renewed)
         self._conversation: trio.CancelScope | None = None
         self._talking: trio.CancelScope | None = None
@@ -136,6 +141,8 @@ class Attachment:
         status = RUNNING if holdings else IDLE
         if self._heartbeats.draining:
             status = DRAINING
+        elif not self._healthy():
+            status = UNHEALTHY
         return EngineReport(
             engine_id=who.engine_id,
             instance=who.instance,
@@ -167,6 +174,10 @@ class Attachment:
             return "the engine does not have the run under this epoch"
         self.runs.stop(frame)
         return None
+
+    def say_health(self) -> None:
+        """Let the orchestrator know at once that the engine is unhealthy, or is no more."""
+        self._heartbeats.say_health()
 
     def drain(self) -> None:
         """Take no more runs. Those that the engine has go on."""

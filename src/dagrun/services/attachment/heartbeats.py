@@ -17,14 +17,21 @@ class Heartbeats:
         lease: numbers them, and says how often they are due.
         outbox: where they go.
         holdings: gives the runs that the engine has.
+        healthy: says whether nodes can start here.
     """
 
     def __init__(
-        self, *, lease: Lease, outbox: Outbox, holdings: Callable[[], Sequence[Holding]]
+        self,
+        *,
+        lease: Lease,
+        outbox: Outbox,
+        holdings: Callable[[], Sequence[Holding]],
+        healthy: Callable[[], bool] = lambda: True,
     ) -> None:
         self._lease = lease
         self._outbox = outbox
         self._holdings = holdings
+        self._healthy = healthy
         self._due = trio.Event()
         self._running = False
         self._draining = False
@@ -49,6 +56,10 @@ class Heartbeats:
         self._said, self._heard = None, trio.Event()
         if not self._running:
             self._heard.set()
+        self._due.set()
+
+    def say_health(self) -> None:
+        """Send the next heartbeat at once: whether nodes can start here has changed."""
         self._due.set()
 
     async def wait_drain_heard(self) -> None:
@@ -83,4 +94,7 @@ class Heartbeats:
         number = self._lease.beat()
         if self._draining and self._said is None:
             self._said = number
-        self._outbox.put_beat(Beat(number=number, held=held, draining=self._draining))
+        unhealthy = not self._healthy()
+        self._outbox.put_beat(
+            Beat(number=number, held=held, draining=self._draining, unhealthy=unhealthy)
+        )

@@ -164,7 +164,7 @@ class HeldRuns:
         why = Why.PAUSED if state.status is RunStatus.PAUSED else Why.PARKED
         self._give_back(state.run_id, state.epoch, why, seen)
         if is_small(state):
-            state.cache.clear()  # it holds folders that go with the epoch
+            state.cache.clear()  # what can be made again takes memory
             self._parked.put(state.run_id, state, state.seq)
 
     def give_halted_back(self) -> None:

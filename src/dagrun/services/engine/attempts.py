@@ -15,12 +15,13 @@ from dagrun.domain.masking import MASK
 from dagrun.domain.output_schema import TYPE as OUTPUT_SCHEMA
 from dagrun.domain.output_schema import OutputSchema
 from dagrun.domain.state import RunState, Work
-from dagrun.errors import NodeError, sole
+from dagrun.errors import HostTrouble, NodeError, sole
 from dagrun.ports.children import Children
 from dagrun.ports.executor import Executor, Suspended
 from dagrun.ports.processes import Processes
 from dagrun.ports.secrets import SecretProvider
 from dagrun.services.engine.context import AttemptContext, AttemptLog
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.services.engine.vault import Earlier, Vault
 
 CHECKS: Final = 2  # outputs that are checked against schemas at once
@@ -67,6 +68,10 @@ class Logs(Protocol):
         ...
 
 
+def _space(scratch: Path | ScratchSpace) -> ScratchSpace:
+    return scratch if isinstance(scratch, ScratchSpace) else ScratchSpace(scratch)
+
+
 @attrs.frozen(kw_only=True)
 class Workshop:
     """What attempts are made with."""
@@ -79,7 +84,7 @@ class Workshop:
 
     processes: Processes
     logs: Logs
-    scratch: Path
+    scratch: ScratchSpace = attrs.field(converter=_space)
     """Holds a directory for each run."""
 
     passing: bool = False
@@ -97,11 +102,25 @@ class Workshop:
 
     def scratch_of(self, state: RunState) -> Path:
         """Give the directory of a run; it may not be there yet."""
-        return self.scratch / (f"{state.run_id}@{state.epoch}" if self.passing else state.run_id)
+        return self.scratch.root / self._name_of(state)
+
+    def make_scratch(self, state: RunState) -> Path:
+        """Give the directory of a run; it is made if it is not there.
+
+        Raises:
+            HostTrouble: it cannot be made.
+        """
+        return self.scratch.make(self._name_of(state))
+
+    def _name_of(self, state: RunState) -> str:
+        return f"{state.run_id}@{state.epoch}" if self.passing else state.run_id
 
 
 def make_attempt(workshop: Workshop, state: RunState, work: Work) -> Coroutine[Any, Any, Outcome]:
-    """Call the executor within the node's timeout."""
+    """Call the executor within the node's timeout.
+
+    The coroutine raises :exc:`~dagrun.errors.HostTrouble` when the attempt could not start.
+    """
     references = work.node.step.secrets
     if not references:
         return _in_time(workshop, state, work, None)
@@ -148,9 +167,12 @@ def failure_of(error: BaseException) -> Failure:
     """Say why an attempt failed, from what its executor raised.
 
     Raises:
+        HostTrouble: the attempt could not start.
         BaseException: ``error`` itself, if it concerns the whole program and no node.
     """
     cause = sole(error)
+    if isinstance(cause, HostTrouble):
+        raise cause
     if isinstance(cause, NodeError):
         return Failure(cause.type, cause.message, cause.retryable, cause.quote)
     if isinstance(cause, BaseExceptionGroup):
@@ -187,7 +209,7 @@ async def _execute(workshop: Workshop, state: RunState, work: Work, vault: Vault
         processes=workshop.processes,
         children=workshop.children,
         open_log=open_log,
-        scratch=lambda: _scratch(workshop, state),
+        scratch=lambda: workshop.make_scratch(state),
     )
     try:
         outputs = await workshop.executors[kind].execute(context)
@@ -239,17 +261,6 @@ def _options(workshop: Workshop, state: RunState, work: Work, secrets: Mapping[s
     if step.options.constant and step.secret_options is None:
         step.prepared = options
     return options
-
-
-def _scratch(workshop: Workshop, state: RunState) -> Path:
-    """Give the run's directory; it is made once, for its user alone."""
-    directory: Path | None = state.cache.get("scratch")
-    if directory is None:
-        directory = workshop.scratch_of(state)
-        workshop.scratch.mkdir(mode=0o700, exist_ok=True)  # made on the way, it had another mode
-        directory.mkdir(mode=0o700, exist_ok=True)
-        state.cache["scratch"] = directory
-    return directory
 
 
 def _clean(text: str, most: int) -> str:

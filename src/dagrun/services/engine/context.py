@@ -144,7 +144,7 @@ class AttemptContext:
 
     @property
     def scratch(self) -> Path:
-        """The run's directory, made on first use and removed after the run."""
+        """The run's directory, made when it is not there and removed after the run."""
         return self._scratch()
 
     @property

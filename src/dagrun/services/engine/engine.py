@@ -14,7 +14,7 @@ from dagrun.domain.ids import RunId
 from dagrun.domain.jsonvalue import Raw
 from dagrun.domain.state import RunState, Work
 from dagrun.domain.status import RunStatus
-from dagrun.errors import ConflictError
+from dagrun.errors import ConflictError, HostTrouble
 from dagrun.ports.engine import EngineListener, Holding
 from dagrun.ports.executor import Suspended
 from dagrun.ports.journal import JournalFeed
@@ -24,6 +24,7 @@ from dagrun.services.engine.attempts import Failure, Outcome, Workshop, failure_
 from dagrun.services.engine.execution import Countdown, Execution
 from dagrun.services.engine.leftovers import Leftovers
 from dagrun.services.engine.messages import Messages, reason_of
+from dagrun.services.engine.scratch_space import growing_pauses
 from dagrun.services.engine.slots import Slots
 from dagrun.services.engine.starter import Starter
 from dagrun.services.engine.timers import Timers
@@ -305,10 +306,18 @@ class Engine:
     async def _outcome(self, state: RunState, work: Work, barrier: int) -> Outcome:
         if self._journal.durable(state.run_id) < barrier:
             await self._journal.wait_durable(state.run_id, barrier)
-        if self._journal.fenced():
-            self.halt()  # this process stood still, and the run may be somebody else's by now
-            await trio.lowlevel.checkpoint_if_cancelled()
-        return await make_attempt(self._workshop, state, work)
+        pauses = growing_pauses()
+        while True:
+            if self._journal.fenced():
+                self.halt()  # this process stood still, and the run may be somebody else's by now
+                await trio.lowlevel.checkpoint_if_cancelled()
+            try:
+                return await make_attempt(self._workshop, state, work)
+            except HostTrouble as trouble:
+                self._workshop.scratch.report(trouble)
+            await self._workshop.scratch.wait_usable(pauses)
+            if not self._journal.has_room():
+                await self._journal.wait_room()
 
     def _record(self, execution: Execution, work: Work, outcome: Outcome | None) -> None:
         state, now = execution.state, self._now()

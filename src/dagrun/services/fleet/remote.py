@@ -86,7 +86,10 @@ class RemoteEngine:
         """When its last heartbeat came, on the loop's clock."""
 
         self.refuses = False
-        """Whether it refused a run, or said that it is unwell, since its last heartbeat."""
+        """Whether it refused a run since its last heartbeat."""
+
+        self.unhealthy = False
+        """Whether it said at last that it cannot start nodes."""
 
         self.unacknowledged: dict[RunId, tuple[int, int]] = {}
         """Run → epoch and highest ``seq`` that it reported on this stream."""
@@ -199,7 +202,9 @@ class RemoteEngine:
             return "is not connected"
         if self.draining:
             return IS_DRAINING
-        return "takes no runs for now: it has refused one, or is unwell" if self.refuses else None
+        if self.unhealthy:
+            return "cannot use its disk, as its log says"
+        return "takes no runs for now: it has refused one" if self.refuses else None
 
     def seen(self, named: Sequence[tuple[RunId, int]]) -> ReportSeen:
         """Say which of some runs, with their epochs, it has."""
@@ -214,6 +219,8 @@ class RemoteEngine:
             status = UNHEALTHY
         elif self.draining:
             status = DRAINING
+        elif self.unhealthy:
+            status = UNHEALTHY
         else:
             status = RUNNING if self.runs else IDLE
         return EngineView(

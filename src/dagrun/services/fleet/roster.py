@@ -131,15 +131,16 @@ class Roster:
             raise NotFound(f"there is no engine {report.engine_id[:200]!r}, or it has no stream")
         if engine.instance != report.instance:
             raise ConflictError(f"the stream of engine {engine.name} is of another instance of it")
-        self.heard(engine, draining=report.status == DRAINING, unwell=report.status == UNHEALTHY)
+        self.heard(engine, draining=report.status == DRAINING, unhealthy=report.status == UNHEALTHY)
         return engine.seen(report.runs)
 
-    def heard(self, engine: RemoteEngine, *, draining: bool, unwell: bool = False) -> None:
+    def heard(self, engine: RemoteEngine, *, draining: bool, unhealthy: bool) -> None:
         """Hear from an engine whether it takes runs."""
-        refused, engine.refuses = engine.refuses, unwell
+        before = engine.refuses or engine.unhealthy
+        engine.refuses, engine.unhealthy = False, unhealthy
         if engine.drains(on=draining):
             self.drains_or_not(engine)
-        elif refused != unwell:
+        elif before != unhealthy:
             self.changed(engine)
 
     def drains_or_not(self, engine: RemoteEngine) -> None:

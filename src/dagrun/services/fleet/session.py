@@ -129,7 +129,7 @@ class Session:
                 self._engine.runs[run_id].renewed = now
         self._outbox.put_beat_seen(beat.number)
         self._engine.heard = now
-        self._roster.heard(self._engine, draining=beat.draining)
+        self._roster.heard(self._engine, draining=beat.draining, unhealthy=beat.unhealthy)
 
     def _log(self, chunk: LogChunk) -> None:
         size = len(chunk.data)

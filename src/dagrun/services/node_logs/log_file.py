@@ -3,16 +3,21 @@
 import errno
 import os
 import stat
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import Final
 
 from dagrun.ports.executor import TAIL
 from dagrun.workers.descriptors import write_all
+from dagrun.workers.host import make_private
 
 CAP: Final = 10 * 1024 * 1024  # bytes of one attempt's log
 SEAM: Final = b"\n[dagrun: cut off here, and made again]\n"
 """Stands between what an attempt wrote before its engine was lost, and what it wrote then."""
+
+MISSING: Final = b"\n[dagrun: a part is missing here, it could not be written]\n"
+"""Stands for what was lost because the log could not be written."""
 
 _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW  # a link may lead anywhere
 
@@ -20,16 +25,30 @@ _FLAGS: Final = os.O_CLOEXEC | os.O_NOFOLLOW  # a link may lead anywhere
 class LogFile:
     """The log of one attempt. It is what the engine calls an ``AttemptLog``.
 
-    The file is made by the first byte. A log that cannot be written, for instance because the
-    disk is full, ends there: the node goes on.
+    The file is made by the first byte. What cannot be written, for instance because the disk is
+    full, is lost: the node goes on. A line in the log says so as soon as there is room for it.
 
     Args:
         path: the file; its folder is made when needed.
         cap: bytes; what comes after them is dropped behind one line that says so.
+        heard: is told after each attempt to write what went wrong, or None.
     """
 
-    def __init__(self, path: Path, *, cap: int = CAP) -> None:
+    def __init__(
+        self,
+        path: Path,
+        *,
+        cap: int = CAP,
+        heard: Callable[[OSError | None], None] = lambda _error: None,
+    ) -> None:
         self.path = path
+        self._heard = heard
+        self._missing = False
+        """Whether something was lost since the last byte that was written."""
+
+        self._marked = False
+        """Whether the log says so already."""
+
         self._cap = self._room = cap
         self._fd: int | None = None
         self._ended = False
@@ -38,7 +57,7 @@ class LogFile:
 
     @property
     def ended(self) -> bool:
-        """Whether nothing more is kept: it is closed, full, or cannot be written."""
+        """Whether nothing more is kept: it is closed, full, or a link is in its place."""
         return self._ended
 
     @property
@@ -53,8 +72,18 @@ class LogFile:
             return
         try:
             self._append(data)
-        except OSError:
+        except OSError as error:
+            self._lose(error)
+        else:
+            self._missing = self._marked = False
+            self._heard(None)
+
+    def _lose(self, error: OSError) -> None:
+        self._missing = True
+        if error.errno == errno.ELOOP:  # somebody put a link there: it is followed at no time
             self._end()
+        self._mark()
+        self._heard(error)
 
     def tail(self) -> bytes:
         """Give the end of what was written, though the log was cut before; empty once closed."""
@@ -62,6 +91,7 @@ class LogFile:
 
     def close(self) -> None:
         """Close the file; what is written later is dropped."""
+        self._mark()
         self._end()
         self._tail = b""
 
@@ -84,23 +114,42 @@ class LogFile:
             self._fd = None
 
     def _append(self, data: bytes) -> None:
+        fd = self._open()
+        if fd is None:
+            return
+        if self._missing and not self._marked:
+            data = MISSING + data
+        full = len(data) > self._room
+        text = data[: max(self._room, 0)]
+        _write_whole(fd, text + marker(self._cap) if full else text)
+        self._room -= len(data)
+        if full:
+            self._end()
+
+    def _open(self) -> int | None:
+        """Give the open file, or None when it turns out to be full."""
         if self._fd is None:
             self._fd = create(self.path, os.O_APPEND)
             self._go_on(self._fd)
-            if self._ended:
-                return
-        write_all(self._fd, data[: max(self._room, 0)])
-        self._room -= len(data)
-        if self._room < 0:
-            write_all(self._fd, marker(self._cap))
-            self._end()
+        return self._fd
+
+    def _mark(self) -> None:
+        """Say in the log that something is missing, if that was not said and there is room."""
+        if not self._missing or self._marked or self._ended:
+            return
+        with suppress(OSError):
+            fd = self._open()
+            if fd is not None and self._room >= len(MISSING):
+                _write_whole(fd, MISSING)
+                self._room -= len(MISSING)
+                self._marked = True
 
     def _go_on(self, fd: int) -> None:
         """Count, and mark, what the same attempt wrote before its engine was lost."""
         size = os.fstat(fd).st_size
         self._room -= size
         if 0 < size <= self._cap:
-            write_all(fd, SEAM)
+            _write_whole(fd, SEAM)
         elif size > self._cap and _ends_with(fd, marker(self._cap)):
             self._end()
 
@@ -116,9 +165,7 @@ def create(path: Path, more_flags: int = 0) -> int:
     try:
         return os.open(path, flags, 0o600)
     except FileNotFoundError:
-        # One after the other: the mode is not that of parents made on the way.
-        for folder in reversed(path.parents[:3]):
-            folder.mkdir(mode=0o700, exist_ok=True)
+        make_private(path.parent)
         return os.open(path, flags, 0o600)
 
 
@@ -167,6 +214,17 @@ def put_piece(path: Path, offset: int, data: bytes) -> None:
             offset, rest = offset + written, rest[written:]
     finally:
         os.close(fd)
+
+
+def _write_whole(fd: int, data: bytes) -> None:
+    """Append all of it or, if that fails, nothing."""
+    before = os.fstat(fd).st_size
+    try:
+        write_all(fd, data)
+    except OSError:
+        with suppress(OSError):
+            os.ftruncate(fd, before)
+        raise
 
 
 def _ends_with(fd: int, text: bytes) -> bool:

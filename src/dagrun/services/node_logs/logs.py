@@ -27,7 +27,7 @@ class NodeLogs:
     """The logs of all attempts, below one folder.
 
     Args:
-        root: the folder; made when the first log is, in one that is there.
+        root: the folder; made when the first log is.
         cap: bytes that the log of one attempt may have, or of each epoch of it.
         by_epoch: whether what is opened has a file for each epoch. Without that, an attempt that is
             made again goes on with the file that it had.
@@ -36,7 +36,7 @@ class NodeLogs:
     def __init__(self, root: Path, *, cap: int = CAP, by_epoch: bool = False) -> None:
         self._root, self._cap, self._by_epoch = root, cap, by_epoch
         self._listings = Listings()
-        self._drops = False
+        self._drops = self._loses = False
 
     def open(
         self, run_id: str, node_id: str, attempt: int, item: int | None = None, *, epoch: int = 0
@@ -47,7 +47,13 @@ class NodeLogs:
             ValueError: an id is none, and might mean something to a path.
         """
         name = name_of(attempt, item, epoch if self._by_epoch else None)
-        return LogFile(self._folder(run_id, node_id) / name, cap=self._cap)
+        return LogFile(self._folder(run_id, node_id) / name, cap=self._cap, heard=self._written)
+
+    def _written(self, error: OSError | None) -> None:
+        """Hear how a log was written. The first error of several is logged."""
+        if error is not None and not self._loses:
+            _log.warning("what nodes print is lost, as it cannot be written: %s", error)
+        self._loses = error is not None
 
     def has(self, run_id: str) -> bool:
         """Whether there is a folder of a run."""

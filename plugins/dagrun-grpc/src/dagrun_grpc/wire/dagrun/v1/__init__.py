@@ -162,7 +162,7 @@ class EngineStatusState(betterproto2.Enum):
 
     UNHEALTHY = 4
     """
-    It is unwell, such as when it hears no orchestrator.
+    It is unwell: it hears no orchestrator, or its own disk cannot be used.
     """
 
     @classmethod
@@ -345,6 +345,12 @@ class Beat(betterproto2.Message):
     draining: "bool" = betterproto2.field(3, betterproto2.TYPE_BOOL)
     """
     Whether the engine takes no more runs.
+    """
+
+    unhealthy: "bool" = betterproto2.field(4, betterproto2.TYPE_BOOL)
+    """
+    Whether the engine's own disk cannot be used, so that no node starts there for now. It is given
+    no more runs until a heartbeat says otherwise, and keeps those that it has.
     """
 
 
