@@ -15,7 +15,7 @@ def workflow(workflow_id):
 async def test_fresh_runs_go_elsewhere_and_the_one_that_waits_goes_on_when_there_is_room(
     opened, tmp_path
 ):
-    async with opened() as it:
+    async with opened(lease=300.0) as it:  # by heartbeats alone it would take too long
         it.engine("e1")
         await it.attached("e1")
         folders = tmp_path / "e1_1" / "engines"
