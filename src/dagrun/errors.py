@@ -305,8 +305,6 @@ class HostTrouble(DagrunError):
     same attempt again, when there is room, and counts no failure.
     """
 
-    code = "host"
-
 
 class NodeError(DagrunError):
     """A node failed. ``type`` and the message are journaled as the node's error.

@@ -143,8 +143,10 @@ def test_of_several_documents_all_that_is_wrong_is_told_and_the_right_ones_are_r
 ):
     wrong, missing = write("  nodes: 1\n", "wrong.yaml"), tmp_path / "missing.yaml"
     right = write(DOCUMENT.replace("file: double.lua", "code: 'return {}'"))
-    done = ask("workflows", "register", wrong, right, missing)
+    other = write(DOCUMENT.replace("file: double.lua", "code: 'return {n = 1}'"), "other.yaml")
+    done = ask("workflows", "register", wrong, right, other, missing)
     assert (done.returncode, done.stdout) == (2, "w 1.0.0 is registered\n")
+    assert f"{other}: w 1.0.0 is registered" in done.stderr
     assert f"{wrong}:5:10: spec.nodes: " in done.stderr
     assert f"{missing}: it cannot be read" in done.stderr
     assert [one["workflow_id"] for one in asked("workflows", "list")["items"]] == ["w"]

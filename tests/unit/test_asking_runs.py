@@ -1,7 +1,6 @@
 """What is answered to who asks for a change of a run that no engine carries out yet."""
 
 import json
-from types import SimpleNamespace
 
 import pytest
 
@@ -138,6 +137,8 @@ async def reasons_of(folder, store):
     ("status", "posted", "kind", "of_use"),
     [
         ("running", [], PAUSE, True),
+        ("queued", [PAUSE], PAUSE, False),
+        ("queued", [PAUSE], RESUME, True),
         ("running", [PAUSE], PAUSE, False),
         ("running", [CANCEL], PAUSE, False),
         ("running", [PAUSE], RESUME, True),
@@ -150,10 +151,10 @@ async def test_a_run_that_is_to_be_cancelled_is_asked_for_nothing_more(
     status, posted, kind, of_use
 ):
     async with MemoryStore() as store:
-        await add_run(store, upto=3)
+        await add_run(store, upto=1 if status == "queued" else 3)
         if status == "paused":
             await store.commit([event(4, Type.RUN_PAUSED, data={"reason": "requested"})])
         for one in posted:
             await store.post(RUN, one, {})
-        mailbox = Mailbox(store, SimpleNamespace(tell=lambda *_: True))
+        mailbox = Mailbox(store, lambda _posted: None)
         assert await mailbox.post(RUN, kind, {}) is of_use

@@ -6,14 +6,16 @@ import shutil
 
 import pytest
 import trio
+import trio.testing
 
 from dagrun.builtin.shell import ShellExecutor, ShellOptions
 from dagrun.builtin.shell_files import Files
 from dagrun.domain.workflow import RetryPolicy
 from dagrun.errors import HostTrouble, NodeError
-from dagrun.services.engine.scratch_space import ScratchSpace, growing_pauses
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.testing.context import FakeContext
 from dagrun.testing.scripted import node
+from dagrun.workers.descriptors import duplicates
 from dagrun.workers.log_pipe import LogPipe
 from dagrun.workers.pool import WorkerPool
 
@@ -23,7 +25,7 @@ class Disk:
 
     def __init__(self, monkeypatch):
         self.number = None
-        for name in ("mkdir", "write"):
+        for name in ("mkdir", "write", "posix_fallocate"):
             monkeypatch.setattr(os, name, self._unless_full(getattr(os, name)))
 
     def _unless_full(self, call):
@@ -38,6 +40,12 @@ class Disk:
 @pytest.fixture
 def disk(monkeypatch):
     return Disk(monkeypatch)
+
+
+async def recovered(rig):
+    """Wait until the disk can be used again, and everybody has had his turn."""
+    await rig.engine._workshop.scratch.wait_usable()
+    await trio.testing.wait_all_tasks_blocked()
 
 
 @pytest.fixture
@@ -93,9 +101,51 @@ async def test_a_timeout_counts_from_the_real_start(rig, autojump_clock, asks, d
     assert execution.state.status == "succeeded"
 
 
-def test_pauses_grow_to_ten_seconds():
-    pauses = growing_pauses()
-    assert [next(pauses) for _ in range(7)] == [0.5, 1, 2, 4, 8, 10, 10]
+async def test_pauses_grow_to_ten_seconds_also_if_it_is_usable_for_a_moment_only(
+    tmp_path, autojump_clock
+):
+    space = ScratchSpace(tmp_path)
+    for pause in (0.5, 1, 2, 4, 8, 10, 10):
+        assert space.report(HostTrouble("no room"))
+        before = trio.current_time()
+        await space.recover()
+        assert trio.current_time() - before == pytest.approx(pause)
+    await trio.sleep(20)
+    assert space.report(HostTrouble("no room"))
+    before = trio.current_time()
+    await space.recover()
+    assert trio.current_time() - before == pytest.approx(0.5)
+
+
+async def test_an_executor_whose_trouble_comes_with_its_end_costs_its_node_only(
+    rig, autojump_clock
+):
+    async def act(_context):
+        async with trio.open_nursery() as nursery:
+            nursery.start_soon(trio.sleep_forever)
+            try:
+                await trio.sleep_forever()
+            finally:
+                raise HostTrouble("no room")
+
+    rig.executor.act = act
+    execution = rig.start(node("a"))
+    await trio.sleep(1)
+    assert await rig.engine.cancel("r")
+    await execution.done.wait()
+    assert execution.state.status == "cancelled"
+    del rig.executor.act
+    assert (await rig.run(node("b"), run="s")).status == "succeeded"
+
+
+async def test_nothing_starts_in_an_engine_that_is_being_ended(rig, autojump_clock, asks, disk):
+    disk.number = errno.ENOSPC
+    rig.start(node("a"))
+    await trio.sleep(1)
+    rig.engine.hold()
+    disk.number = None
+    await recovered(rig)
+    assert asks == []
 
 
 async def test_the_log_says_once_what_is_wrong_and_where_and_once_that_it_is_over(
@@ -162,7 +212,7 @@ async def test_nothing_starts_behind_a_fence_that_came_meanwhile(
     await trio.sleep(60)
     monkeypatch.setattr(rig.journal, "fenced", lambda: True)
     disk.number = None
-    await trio.sleep(60)
+    await recovered(rig)
     assert asks == []
     assert rig.engine.holding("r").halted
 
@@ -176,7 +226,7 @@ async def test_nothing_starts_while_the_journal_has_no_room(
     monkeypatch.setattr(rig.journal, "has_room", lambda: False)
     monkeypatch.setattr(rig.journal, "wait_room", trio.sleep_forever)
     disk.number = None
-    await trio.sleep(60)
+    await recovered(rig)
     assert asks == []
 
 
@@ -199,31 +249,39 @@ async def test_something_else_in_the_place_of_a_scratch_directory_fails_its_node
     assert state.nodes[0].error["type"] == "FileExistsError"
 
 
-def test_a_place_is_usable_again_though_nobody_waits_for_it(tmp_path, disk):
+async def test_a_place_is_usable_again_though_nobody_waits_for_it(
+    tmp_path, disk, nursery, autojump_clock
+):
     space, changes = ScratchSpace(tmp_path / "scratch"), []
     space.call_when_changed(lambda: changes.append(space.usable()))
     assert space.usable()
     assert not (tmp_path / "scratch").exists()
     disk.number = errno.ENOSPC
-    space.report(HostTrouble("no room"))
-    space.report(HostTrouble("no room"))
+    assert space.report(HostTrouble("no room"))
+    assert not space.report(HostTrouble("no room"))
+    nursery.start_soon(space.recover)
+    await trio.sleep(60)
     assert changes == [False]
     disk.number = None
-    assert space.usable()
+    await space.wait_usable()
     assert changes == [False, True]
     assert list((tmp_path / "scratch").iterdir()) == []
 
 
-def test_a_place_is_not_usable_while_no_file_can_be_opened(tmp_path, monkeypatch):
+async def test_a_place_is_not_usable_while_no_file_can_be_opened(
+    tmp_path, monkeypatch, nursery, autojump_clock
+):
     def no_more(_fd):
         raise OSError(errno.EMFILE, "Too many open files")
 
     space = ScratchSpace(tmp_path)
     space.report(HostTrouble("no more files"))
+    nursery.start_soon(space.recover)
     with monkeypatch.context() as patch:
         patch.setattr(os, "dup", no_more)
+        await trio.sleep(60)
         assert not space.usable()
-    assert space.usable()
+    await space.wait_usable()
 
 
 async def shell(tmp_path, processes=None, **options):
@@ -283,3 +341,20 @@ async def test_a_worker_without_a_pipe_has_not_started(monkeypatch):
     async with WorkerPool(["worker"]) as pool:
         with pytest.raises(HostTrouble):
             await pool.call(Refusing(errno.EPERM), b"", log=None)
+
+
+def test_of_descriptors_for_which_there_is_no_room_no_copy_is_left(monkeypatch):
+    copied, dup = [], os.dup
+
+    def some(fd):
+        if len(copied) == 2:
+            raise OSError(errno.EMFILE, "Too many open files")
+        copied.append(dup(fd))
+        return copied[-1]
+
+    monkeypatch.setattr(os, "dup", some)
+    with pytest.raises(OSError, match="Too many"):
+        duplicates([0, 1, 2])
+    for fd in copied:
+        with pytest.raises(OSError, match="Bad file descriptor"):
+            os.fstat(fd)

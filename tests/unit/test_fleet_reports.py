@@ -101,6 +101,7 @@ async def attached():
         journal=Journal(),
         placer=placer,
         definition=None,
+        pass_on=lambda _posted: None,
     )
     async with trio.open_nursery() as nursery:
         await nursery.start(fleet.run)

@@ -1,9 +1,11 @@
 import os
 import shutil
+import time
 
 import pytest
 
 from dagrun.services.node_logs import NodeLogs
+from dagrun.services.node_logs.logs import QUIET
 
 
 def test_a_log_is_a_file_that_the_first_byte_makes(tmp_path):
@@ -129,18 +131,23 @@ def test_what_is_missing_counts_for_the_cap(tmp_path, disk):
     assert data.endswith(b"\n[dagrun: log cut, 100 bytes are allowed]\n")
 
 
-def test_one_warning_says_that_logs_cannot_be_written_until_they_can(tmp_path, disk, caplog):
+def test_one_warning_says_that_logs_cannot_be_written_until_all_went_well_for_a_minute(
+    tmp_path, disk, caplog, monkeypatch
+):
+    now = 1000.0
+    monkeypatch.setattr(time, "monotonic", lambda: now)
     logs = NodeLogs(tmp_path)
     first, second = logs.open("run", "node", 1), logs.open("run", "node", 2)
     for times in (1, 2):
-        disk.room = 0
         for _ in range(5):
+            disk.room = 0
             first.write(b"lost")
             second.write(b"lost")
+            disk.room = 10**9
+            first.write(b"kept")
         assert len(caplog.records) == times
         assert "No space left on device" in caplog.text
-        disk.room = 10**9
-        first.write(b"kept")
+        now += QUIET + 1
     first.close()
     second.close()
 

@@ -9,7 +9,7 @@ import attrs
 
 from dagrun.domain.durations import format_duration
 from dagrun.domain.events import Event, Type, is_kept
-from dagrun.domain.explain import THEN
+from dagrun.domain.explain import THEN, some_of
 from dagrun.domain.handlers import due, handler_id
 from dagrun.domain.jsonvalue import length
 from dagrun.domain.reasons import POISON
@@ -212,7 +212,7 @@ def event_note(event: Event) -> str:
         return f"{data['error']['type']}: {data['error']['message']}{again}"
     if "child" in data:
         return f"run {data['child']}"
-    return ": ".join(filter(None, (data.get("reason"), ", ".join(data.get("nodes", ())))))
+    return ": ".join(filter(None, (data.get("reason"), some_of(data.get("nodes", ())))))
 
 
 def interesting(rows: Sequence[Row], most: int) -> list[Row]:

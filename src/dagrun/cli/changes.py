@@ -9,7 +9,7 @@ import attrs
 from dagrun.cli import output
 from dagrun.cli.asking import ask
 from dagrun.cli.options import Asked
-from dagrun.domain.status import CANCELLABLE, PAUSABLE, RESUMABLE, RunStatus, stands
+from dagrun.domain.status import CANCELLABLE, PAUSABLE, RESUMABLE, RUN_ENDED, RunStatus, stands
 from dagrun.ports.management import Change, Management
 
 What = Literal["cancel", "pause", "resume"]
@@ -65,7 +65,7 @@ def _say(what: What, change: Change, *, as_json: bool) -> int:
         output.say_json(attrs.asdict(change))
     elif change.changed:
         output.say(f"run {change.run_id} {_did(what, change.status)}")
-        if what == "pause":
+        if what == "pause" and change.status not in RUN_ENDED:
             output.note(f"dagrun: let it go on with: dagrun runs resume {change.run_id}")
     else:
         output.note(f"dagrun: run {change.run_id} {DID_NOT[what]}: {_why(what, change.status)}")

@@ -16,7 +16,7 @@ from dagrun.domain.jsonvalue import decode
 from dagrun.domain.result import rfc3339
 from dagrun.domain.serialize import to_json
 from dagrun.domain.workflow import Workflow
-from dagrun.errors import ConfigError, DefinitionError, Problem
+from dagrun.errors import ConfigError, ConflictError, DefinitionError, Problem
 from dagrun.ports.management import (
     Management,
     Page,
@@ -32,11 +32,12 @@ def register(asked: Asked, files: Sequence[Path], *, metadata: Sequence[str]) ->
 
     Raises:
         DefinitionError: some are wrong; all that is wrong with them. The others are registered.
-        ConflictError: a version is registered with another content. Those before it are registered.
+        ConflictError: versions are registered with another content. The others are registered.
     """
     said = dict(_pair(pair) for pair in metadata)
     done: list[Registered] = []
     problems: list[Problem] = []
+    conflicts: list[Problem] = []
 
     async def act(management: Management) -> None:
         for file in files:
@@ -44,6 +45,8 @@ def register(asked: Asked, files: Sequence[Path], *, metadata: Sequence[str]) ->
                 done.append(await _register(management.workflows, file, said))
             except DefinitionError as error:
                 problems.extend(error.problems)
+            except ConflictError as error:
+                conflicts.append(Problem(message=str(error), file=str(file)))
 
     try:
         ask(asked, act, makes=True)
@@ -51,7 +54,9 @@ def register(asked: Asked, files: Sequence[Path], *, metadata: Sequence[str]) ->
         if not asked.json:
             _say_registered(done)
     if problems:
-        raise DefinitionError(problems)
+        raise DefinitionError([*problems, *conflicts])
+    if conflicts:
+        raise ConflictError("\n".join(one.message for one in conflicts))
     if asked.json:
         output.say_json({"items": [attrs.asdict(one) for one in done], "next": None})
     return output.DONE

@@ -82,7 +82,7 @@ def _poison(state: RunState) -> Iterator[str]:
     """Say what may have ended the engines of a run that was paused for that."""
     if state.status is RunStatus.PAUSED and state.reason == POISON and state.losses:
         lost = f"{max(state.losses.values())} engines were lost one after the other with it"
-        yield f"{lost}; what had begun and not ended may be why: {_some(suspects(state))}"
+        yield f"{lost}; what had begun and not ended may be why: {some_of(suspects(state))}"
 
 
 def _cut_off(state: RunState) -> str:
@@ -128,11 +128,11 @@ def _waiting(state: RunState, node: NodeState) -> str:
     missing = [state.nodes[index] for index in node.step.dependencies]
     names = [other.step.node.id for other in missing if not other.ended]
     if names:
-        return f"waits for {_some(names)}"
+        return f"waits for {some_of(names)}"
     return "waits for the run to go on"
 
 
-def _some(names: Sequence[str]) -> str:
+def some_of(names: Sequence[str]) -> str:
     """Give the first of some names, and how many there are more."""
     more = f" and {len(names) - 5} more" if len(names) > 5 else ""
     return ", ".join(names[:5]) + more

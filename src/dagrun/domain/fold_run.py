@@ -133,7 +133,7 @@ def suspects(state: RunState) -> list[str]:
 
     Those come first that were when most of the ones before it were lost, too.
     """
-    return sorted(state.losses, key=lambda node_id: -state.losses[node_id])
+    return sorted(state.losses, key=lambda node_id: (-state.losses[node_id], node_id))
 
 
 def drop_waiting_items(node: NodeState) -> None:

@@ -114,7 +114,7 @@ async def open_leading(
             fleet.committed(events)
 
         def pass_on(posted: Sequence[Posted]) -> None:
-            messages.see(posted)
+            messages.see(posted)  # made below, of what needs this
 
         def refuse(run: RunId, why: Refusal, epoch: int) -> None:
             fleet.refused(run, why, epoch)
@@ -156,6 +156,7 @@ async def open_leading(
             journal=journal,
             placer=dispatcher,
             definition=partial(_definition, plans),
+            pass_on=pass_on,
             children=children,
             log_came=keeping.put,
             announce=partial(_announce, monitor),

@@ -23,6 +23,7 @@ import trio
 
 from dagrun.errors import WorkerDied
 from dagrun.ports.processes import DEFAULT_PATH
+from dagrun.workers.descriptors import duplicates
 from dagrun.workers.open_files import raise_open_files
 
 SERVICES: Final = str(Path(__file__).parent)
@@ -250,7 +251,7 @@ class _Guard:
         if not self._outgoing:
             frame, fds = self._try_send(frame, fds)
         if frame and not self.gone:
-            self._outgoing.append((frame, [os.dup(fd) for fd in fds]))
+            self._outgoing.append((frame, duplicates(fds)))
             self._waiting_to_write.set()
 
     def _try_send(self, frame: bytes, fds: Sequence[int]) -> tuple[bytes, Sequence[int]]:

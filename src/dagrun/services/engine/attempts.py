@@ -132,6 +132,8 @@ async def _in_secret(workshop: Workshop, state: RunState, work: Work, vault: Vau
     """Hide the secrets in the reason of a failure, whichever way it comes."""
     try:
         outcome = await _in_time(workshop, state, work, vault)
+    except HostTrouble:
+        raise
     except BaseException as error:  # the engine would journal it as it is
         reason = _besides_cancellation(error)
         if reason is None:
@@ -159,6 +161,8 @@ async def _in_time(workshop: Workshop, state: RunState, work: Work, vault: Vault
     except NotJson as error:
         return Failure("output", str(error))
     except Exception as error:  # noqa: BLE001 — whatever an executor raises fails its node only
+        if isinstance(cause := sole(error), HostTrouble):
+            raise cause from None
         return failure_of(error)
     return Failure("timeout", f"the attempt took longer than {format_duration(timeout)}")
 
@@ -167,12 +171,9 @@ def failure_of(error: BaseException) -> Failure:
     """Say why an attempt failed, from what its executor raised.
 
     Raises:
-        HostTrouble: the attempt could not start.
         BaseException: ``error`` itself, if it concerns the whole program and no node.
     """
     cause = sole(error)
-    if isinstance(cause, HostTrouble):
-        raise cause
     if isinstance(cause, NodeError):
         return Failure(cause.type, cause.message, cause.retryable, cause.quote)
     if isinstance(cause, BaseExceptionGroup):

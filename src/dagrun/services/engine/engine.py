@@ -24,7 +24,6 @@ from dagrun.services.engine.attempts import Failure, Outcome, Workshop, failure_
 from dagrun.services.engine.execution import Countdown, Execution
 from dagrun.services.engine.leftovers import Leftovers
 from dagrun.services.engine.messages import Messages, reason_of
-from dagrun.services.engine.scratch_space import growing_pauses
 from dagrun.services.engine.slots import Slots
 from dagrun.services.engine.starter import Starter
 from dagrun.services.engine.timers import Timers
@@ -306,7 +305,7 @@ class Engine:
     async def _outcome(self, state: RunState, work: Work, barrier: int) -> Outcome:
         if self._journal.durable(state.run_id) < barrier:
             await self._journal.wait_durable(state.run_id, barrier)
-        pauses = growing_pauses()
+        scratch = self._workshop.scratch
         while True:
             if self._journal.fenced():
                 self.halt()  # this process stood still, and the run may be somebody else's by now
@@ -314,8 +313,11 @@ class Engine:
             try:
                 return await make_attempt(self._workshop, state, work)
             except HostTrouble as trouble:
-                self._workshop.scratch.report(trouble)
-            await self._workshop.scratch.wait_usable(pauses)
+                if scratch.report(trouble):
+                    self._nursery.start_soon(scratch.recover)
+            await scratch.wait_usable()
+            if self._starter.holds:
+                await trio.sleep_forever()  # nothing starts any more; it is given back with its run
             if not self._journal.has_room():
                 await self._journal.wait_room()
 

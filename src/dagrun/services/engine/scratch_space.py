@@ -1,8 +1,9 @@
 """The folder in which runs have their scratch directories, and whether it can be used."""
 
 import logging
+import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from contextlib import ExitStack
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,15 +11,14 @@ from typing import Final
 
 import trio
 
-from dagrun.domain.jsonvalue import MAX_OUTPUT
+from dagrun.domain.jsonvalue import MAX_AGGREGATE
 from dagrun.errors import HostTrouble
-from dagrun.workers.descriptors import write_all
 from dagrun.workers.host import make_private
 
-FIRST_PAUSE: Final = 0.5  # seconds before an attempt that could not start is tried again
+FIRST_PAUSE: Final = 0.5  # seconds before it is first tried whether the disk can be used again
 LONGEST_PAUSE: Final = 10.0  # seconds
 
-ROOM: Final = MAX_OUTPUT  # bytes that must fit on the disk before it counts as usable again
+ROOM: Final = MAX_AGGREGATE  # bytes that must fit on the disk before it counts as usable again
 DESCRIPTORS: Final = 8  # files that it must be possible to open then; an attempt takes some five
 
 _log: Final = logging.getLogger(__name__)
@@ -36,7 +36,10 @@ class ScratchSpace:
 
     def __init__(self, root: Path) -> None:
         self.root = root
-        self._in_trouble = False
+        self._usable = trio.Event()
+        self._usable.set()
+        self._recovered = -math.inf
+        self._pause = FIRST_PAUSE
         self._changed: Callable[[], None] = lambda: None
 
     def call_when_changed(self, changed: Callable[[], None]) -> None:
@@ -59,47 +62,43 @@ class ScratchSpace:
                 raise HostTrouble(str(error)) from error
         return directory
 
-    def report(self, trouble: HostTrouble) -> None:
-        """Hear that an attempt could not be prepared. The first time is logged."""
-        if not self._in_trouble:
-            self._in_trouble = True
-            _log.warning("nodes wait until %s can be used again: %s", self.root, trouble)
-            self._changed()
+    def report(self, trouble: HostTrouble) -> bool:
+        """Hear that an attempt could not be prepared. Give True if :meth:`recover` is to be run."""
+        if not self.usable():
+            return False
+        relapse = trio.current_time() - self._recovered < LONGEST_PAUSE
+        self._pause = min(2 * self._pause, LONGEST_PAUSE) if relapse else FIRST_PAUSE
+        self._usable = trio.Event()
+        _log.warning("nodes wait until %s can be used again: %s", self.root, trouble)
+        self._changed()
+        return True
 
     def usable(self) -> bool:
-        """Whether attempts can be prepared; after trouble it is tried."""
-        if self._in_trouble and self._try():
-            self._in_trouble = False
-            _log.warning("%s can be used again", self.root)
-            self._changed()
-        return not self._in_trouble
+        """Whether attempts can be prepared, as far as is known."""
+        return self._usable.is_set()
 
-    def _try(self) -> bool:
+    async def wait_usable(self) -> None:
+        """Wait until attempts can be prepared."""
+        await self._usable.wait()
+
+    async def recover(self) -> None:
+        """Try with growing pauses until attempts can be prepared again, and say so."""
+        await trio.sleep(self._pause)
+        while not await trio.to_thread.run_sync(self._has_room, abandon_on_cancel=True):
+            self._pause = min(2 * self._pause, LONGEST_PAUSE)
+            await trio.sleep(self._pause)
+        self._recovered = trio.current_time()
+        self._usable.set()
+        _log.warning("%s can be used again", self.root)
+        self._changed()
+
+    def _has_room(self) -> bool:
         try:
             make_private(self.root)
             with TemporaryFile(dir=self.root, buffering=0) as file, ExitStack() as stack:
-                write_all(file.fileno(), bytes(ROOM))
+                os.posix_fallocate(file.fileno(), 0, ROOM)
                 for _ in range(DESCRIPTORS):
                     stack.callback(os.close, os.dup(file.fileno()))
         except OSError:
             return False
         return True
-
-    async def wait_usable(self, pauses: Iterator[float]) -> None:
-        """Wait at least one pause, and until it can be used.
-
-        Args:
-            pauses: gives the seconds between two trials.
-        """
-        for pause in pauses:
-            await trio.sleep(pause)
-            if self.usable():
-                break
-
-
-def growing_pauses() -> Iterator[float]:
-    """Give the seconds between the trials of one attempt."""
-    pause = FIRST_PAUSE
-    while True:
-        yield pause
-        pause = min(2 * pause, LONGEST_PAUSE)

@@ -38,7 +38,8 @@ class Starter:
         self._processes = Slots(parallel)
         self._inline = Slots(INLINE_AT_ONCE)
         self._waits_for_room = False
-        self._holds = False
+        self.holds = False
+        """Whether nothing more starts, of any run."""
 
     def ask(self, execution: Execution) -> None:
         """Note that there may be something to start of a run."""
@@ -55,11 +56,11 @@ class Starter:
 
     def hold(self) -> None:
         """Start nothing more of any run, from now on."""
-        self._holds = True
+        self.holds = True
 
     def start_what_may(self) -> None:
         """Start all that there is a place for. Does not block."""
-        if self._holds:
+        if self.holds:
             return
         if not self._journal.has_room():
             if not self._waits_for_room:

@@ -16,7 +16,7 @@ from dagrun.ports.children import Children
 from dagrun.ports.engine import EngineReport, EngineView, Placer, ReportSeen
 from dagrun.ports.frames import Hello, LogChunk, TurnedAway
 from dagrun.ports.journal import AssigningFeed
-from dagrun.ports.store import Definition, Refusal, Store
+from dagrun.ports.store import Definition, Posted, Refusal, Store
 from dagrun.ports.tasks import Args
 from dagrun.ports.transport import Channel
 from dagrun.services.fleet.assignments import Assignments
@@ -64,6 +64,7 @@ class Fleet:
         journal: takes events and assignments.
         placer: places runs.
         definition: gives what is stored of a workflow.
+        pass_on: passes on what was posted to runs, without blocking.
         children: starts child runs.
         log_came: keeps a piece of a log, without blocking, and calls something when it has.
         announce: tells of engines that come and go.
@@ -77,6 +78,7 @@ class Fleet:
         journal: AssigningFeed,
         placer: Placer,
         definition: Callable[[Workflow], Awaitable[Definition]],
+        pass_on: Callable[[Sequence[Posted]], None],
         children: Children | None = None,
         log_came: Callable[[LogChunk, Callable[[], None]], None] = lambda _chunk, kept: kept(),
         announce: Announce = _unheard,
@@ -84,7 +86,7 @@ class Fleet:
         self._nursery: trio.Nursery
         self._journal = journal
         self.log_came = log_came
-        self._mailbox = Mailbox(store, placer)
+        self._mailbox = Mailbox(store, pass_on)
         self._roster = Roster(placer=placer, announce=announce, make=self._make)
         self._assignments = Assignments(journal=journal, placer=placer)
         self._dispatching = Dispatching(

@@ -1,12 +1,11 @@
 """What people ask of a run that is executed elsewhere: it is posted, and stays until taken up."""
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from dagrun.domain.ids import RunId
 from dagrun.domain.status import PAUSABLE, RESUMABLE, RunStatus
-from dagrun.ports.engine import Placer
-from dagrun.ports.store import MessageKind, Store
+from dagrun.ports.store import MessageKind, Posted, Store
 
 
 class Mailbox:
@@ -14,12 +13,12 @@ class Mailbox:
 
     Args:
         store: keeps what is posted.
-        placer: passes it on to where the run is.
+        pass_on: passes it on to where the runs are, without blocking.
     """
 
-    def __init__(self, store: Store, placer: Placer) -> None:
+    def __init__(self, store: Store, pass_on: Callable[[Sequence[Posted]], None]) -> None:
         self._store = store
-        self._placer = placer
+        self._pass_on = pass_on
 
     async def post(
         self, run_id: RunId, kind: MessageKind, data: Mapping[str, Any] | None = None
@@ -34,8 +33,7 @@ class Mailbox:
         if kind is not MessageKind.CANCEL and not await self._is_of_use(run_id, kind):
             return False
         posted = await self._store.post(run_id, kind, data)
-        for post in posted:
-            self._placer.tell(post.run_id, post.message)
+        self._pass_on(posted)
         return bool(posted)
 
     async def _is_of_use(self, run_id: RunId, kind: MessageKind) -> bool:
@@ -44,7 +42,7 @@ class Mailbox:
         for message in await self._store.messages(run_id):
             if message.kind is MessageKind.CANCEL:
                 return False
-            if message.kind is MessageKind.PAUSE and status is RunStatus.RUNNING:
+            if message.kind is MessageKind.PAUSE and status in PAUSABLE:
                 status = RunStatus.PAUSED
             elif message.kind is MessageKind.RESUME and status is RunStatus.PAUSED:
                 status = RunStatus.RUNNING

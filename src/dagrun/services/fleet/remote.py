@@ -203,7 +203,7 @@ class RemoteEngine:
         if self.draining:
             return IS_DRAINING
         if self.unhealthy:
-            return "cannot use its disk, as its log says"
+            return "is unhealthy: it cannot use its disk, as its log says"
         return "takes no runs for now: it has refused one" if self.refuses else None
 
     def seen(self, named: Sequence[tuple[RunId, int]]) -> ReportSeen:

@@ -286,8 +286,8 @@ class Journal:
         self._wake_starters()
 
     def _note_trouble(self, problem: str | None) -> None:
-        if self._in_trouble is (problem is None):
-            self._in_trouble = problem is not None
+        if (problem is not None) != self._in_trouble:
+            self._in_trouble = not self._in_trouble
             self._troubled(problem)
 
     async def _gather(self) -> None:

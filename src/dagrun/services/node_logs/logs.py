@@ -1,6 +1,8 @@
 """The logs of all attempts, below one folder."""
 
 import logging
+import math
+import time
 from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from pathlib import Path
@@ -20,6 +22,8 @@ from dagrun.services.node_logs.log_file import (
 from dagrun.services.node_logs.names import Listings, Part, name_of, sort_key
 from dagrun.services.node_logs.reading import Reading
 
+QUIET: Final = 60.0  # seconds without an error before the next one is logged
+
 _log: Final = logging.getLogger(__name__)
 
 
@@ -36,7 +40,8 @@ class NodeLogs:
     def __init__(self, root: Path, *, cap: int = CAP, by_epoch: bool = False) -> None:
         self._root, self._cap, self._by_epoch = root, cap, by_epoch
         self._listings = Listings()
-        self._drops = self._loses = False
+        self._drops = False
+        self._quiet_until = -math.inf
 
     def open(
         self, run_id: str, node_id: str, attempt: int, item: int | None = None, *, epoch: int = 0
@@ -50,10 +55,12 @@ class NodeLogs:
         return LogFile(self._folder(run_id, node_id) / name, cap=self._cap, heard=self._written)
 
     def _written(self, error: OSError | None) -> None:
-        """Hear how a log was written. The first error of several is logged."""
-        if error is not None and not self._loses:
+        """Hear how a log was written. Of errors that follow each other the first is logged."""
+        if error is None:
+            return
+        if time.monotonic() > self._quiet_until:
             _log.warning("what nodes print is lost, as it cannot be written: %s", error)
-        self._loses = error is not None
+        self._quiet_until = time.monotonic() + QUIET
 
     def has(self, run_id: str) -> bool:
         """Whether there is a folder of a run."""
