@@ -9,6 +9,7 @@ import trio.testing
 import dagrun
 from dagrun import Node, RetryPolicy, Workflow
 from dagrun.testing.adding import adder
+from dagrun.testing.elsewhere import until
 
 
 async def test_events_of_runs_and_of_the_program_are_told_with_their_severity(data_dir):
@@ -64,10 +65,8 @@ async def test_events_are_the_same_live_and_from_the_store(data_dir, tmp_path):
             await anext(paused)
         (tmp_path / "go").touch()
         await runs[1].result()
-        with trio.fail_after(10):  # until its engine has given it back
-            ticket = orchestrator._local.dispatcher.ticket(runs[0].run_id)
-            while ticket.engine:  # noqa: ASYNC110 — nobody is told of it
-                await trio.sleep(0.02)
+        ticket = orchestrator._local.dispatcher.ticket(runs[0].run_id)
+        await until(lambda: ticket.engine is None)  # it has given the run back
         await orchestrator.resume(runs[0].run_id)
         assert [(await run.result()).status for run in runs] == ["succeeded"] * 2
         told = [await anext(live) for _ in range(live.waiting)]

@@ -14,6 +14,7 @@ from dagrun.errors import NodeError, SecretError
 from dagrun.plugin.registry import Registry
 from dagrun.services.attachment.shipping import Shipping
 from dagrun.services.engine.attempts import Failure, Workshop, make_attempt
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.services.engine.vault import Earlier
 from dagrun.services.node_logs import LogFile, NodeLogs
 from dagrun.services.plans import handling
@@ -58,7 +59,7 @@ class Shop:
             structure=self.structure,
             processes=None,
             logs=self.logs,
-            scratch=folder,
+            scratch=ScratchSpace(folder),
             providers={"test": self.provider},
         )
         self.schema = None

@@ -20,6 +20,7 @@ from dagrun.ports.children import Child
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.testing.drive import START, make_node, make_workflow
 
 RUN = RunId("r")
@@ -151,7 +152,7 @@ async def open_rig(tmp_path, feed=None):
                 structure=structure,
                 processes=None,
                 logs=None,
-                scratch=tmp_path / "scratch",
+                scratch=ScratchSpace(tmp_path / "scratch"),
                 children=children,
             ),
             parallel=2,
@@ -371,7 +372,7 @@ async def test_a_program_without_children_says_so(tmp_path, rig, autojump_clock)
         structure=lambda _, options: WorkflowOptions(**options),
         processes=None,
         logs=None,
-        scratch=tmp_path,
+        scratch=ScratchSpace(tmp_path),
     )
     execution = rig.execute(calls("a"))
     await execution.done.wait()

@@ -17,6 +17,7 @@ from dagrun.ports.executor import Suspended
 from dagrun.ports.store import Message, MessageKind
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.testing.drive import START, make_node, make_plan
 
 RESUME = Message(number=1, kind=MessageKind.RESUME)
@@ -76,7 +77,7 @@ class Rig:
             structure=lambda _name, options: options["do"],
             processes=None,
             logs=None,
-            scratch=self.scratch,
+            scratch=ScratchSpace(self.scratch),
             passing=True,
         )
         self.engine = Engine(

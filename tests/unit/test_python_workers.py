@@ -1,4 +1,3 @@
-# ruff: noqa: ASYNC110 — polls what other processes do
 """What a Python node leaves in its worker, and how it is stopped: the next one notices nothing."""
 
 import time
@@ -8,6 +7,7 @@ from itertools import chain, repeat
 import pytest
 import trio
 
+from dagrun.testing.elsewhere import until
 from dagrun.testing.executors import is_running, written_pid
 from dagrun.workers import python_child
 
@@ -21,9 +21,7 @@ async def test_a_cancelled_function_may_end_in_order_within_kill_after(
     async with trio.open_nursery() as nursery:
         call = partial(run, values, callable="dagrun_test_tasks:polite")
         nursery.start_soon(call)
-        with trio.fail_after(10):
-            while not path.exists() or path.read_text() != "ready":
-                await trio.sleep(0.01)
+        await until(lambda: path.exists() and path.read_text() == "ready")
         started = time.monotonic()
         nursery.cancel_scope.cancel()
     assert path.read_text() == left
@@ -37,9 +35,7 @@ async def test_what_is_printed_is_in_the_log_at_once_and_so_is_where_code_was_st
     async with trio.open_nursery() as nursery:
         nursery.start_soon(partial(run, {"kill_after": 5}, code=code))
         await written_pid(tmp_path / "pid")
-        with trio.fail_after(10):
-            while "begun" not in run.log.text():
-                await trio.sleep(0.01)
+        await until(lambda: "begun" in run.log.text())
         nursery.cancel_scope.cancel()
     assert 'File "<code>", line 3 in <module>' in run.log.text()
 

@@ -30,6 +30,7 @@ from dagrun.roles.submission import Submission
 from dagrun.services.dispatcher import Dispatcher
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.services.executors import Opened
 from dagrun.services.journal import Journal
 from dagrun.services.monitor import Monitor
@@ -131,7 +132,7 @@ async def open_local(
             structure=structuring(registry),
             processes=processes,
             logs=NodeLogs(data_dir / LOGS),
-            scratch=data_dir / SCRATCH,
+            scratch=ScratchSpace(data_dir / SCRATCH),
             providers=providers.opened,
             children=children,
         )

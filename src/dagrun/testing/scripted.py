@@ -25,6 +25,7 @@ from dagrun.ports.store import CommitResult, Refusal
 from dagrun.services.engine import Engine
 from dagrun.services.engine.attempts import Workshop
 from dagrun.services.engine.execution import Execution
+from dagrun.services.engine.scratch_space import ScratchSpace
 from dagrun.services.journal import Journal
 from dagrun.testing.drive import PLAIN, START, make_node, make_workflow
 
@@ -191,7 +192,7 @@ async def open_rig(folder: Path, parallel: int = 2) -> AsyncIterator[Rig]:
                 structure=lambda _name, options: options,
                 processes=nothing,
                 logs=nothing,
-                scratch=folder / "scratch",
+                scratch=ScratchSpace(folder / "scratch"),
             ),
             parallel=parallel,
             now=now,

@@ -68,10 +68,6 @@ class Logs(Protocol):
         ...
 
 
-def _space(scratch: Path | ScratchSpace) -> ScratchSpace:
-    return scratch if isinstance(scratch, ScratchSpace) else ScratchSpace(scratch)
-
-
 @attrs.frozen(kw_only=True)
 class Workshop:
     """What attempts are made with."""
@@ -84,7 +80,7 @@ class Workshop:
 
     processes: Processes
     logs: Logs
-    scratch: ScratchSpace = attrs.field(converter=_space)
+    scratch: ScratchSpace
     """Holds a directory for each run."""
 
     passing: bool = False

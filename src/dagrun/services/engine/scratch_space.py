@@ -53,7 +53,7 @@ class ScratchSpace:
             HostTrouble: it cannot be made.
         """
         directory = self.root / name
-        if not os.path.isdir(directory):  # noqa: PTH112 — light, for each attempt
+        if not directory.is_dir():
             try:
                 make_private(directory)
             except FileExistsError:
